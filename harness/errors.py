@@ -1,0 +1,76 @@
+"""Every error that a user can meet, with its exit code.
+
+HarnessError (4)
+├── UsageError (2)             a wrong flag, file or value: nothing was started
+│   └── InvalidExperiment (2)  all problems of one experiment file, each with line and path
+├── RunFolderError (2)         a run folder that cannot be read
+├── EngineError (4)            no Docker engine, no permission, engine call failed
+├── TargetError (4)            the stack is not what the run needs: port taken, not healthy, build failed
+├── LoadError (4)              the load generator did not start or died
+├── HealError (4)              something that was broken could not be mended
+├── SafeguardTripped (5)       a safeguard ended the run
+└── Interrupted (130)          Ctrl-C or SIGTERM
+"""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """A failure with one clear message: what happened and where, and in `hint` what to do next."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(HarnessError):
+    """A wrong flag, file or value; nothing was started."""
+
+    exit_code = 2
+
+
+class InvalidExperiment(UsageError):
+    """An experiment file with problems, each `line N: path: what is wrong; what would be right`."""
+
+    def __init__(self, path: str, problems: list[str]) -> None:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        super().__init__(f"{path}: {count}\n{listed}", "mend the file, then: harness validate")
+        self.problems = problems
+
+
+class RunFolderError(HarnessError):
+    """A run folder that is missing, cut off or from another version."""
+
+    exit_code = 2
+
+
+class EngineError(HarnessError):
+    """The Docker engine is missing, refuses us, or an engine call failed."""
+
+
+class TargetError(HarnessError):
+    """The stack is not in the state that a run needs."""
+
+
+class LoadError(HarnessError):
+    """The load generator did not start, died, or broke its protocol."""
+
+
+class HealError(HarnessError):
+    """Something that was broken could not be mended; `hint` names the command that does."""
+
+
+class SafeguardTripped(HarnessError):
+    """A safeguard of the experiment ended the run."""
+
+    exit_code = 5
+
+
+class Interrupted(HarnessError):
+    """Ctrl-C or SIGTERM ended the run; all faults were healed before this is raised."""
+
+    exit_code = 130

@@ -1,0 +1,88 @@
+"""An experiment: a claim, the load, the phases, the faults, and what is expected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.model.expectation import Expectation
+from harness.model.load import Load, Operation
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Target(_Frozen):
+    """The Compose project under test; `readback` says how acknowledged writes are looked up."""
+
+    compose: str = "docker-compose.yml"
+    profiles: tuple[str, ...] = ("core",)
+
+
+class Phase(_Frozen):
+    """A named stretch of the run, in seconds since run start; `warmup` is never judged."""
+
+    name: str
+    start_s: float
+    end_s: float
+
+    @property
+    def is_judged(self) -> bool:
+        """False for the warm-up."""
+        return self.name != "warmup"
+
+
+class FaultSpec(_Frozen):
+    """One fault: its kind, the typed parameters of that kind, when it starts and ends.
+
+    `selector` chooses the target: {"service": x} | {"role": x} | {"container": x} |
+    {"link": x, may hold * wildcards}. Times are seconds since run start.
+    """
+
+    id: str
+    kind: str
+    selector: Mapping[str, str]
+    parameters: Mapping[str, Any] = Field(default_factory=dict)
+    phase: str
+    start_s: float
+    end_s: float
+
+
+class Safeguard(_Frozen):
+    """Abort when `operation`'s error rate stays over `error_rate` for `for_s` seconds."""
+
+    operation: str
+    error_rate: float
+    for_s: float
+
+
+class Experiment(_Frozen):
+    """Everything one YAML file says, with all names resolved and all times in seconds."""
+
+    name: str
+    title: str
+    tags: tuple[str, ...] = ()
+    target: Target = Target()
+    load: Load
+    operations: Mapping[str, Operation]
+    phases: tuple[Phase, ...]
+    faults: tuple[FaultSpec, ...]
+    hypothesis: tuple[Expectation, ...]
+    safeguards: tuple[Safeguard, ...] = ()
+    max_duration_s: float = 600.0
+    allow_total_loss: bool = False
+
+    @property
+    def end_s(self) -> float:
+        """Seconds from run start to the end of the last phase."""
+        return self.phases[-1].end_s
+
+    def phase(self, name: str) -> Phase:
+        """The phase called `name`; KeyError if there is none."""
+        for phase in self.phases:
+            if phase.name == name:
+                return phase
+        raise KeyError(name)

@@ -1,0 +1,106 @@
+"""The traffic of an experiment: which operations, how many, drawing which keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Operation(_Frozen):
+    """One kind of request. `{key}` and `{token}` in path, body, headers and location are filled in.
+
+    `{key}` is a key drawn from `Keys`, `{token}` is unique for each request of the run.
+    `limit_s` is how long an answer may take and still be a success, in seconds.
+    """
+
+    method: str = "GET"
+    path: str
+    headers: Mapping[str, str] = Field(default_factory=dict)
+    body: str = ""
+    status: tuple[int, ...] = (200,)
+    location: str | None = None
+    body_contains: str | None = None
+    limit_s: float = 5.0
+    is_write: bool = False
+
+
+class Keys(_Frozen):
+    """The population of keys; `zipf` is the exponent (0 = uniform); `format` makes a key of an index."""
+
+    population: int = Field(default=100_000, gt=0)
+    zipf: float = Field(default=1.0, ge=0, le=3)
+    format: str = "h{index:06d}"
+    cold_population: int = Field(default=300_000, ge=0)
+    cold_format: str = "c{index:06d}"
+
+
+class Stage(_Frozen):
+    """`rate_per_s` is reached linearly over `ramp_s`, then held for `hold_s` seconds."""
+
+    rate_per_s: float = Field(ge=0)
+    ramp_s: float = Field(default=0, ge=0)
+    hold_s: float = Field(default=0, ge=0)
+
+
+class Load(_Frozen):
+    """Arrivals a second at one entry of the target, shared over operations by weight."""
+
+    entry: str = "lb"
+    rate_per_s: float = Field(gt=0)
+    stages: tuple[Stage, ...] = ()
+    arrivals: str = Field(default="constant", pattern="^(constant|poisson)$")
+    mix: Mapping[str, float]
+    keys: Keys = Keys()
+    operations: Mapping[str, Operation] = Field(default_factory=dict)
+    canary_rate_per_s: float = Field(default=100, ge=0)
+    timeout_s: float = Field(default=5.0, gt=0)
+    locustfile: str | None = None
+
+
+SHORTENER_OPERATIONS: dict[str, Operation] = {
+    "redirect": Operation(
+        path="/{key}", status=(302,), location="https://example.com/{key}", limit_s=5.0
+    ),
+    "create": Operation(
+        method="POST",
+        path="/api/v1/urls",
+        headers={"Content-Type": "application/json", "Idempotency-Key": "{token}"},
+        body='{"url": "https://example.com/new/{token}"}',
+        status=(200, 201),
+        body_contains="https://example.com/new/{token}",
+        is_write=True,
+        limit_s=5.0,
+    ),
+}
+"""The operations of the bundled target, known without being written in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSnapshot:
+    """Live counters of the load since it began; `window_*` cover the last second or so."""
+
+    at_s: float
+    sent: int = 0
+    failed: int = 0
+    dropped: int = 0
+    window_rate_per_s: float = 0.0
+    window_error_rate: Mapping[str, float] = field(default_factory=dict)
+    window_p95_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSummary:
+    """How the generator did: counts, its CPU seconds, its exit code."""
+
+    intended: int
+    sent: int
+    dropped: int
+    cpu_s: float
+    duration_s: float
+    exit_code: int
