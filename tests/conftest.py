@@ -1,0 +1,33 @@
+"""Docker tests are skipped where no engine answers, unless REQUIRE_DOCKER=1 makes that a failure."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+
+def _engine_answers() -> bool:
+    try:
+        done = subprocess.run(["docker", "info"], capture_output=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+@pytest.fixture(scope="session", autouse=False)
+def engine() -> None:
+    """A Docker engine answers; every Docker test depends on this."""
+    if _engine_answers():
+        return
+    if os.environ.get("REQUIRE_DOCKER") == "1":
+        pytest.fail("REQUIRE_DOCKER=1, but no Docker engine answers; run: make setup")
+    pytest.skip("no Docker engine answers; run: make setup")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test marked `docker` asks for the engine first."""
+    for item in items:
+        if item.get_closest_marker("docker") and "engine" not in item.fixturenames:
+            item.fixturenames.insert(0, "engine")

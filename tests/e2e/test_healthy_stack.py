@@ -1,0 +1,66 @@
+"""Every shipped experiment passes on the healthy stack, and its result holds what it claims."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import Run, RunExperiment
+
+pytestmark = [pytest.mark.docker, pytest.mark.e2e]
+
+
+def _assert_pass(run: Run) -> None:
+    assert run.result["verdict"] == "pass", run.explain()
+    assert run.result["status"] == "completed"
+    assert run.exit_code == 0
+    assert all(fault["proven"] and fault["healed"] for fault in run.result["faults"])
+    for name in ("index.html", "junit.xml", "summary.md", "findings.json"):
+        assert (run.folder / name).stat().st_size > 0, name
+
+
+def test_a_killed_app_server_costs_no_request(run_experiment: RunExperiment) -> None:
+    run = run_experiment("app-server-crash")
+    _assert_pass(run)
+    kinds = [fault["kind"] for fault in run.result["faults"]]
+    assert kinds == ["kill", "crash"]
+    assert run.result["traffic_share"]["app-2"]["fault"] < 0.02
+
+
+def test_breakers_open_and_close_around_a_redis_outage(run_experiment: RunExperiment) -> None:
+    run = run_experiment("redis-outage")
+    _assert_pass(run)
+    opened = {t["server"] for t in run.result["breakers"]["transitions"] if t["to"] == "OPEN"}
+    assert opened >= {"app-1", "app-2", "app-3"}
+
+
+def test_a_killed_primary_loses_no_acknowledged_write(run_experiment: RunExperiment) -> None:
+    run = run_experiment("db-primary-failover")
+    _assert_pass(run)
+    recovery = run.result["recovery"]["create"]
+    assert 1 < recovery["recovery_time_s"] <= 30
+    parts = recovery["parts"]
+    assert sum(parts.values()) == pytest.approx(recovery["recovery_time_s"], abs=0.1)
+    assert run.result["writes"]["acknowledged"] > 3000
+    assert run.result["writes"]["lost"] == 0
+    active = [
+        json.loads(line)
+        for line in (run.folder / "events.jsonl").read_text().splitlines()
+        if '"fault.active"' in line
+    ]
+    assert len(active) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "app-server-out-of-memory",
+        "redis-crash",
+        "db-primary-rebuild",
+        "add-app-server",
+        "lb-crash",
+        "replica-loss",
+    ],
+)
+def test_the_other_experiments_pass(run_experiment: RunExperiment, name: str) -> None:
+    _assert_pass(run_experiment(name))
