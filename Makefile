@@ -1,0 +1,41 @@
+# Two commands: `make demo` and `make test`. Each sets up what is missing first.
+.DEFAULT_GOAL := help
+HARNESS := .venv/bin/harness
+HEADLINE := app-server-crash redis-outage db-primary-failover
+
+help:            ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+demo: setup      ## Set up everything, run the three headline experiments, write the reports
+	$(HARNESS) run $(HEADLINE:%=experiments/%.yaml)
+
+test: setup lint ## Set up everything, then lint, types, layers and all tests
+	.venv/bin/pytest
+
+setup:           ## Install what is missing: engine, .venv, base image, the stack's images
+	@scripts/bootstrap.sh
+
+up: setup        ## Start the stack and wait until it is healthy
+	$(HARNESS) up
+
+down:            ## Stop the stack; the data stays
+	$(HARNESS) down
+
+lint:            ## Format, lint, types and import layers, in seconds
+	@scripts/bootstrap.sh --no-docker
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+check: lint      ## Lint and the tests that need no Docker
+	.venv/bin/pytest tests/unit
+
+clean:           ## Remove the stack with its data, .venv, reports; refuses while a fault is not healed
+	@if [ -n "$$(cat .harness/*/journal.jsonl 2>/dev/null)" ]; then \
+	  echo "error: a fault is not healed yet; run: harness heal" >&2; exit 4; fi
+	@if [ -x $(HARNESS) ]; then $(HARNESS) down --volumes; fi
+	rm -rf .venv .harness .env target/secrets.env target/ca-certificates.crt
+	find reports -mindepth 1 -maxdepth 1 ! -name sample -exec rm -rf {} +
+
+.PHONY: help demo test setup up down lint check clean
