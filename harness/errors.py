@@ -5,7 +5,7 @@ HarnessError (4)
 │   └── InvalidExperiment (2)  all problems of one experiment file, each with line and path
 ├── RunFolderError (2)         a run folder that cannot be read
 ├── EngineError (4)            no Docker engine, no permission, engine call failed
-├── TargetError (4)            the stack is not what the run needs: port taken, not healthy, build failed
+├── TargetError (4)            the stack is not what the run needs: port taken, not healthy
 ├── LoadError (4)              the load generator did not start or died
 ├── HealError (4)              something that was broken could not be mended
 ├── SafeguardTripped (5)       a safeguard ended the run

@@ -1,16 +1,16 @@
 """The layout of one run folder, and the tables in it. The only module that knows a file's name.
 
-    reports/<run-id>/
-      experiment.yaml     the file as it was run            written by: run
-      plan.json           steps, faults, seed                           run
-      environment.json    allow-listed facts of machine and target      run
-      events.jsonl        one event a line, in order of time            run
-      samples/*.parquet   one row per request: main-*.parquet (load), canary-*.parquet
-      target/*.json       what the target was asked after the run (writes.json, history.json)
-      findings.json       every figure                                  analyze
-      result.json         the verdict and the figures scripts rely on   judge
-      junit.xml summary.md                                              judge
-      index.html                                                        report
+reports/<run-id>/
+  experiment.yaml     the file as it was run            written by: run
+  plan.json           steps, faults, seed                           run
+  environment.json    allow-listed facts of machine and target      run
+  events.jsonl        one event a line, in order of time            run
+  samples/*.parquet   one row per request: main-*.parquet (load), canary-*.parquet
+  target/*.json       what the target was asked after the run (writes.json, history.json)
+  findings.json       every figure                                  analyze
+  result.json         the verdict and the figures scripts rely on   judge
+  junit.xml summary.md                                              judge
+  index.html                                                        report
 """
 
 from __future__ import annotations

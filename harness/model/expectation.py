@@ -107,7 +107,8 @@ def parse_expectation(phase: str, subject: str, clause: str, operations: set[str
     match = _CLAUSE.fullmatch(clause.strip())
     if match is None:
         raise ValueError(f"{clause!r} is not an expectation; write it like p95 < 200ms")
-    metric, comparison, limit = match["metric"], match["op"], match["limit"]
+    metric, limit = match["metric"], match["limit"]
+    comparison: Comparison | None = match["op"]  # type: ignore[assignment]  # by the pattern
     unit = _unit_of(subject, metric, operations)
     if (unit == "flag") != (comparison is None):
         right = metric if unit == "flag" else f"{metric} < ..."

@@ -31,7 +31,7 @@ class Operation(_Frozen):
 
 
 class Keys(_Frozen):
-    """The population of keys; `zipf` is the exponent (0 = uniform); `format` makes a key of an index."""
+    """The population of keys; `zipf` is the exponent (0 = uniform), `format` makes a key."""
 
     population: int = Field(default=100_000, gt=0)
     zipf: float = Field(default=1.0, ge=0, le=3)
