@@ -1,0 +1,1 @@
+"""The URL shortener: the system under test."""

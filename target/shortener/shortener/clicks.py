@@ -1,0 +1,52 @@
+"""Clicks leave the request path at once: a bounded buffer, flushed to a Redis stream in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections import Counter
+
+from redis.asyncio import Redis
+
+from shortener.breaker import Breaker, BreakerOpen
+from shortener.redis_cache import REDIS_ERRORS
+
+STREAM, GROUP = "clicks", "worker"
+CODES_MAX, STREAM_MAX, FLUSH_S = 10_000, 20_000, 1.0
+
+
+class Clicks:
+    """Counts by code; what does not fit, or is lost with Redis, is counted as dropped."""
+
+    def __init__(self, client: Redis, breaker: Breaker) -> None:
+        self._client, self._breaker = client, breaker
+        self._counts: Counter[str] = Counter()
+        self.dropped = 0
+
+    def add(self, code: str) -> None:
+        """Count one click."""
+        if code in self._counts or len(self._counts) < CODES_MAX:
+            self._counts[code] += 1
+        else:
+            self.dropped += 1
+
+    async def run(self) -> None:
+        """Flush until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Hand the counts over as one batch, unless the breaker holds Redis for sick."""
+        if not self._counts or not self._breaker.is_closed:
+            return
+        counts, self._counts = self._counts, Counter()
+        batch = {"id": uuid.uuid4().hex, "counts": json.dumps(counts)}
+        try:
+            await self._breaker.call(
+                lambda: self._client.xadd(STREAM, batch, maxlen=STREAM_MAX, approximate=True)
+            )
+        except (BreakerOpen, *REDIS_ERRORS):
+            # Whether the batch arrived is unknown: to count twice would be worse than to drop.
+            self.dropped += counts.total()

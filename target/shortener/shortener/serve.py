@@ -1,0 +1,29 @@
+"""Runs one app server: one process, one event loop."""
+
+from __future__ import annotations
+
+import uvicorn
+
+from shortener.app import App
+from shortener.settings import read_settings
+
+
+def main() -> None:
+    """Serve on port 8000 until SIGTERM."""
+    uvicorn.run(
+        App(read_settings()),
+        host="0.0.0.0",
+        port=8000,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=90,  # longer than the load balancer keeps a connection idle
+        timeout_graceful_shutdown=2,
+        backlog=512,
+    )
+
+
+if __name__ == "__main__":
+    main()

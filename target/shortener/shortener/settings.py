@@ -1,0 +1,75 @@
+"""Settings of one process, from its environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Times in seconds. `nodes` names the database nodes by address, for X-Db-Node."""
+
+    server: str
+    redis_url: str
+    rw_dsn: str
+    ro_dsn: str
+    nodes: dict[str, str]
+    redis_timeout_s: float
+    read_timeout_s: float
+    write_timeout_s: float
+    connect_timeout_s: float
+    pool_max: int
+    redis_breaker: BreakerSettings
+    db_breaker: BreakerSettings
+    local_cache_ttl_s: float
+    local_cache_size: int
+    redis_ttl_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerSettings:
+    """Opens after `failures` in a row; tries again after `cooldown_s`."""
+
+    enabled: bool
+    failures: int
+    cooldown_s: float
+
+
+def read_settings(environment: dict[str, str] | None = None) -> Settings:
+    """The settings, with the text's values where nothing else is said.
+
+    Redis and the database are reached through links of Toxiproxy, one for each server: the last
+    digit of the port is SERVER_NUMBER.
+    """
+    env = dict(os.environ) if environment is None else environment
+    number, links = env.get("SERVER_NUMBER", "1"), env.get("LINKS_HOST", "toxiproxy")
+    app_password, redis_password = env.get("APP_PASSWORD", ""), env.get("REDIS_PASSWORD", "")
+    database = f"postgresql://app:{app_password}@{links}"
+    nodes = (pair.split("=", 1) for pair in env.get("DB_NODES", "").split(",") if "=" in pair)
+    return Settings(
+        server=env.get("SERVER_NAME", "app"),
+        redis_url=env.get("REDIS_URL", f"redis://:{redis_password}@{links}:2230{number}/0"),
+        rw_dsn=env.get("DB_RW_DSN", f"{database}:2240{number}/app"),
+        ro_dsn=env.get("DB_RO_DSN", f"{database}:2250{number}/app"),
+        nodes={address: name for name, address in nodes},
+        redis_timeout_s=float(env.get("REDIS_TIMEOUT_S", "0.25")),
+        read_timeout_s=float(env.get("DB_READ_TIMEOUT_S", "0.4")),
+        write_timeout_s=float(env.get("DB_WRITE_TIMEOUT_S", "3")),
+        connect_timeout_s=float(env.get("DB_CONNECT_TIMEOUT_S", "0.5")),
+        pool_max=int(env.get("POOL_MAX", "8")),
+        redis_breaker=_breaker(env, "REDIS", "60"),
+        # 60 s would turn a database failover of 20 s into an outage of a minute.
+        db_breaker=_breaker(env, "DB", "1"),
+        local_cache_ttl_s=float(env.get("LOCAL_CACHE_TTL_S", "300")),
+        local_cache_size=int(env.get("LOCAL_CACHE_SIZE", "2000")),
+        redis_ttl_s=int(env.get("REDIS_TTL_S", "86400")),
+    )
+
+
+def _breaker(env: dict[str, str], prefix: str, cooldown_s: str) -> BreakerSettings:
+    return BreakerSettings(
+        enabled=env.get(f"{prefix}_BREAKER_ENABLED", "1") != "0",
+        failures=int(env.get(f"{prefix}_BREAKER_FAILURES", "5")),
+        cooldown_s=float(env.get(f"{prefix}_BREAKER_COOLDOWN_S", cooldown_s)),
+    )
