@@ -1,4 +1,5 @@
 CREATE TABLE urls (
+  id              bigint GENERATED ALWAYS AS IDENTITY,
   code            text PRIMARY KEY,
   long_url        text NOT NULL,
   idempotency_key text UNIQUE,
@@ -13,6 +14,7 @@ CREATE TABLE click_counts (
 );
 
 -- Batches that were counted already: the stream delivers at least once, the table counts once.
+-- The worker deletes what is older than a day.
 CREATE TABLE click_batches (
   id        text PRIMARY KEY,
   stored_at timestamptz NOT NULL DEFAULT now()

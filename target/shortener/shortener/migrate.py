@@ -3,53 +3,80 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import asyncpg
 
-MIGRATIONS = Path(__file__).parents[1] / "migrations"
-DEADLINE_S = 90
+from shortener.settings import read_settings
+
+ROOT = Path(__file__).parents[1]
+MIGRATIONS, SEED = ROOT / "migrations", ROOT / "seed.sql"
+PRIMARY_WITHIN_S, STATEMENT_TIMEOUT_S = 90, 60
+LOCK = 20_817_723  # any number, the same for all: two migrations at once take turns
+ERRORS = (OSError, asyncio.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
-async def connect(dsn: str) -> asyncpg.Connection:
-    """A connection to a primary that takes writes; waits for it until the deadline."""
-    deadline_s, last = monotonic() + DEADLINE_S, "nothing"
-    while monotonic() < deadline_s:
-        try:
-            connection = await asyncpg.connect(dsn, timeout=2, command_timeout=60)
-            if not await connection.fetchval("SELECT pg_is_in_recovery()"):
-                return connection
-            last = "a replica"
-            await connection.close()
-        except (OSError, asyncio.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            last = f"{type(error).__name__}: {error}"
-        await asyncio.sleep(0.3)
-    sys.exit(f"migrate: no primary within {DEADLINE_S} s; saw last: {last}")
-
-
-async def main() -> None:
-    """Migrate and seed, and say how long it took."""
-    started_s = monotonic()
-    password = os.environ["APP_PASSWORD"]
-    dsn = os.environ.get("MIGRATE_DSN", f"postgresql://app:{password}@db-lb:5000/app")
-    connection = await connect(dsn)
+async def migrate(connection: Any) -> None:
+    """Bring the schema up to date and seed it if it has no URLs; prints what it did."""
+    await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
     await connection.execute(
         "CREATE TABLE IF NOT EXISTS schema_migrations"
         " (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
     )
     for path in sorted(MIGRATIONS.glob("*.sql")):
-        async with connection.transaction():
-            status = await connection.execute(
-                "INSERT INTO schema_migrations (name) VALUES ($1) ON CONFLICT DO NOTHING", path.name
-            )
-            if status.endswith(" 1"):
-                await connection.execute(path.read_text())
-                print(f"applied {path.name}")
-    print(f"ready after {monotonic() - started_s:.1f} s")
-    await connection.close()
+        await _apply(connection, path)
+    if await connection.fetchval("SELECT NOT EXISTS (SELECT FROM urls)"):
+        started_s = monotonic()
+        await connection.execute(SEED.read_text())
+        _say(f"seeded in {monotonic() - started_s:.1f} s")
+
+
+async def _apply(connection: Any, path: Path) -> None:
+    async with connection.transaction():
+        status = await connection.execute(
+            "INSERT INTO schema_migrations (name) VALUES ($1) ON CONFLICT DO NOTHING", path.name
+        )
+        if status.endswith(" 1"):
+            await connection.execute(path.read_text())
+            _say(f"applied {path.name}")
+
+
+async def connect(dsn: str) -> Any:
+    """A connection to a primary that takes writes; waits for it until the deadline."""
+    deadline_s, last = monotonic() + PRIMARY_WITHIN_S, "nothing"
+    while monotonic() < deadline_s:
+        try:
+            connection = await asyncpg.connect(dsn, timeout=2, command_timeout=STATEMENT_TIMEOUT_S)
+            if not await connection.fetchval("SELECT pg_is_in_recovery()"):
+                return connection
+            last = "a replica"
+            await connection.close(timeout=1)
+        except ERRORS as error:
+            last = f"{type(error).__name__}: {error}"
+        await asyncio.sleep(0.3)
+    raise TimeoutError(f"no primary within {PRIMARY_WITHIN_S} s; saw last: {last}")
+
+
+async def main() -> None:
+    """Migrate and seed, and say how long it took; exits with 1 and one line if it cannot."""
+    started_s = monotonic()
+    try:
+        connection = await connect(read_settings().rw_dsn)
+        try:
+            await migrate(connection)
+        finally:
+            connection.terminate()
+    except ERRORS as error:
+        sys.exit(f"migrate: {type(error).__name__}: {error}; look at db-lb and db-*, then run again")
+    _say(f"ready after {monotonic() - started_s:.1f} s")
+
+
+def _say(what: str) -> None:
+    sys.stdout.write(f"migrate: {what}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
