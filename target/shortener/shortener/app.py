@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import asdict
 from time import monotonic
 from typing import Any
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from shortener.breaker import Breaker, Transition
 from shortener.database import AliasTaken, Unavailable
-from shortener.redis_cache import REDIS_ERRORS
-from shortener.service import Service
+from shortener.service import Expired, Service
 from shortener.settings import Settings
 from shortener.validation import CODE, Invalid, parse_new_url
 
@@ -24,7 +25,14 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 BODY_MAX = 16_384
 API = "/api/v1/urls"
+REFUSALS: dict[type[Exception], tuple[int, str]] = {
+    Invalid: (400, ""),
+    AliasTaken: (409, "this alias is taken"),
+    Expired: (410, "this URL has expired"),
+}
 JSON = (b"content-type", b"application/json")
+NO_STORE = (b"cache-control", b"no-store")
+EDGE_TTL_S = 3600  # what the edge keeps at most
 
 
 class Response:
@@ -82,59 +90,59 @@ class App:
             else:
                 if flusher:
                     flusher.cancel()
-                await self.service.clicks.flush()
+                await self.service.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
     async def _respond(self, scope: Scope, receive: Receive) -> tuple[str, Response]:
         """The name of the operation, for the metrics, and the answer."""
-        path, method = scope["path"], scope["method"]
         try:
-            if path.startswith(API):
-                return "api", await self._api(method, path[len(API) :], scope, receive)
-            if method not in ("GET", "HEAD"):
-                return "other", answer(405, {"error": "only GET"}, [(b"allow", b"GET")])
-            if path in PAGES:
-                return path[1:], await PAGES[path](self)
-            return "redirect", await self._redirect(path[1:])
-        except Unavailable as error:
-            attempted = b"maybe" if error.attempted else b"no"
-            headers = [(b"x-write-attempted", attempted), (b"retry-after", b"1")]
-            return "unavailable", answer(503, {"error": str(error)}, headers)
-        except Invalid as error:
-            return "invalid", answer(400, {"error": str(error)})
-        except AliasTaken:
-            return "conflict", answer(409, {"error": "this alias is taken"})
-        except asyncpg.PostgresError as error:
-            message = {"error": f"database: {type(error).__name__}"}
-            return "error", answer(503, message, [(b"x-write-attempted", b"maybe")])
+            return await self._dispatch(scope, receive)
+        except Exception as error:  # noqa: BLE001 - the rim: every error becomes an answer
+            return "failed", failure(error, scope["method"], scope["path"])
 
-    async def _redirect(self, code: str) -> Response:
+    async def _dispatch(self, scope: Scope, receive: Receive) -> tuple[str, Response]:
+        path, method = scope["path"], scope["method"]
+        if path == API or path.startswith(API + "/"):
+            return "api", await self._api(scope, receive)
+        if method not in ("GET", "HEAD"):
+            return "other", answer(405, {"error": "only GET"}, [(b"allow", b"GET")])
+        if path in PAGES:
+            return path[1:], await PAGES[path](self)
+        return "redirect", await self._redirect(path[1:], is_click=method == "GET")
+
+    async def _redirect(self, code: str, *, is_click: bool) -> Response:
         found = await self.service.find(code) if CODE.fullmatch(code) else None
         if found is None:
-            return answer(404, {"error": "no such URL"}, [(b"cache-control", b"no-store")])
-        self.service.clicks.add(code)
+            return answer(404, {"error": "no such URL"}, [NO_STORE])
+        if is_click:
+            self.service.clicks.add(code)
         headers = [
             (b"location", found.long_url.encode()),
             (b"x-cache", found.tier.encode()),
-            (b"cache-control", b"public, max-age=3600"),
+            (b"cache-control", _max_age(found.left_s)),
         ]
         if found.node:
             headers.append((b"x-db-node", found.node.encode()))
         return Response(302, b"", headers)
 
-    async def _api(self, method: str, rest: str, scope: Scope, receive: Receive) -> Response:
-        code, _, part = rest[1:].partition("/")
-        if not code and method == "POST":
+    async def _api(self, scope: Scope, receive: Receive) -> Response:
+        method, rest = scope["method"], scope["path"][len(API) + 1 :]
+        if not rest and method == "POST":
             return await self._create(scope, await read_body(receive))
+        code, _, part = rest.partition("/")
         if not CODE.fullmatch(code) or part not in ("", "stats"):
-            return answer(404, {"error": "no such URL"})
+            return answer(404, {"error": "no such URL"}, [NO_STORE])
         if method == "GET":
             return await self._show(code, with_clicks=part == "stats")
-        if method == "DELETE" and not part:
-            was_there = await self.service.remove(code)
-            return Response(204) if was_there else answer(404, {"error": "no such URL"})
-        return answer(405, {"error": f"{method} is not for this path"})
+        return await self._remove(method if not part else "", code)
+
+    async def _remove(self, method: str, code: str) -> Response:
+        if method != "DELETE":
+            return answer(405, {"error": "this path does not take this method"})
+        if await self.service.remove(code):
+            return Response(204)
+        return answer(404, {"error": "no such URL"})
 
     async def _create(self, scope: Scope, body: bytes) -> Response:
         headers = dict(scope["headers"])
@@ -146,7 +154,7 @@ class App:
         return answer(201 if is_new else 200, value, [(b"x-db-node", url.node.encode())])
 
     async def _show(self, code: str, *, with_clicks: bool) -> Response:
-        url = await self.service.database.find(code)
+        url = await self.service.show(code)
         if url is None:
             return answer(404, {"error": "no such URL"})
         value: dict[str, Any] = {
@@ -163,24 +171,11 @@ class App:
         return answer(200, {"status": "healthy", "server": self._settings.server})
 
     async def _ready(self) -> Response:
-        """Asks every dependency once: 200 only if Redis, primary and replicas all answer."""
-
-        async def ping(connection: Any) -> None:
-            await connection.execute("SELECT 1")
-
-        service, parts = self.service, {}
-        for pool in (service.database.primary, service.database.replicas):
-            try:
-                await pool.run(ping)
-                parts[pool.breaker.name] = True
-            except Unavailable:
-                parts[pool.breaker.name] = False
-        try:
-            await service.redis.ping()
-            parts["redis"] = True
-        except REDIS_ERRORS:
-            parts["redis"] = False
-        return answer(200 if all(parts.values()) else 503, {"ready": parts})
+        """200 only if Redis, primary and replicas all answer."""
+        parts = await self.service.readiness()
+        breakers = {breaker.name: breaker.state for breaker in self.service.breakers}
+        status = 200 if all(parts.values()) else 503
+        return answer(status, {"ready": parts, "breakers": breakers}, [NO_STORE])
 
     async def _show_metrics(self) -> Response:
         text = self._metrics.text(self.service)
@@ -188,16 +183,12 @@ class App:
 
     async def _show_breakers(self) -> Response:
         log = self.service.log
-        entries = [
-            {**asdict(entry), "from": entry.from_state, "to": entry.to_state}
-            for entry in log.entries
-        ]
         value = {
             "server": self._settings.server,
             "boot": log.boot,
             "monotonic_s": monotonic(),
             "breakers": {b.name: _breaker_state(b) for b in self.service.breakers},
-            "transitions": entries,
+            "transitions": [_transition(entry) for entry in log.entries],
         }
         return answer(200, value, [(b"cache-control", b"no-store")])
 
@@ -238,8 +229,24 @@ class Metrics:
         for breaker in service.breakers:
             self._open.labels(breaker.name).set(0 if breaker.is_closed else 1)
         for pool in (service.database.primary, service.database.replicas):
-            self._pool.labels(pool.breaker.name).set(pool.usage()[0])
-        return generate_latest(self._registry)
+            self._pool.labels(pool.breaker.name).set(pool.used())
+        text: bytes = generate_latest(self._registry)
+        return text
+
+
+def failure(error: Exception, method: str, path: str) -> Response:
+    """The answer for what went wrong, by the kind of error."""
+    if isinstance(error, tuple(REFUSALS)):
+        status, message = REFUSALS[type(error)]
+        return answer(status, {"error": message or str(error)}, [NO_STORE])
+    if isinstance(error, Unavailable):
+        headers = [*_attempted(method, maybe=error.attempted), (b"retry-after", b"1")]
+        return answer(503, {"error": str(error)}, headers)
+    maybe = _attempted(method, maybe=True)
+    if isinstance(error, asyncpg.PostgresError):
+        return answer(503, {"error": f"database: {type(error).__name__}"}, maybe)
+    logging.error("%s %s", method, path, exc_info=error)
+    return answer(500, {"error": "internal error; the server's log has more"}, maybe)
 
 
 async def read_body(receive: Receive) -> bytes:
@@ -254,10 +261,31 @@ async def read_body(receive: Receive) -> bytes:
             return body
 
 
-def _breaker_state(breaker: Any) -> dict[str, Any]:
+def _attempted(method: str, *, maybe: bool) -> Headers:
+    """For a write that failed: whether it may have been done; nothing for a read."""
+    if method in ("GET", "HEAD"):
+        return [NO_STORE]
+    return [(b"x-write-attempted", b"maybe" if maybe else b"no")]
+
+
+def _max_age(left_s: float | None) -> bytes:
+    """How long caches may keep a redirect: never beyond its expiry."""
+    if left_s is None or left_s >= EDGE_TTL_S:
+        return b"public, max-age=3600"
+    return b"public, max-age=%d" % int(left_s) if left_s >= 1 else b"no-store"
+
+
+def _transition(entry: Transition) -> dict[str, Any]:
+    value = asdict(entry)
+    value["from"], value["to"] = value.pop("from_state"), value.pop("to_state")
+    return value
+
+
+def _breaker_state(breaker: Breaker) -> dict[str, Any]:
     times = sorted(breaker.fast_fail_times_s)
     return {
         "state": breaker.state,
+        "enabled": breaker.enabled,
         "failures": breaker.failures,
         "threshold": breaker.threshold,
         "cooldown_s": breaker.cooldown_s,

@@ -19,8 +19,11 @@ import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import count
 from time import monotonic
 from typing import Literal, TypeVar
+
+from shortener.settings import BreakerSettings
 
 State = Literal["CLOSED", "OPEN", "HALF_OPEN"]
 Result = TypeVar("Result")
@@ -33,7 +36,10 @@ class BreakerOpen(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One change of state; `failures` is the count of failures in a row that led to it."""
+    """One change of state; `failures` is the count of failures in a row that led to it.
+
+    `probes` is the number of calls let through while HALF_OPEN; None outside of it.
+    """
 
     seq: int
     monotonic_s: float
@@ -41,6 +47,7 @@ class Transition:
     from_state: State
     to_state: State
     failures: int
+    probes: int | None
     reason: str
 
 
@@ -50,12 +57,11 @@ class TransitionLog:
     def __init__(self) -> None:
         self.boot = secrets.token_hex(6)
         self.entries: deque[Transition] = deque(maxlen=LOG_SIZE)
-        self._seq = 0
+        self._sequence = count(1)
 
-    def add(self, at_s: float, name: str, change: tuple[State, State], failures: int, why: str) -> None:
-        """Log one change of state."""
-        self._seq += 1
-        self.entries.append(Transition(self._seq, at_s, name, *change, failures, why))
+    def next_seq(self) -> int:
+        """The number of the next transition: 1, 2, 3, ..."""
+        return next(self._sequence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +77,20 @@ class Breaker:
     def __init__(
         self,
         name: str,
-        failures: int,
-        cooldown_s: float,
+        settings: BreakerSettings,
         log: TransitionLog,
-        *,
-        enabled: bool = True,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self.name, self.threshold, self.cooldown_s = name, failures, cooldown_s
+        self.name, self.enabled = name, settings.enabled
+        self.threshold, self.cooldown_s = settings.failures, settings.cooldown_s
         self.state: State = "CLOSED"
         self.failures = 0
         self.fast_fails = 0
         self.fast_fail_times_s: deque[float] = deque(maxlen=LOG_SIZE)
-        self._log, self._enabled, self._clock = log, enabled, clock
+        self._log, self._clock = log, clock
         self._opened_s = 0.0
         self._generation = 0
+        self._probes: int | None = None
 
     @property
     def is_closed(self) -> bool:
@@ -100,6 +105,7 @@ class Breaker:
         """
         if self.state == "OPEN" and self._clock() - self._opened_s >= self.cooldown_s:
             self._change("HALF_OPEN", "cool-down over: one probe")
+            self._probes = 1
             return Permit(self._generation)
         if self.state != "CLOSED":
             self.fast_fails += 1
@@ -116,11 +122,10 @@ class Breaker:
 
     def failed(self, permit: Permit, reason: str) -> None:
         """The call failed (an error, a time-out, or nobody waited for its end)."""
-        if permit.generation != self._generation or not self._enabled:
+        if permit.generation != self._generation or not self.enabled:
             return
         self.failures += 1
         if self.state == "HALF_OPEN" or self.failures >= self.threshold:
-            self._opened_s = self._clock()
             self._change("OPEN", reason)
 
     async def call(
@@ -147,9 +152,11 @@ class Breaker:
         return result
 
     def _change(self, to: State, reason: str) -> None:
-        change = (self.state, to)
-        self.state = to
+        at_s, number = self._clock(), self._log.next_seq()
+        self._log.entries.append(
+            Transition(number, at_s, self.name, self.state, to, self.failures, self._probes, reason)
+        )
+        self.state, self._probes = to, None
         self._generation += 1
-        self._log.add(self._clock(), self.name, change, self.failures, reason)
-        if to == "CLOSED":
-            self.failures = 0
+        if to == "OPEN":
+            self._opened_s = at_s

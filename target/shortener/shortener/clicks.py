@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from collections import Counter
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -42,11 +43,14 @@ class Clicks:
         if not self._counts or not self._breaker.is_closed:
             return
         counts, self._counts = self._counts, Counter()
-        batch = {"id": uuid.uuid4().hex, "counts": json.dumps(counts)}
+        batch: dict[Any, Any] = {"id": uuid.uuid4().hex, "counts": json.dumps(counts)}
         try:
             await self._breaker.call(
-                lambda: self._client.xadd(STREAM, batch, maxlen=STREAM_MAX, approximate=True)
+                lambda: self._client.xadd(STREAM, batch, maxlen=STREAM_MAX, approximate=True),
+                REDIS_ERRORS,
             )
-        except (BreakerOpen, *REDIS_ERRORS):
+        except BreakerOpen:
+            self._counts.update(counts)  # not sent; at most as many codes as just before
+        except REDIS_ERRORS:
             # Whether the batch arrived is unknown: to count twice would be worse than to drop.
             self.dropped += counts.total()

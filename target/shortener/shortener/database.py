@@ -10,18 +10,27 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 from typing import Any, TypeVar
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]
 
 from shortener.breaker import Breaker, BreakerOpen
 from shortener.settings import Settings
 
 Result = TypeVar("Result")
-BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError)
+
+
+class Demoted(Exception):
+    """A connection of the rw pool leads to a node that is no primary (any more)."""
+
+
 UNAVAILABLE = (
-    *BROKEN,
-    asyncio.TimeoutError,
+    OSError,  # TimeoutError is one
+    Demoted,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -31,13 +40,18 @@ UNAVAILABLE = (
 class Unavailable(Exception):
     """The database cannot be asked; `attempted` is False if a write surely was not tried."""
 
-    def __init__(self, *, attempted: bool) -> None:
-        super().__init__("database unavailable")
+    def __init__(self, *, attempted: bool, reason: str) -> None:
+        super().__init__(f"database unavailable ({reason})")
         self.attempted = attempted
+
+    @property
+    def is_broken_connection(self) -> bool:
+        """Whether another connection may do better at once: no time-out, no open breaker."""
+        return not isinstance(self.__cause__, TimeoutError | BreakerOpen)
 
 
 class AliasTaken(Exception):
-    """Another URL has this alias already."""
+    """Another URL has this code already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +67,16 @@ class Url:
 
 COLUMNS = "code, long_url, created_at, expires_at, host(inet_server_addr()) AS node"
 SELECT = f"SELECT {COLUMNS} FROM urls WHERE code = $1"
+# Always one row: a miss counts only if the node is still the primary.
+SELECT_PRIMARY = f"""
+SELECT {COLUMNS}, pg_is_in_recovery() AS is_replica
+FROM (SELECT) AS one LEFT JOIN urls ON code = $1"""
+SELECT_BY_KEY = f"SELECT {COLUMNS} FROM urls WHERE idempotency_key = $1"
 INSERT = f"""
-WITH added AS (
-  INSERT INTO urls (code, long_url, idempotency_key, expires_at)
-  VALUES ($1, $2, $3, now() + $4 * interval '1 second')
-  ON CONFLICT (idempotency_key) DO NOTHING
-  RETURNING code, long_url, created_at, expires_at)
-SELECT {COLUMNS}, true AS is_new FROM added
-UNION ALL
-SELECT {COLUMNS}, false AS is_new FROM urls WHERE idempotency_key = $3
-LIMIT 1"""
+INSERT INTO urls (code, long_url, idempotency_key, expires_at)
+VALUES ($1, $2, $3, now() + $4 * interval '1 second')
+ON CONFLICT (idempotency_key) DO NOTHING
+RETURNING {COLUMNS}"""
 
 
 class Pool:
@@ -77,41 +91,62 @@ class Pool:
             timeout=settings.connect_timeout_s,
             command_timeout=timeout_s,
             max_inactive_connection_lifetime=60,
+            reset=_leave_as_is,
+            server_settings={"application_name": settings.server, "jit": "off"},
         )
-        self._acquire_timeout_s = settings.connect_timeout_s + 0.1
+        self._acquire_timeout_s = settings.connect_timeout_s
         self._timeout_s = timeout_s
 
-    async def run(self, work: Callable[[Any], Awaitable[Result]]) -> Result:
-        """The result of `work(connection)`; Unavailable if there is no healthy connection."""
+    async def run(
+        self, work: Callable[[Any], Awaitable[Result]], within_s: float | None = None
+    ) -> Result:
+        """The result of `work(connection)`; Unavailable if there is no healthy connection.
+
+        `within_s` bounds all of it; without it, getting a connection and the work have their
+        own limits. A connection that failed or was too slow is never used again.
+        """
         attempted = False
 
         async def attempt() -> Result:
             nonlocal attempted
             pool = await self._pool
-            async with pool.acquire(timeout=self._acquire_timeout_s) as connection:
+            async with (
+                asyncio.timeout(within_s),
+                pool.acquire(timeout=self._acquire_timeout_s) as connection,
+            ):
                 attempted = True
                 try:
                     async with asyncio.timeout(self._timeout_s):
                         return await work(connection)
-                except asyncpg.ReadOnlySQLTransactionError:
-                    attempted = False  # a demoted primary: refused, and no use for this pool
+                except (asyncpg.ReadOnlySQLTransactionError, Demoted):
+                    attempted = False  # the node refused; its other connections are no use either
+                    connection.terminate()
                     await pool.expire_connections()
+                    raise
+                except (*UNAVAILABLE, asyncio.CancelledError):
+                    # At once: the pool would wait for a cancel request to a node that hangs.
+                    connection.terminate()
                     raise
 
         try:
             return await self.breaker.call(attempt, UNAVAILABLE)
         except BreakerOpen as error:
-            raise Unavailable(attempted=False) from error
+            raise Unavailable(attempted=False, reason=f"breaker {error} is open") from error
         except UNAVAILABLE as error:
-            raise Unavailable(attempted=attempted) from error
+            reason = f"{self.breaker.name}: {type(error).__name__}"
+            raise Unavailable(attempted=attempted, reason=reason) from error
 
-    def usage(self) -> tuple[int, int]:
-        """Connections in use, and the limit."""
-        return self._pool.get_size() - self._pool.get_idle_size(), self._pool.get_max_size()
+    def used(self) -> int:
+        """Connections in use."""
+        return int(self._pool.get_size() - self._pool.get_idle_size())
 
     async def close(self) -> None:
         """Close without waiting for anybody."""
         self._pool.terminate()
+
+
+async def _leave_as_is(_: Any) -> None:
+    """The statements of this application leave no state in a session: no round trip to reset."""
 
 
 class Database:
@@ -121,23 +156,17 @@ class Database:
         self.primary, self.replicas = primary, replicas
         self._nodes = nodes
 
-    async def find(self, code: str) -> Url | None:
-        """The row from a replica, else from the primary; None if no row has this code."""
+    async def find(self, code: str, deadline_s: float, replica_s: float) -> Url | None:
+        """The row from a replica, else from the primary; None if no row has this code.
 
-        async def select(connection: Any) -> Any:
-            return await connection.fetchrow(SELECT, code)
-
-        for _ in range(2):
-            try:
-                row = await self.replicas.run(select)
-            except Unavailable as error:
-                if isinstance(error.__cause__, BROKEN):
-                    continue
-                break
-            if row is not None:
-                return self._url(row)
-            break
-        row = await self.primary.run(select)
+        `deadline_s` is a time of `monotonic()` by which an answer or Unavailable is there; a
+        replica gets `replica_s` of it.
+        """
+        row = await self._find_on_replica(code, deadline_s, replica_s)
+        if row is None:
+            row = await self.primary.run(
+                lambda c: _select_primary(c, code), max(0.0, deadline_s - monotonic())
+            )
         return None if row is None else self._url(row)
 
     async def add(
@@ -145,17 +174,21 @@ class Database:
     ) -> tuple[Url, bool]:
         """The row, and whether it is new: a repeated idempotency key finds its first row."""
 
-        async def insert(connection: Any) -> Any:
-            arguments = (code, url, key, ttl_s)
-            row = await connection.fetchrow(INSERT, *arguments)
-            # Two requests with one key at the same time: the loser's snapshot lacks the row.
-            return row if row is not None else await connection.fetchrow(INSERT, *arguments)
+        async def insert(connection: Any) -> tuple[Any, bool]:
+            try:
+                row = await connection.fetchrow(INSERT, code, url, key, ttl_s)
+            except asyncpg.UniqueViolationError:
+                row = None  # the code is taken: by the first try of this very request, or not
+            if row is not None:
+                return row, True
+            # A statement of its own: its snapshot has the row that the insert met.
+            first = await connection.fetchrow(SELECT_BY_KEY, key)
+            if first is None:
+                raise AliasTaken(code)
+            return first, False
 
-        try:
-            row = await self.primary.run(insert)
-        except asyncpg.UniqueViolationError as error:
-            raise AliasTaken(code) from error
-        return self._url(row), row["is_new"]
+        row, is_new = await self.primary.run(insert)
+        return self._url(row), is_new
 
     async def remove(self, code: str) -> bool:
         """Whether there was a row to delete."""
@@ -177,6 +210,28 @@ class Database:
 
         return await self.primary.run(count) or 0
 
+    async def _find_on_replica(self, code: str, deadline_s: float, replica_s: float) -> Any:
+        async def select(connection: Any) -> Any:
+            return await connection.fetchrow(SELECT, code)
+
+        for _ in range(2):
+            try:
+                left_s = max(0.0, deadline_s - monotonic())
+                return await self.replicas.run(select, min(replica_s, left_s))
+            except Unavailable as error:
+                if not error.is_broken_connection:
+                    break
+        return None
+
     def _url(self, row: Any) -> Url:
-        node = self._nodes.get(row["node"], row["node"])
+        node = self._nodes.get(row["node"], row["node"] or "")
         return Url(row["code"], row["long_url"], row["created_at"], row["expires_at"], node)
+
+
+async def _select_primary(connection: Any, code: str) -> Any:
+    row = await connection.fetchrow(SELECT_PRIMARY, code)
+    if row["code"] is not None:
+        return row
+    if row["is_replica"]:
+        raise Demoted
+    return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]
 
 from shortener.settings import read_settings
 
@@ -70,7 +70,9 @@ async def main() -> None:
         finally:
             connection.terminate()
     except ERRORS as error:
-        sys.exit(f"migrate: {type(error).__name__}: {error}; look at db-lb and db-*, then run again")
+        sys.exit(
+            f"migrate: {type(error).__name__}: {error}; look at db-lb and db-*, then run again"
+        )
     _say(f"ready after {monotonic() - started_s:.1f} s")
 
 

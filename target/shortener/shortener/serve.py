@@ -20,7 +20,7 @@ def main() -> None:
         log_level="warning",
         server_header=False,
         timeout_keep_alive=90,  # longer than the load balancer keeps a connection idle
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=1,
         backlog=512,
     )
 

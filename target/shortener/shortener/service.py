@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from time import monotonic, time
 
 from shortener.breaker import Breaker, TransitionLog
 from shortener.clicks import Clicks
-from shortener.database import AliasTaken, Database, Pool, Url
+from shortener.database import AliasTaken, Database, Pool, Unavailable, Url
+from shortener.link import Link
 from shortener.local_cache import LocalCache
-from shortener.redis_cache import RedisCache, connect_redis
-from shortener.settings import BreakerSettings, Settings
+from shortener.redis_cache import REDIS_ERRORS, RedisCache, connect_redis
+from shortener.settings import Settings
 from shortener.validation import NewUrl, new_code
 
 CODE_TRIES = 3
 
 
+class Expired(Exception):
+    """The code led somewhere, and no longer does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A long URL, the tier that had it (local, redis or db), and the database node if it was db."""
+    """A link, the tier that had it (local, redis or db), and the database node if it was db.
+
+    `left_s` is how long it still leads there, None for always.
+    """
 
     long_url: str
     tier: str
+    left_s: float | None = None
     node: str = ""
 
 
@@ -29,64 +38,100 @@ class Service:
     """One app server's parts, wired."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self.log = TransitionLog()
-        self.redis_breaker = self._breaker("redis", settings.redis_breaker)
-        rw, ro = (self._breaker(name, settings.db_breaker) for name in ("db-rw", "db-ro"))
+        self.redis_breaker = Breaker("redis", settings.redis_breaker, self.log)
+        rw, ro = (Breaker(name, settings.db_breaker, self.log) for name in ("db-rw", "db-ro"))
         self.breakers = (self.redis_breaker, rw, ro)
         client = connect_redis(settings)
-        self.local = LocalCache(settings.local_cache_size, settings.local_cache_ttl_s)
+        self.local: LocalCache[Link] = LocalCache(
+            settings.local_cache_size, settings.local_cache_ttl_s
+        )
         self.redis = RedisCache(client, self.redis_breaker, settings)
         self.clicks = Clicks(client, self.redis_breaker)
         self.database = Database(
-            Pool(settings.rw_dsn, rw, settings, settings.write_timeout_s),
-            Pool(settings.ro_dsn, ro, settings, settings.read_timeout_s),
+            Pool(settings.rw_dsn, rw, settings, settings.db_timeout_s),
+            Pool(settings.ro_dsn, ro, settings, settings.db_timeout_s),
             settings.nodes,
         )
 
     async def find(self, code: str) -> Found | None:
-        """Where the code leads, from the nearest tier that knows; None if it is unknown or expired."""
-        if (url := self.local.get(code)) is not None:
-            return Found(url, "local")
-        if (url := await self.redis.get(code)) is not None:
-            self.local.put(code, url)
-            return Found(url, "redis")
-        row = await self.database.find(code)
-        if row is None:
-            return None
-        left_s = _seconds_left(row)
-        if left_s is not None and left_s <= 0:
-            return None
-        self.local.put(code, row.long_url, left_s)
-        self.redis.fill(code, row.long_url, left_s)
-        return Found(row.long_url, "db", row.node)
+        """Where the code leads, from the nearest tier that knows; None if it is unknown.
+
+        Raises Expired, and Unavailable within the read deadline if no tier can tell.
+        """
+        deadline_s = monotonic() + self._settings.read_deadline_s
+        link = self.local.get(code)
+        if link is not None:
+            return Found(link.long_url, "local", link.left_s(time()))
+        link = await self.redis.get(code)
+        left_s = None if link is None else link.left_s(time())
+        if link is not None and (left_s is None or left_s > 0):
+            self.local.put(code, link, left_s)
+            return Found(link.long_url, "redis", left_s)
+        return await self._find_in_database(code, deadline_s)
+
+    async def show(self, code: str) -> Url | None:
+        """The row as the database has it, expired or not."""
+        deadline_s = monotonic() + self._settings.read_deadline_s
+        return await self.database.find(code, deadline_s, self._settings.db_read_timeout_s)
 
     async def add(self, new: NewUrl) -> tuple[Url, bool]:
-        """The stored row, and whether it is new. Caches are filled by reads only: a write is
-        acknowledged by the database alone."""
-        for _ in range(CODE_TRIES):
+        """The stored row, and whether it is new.
+
+        Caches are filled by reads only: a write is acknowledged by the database alone, and a
+        read of it shows what the database kept, not what this process remembers.
+        """
+        for tries_left in reversed(range(CODE_TRIES)):
             code = new.alias or new_code()
             try:
                 return await self.database.add(code, new.url, new.idempotency_key, new.ttl_s)
             except AliasTaken:
-                if new.alias:
+                if new.alias or not tries_left:
                     raise
-        raise AliasTaken(code)
+        raise AssertionError("unreachable: the last try returns or raises")
 
     async def remove(self, code: str) -> bool:
-        """Delete the row and what this server and Redis hold of it; other servers' own caches
-        forget it within their time to live."""
+        """Delete the row and what this server and Redis hold of it.
+
+        Other servers' own caches forget it within their time to live.
+        """
         was_there = await self.database.remove(code)
         self.local.drop(code)
         await self.redis.drop(code)
         return was_there
 
-    def _breaker(self, name: str, settings: BreakerSettings) -> Breaker:
-        return Breaker(
-            name, settings.failures, settings.cooldown_s, self.log, enabled=settings.enabled
-        )
+    async def readiness(self) -> dict[str, bool]:
+        """Asks every dependency once: whether it answers."""
+        parts: dict[str, bool] = {}
+        for pool in (self.database.primary, self.database.replicas):
+            try:
+                await pool.run(lambda connection: connection.execute("SELECT 1"), 1.0)
+                parts[pool.breaker.name] = True
+            except Unavailable:
+                parts[pool.breaker.name] = False
+        try:
+            await self.redis.ping()
+            parts["redis"] = True
+        except REDIS_ERRORS:
+            parts["redis"] = False
+        return parts
 
+    async def close(self) -> None:
+        """Hand over the clicks, as far as Redis is to be had, and close all connections."""
+        await self.clicks.flush()
+        await self.redis.close()
+        await self.database.primary.close()
+        await self.database.replicas.close()
 
-def _seconds_left(row: Url) -> float | None:
-    if row.expires_at is None:
-        return None
-    return (row.expires_at - datetime.now(UTC)).total_seconds()
+    async def _find_in_database(self, code: str, deadline_s: float) -> Found | None:
+        row = await self.database.find(code, deadline_s, self._settings.db_read_timeout_s)
+        if row is None:
+            return None
+        link = Link(row.long_url, row.expires_at.timestamp() if row.expires_at else None)
+        left_s = link.left_s(time())
+        if left_s is not None and left_s <= 0:
+            raise Expired(code)
+        self.local.put(code, link, left_s)
+        self.redis.fill(code, link)
+        return Found(link.long_url, "db", left_s, row.node)

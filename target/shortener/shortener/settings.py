@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Times in seconds. `nodes` names the database nodes by address, for X-Db-Node."""
+    """Times in seconds. `nodes` names the database nodes by address, for X-Db-Node.
+
+    `read_deadline_s` bounds a whole read, all tiers together: below the load balancer's limit
+    of 1 s, or one slow dependency is answered by retries on the other servers.
+    """
 
     server: str
     redis_url: str
@@ -16,8 +20,9 @@ class Settings:
     ro_dsn: str
     nodes: dict[str, str]
     redis_timeout_s: float
-    read_timeout_s: float
-    write_timeout_s: float
+    db_timeout_s: float
+    db_read_timeout_s: float
+    read_deadline_s: float
     connect_timeout_s: float
     pool_max: int
     redis_breaker: BreakerSettings
@@ -54,9 +59,10 @@ def read_settings(environment: dict[str, str] | None = None) -> Settings:
         ro_dsn=env.get("DB_RO_DSN", f"{database}:2250{number}/app"),
         nodes={address: name for name, address in nodes},
         redis_timeout_s=float(env.get("REDIS_TIMEOUT_S", "0.25")),
-        read_timeout_s=float(env.get("DB_READ_TIMEOUT_S", "0.4")),
-        write_timeout_s=float(env.get("DB_WRITE_TIMEOUT_S", "3")),
-        connect_timeout_s=float(env.get("DB_CONNECT_TIMEOUT_S", "0.5")),
+        db_timeout_s=float(env.get("DB_TIMEOUT_S", "1.5")),
+        db_read_timeout_s=float(env.get("DB_READ_TIMEOUT_S", "0.4")),
+        read_deadline_s=float(env.get("READ_DEADLINE_S", "0.9")),
+        connect_timeout_s=float(env.get("DB_CONNECT_TIMEOUT_S", "1")),
         pool_max=int(env.get("POOL_MAX", "8")),
         redis_breaker=_breaker(env, "REDIS", "60"),
         # 60 s would turn a database failover of 20 s into an outage of a minute.

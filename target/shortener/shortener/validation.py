@@ -39,7 +39,10 @@ def parse_new_url(body: bytes, idempotency_key: str | None) -> NewUrl:
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= KEY_MAX:
         raise Invalid(f"Idempotency-Key must have 1 to {KEY_MAX} characters")
     return NewUrl(
-        _url(value.get("url")), _alias(value.get("alias")), _ttl(value.get("ttl_s")), idempotency_key
+        _url(value.get("url")),
+        _alias(value.get("alias")),
+        _ttl(value.get("ttl_s")),
+        idempotency_key,
     )
 
 
@@ -53,6 +56,7 @@ def _url(url: object) -> str:
         raise Invalid(f"url must be a URL of at most {URL_MAX} characters")
     try:
         parts = urlsplit(url)
+        _ = parts.port  # raises if it is no port
     except ValueError as error:
         raise Invalid(f"url is not a URL: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable():

@@ -6,8 +6,11 @@ import asyncio
 import json
 import logging
 import signal
+from functools import partial
+from time import monotonic
 from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]
 from redis.exceptions import ResponseError
 
 from shortener.breaker import Breaker, TransitionLog
@@ -16,8 +19,69 @@ from shortener.database import Pool, Unavailable
 from shortener.redis_cache import REDIS_ERRORS, connect_redis
 from shortener.settings import read_settings
 
-RETRY_S, READ_COUNT = 1.0, 50
-Batches = list[tuple[str, dict[str, str]]]
+RETRY_S, READ_COUNT, BLOCK_MS = 1.0, 50, 100
+TIDY_EVERY_S = 3600.0
+ERRORS = (Unavailable, asyncpg.PostgresError, *REDIS_ERRORS)
+Batch = dict[str, str]
+
+
+class Worker:
+    """Reads, stores, acknowledges; what is not acknowledged is read again."""
+
+    def __init__(self, name: str, client: Any, database: Pool) -> None:
+        self._name, self._client, self._database = name, client, database
+        self._tidied_s = -TIDY_EVERY_S
+
+    async def run(self) -> None:
+        """Work until cancelled; an outage is waited out."""
+        while True:
+            try:
+                await ensure_group(self._client)
+                # First what this worker had read and not acknowledged ("0"), then the new.
+                while await self.move("0"):
+                    pass
+                while True:
+                    if not await self.move(">"):
+                        await self._tidy()
+                        await asyncio.sleep(RETRY_S)
+            except ERRORS as error:
+                logging.warning("clicks wait: %s: %s", type(error).__name__, error)
+                await asyncio.sleep(RETRY_S)
+
+    async def move(self, position: str) -> int:
+        """How many batches were moved from `position` of the stream to the database."""
+        found = await self._client.xreadgroup(
+            GROUP, self._name, {STREAM: position}, READ_COUNT, BLOCK_MS
+        )
+        batches = found[0][1] if found else []
+        for entry_id, batch in batches:
+            counts = read_counts(batch)
+            if counts:
+                work = partial(store, batch_id=batch.get("id", entry_id), counts=counts)
+                await self._database.run(work)
+            await self._client.xack(STREAM, GROUP, entry_id)
+        return len(batches)
+
+    async def _tidy(self) -> None:
+        """Forget the ids of batches that are too old to be delivered again."""
+        if monotonic() - self._tidied_s < TIDY_EVERY_S:
+            return
+        self._tidied_s = monotonic()
+        await self._database.run(
+            lambda connection: connection.execute(
+                "DELETE FROM click_batches WHERE stored_at < now() - interval '1 day'"
+            )
+        )
+
+
+def read_counts(batch: Batch | None) -> dict[str, int]:
+    """The clicks by code in a batch; empty for one that the stream trimmed or that is no batch."""
+    try:
+        counts = json.loads((batch or {}).get("counts", "{}"))
+        return {str(code): int(clicks) for code, clicks in counts.items()}
+    except (ValueError, TypeError, AttributeError):
+        logging.warning("not a batch of clicks, skipped: %.200r", batch)
+        return {}
 
 
 async def store(connection: Any, batch_id: str, counts: dict[str, int]) -> None:
@@ -36,28 +100,8 @@ async def store(connection: Any, batch_id: str, counts: dict[str, int]) -> None:
             )
 
 
-async def work(name: str, client: Any, database: Pool) -> None:
-    """Read, store, acknowledge, for ever; what is not acknowledged is read again."""
-    position = "0"  # first what this worker had read but not acknowledged
-    while True:
-        try:
-            await _ensure_group(client)
-            found = await client.xreadgroup(GROUP, name, {STREAM: position}, READ_COUNT, 100)
-            batches: Batches = found[0][1] if found else []
-            for entry_id, batch in batches:
-                counts = json.loads(batch["counts"]) if batch else {}
-                await database.run(lambda c, b=batch, n=counts: store(c, b.get("id", ""), n))
-                await client.xack(STREAM, GROUP, entry_id)
-            if not batches:
-                position = ">"
-                await asyncio.sleep(RETRY_S)
-        except (Unavailable, *REDIS_ERRORS) as error:
-            logging.warning("clicks wait: %s", error)
-            position = "0"
-            await asyncio.sleep(RETRY_S)
-
-
-async def _ensure_group(client: Any) -> None:
+async def ensure_group(client: Any) -> None:
+    """Make the stream and its consumer group unless they are there (Redis may have lost them)."""
     try:
         await client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
     except ResponseError as error:
@@ -68,9 +112,9 @@ async def _ensure_group(client: Any) -> None:
 async def main() -> None:
     """Work until SIGTERM."""
     settings = read_settings()
-    breaker = Breaker("db-rw", 5, 1, TransitionLog())
-    database = Pool(settings.rw_dsn, breaker, settings, settings.write_timeout_s)
-    task = asyncio.create_task(work(settings.server, connect_redis(settings), database))
+    breaker = Breaker("db-rw", settings.db_breaker, TransitionLog())
+    database = Pool(settings.rw_dsn, breaker, settings, settings.db_timeout_s)
+    task = asyncio.create_task(Worker(settings.server, connect_redis(settings), database).run())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         await task
