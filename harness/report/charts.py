@@ -1,0 +1,257 @@
+"""Which charts a report has, each drawn from the series in the findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from bokeh.models import ColumnDataSource, NumeralTickFormatter, Range1d
+
+from harness.report.formats import is_number
+from harness.report.plot import (
+    DASHES,
+    GREEN,
+    HATCHES,
+    INK,
+    ORANGE,
+    PALETTE,
+    RED,
+    Chart,
+    Key,
+    TimeAxis,
+    add_hover,
+    add_row_label,
+    clean,
+)
+
+Series = Mapping[str, Sequence[Any]]
+STATE_LOOKS = {
+    "CLOSED": (GREEN, None), "UP": (GREEN, None),
+    "HALF_OPEN": (ORANGE, "dot"), "MAINT": (ORANGE, "dot"), "DRAIN": (ORANGE, "dot"),
+    "OPEN": (RED, "right_diagonal_line"), "DOWN": (RED, "right_diagonal_line"),
+}  # fmt: skip
+UNKNOWN_LOOK = (INK, "cross")
+MAX_ROWS = 40
+"""A chart of states shows so many rows at most; what never changed is left out first."""
+
+
+def make_charts(findings: Mapping[str, Any]) -> list[Chart]:
+    """The charts that the findings have series for, in the order in which they are read."""
+    series = findings.get("series") or {}
+    times = series.get("t_s") or []
+    axis = _time_axis(findings, times)
+    if axis is None:
+        return []
+    made: list[Chart | None] = [_strip(axis)]
+    if times:
+        made += [*_load_charts(axis, series), *_canary_charts(axis, series)]
+        made += _share_charts(axis, series)
+    made += _state_charts(axis, series)
+    return [chart for chart in made if chart is not None]
+
+
+def _time_axis(findings: Mapping[str, Any], times: Sequence[float]) -> TimeAxis | None:
+    phases = findings.get("phases") or {}
+    ends = [phase["end_s"] for phase in phases.values()]
+    end_s = findings.get("end_s") or max([*ends, *times[-1:]], default=0)
+    if not end_s:
+        return None
+    faults = [fault for fault in findings.get("faults") or [] if is_number(fault.get("start_s"))]
+    return TimeAxis(end_s, phases, faults)
+
+
+def _strip(axis: TimeAxis) -> Chart:
+    rows = 1 + len(axis.faults)
+    plot = axis.figure(30 + 24 * rows, y_range=Range1d(start=rows - 0.5, end=-0.5))
+    plot.yaxis.visible = False
+    plot.ygrid.grid_line_color = None
+    bars: dict[str, Any] = {name: [] for name in ("left", "right", "y", "color", "text")}
+    spans = [(p["start_s"], p["end_s"], INK, name) for name, p in axis.phases.items()]
+    for start_s, end_s, color, text in spans:
+        _append(bars, start_s, end_s, 0, color, text)
+    for row, fault in enumerate(axis.faults, start=1):
+        end_s = fault.get("healed_s") or axis.end_s
+        _append(bars, fault["start_s"], end_s, row, RED, _fault_label(fault))
+    source = ColumnDataSource(bars)
+    plot.hbar(
+        y="y", left="left", right="right", height=0.78, source=source,
+        fill_color="color", fill_alpha=0.22, line_color="color", line_alpha=0.8,
+    )  # fmt: skip
+    plot.text(
+        x="left", y="y", text="text", source=source, x_offset=5, text_baseline="middle",
+        text_font_size="12px", text_font="system-ui, sans-serif", text_color=INK,
+        text_font_style="bold",
+    )  # fmt: skip
+    return Chart("strip", "Phases and faults", "", plot)
+
+
+def _append(bars: Mapping[str, list[Any]], *values: Any) -> None:
+    for column, value in zip(bars.values(), values, strict=True):
+        column.append(value)
+
+
+def _fault_label(fault: Mapping[str, Any]) -> str:
+    return clean(f"{fault.get('kind', 'fault')} {fault.get('target', '')}".strip())
+
+
+def _load_charts(axis: TimeAxis, series: Mapping[str, Any]) -> Iterable[Chart | None]:
+    rates = {
+        "offered": series.get("offered_per_s") or [],
+        "achieved": series.get("achieved_per_s") or [],
+    }
+    yield _lines(axis, series, "rate", "Offered and achieved rate", "requests a second", rates)
+    failed = {f"{op} failed": values for op, values in (series.get("failed_per_s") or {}).items()}
+    yield _lines(axis, series, "errors", "Failed requests", "a second, by operation", failed)
+    yield _percentiles(axis, series)
+
+
+def _percentiles(axis: TimeAxis, series: Mapping[str, Any]) -> Chart | None:
+    by_operation = series.get("response_time_s") or {}
+    lines = {
+        f"{op} {name}": [_milliseconds(value) for value in values]
+        for op, percentiles in by_operation.items()
+        for name, values in percentiles.items()
+    }
+    per_color = max([len(percentiles) for percentiles in by_operation.values()], default=1)
+    note = "milliseconds from the moment a request was due, logarithmic"
+    return _lines(
+        axis, series, "response", "Response time", note, lines,
+        per_color=per_color, y_axis_type="log",
+    )  # fmt: skip
+
+
+def _milliseconds(value: Any) -> float | None:
+    return value * 1e3 if is_number(value) and value > 0 else None
+
+
+def _canary_charts(axis: TimeAxis, series: Mapping[str, Any]) -> Iterable[Chart | None]:
+    canary = series.get("canary") or {}
+    lines = {
+        f"{op} {name}": canary[op].get(name) or [] for op in canary for name in ("ok", "failed")
+    }
+    note = "a second, from a process of its own, on keys that no cache holds"
+    yield _lines(axis, series, "canary", "Canary", note, lines, per_color=2)
+
+
+def _lines(  # noqa: PLR0913  # a chart is just that many independent words and lines
+    axis: TimeAxis, series: Mapping[str, Any], chart_id: str, title: str, note: str,
+    lines: Series, *, per_color: int = 1, **options: Any,
+) -> Chart | None:  # fmt: skip
+    """Step lines on the shared axis; `per_color` neighbours share a colour and differ in dash."""
+    lines = {name: values for name, values in lines.items() if any(is_number(v) for v in values)}
+    if not lines:
+        return None
+    columns = {f"c{index}": _numbers(values) for index, values in enumerate(lines.values())}
+    source = ColumnDataSource({"x": list(series["t_s"]), **columns})
+    plot = axis.figure(190, **options)
+    plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
+    keys = []
+    for index, name in enumerate(lines):
+        color = PALETTE[index // per_color % len(PALETTE)]
+        dash = DASHES[(index % per_color if per_color > 1 else index) % len(DASHES)]
+        keys.append(Key(name, color, dash))
+        renderer = plot.line("x", f"c{index}", source=source, color=color, width=2, dash=dash)
+        if index == 0:
+            labels = {f"c{at}": clean(label) for at, label in enumerate(lines)}
+            add_hover(plot, renderer, labels, "0,0.[00]")
+    if options.get("y_axis_type") != "log":
+        plot.y_range.update(start=0, min_interval=4)
+    return Chart(chart_id, title, note, plot, tuple(keys))
+
+
+def _numbers(values: Sequence[Any]) -> list[float]:
+    return [float(value) if is_number(value) else float("nan") for value in values]
+
+
+def _share_charts(axis: TimeAxis, series: Mapping[str, Any]) -> Iterable[Chart | None]:
+    wanted = (
+        ("traffic_share", "Which server answered", "share of the answers, per app server"),
+        ("cache_share", "Where reads were answered", "share of the reads, per cache tier"),
+        ("replica_share", "Which database node answered", "share of the reads that reached one"),
+    )
+    for name, title, note in wanted:
+        yield _stack(axis, series, name, title, note)
+
+
+def _stack(
+    axis: TimeAxis, series: Mapping[str, Any], name: str, title: str, note: str
+) -> Chart | None:
+    shares = {
+        part: [100 * value if is_number(value) else 0.0 for value in values]
+        for part, values in (series.get(name) or {}).items()
+        if any(is_number(value) and value > 0 for value in values)
+    }
+    if not shares:
+        return None
+    times, width = list(series["t_s"]), series.get("bucket_s") or 1.0
+    columns = {f"c{index}": values for index, values in enumerate(shares.values())}
+    source = ColumnDataSource({"x": times, "mid": [t + width / 2 for t in times], **columns})
+    plot = axis.figure(170, y_range=Range1d(start=0, end=100))
+    plot.yaxis.formatter = NumeralTickFormatter(format="0")
+    looks = [(PALETTE[i % len(PALETTE)], HATCHES[i % len(HATCHES)]) for i in range(len(shares))]
+    bars = plot.vbar_stack(
+        list(columns), x="mid", width=width, source=source, line_color=None, fill_alpha=0.75,
+        fill_color=[color for color, _ in looks], hatch_color="white", hatch_alpha=0.7,
+        hatch_pattern=[hatch or " " for _, hatch in looks], hatch_scale=8, hatch_weight=1.5,
+    )  # fmt: skip
+    labels = {f"c{index}": clean(part) for index, part in enumerate(shares)}
+    add_hover(plot, bars[0], labels, "0.0")
+    keys = tuple(
+        Key(part, color, hatch=hatch, is_area=True)
+        for part, (color, hatch) in zip(shares, looks, strict=True)
+    )
+    return Chart(name.replace("_", "-"), title, note.replace("share", "per cent", 1), plot, keys)
+
+
+def _state_charts(axis: TimeAxis, series: Mapping[str, Any]) -> Iterable[Chart | None]:
+    note = "one row for each breaker of each app server, by the server's own clock"
+    yield _states(axis, "breakers", "Circuit breakers", note, series.get("breakers") or {})
+    note = "one row for each server as each load balancer sees it"
+    yield _states(axis, "lb", "Load balancers", note, series.get("lb") or {})
+
+
+def _states(axis: TimeAxis, chart_id: str, title: str, note: str, rows: Series) -> Chart | None:
+    shown, still = _choose_rows(rows)
+    if not shown:
+        return None
+    plot = axis.figure(34 + 22 * len(shown), y_range=Range1d(start=len(shown) - 0.4, end=-0.6))
+    plot.yaxis.visible = False
+    plot.ygrid.grid_line_color = None
+    seen: dict[str, tuple[str, str | None]] = {}
+    for row, (name, changes) in enumerate(shown.items()):
+        for state, left, right in _intervals(changes, axis.end_s):
+            seen[state] = STATE_LOOKS.get(state.split()[0] if state else "", UNKNOWN_LOOK)
+            _state_bar(plot, row, left, right, seen[state])
+        add_row_label(plot, row, clean(name.replace("/", " · ")))
+    keys = tuple(Key(s, color, hatch=hatch, is_area=True) for s, (color, hatch) in seen.items())
+    if still:
+        note += f"; {still} more rows, most of them without a change, are in findings.json"
+    return Chart(chart_id, title, note, plot, keys)
+
+
+def _choose_rows(rows: Series) -> tuple[Series, int]:
+    """At most MAX_ROWS rows by name, those that changed first; and how many are left out."""
+    filled = {name: changes for name, changes in sorted(rows.items()) if changes}
+    chosen = sorted(filled, key=lambda name: (len(filled[name]) == 1, name))[:MAX_ROWS]
+    return {name: filled[name] for name in sorted(chosen)}, len(filled) - len(chosen)
+
+
+def _intervals(changes: Sequence[Any], end_s: float) -> Iterable[tuple[str, float, float]]:
+    for (start_s, state), (next_s, _) in pairwise([*changes, (end_s, "")]):
+        left, right = max(0.0, start_s), min(next_s, end_s)
+        if right >= left:
+            yield str(state), left, right
+
+
+def _state_bar(
+    plot: Any, row: int, left: float, right: float, look: tuple[str, str | None]
+) -> None:
+    """A thin bar while all is well, a tall hatched one otherwise: readable without colour."""
+    color, hatch = look
+    height = 0.28 if hatch is None else 0.72
+    plot.hbar(
+        y=row, left=left, right=right, height=height, fill_color=color, fill_alpha=0.75,
+        line_color=color, line_width=1.5, hatch_pattern=hatch or " ", hatch_color="white",
+        hatch_alpha=0.8, hatch_scale=7,
+    )  # fmt: skip

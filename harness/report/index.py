@@ -1,0 +1,43 @@
+"""reports/index.html: every run in one list, newest first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness.errors import RunFolderError
+from harness.report.formats import SYMBOLS
+from harness.report.render import templates
+from harness.run_store import RunFolder, run_folders
+
+
+def render_index(reports: Path) -> Path:
+    """Write the list of all runs below `reports` and return its path."""
+    runs = [_row(folder) for folder in run_folders(reports)]
+    text = templates().get_template("index.html").render(runs=runs)
+    target = reports / "index.html"
+    temporary = reports / ".index.html.part"
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(target)
+    return target
+
+
+def _row(folder: RunFolder) -> dict[str, Any]:
+    """What the list says of one run; one without a result is listed too, as not judged."""
+    try:
+        result = folder.read_json("result.json")
+    except RunFolderError:
+        result = {}
+    verdict = result.get("verdict", "")
+    phases = result.get("phases") or {}
+    return {
+        "run_id": folder.run_id,
+        "href": f"{folder.run_id}/index.html" if folder.has("index.html") else "",
+        "title": result.get("title") or result.get("experiment") or folder.run_id,
+        "verdict": verdict,
+        "symbol": SYMBOLS.get(verdict, "·"),
+        "status": result.get("status", "not judged"),
+        "end_s": max((phase.get("end_s", 0) for phase in phases.values()), default=None),
+        "recovery": result.get("recovery") or {},
+        "reasons": result.get("reasons") or [],
+    }

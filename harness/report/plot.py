@@ -1,0 +1,118 @@
+"""The frame that all charts of a report share: one time axis, fault bands, phase marks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bokeh.models import BoxZoomTool, HoverTool, PanTool, Range1d
+from bokeh.models.annotations import BoxAnnotation, Label, Span
+from bokeh.plotting import figure
+
+INK = "#777c85"  # reads on white and on the dark page
+SANS = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+BLUE, ORANGE, GREEN, RED = "#2f74c0", "#d98200", "#12906a", "#cf3f2e"
+PALETTE = (BLUE, ORANGE, GREEN, "#a55bb5", "#4fb0d8", "#8a6d3b", "#5f6b7a", "#c2568a")
+DASHES = ("solid", "dashed", "dotted", "dotdash")
+HATCHES = (None, "right_diagonal_line", "dot", "cross", "left_diagonal_line", "horizontal_line")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One entry of a chart's legend; `hatch` marks an area, otherwise it is a line."""
+
+    label: str
+    color: str
+    dash: str = "solid"
+    hatch: str | None = None
+    is_area: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One figure with its words; `keys` are written as HTML, so they wrap and print."""
+
+    id: str
+    title: str
+    note: str
+    figure: Any
+    keys: tuple[Key, ...] = ()
+
+
+@dataclass(slots=True)
+class TimeAxis:
+    """The time range of a run with its phases and faults; `figure` makes a chart upon it."""
+
+    end_s: float
+    phases: Mapping[str, Mapping[str, Any]]
+    faults: Sequence[Mapping[str, Any]]
+    x_range: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.x_range = Range1d(start=0, end=self.end_s, bounds=(0, self.end_s), min_interval=1)
+
+    def figure(self, height: int, **options: Any) -> Any:
+        """An empty chart on the shared axis, with faults shaded and phases marked."""
+        plot = figure(
+            height=height,
+            sizing_mode="stretch_width",
+            x_range=self.x_range,
+            toolbar_location=None,
+            tools=[BoxZoomTool(dimensions="width"), PanTool(dimensions="width")],
+            min_border_left=56,
+            min_border_right=12,
+            min_border_top=6,
+            min_border_bottom=26,
+            output_backend="canvas",
+            **options,
+        )
+        plot.toolbar.active_drag = None  # the page's script turns zoom on where there is a mouse
+        _dress(plot)
+        self._mark(plot)
+        return plot
+
+    def _mark(self, plot: Any) -> None:
+        for fault in self.faults:
+            end_s = fault.get("healed_s") or self.end_s
+            band = BoxAnnotation(left=fault["start_s"], right=end_s, fill_color=RED)
+            band.update(fill_alpha=0.09, line_alpha=0.55, line_color=RED, level="underlay")
+            plot.add_layout(band)
+        for phase in self.phases.values():
+            if phase["start_s"] > 0:
+                mark = Span(location=phase["start_s"], dimension="height", line_color=INK)
+                mark.update(line_dash="dotted", line_alpha=0.7, level="underlay")
+                plot.add_layout(mark)
+
+
+def add_hover(plot: Any, renderer: Any, labels: Mapping[str, str], number: str) -> None:
+    """One tooltip for all series at a moment; `labels` maps a column to its label."""
+    rows = [("time", "@x{0.0} s")]
+    rows += [(label, f"@{{{column}}}{{{number}}}") for column, label in labels.items()]
+    plot.add_tools(
+        HoverTool(renderers=[renderer], tooltips=rows, mode="vline", line_policy="nearest")
+    )
+
+
+def add_row_label(plot: Any, row: float, text: str) -> None:
+    """The name of a row, pinned to the left edge so that zooming does not move it."""
+    label = Label(x=4, y=row, x_units="screen", text=text, text_baseline="middle")
+    label.update(text_font_size="11px", text_font=SANS, text_color="#1c2127")
+    label.update(background_fill_color="#ffffff", background_fill_alpha=0.78)
+    plot.add_layout(label)
+
+
+def clean(text: Any) -> str:
+    """A label without the characters that mean something in a Bokeh tooltip."""
+    return "".join(letter for letter in str(text) if letter not in "<>&@${}\"'`")
+
+
+def _dress(plot: Any) -> None:
+    plot.update(background_fill_alpha=0, border_fill_alpha=0, outline_line_alpha=0)
+    for axis in (*plot.xaxis, *plot.yaxis):
+        axis.update(axis_line_color=INK, axis_line_alpha=0.5, major_tick_line_color=INK)
+        axis.update(minor_tick_line_color=None, major_label_text_color=INK, major_tick_in=0)
+        axis.update(major_label_text_font=SANS, major_label_text_font_size="12px")
+    for grid in (*plot.xgrid, *plot.ygrid):
+        grid.update(grid_line_color=INK, grid_line_alpha=0.18)
+    plot.xgrid.grid_line_alpha = 0.08
