@@ -241,7 +241,10 @@ def failure(error: Exception, method: str, path: str) -> Response:
         return answer(status, {"error": message or str(error)}, [NO_STORE])
     if isinstance(error, Unavailable):
         headers = [*_attempted(method, maybe=error.attempted), (b"retry-after", b"1")]
-        return answer(503, {"error": str(error)}, headers)
+        # 424 tells the load balancer that this server is well, only its database is not; it
+        # turns that into a 503, and keeps the server.
+        status = 424 if method in ("GET", "HEAD") else 503
+        return answer(status, {"error": str(error)}, headers)
     maybe = _attempted(method, maybe=True)
     if isinstance(error, asyncpg.PostgresError):
         return answer(503, {"error": f"database: {type(error).__name__}"}, maybe)

@@ -19,6 +19,7 @@ from shortener.breaker import Breaker, BreakerOpen
 from shortener.settings import Settings
 
 Result = TypeVar("Result")
+ASK_WITHIN_S = 0.02  # with less time left a question could only fail
 
 
 class Demoted(Exception):
@@ -47,7 +48,8 @@ class Unavailable(Exception):
     @property
     def is_broken_connection(self) -> bool:
         """Whether another connection may do better at once: no time-out, no open breaker."""
-        return not isinstance(self.__cause__, TimeoutError | BreakerOpen)
+        cause = self.__cause__
+        return cause is not None and not isinstance(cause, TimeoutError | BreakerOpen)
 
 
 class AliasTaken(Exception):
@@ -165,7 +167,7 @@ class Database:
         row = await self._find_on_replica(code, deadline_s, replica_s)
         if row is None:
             row = await self.primary.run(
-                lambda c: _select_primary(c, code), max(0.0, deadline_s - monotonic())
+                lambda c: _select_primary(c, code), _time_left_s(deadline_s)
             )
         return None if row is None else self._url(row)
 
@@ -216,8 +218,8 @@ class Database:
 
         for _ in range(2):
             try:
-                left_s = max(0.0, deadline_s - monotonic())
-                return await self.replicas.run(select, min(replica_s, left_s))
+                limit_s = min(replica_s, _time_left_s(deadline_s))
+                return await self.replicas.run(select, limit_s)
             except Unavailable as error:
                 if not error.is_broken_connection:
                     break
@@ -226,6 +228,14 @@ class Database:
     def _url(self, row: Any) -> Url:
         node = self._nodes.get(row["node"], row["node"] or "")
         return Url(row["code"], row["long_url"], row["created_at"], row["expires_at"], node)
+
+
+def _time_left_s(deadline_s: float) -> float:
+    """Seconds left; Unavailable if it is too late to ask, which is no fault of the database."""
+    left_s = deadline_s - monotonic()
+    if left_s < ASK_WITHIN_S:
+        raise Unavailable(attempted=False, reason="the read's deadline")
+    return left_s
 
 
 async def _select_primary(connection: Any, code: str) -> Any:
