@@ -46,6 +46,16 @@ SAMPLES = pa.schema(
 """One row per arrival of any stream. Error classes: dropped, refused, reset, closed, timeout,
 bad_response, wrong_status, wrong_content, too_slow, unresolved, no_descriptors, unfinished."""
 
+WRITES = pa.schema(
+    [
+        ("node", pa.string()),  # the database node that was asked
+        ("stream", pa.string()),  # m (main) or c (canary)
+        ("n", pa.int64()),  # the number in the write's token, the sample's `key`
+        ("rows", pa.int32()),  # how many rows carry the token; more than 1 is a duplicate
+    ]
+)
+"""What was found when the acknowledged writes were looked up: one row per node and token."""
+
 
 class RunFolder:
     """One run folder; nothing is created before the first write."""
@@ -149,6 +159,15 @@ def write_samples(folder: Path, stream: str, part: int, rows: Mapping[str, Itera
     pq.write_table(pa.Table.from_arrays(arrays, schema=SAMPLES), temporary, compression="zstd")
     temporary.replace(target)
     return target
+
+
+def write_readback(folder: RunFolder, nodes: Mapping[str, Any], rows: Mapping[str, Any]) -> None:
+    """Write `target/writes.parquet` (columns: WRITES), and the nodes to `target/writes.json`."""
+    arrays = [pa.array(rows[field.name]).cast(field.type) for field in WRITES]
+    target = folder.path / "target" / "writes.parquet"
+    pq.write_table(pa.Table.from_arrays(arrays, schema=WRITES), target, compression="zstd")
+    facts = {"nodes": nodes, "rows_file": "target/writes.parquet"}
+    folder.write_json("target/writes.json", facts)
 
 
 def run_folders(reports: Path) -> Iterator[RunFolder]:

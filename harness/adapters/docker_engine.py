@@ -1,0 +1,217 @@
+"""The containers of one Compose project through the Docker engine; every call has a deadline."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+
+import docker
+import docker.errors
+import requests.exceptions
+
+from harness.adapters.docker_records import read_container, read_event
+from harness.errors import EngineError
+from harness.model.container import COMPOSE_PROJECT, Container, ContainerEvent
+
+CALL_S = 20
+_ACTIONS = ("die", "start", "oom", "kill", "stop", "pause", "unpause", "restart", "health_status")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _explained(call: Callable[P, R]) -> Callable[P, R]:
+    """Turn the SDK's errors into one EngineError that names the call."""
+
+    @functools.wraps(call)
+    def bounded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return call(*args, **kwargs)
+        except docker.errors.APIError as error:
+            raise EngineError(f"the engine refused {call.__name__}: {error.explanation}") from error
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            text = str(error)
+            if "Permission denied" in text or "PermissionError" in text:
+                raise EngineError(
+                    "no permission for the Docker engine", "be in group docker"
+                ) from error
+            raise EngineError(
+                f"the Docker engine does not answer ({call.__name__}): {text[:200]}",
+                "make setup, or: harness doctor",
+            ) from error
+
+    return bounded
+
+
+class DockerEngine:
+    """What faults and probes may do to containers; only those of `project` are ever handed out."""
+
+    @_explained
+    def __init__(self, project: str) -> None:
+        self.project = project
+        self._client = docker.from_env(timeout=CALL_S)
+
+    @_explained
+    def containers(self) -> list[Container]:
+        """All containers of the project, stopped ones too, in order of their names."""
+        label = {"label": f"{COMPOSE_PROJECT}={self.project}"}
+        listed = self._client.api.containers(all=True, filters=label)
+        found = [self._read(item["Id"]) for item in listed]
+        return sorted((c for c in found if c is not None), key=lambda c: c.name)
+
+    @_explained
+    def inspect(self, container_id: str) -> Container | None:
+        """The container as it is now, None if it is gone or not ours."""
+        return self._read(container_id)
+
+    @_explained
+    def kill(self, container_id: str) -> None:
+        """SIGKILL to its PID 1; nothing if it does not run."""
+        with _ignore(409):
+            self._client.api.kill(self._own(container_id), "SIGKILL")
+
+    @_explained
+    def start(self, container_id: str) -> None:
+        """Start it; nothing if it runs."""
+        self._client.api.start(self._own(container_id))
+
+    @_explained
+    def stop(self, container_id: str, grace_s: int = 10) -> None:
+        """SIGTERM, after `grace_s` SIGKILL."""
+        client = self._with_timeout(grace_s + CALL_S)
+        client.stop(self._own(container_id), timeout=grace_s)
+
+    @_explained
+    def restart(self, container_id: str, grace_s: int = 10) -> None:
+        """Stop and start."""
+        client = self._with_timeout(grace_s + CALL_S)
+        client.restart(self._own(container_id), timeout=grace_s)
+
+    @_explained
+    def pause(self, container_id: str) -> None:
+        """Freeze its processes."""
+        self._client.api.pause(self._own(container_id))
+
+    @_explained
+    def unpause(self, container_id: str) -> None:
+        """Thaw its processes; nothing if they are not frozen."""
+        with _ignore(409, 500):
+            self._client.api.unpause(self._own(container_id))
+
+    @_explained
+    def execute(
+        self, container_id: str, command: Sequence[str], timeout_s: float = 15.0
+    ) -> tuple[int, str]:
+        """Exit code and output of a command inside, as the container's own user.
+
+        The output ends the call, so a command that hangs costs `timeout_s` and an error.
+        """
+        client = self._with_timeout(timeout_s)
+        made = client.exec_create(self._own(container_id), list(command))
+        output = client.exec_start(made["Id"])
+        code = client.exec_inspect(made["Id"])["ExitCode"]
+        return (-1 if code is None else int(code)), output.decode("utf-8", "replace")
+
+    @_explained
+    def execute_detached(self, container_id: str, command: Sequence[str]) -> None:
+        """Start a command inside and do not wait for it."""
+        api = self._client.api
+        api.exec_start(api.exec_create(self._own(container_id), list(command))["Id"], detach=True)
+
+    @_explained
+    def update(self, container_id: str, **limits: int) -> None:
+        """Change limits in the engine's own terms: Memory, MemorySwap (bytes), NanoCpus.
+
+        Not through the SDK's method: it knows no NanoCpus, and quotas conflict with Compose's.
+        """
+        api = self._client.api
+        url = f"{api.base_url}/v{api.api_version}/containers/{self._own(container_id)}/update"
+        answer = api.post(url, json=limits, timeout=CALL_S)
+        if answer.status_code != 200:
+            raise EngineError(f"the engine refused the limits {limits}: {answer.text.strip()}")
+
+    @_explained
+    def disconnect(self, container_id: str, network: str) -> None:
+        """Take it off a network, open connections included."""
+        self._client.api.disconnect_container_from_network(
+            self._own(container_id), network, force=True
+        )
+
+    @_explained
+    def connect(self, container_id: str, network: str, ipv4: str, aliases: Sequence[str]) -> None:
+        """Put it on a network with the address and names it had; nothing if it is there."""
+        found = self._read(container_id)
+        if found is None or network in found.networks:
+            return
+        self._client.api.connect_container_to_network(
+            self._own(container_id), network, ipv4_address=ipv4 or None, aliases=list(aliases)
+        )
+
+    @_explained
+    def empty_volumes(self, container_id: str) -> None:
+        """Delete all files in the named volumes of a stopped container, by a short-lived helper."""
+        found = self._read(container_id)
+        if found is None or not found.volumes:
+            return
+        helper = self._client.containers.create(
+            found.image,
+            ["-c", 'find "$@" -mindepth 1 -delete', "wipe", *found.volumes],
+            entrypoint="sh",
+            user="0:0",
+            network_mode="none",
+            mem_limit="64m",
+            labels={"harness.helper": self.project},
+            volumes_from=[f"{self._own(container_id)}:rw"],
+        )
+        try:
+            helper.start()
+            code = helper.wait(timeout=CALL_S)["StatusCode"]
+            if code != 0:
+                raise EngineError(f"{found.name}: its volumes could not be emptied (exit {code})")
+        finally:
+            helper.remove(force=True)
+
+    @_explained
+    def events(self, since_s: float, until_s: float) -> list[ContainerEvent]:
+        """What happened to the project's containers between two wall times, in order."""
+        filters = {
+            "type": "container",
+            "label": f"{COMPOSE_PROJECT}={self.project}",
+            "event": list(_ACTIONS),
+        }
+        # As text: the stubs know whole seconds only, the engine takes fractions.
+        span: Any = {"since": f"{since_s:.9f}", "until": f"{until_s:.9f}"}
+        stream = self._client.api.events(**span, filters=filters, decode=True)
+        return [read_event(raw) for raw in stream]
+
+    @_explained
+    def version(self) -> str:
+        """The engine's version."""
+        return str(self._client.api.version()["Version"])
+
+    def _own(self, container_id: str) -> str:
+        """The id, if the container is (still) one of the project's."""
+        if self._read(container_id) is None:
+            raise EngineError(f"container {container_id[:12]} is not part of {self.project}")
+        return container_id
+
+    def _read(self, container_id: str) -> Container | None:
+        try:
+            found = read_container(self._client.api.inspect_container(container_id))
+        except docker.errors.NotFound:
+            return None
+        return found if found.project == self.project else None
+
+    def _with_timeout(self, timeout_s: float) -> Any:
+        """A client of its own, as the SDK's limit is per client; untyped in its stubs."""
+        return docker.from_env(timeout=int(timeout_s)).api
+
+
+@contextmanager
+def _ignore(*statuses: int) -> Iterator[None]:
+    try:
+        yield
+    except docker.errors.APIError as error:
+        if error.status_code not in statuses:
+            raise

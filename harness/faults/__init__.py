@@ -1,0 +1,67 @@
+"""Faults: one file per kind, and the dict of all kinds. A new fault is a file and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.faults import (
+    bandwidth,
+    crash,
+    disconnect,
+    exec_command,
+    flush_cache,
+    kill,
+    latency,
+    limit_cpu,
+    limit_data,
+    limit_memory,
+    link_down,
+    out_of_memory,
+    pause,
+    reset_peer,
+    restart,
+    slicer,
+    slow_close,
+    start,
+    stop,
+    timeout,
+    wipe,
+)
+from harness.faults.base import Fault, FaultKind, Tools
+from harness.model.experiment import FaultSpec
+
+KINDS: dict[str, FaultKind] = {
+    "kill": kill.KIND,
+    "crash": crash.KIND,
+    "out_of_memory": out_of_memory.KIND,
+    "stop": stop.KIND,
+    "pause": pause.KIND,
+    "disconnect": disconnect.KIND,
+    "restart": restart.KIND,
+    "limit_cpu": limit_cpu.KIND,
+    "limit_memory": limit_memory.KIND,
+    "exec": exec_command.KIND,
+    "start": start.KIND,
+    "wipe": wipe.KIND,
+    "flush_cache": flush_cache.KIND,
+    "down": link_down.KIND,
+    "latency": latency.KIND,
+    "bandwidth": bandwidth.KIND,
+    "timeout": timeout.KIND,
+    "reset_peer": reset_peer.KIND,
+    "slow_close": slow_close.KIND,
+    "slicer": slicer.KIND,
+    "limit_data": limit_data.KIND,
+}
+
+
+def make_fault(spec: FaultSpec, tools: Tools) -> Fault:
+    """The fault that `spec` describes; ValueError for parameters that are not the kind's."""
+    kind = KINDS[spec.kind]
+    return kind.make(spec, kind.parameters(**spec.parameters), tools)
+
+
+def spec_to_json(spec: FaultSpec) -> Mapping[str, Any]:
+    """The spec as plain data, for the undo journal."""
+    return spec.model_dump(mode="json")

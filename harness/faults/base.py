@@ -1,0 +1,135 @@
+"""What every fault is, and the narrow slices of engine and links that faults need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from harness.model.clock import Clock
+from harness.model.container import Container, ContainerEvent
+from harness.model.experiment import FaultSpec
+from harness.model.http import Http
+
+Undo = Mapping[str, Any]
+"""Plain JSON data, written before the fault starts: all that healing needs. `containers` lists
+what is touched as {id, name, service, role}, `links` the names of links."""
+
+
+class Parameters(BaseModel):
+    """Base of a kind's typed parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NoParameters(Parameters):
+    """For the kinds that have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """`start_s` just before the call that breaks, `effect_s` when it took effect, if known."""
+
+    start_s: float
+    effect_s: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Whether something was seen to be so, and what was seen."""
+
+    proven: bool
+    detail: str
+    effect_s: float | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Fault(Protocol):
+    """One fault. `heal` and `is_healed` need the undo record only, so they work after a crash."""
+
+    def prepare(self) -> Undo:
+        """Choose the target and record how to undo; breaks nothing."""
+        ...
+
+    def inject(self) -> Effect:
+        """Break it; only after `prepare`."""
+        ...
+
+    def is_active(self) -> Proof:
+        """Whether the effect is visible now."""
+        ...
+
+    def heal(self, undo: Undo) -> None:
+        """Mend it; harmless when repeated or when nothing is broken."""
+        ...
+
+    def is_healed(self, undo: Undo) -> Proof:
+        """Whether it is mended."""
+        ...
+
+
+class Engine(Protocol):
+    """What faults do to containers of the project."""
+
+    def containers(self) -> list[Container]: ...  # noqa: D102  # see adapters/docker_engine.py
+    def inspect(self, container_id: str) -> Container | None: ...  # noqa: D102
+    def kill(self, container_id: str) -> None: ...  # noqa: D102
+    def start(self, container_id: str) -> None: ...  # noqa: D102
+    def stop(self, container_id: str, grace_s: int = 10) -> None: ...  # noqa: D102
+    def restart(self, container_id: str, grace_s: int = 10) -> None: ...  # noqa: D102
+    def pause(self, container_id: str) -> None: ...  # noqa: D102
+    def unpause(self, container_id: str) -> None: ...  # noqa: D102
+    def execute(  # noqa: D102
+        self, container_id: str, command: Sequence[str], timeout_s: float = 15.0
+    ) -> tuple[int, str]: ...
+    def execute_detached(self, container_id: str, command: Sequence[str]) -> None: ...  # noqa: D102
+    def update(self, container_id: str, **limits: int) -> None: ...  # noqa: D102
+    def disconnect(self, container_id: str, network: str) -> None: ...  # noqa: D102
+    def connect(  # noqa: D102
+        self, container_id: str, network: str, ipv4: str, aliases: Sequence[str]
+    ) -> None: ...
+    def empty_volumes(self, container_id: str) -> None: ...  # noqa: D102
+    def events(self, since_s: float, until_s: float) -> list[ContainerEvent]: ...  # noqa: D102
+
+
+class Links(Protocol):
+    """What faults do to links."""
+
+    def names(self) -> list[str]: ...  # noqa: D102  # see adapters/toxiproxy_links.py
+    def is_enabled(self, link: str) -> bool: ...  # noqa: D102
+    def set_enabled(self, link: str, *, enabled: bool) -> None: ...  # noqa: D102
+    def toxics(self, link: str) -> dict[str, dict[str, Any]]: ...  # noqa: D102
+    def add_toxic(self, link: str, name: str, toxic: Mapping[str, Any]) -> None: ...  # noqa: D102
+    def remove_toxic(self, link: str, name: str) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a fault acts with; the cli hands in the real ones, tests fakes."""
+
+    engine: Engine
+    links: Links
+    clock: Clock
+    http: Http
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """A kind of fault: its typed parameters, the selectors it takes, and how one is made.
+
+    `takes_member`: a container is lost to its role while it lasts, so the last one is guarded.
+    `needs_flag`: runs only if the user allows it on the command line.
+    """
+
+    parameters: type[Parameters]
+    selectors: frozenset[str]
+    make: Callable[[FaultSpec, Any, Tools], Fault]
+    takes_member: bool = False
+    needs_flag: bool = False
+
+
+CONTAINER = frozenset({"service", "role", "container"})
+LINK = frozenset({"link"})

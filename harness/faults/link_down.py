@@ -1,0 +1,58 @@
+"""down: a link is cut. Its connections close and new ones are refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from harness.faults.base import LINK, Effect, FaultKind, NoParameters, Proof, Tools, Undo
+from harness.faults.target import pick_links
+from harness.model.experiment import FaultSpec
+
+
+@dataclass
+class LinkDown:
+    """One link or, by a wildcard, several."""
+
+    spec: FaultSpec
+    parameters: NoParameters
+    tools: Tools
+    _links: list[str] = field(default_factory=list)
+
+    def prepare(self) -> Undo:
+        """Heal = enable those that were enabled."""
+        found = pick_links(self.spec.selector, self.tools)
+        self._links = [name for name in found if self.tools.links.is_enabled(name)]
+        target = self.spec.selector["link"]
+        return {"kind": "down", "target": target, "containers": [], "links": self._links}
+
+    def inject(self) -> Effect:
+        """Cut them one after the other."""
+        start_s = self.tools.clock.now_s()
+        for link in self._links:
+            self.tools.links.set_enabled(link, enabled=False)
+        return Effect(start_s, self.tools.clock.now_s(), f"cut {', '.join(self._links)}")
+
+    def is_active(self) -> Proof:
+        """Toxiproxy says that none is enabled."""
+        up = [link for link in self._links if self.tools.links.is_enabled(link)]
+        proven = bool(self._links) and not up
+        return Proof(
+            proven=proven,
+            detail=f"not cut: {', '.join(up)}" if up else f"{len(self._links)} links cut",
+        )
+
+    def heal(self, undo: Undo) -> None:
+        """Enable them."""
+        for link in undo["links"]:
+            if not self.tools.links.is_enabled(link):
+                self.tools.links.set_enabled(link, enabled=True)
+
+    def is_healed(self, undo: Undo) -> Proof:
+        """Toxiproxy says that all are enabled."""
+        cut = [link for link in undo["links"] if not self.tools.links.is_enabled(link)]
+        return Proof(
+            proven=not cut, detail=f"still cut: {', '.join(cut)}" if cut else "all enabled"
+        )
+
+
+KIND = FaultKind(NoParameters, LINK, LinkDown)

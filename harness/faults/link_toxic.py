@@ -1,0 +1,85 @@
+"""A link that suffers: what the kinds latency, bandwidth, timeout, … share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import Field
+
+from harness.faults.base import LINK, Effect, FaultKind, Parameters, Proof, Tools, Undo
+from harness.faults.target import pick_links
+from harness.model.experiment import FaultSpec
+
+
+class LinkParameters(Parameters):
+    """`toxicity`: the share of connections that suffer; `stream`: to the client or from it."""
+
+    toxicity: float = Field(default=1.0, gt=0, le=1)
+    stream: Literal["downstream", "upstream"] = "downstream"
+
+    def attributes(self) -> Mapping[str, Any]:
+        """The figures of the kind: all other fields, under Toxiproxy's names."""
+        return self.model_dump(exclude={"toxicity", "stream"})
+
+
+@dataclass
+class LinkToxic:
+    """Adds one toxic to each link that matches, named after the fault, so it finds its own."""
+
+    spec: FaultSpec
+    parameters: LinkParameters
+    tools: Tools
+    _links: list[str] = field(default_factory=list)
+
+    @property
+    def _name(self) -> str:
+        return re.sub(r"[^A-Za-z0-9]+", "_", f"harness_{self.spec.id}")
+
+    def prepare(self) -> Undo:
+        """Heal = remove it by its name."""
+        self._links = pick_links(self.spec.selector, self.tools)
+        facts = {"links": self._links, "name": self._name, "containers": []}
+        return {"kind": self.spec.kind, "target": self.spec.selector["link"], **facts}
+
+    def inject(self) -> Effect:
+        """Add it to one link after the other."""
+        toxic = {
+            "type": self.spec.kind,
+            "stream": self.parameters.stream,
+            "toxicity": self.parameters.toxicity,
+            "attributes": self.parameters.attributes(),
+        }
+        start_s = self.tools.clock.now_s()
+        for link in self._links:
+            self.tools.links.add_toxic(link, self._name, toxic)
+        detail = f"{self.spec.kind} on {', '.join(self._links)}"
+        return Effect(start_s, self.tools.clock.now_s(), detail)
+
+    def is_active(self) -> Proof:
+        """Toxiproxy lists it, with these figures, on every link."""
+        wanted = self.parameters.attributes()
+        for link in self._links:
+            toxic = self.tools.links.toxics(link).get(self._name)
+            if toxic is None or not wanted.items() <= toxic["attributes"].items():
+                return Proof(proven=False, detail=f"{link} has no such toxic")
+        return Proof(
+            proven=bool(self._links), detail=f"{self.spec.kind} on {len(self._links)} links"
+        )
+
+    def heal(self, undo: Undo) -> None:
+        """Remove it wherever it is."""
+        for link in undo["links"]:
+            self.tools.links.remove_toxic(link, undo["name"])
+
+    def is_healed(self, undo: Undo) -> Proof:
+        """Toxiproxy lists it on no link."""
+        left = [link for link in undo["links"] if undo["name"] in self.tools.links.toxics(link)]
+        return Proof(proven=not left, detail=f"still on {', '.join(left)}" if left else "removed")
+
+
+def toxic_kind(parameters: type[LinkParameters]) -> FaultKind:
+    """The kind whose figures are `parameters`."""
+    return FaultKind(parameters, LINK, LinkToxic)

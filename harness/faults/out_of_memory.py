@@ -1,0 +1,98 @@
+"""out_of_memory: fill the container's memory from inside until the kernel kills its process.
+
+    limit ----------------------------- the kernel must kill someone: the highest score,
+      |        allocator (tail)         which is the main process, marked with 1000
+      |----------------------------
+      |        main process
+      0
+
+No privilege is needed: a process may raise the score of processes of its own user.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from harness.errors import TargetError
+from harness.faults.base import CONTAINER, Effect, FaultKind, NoParameters, Proof, Tools, Undo
+from harness.faults.target import container_undo, pick_container
+from harness.faults.watch import death_since, runs_again, start_again, touched, wait_for
+from harness.model.container import Container
+from harness.model.experiment import FaultSpec
+
+EFFECT_TIMEOUT_S = 30.0
+MARK_AND_FILL = """
+for process in /proc/[0-9]*; do
+  id=${process#/proc/}
+  [ "$id" = $$ ] || echo 1000 > "$process/oom_score_adj"
+done 2>/dev/null
+head -c "$1" /dev/zero | tail -c "$1" > /dev/null
+"""
+UNMARK = "for p in /proc/[0-9]*; do echo 0 > $p/oom_score_adj; done 2>/dev/null; true"
+
+
+@dataclass
+class OutOfMemory:
+    """Needs a memory limit on the container: without one the machine itself would be filled."""
+
+    spec: FaultSpec
+    parameters: NoParameters
+    tools: Tools
+    _target: Container = field(init=False)
+    _wall_s: float = 0.0
+
+    def prepare(self) -> Undo:
+        """Heal = start it if its restart policy did not, and unmark a survivor."""
+        self._target = pick_container(self.spec.selector, self.tools)
+        if not self._target.memory_bytes:
+            raise TargetError(f"{self._target.service} has no memory limit", "set mem_limit")
+        return container_undo("out_of_memory", self._target, started_s=self._target.started_s)
+
+    def inject(self) -> Effect:
+        """Start the allocator; it stops by itself at twice the limit, swap included."""
+        amount = 2 * max(self._target.memory_bytes, self._target.memory_swap_bytes)
+        self._wall_s = self.tools.clock.wall_s()
+        start_s = self.tools.clock.now_s()
+        command = ["sh", "-c", MARK_AND_FILL, "fill", str(amount)]
+        self.tools.engine.execute_detached(self._target.id, command)
+        return Effect(start_s, detail=f"filling the memory of {self._target.service}")
+
+    def is_active(self) -> Proof:
+        """The container died of SIGKILL, and the engine saw it run out of memory."""
+        return wait_for(self.tools, self._died_of_memory, EFFECT_TIMEOUT_S)
+
+    def _died_of_memory(self) -> Proof:
+        died = death_since(self.tools, self._target, self._wall_s)
+        if died is None:
+            return Proof(proven=False, detail=f"{self._target.service} did not die")
+        killed = death_since(self.tools, self._target, self._wall_s, "oom")
+        found = self.tools.engine.inspect(self._target.id)
+        if killed is None and not (found and found.oom_killed):
+            return Proof(proven=False, detail=f"died with {died.exit_code}, not for memory")
+        effect_s = self.tools.clock.monotonic_of(died.wall_s)
+        facts = {"killed_for_memory": True}
+        return Proof(
+            proven=True,
+            detail=f"killed for memory, exit code {died.exit_code}",
+            effect_s=effect_s,
+            facts=facts,
+        )
+
+    def heal(self, undo: Undo) -> None:
+        """Start it if nobody did; a container that survived gets its normal scores back."""
+        found = touched(undo, self.tools)
+        if found is not None and found.is_running and found.started_s == undo["started_s"]:
+            self.tools.engine.execute(found.id, ["sh", "-c", UNMARK])
+        start_again(undo, self.tools)
+
+    def is_healed(self, undo: Undo) -> Proof:
+        """It runs; `restarted_by_itself` says whether its restart policy did that."""
+        proof = runs_again(undo, self.tools)
+        found = touched(undo, self.tools)
+        by_itself = found is not None and found.restart_count > 0
+        return Proof(
+            proven=proof.proven, detail=proof.detail, facts={"restarted_by_itself": by_itself}
+        )
+
+
+KIND = FaultKind(NoParameters, CONTAINER, OutOfMemory, takes_member=True)

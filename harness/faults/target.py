@@ -1,0 +1,75 @@
+"""From a selector to the containers or links that are meant, at the moment of injection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from harness.errors import TargetError
+from harness.faults.base import Tools, Undo
+from harness.model.container import Container
+
+PATRONI_ROLES = {
+    "db-primary": ("leader", "standby_leader"),
+    "db-standby": ("sync_standby", "quorum_standby"),
+    "db-replica": ("replica",),
+}
+"""What Patroni calls the roles; db-standby is the synchronous one, db-replica asynchronous."""
+
+
+def pick_container(selector: Mapping[str, str], tools: Tools) -> Container:
+    """The one container meant; of several with a role the first by name that runs."""
+    containers = tools.engine.containers()
+    if "role" in selector and selector["role"] in PATRONI_ROLES:
+        name = patroni_member(selector["role"], containers, tools)
+        matching = [c for c in containers if c.service == name]
+    else:
+        matching = [c for c in containers if _matches(c, selector)]
+    if not matching:
+        raise TargetError(f"no container matches {_text(selector)}", "see: harness status")
+    return next((c for c in matching if c.is_running), matching[0])
+
+
+def pick_links(selector: Mapping[str, str], tools: Tools) -> list[str]:
+    """All links that match the name, which may hold wildcards."""
+    names = tools.links.names()
+    found = [name for name in names if fnmatchcase(name, selector["link"])]
+    if not found:
+        raise TargetError(f"no link matches {selector['link']!r}; there are: {', '.join(names)}")
+    return found
+
+
+def patroni_member(role: str, containers: list[Container], tools: Tools) -> str:
+    """The name of the member that has the role, as any running database node says."""
+    for container in containers:
+        url = container.probe_url("harness.probe.patroni")
+        if not url or not container.is_running:
+            continue
+        cluster = tools.http.ask(f"{url.rstrip('/')}/cluster", timeout_s=2.0).json()
+        for member in (cluster or {}).get("members", []):
+            if member.get("role") in PATRONI_ROLES[role]:
+                return str(member["name"])
+    raise TargetError(f"Patroni names no {role} now", "see: harness status")
+
+
+def container_undo(kind: str, container: Container, **facts: Any) -> Undo:
+    """The undo record of a fault on one container."""
+    touched = {
+        "id": container.id,
+        "name": container.name,
+        "service": container.service,
+        "role": container.role,
+    }
+    return {"kind": kind, "target": container.service, "containers": [touched], **facts}
+
+
+def _matches(container: Container, selector: Mapping[str, str]) -> bool:
+    kind, value = next(iter(selector.items()))
+    return {"service": container.service, "role": container.role, "container": container.name}[
+        kind
+    ] == value
+
+
+def _text(selector: Mapping[str, str]) -> str:
+    return ", ".join(f"{kind} {value}" for kind, value in selector.items())

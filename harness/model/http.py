@@ -1,0 +1,39 @@
+"""An HTTP answer as a probe sees it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status 0 means that there was no answer; `error` then says why. Header names are lower."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+
+    def json(self) -> Any:
+        """The body as JSON, None if it is not JSON."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+class Http(Protocol):
+    """Asks a sick target without ever raising for it."""
+
+    def ask(
+        self,
+        url: str,
+        timeout_s: float = 2.0,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One GET (POST if there is a body), redirects not followed."""
+        ...

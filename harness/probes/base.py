@@ -1,0 +1,67 @@
+"""What every probe is, and the thread that looks again and again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from harness.model.clock import Clock
+from harness.model.observation import Observation
+
+Emit = Callable[[Observation], None]
+STOP_S = 10.0
+
+
+class Probe(Protocol):
+    """Looks at one thing; everything it saw is in the observation, changes as its events."""
+
+    name: str
+    interval_s: float
+
+    def observe(self) -> Observation:
+        """One look; bounded in time, never raises for a sick target."""
+        ...
+
+    def finish(self) -> Observation:
+        """The last look, after everything was healed."""
+        ...
+
+
+def event(at_s: float, name: str, **facts: Any) -> Mapping[str, Any]:
+    """A change at the monotonic time `at_s`."""
+    return {"at_s": at_s, "event": name, **facts}
+
+
+class ProbeThread:
+    """Observes every `interval_s` until it is stopped; an error of the probe itself is a gap."""
+
+    def __init__(self, probe: Probe, clock: Clock, emit: Emit) -> None:
+        self._probe, self._clock, self._emit = probe, clock, emit
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name=probe.name)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look one last time and end; gives up on a probe that hangs."""
+        self._stop.set()
+        self._thread.join(STOP_S)
+        if not self._thread.is_alive():
+            self._look(self._probe.finish)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            started_s = self._clock.now_s()
+            self._look(self._probe.observe)
+            self._stop.wait(max(0.01, self._probe.interval_s - (self._clock.now_s() - started_s)))
+
+    def _look(self, observe: Callable[[], Observation]) -> None:
+        try:
+            self._emit(observe())
+        except Exception as error:  # noqa: BLE001  # a probe that breaks must not end the run
+            at_s = self._clock.now_s()
+            gap = event(at_s, "probe.gap", probe=self._probe.name, error=repr(error)[:300])
+            self._emit(Observation(self._probe.name, at_s, ok=False, events=(gap,)))

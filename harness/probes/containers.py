@@ -1,0 +1,59 @@
+"""What the engine saw happen to the project's containers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from harness.model.clock import Clock
+from harness.model.container import ContainerEvent
+from harness.model.observation import Observation
+from harness.probes.base import event
+
+OVERLAP_S = 1.0
+"""Spans overlap, because the engine may list an event a little after its own time."""
+
+
+class EventSource(Protocol):
+    """The slice of the engine that is needed."""
+
+    def events(self, since_s: float, until_s: float) -> list[ContainerEvent]:
+        """Events between two wall times."""
+        ...
+
+
+@dataclass
+class ContainerProbe:
+    """Asks for the events of each span of time, so a slow answer loses none."""
+
+    engine: EventSource
+    clock: Clock
+    interval_s: float = 0.5
+    name: str = "containers"
+    _until_s: float = 0.0
+    _seen: set[tuple[str, str, float]] = field(default_factory=set)
+
+    def observe(self) -> Observation:
+        """`container.die`, `container.start`, `container.oom`, … since the last look."""
+        now_s = self.clock.wall_s()
+        since_s = (self._until_s or now_s) - OVERLAP_S
+        found = self.engine.events(since_s, now_s)
+        fresh = [e for e in found if (e.container_id, e.action, e.wall_s) not in self._seen]
+        self._seen = {(e.container_id, e.action, e.wall_s) for e in found}
+        self._until_s = now_s
+        events = tuple(
+            event(
+                self.clock.monotonic_of(e.wall_s),
+                f"container.{'health' if e.action.startswith('health') else e.action}",
+                service=e.service,
+                container=e.name,
+                wall_s=e.wall_s,
+                **({} if e.exit_code is None else {"exit_code": e.exit_code}),
+            )
+            for e in fresh
+        )
+        return Observation(self.name, self.clock.now_s(), ok=True, events=events)
+
+    def finish(self) -> Observation:
+        """One more look."""
+        return self.observe()

@@ -1,0 +1,152 @@
+"""Whether the target is as a run needs it, asked over HTTP only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from harness.model.container import Container
+from harness.model.http import Http
+from harness.probes.haproxy import read_servers
+
+TRIES_PER_LB = 6
+"""Redirects asked of each load balancer: several, so that every app server has its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Every check that was made, with what was wrong; healthy when nothing was."""
+
+    problems: tuple[str, ...]
+    details: dict[str, Any]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing was wrong."""
+        return not self.problems
+
+
+def check_health(containers: Sequence[Container], http: Http) -> Health:
+    """Create and redirect through each load balancer, breakers, servers in rotation, replication.
+
+    What a project has no label for is not asked.
+    """
+    members = [c for c in containers if not c.is_standby]
+    problems: list[str] = []
+    details: dict[str, Any] = {}
+    checks: tuple[Callable[[Sequence[Container], Http, dict[str, Any]], list[str]], ...] = (
+        _check_entries,
+        _check_balancers,
+        _check_breakers,
+        _check_patroni,
+    )
+    stopped = [c.service for c in members if c.role and not c.is_running]
+    problems += [f"{service} does not run" for service in stopped]
+    for check in checks:
+        problems += check(members, http, details)
+    return Health(tuple(problems), details)
+
+
+def entry_port(container: Container) -> tuple[str, int] | None:
+    """(name, published port) of the entry in label `harness.entry: name:port`."""
+    name, _, inner = container.labels.get("harness.entry", "").partition(":")
+    inner = inner.partition("/")[0]
+    if not inner.isdigit() or int(inner) not in container.ports:
+        return None
+    return name, container.ports[int(inner)]
+
+
+def _check_entries(members: Sequence[Container], http: Http, details: dict[str, Any]) -> list[str]:
+    problems = []
+    for container in members:
+        entry = entry_port(container)
+        if entry is None or container.role not in ("lb", "edge"):
+            continue
+        problem = _create_and_redirect(f"http://127.0.0.1:{entry[1]}", http)
+        details[f"{container.service}.traffic"] = problem or "ok"
+        problems += [f"{container.service}: {problem}"] if problem else []
+    return problems
+
+
+def _create_and_redirect(base: str, http: Http) -> str:
+    """What went wrong, "" if nothing did."""
+    token = f"health-{uuid4().hex}"
+    url = f"https://example.com/{token}"
+    headers = {"Content-Type": "application/json", "Idempotency-Key": token}
+    body = json.dumps({"url": url}).encode()
+    made = http.ask(f"{base}/api/v1/urls", 3.0, body, headers)
+    if made.status not in (200, 201):
+        return f"create answered {made.status or made.error}"
+    code = (made.json() or {}).get("code", "")
+    for _ in range(TRIES_PER_LB):
+        found = http.ask(f"{base}/{code}", 3.0)
+        if found.status != 302 or found.headers.get("location") != url:
+            return f"redirect answered {found.status or found.error}"
+    return ""
+
+
+def _check_balancers(
+    members: Sequence[Container], http: Http, details: dict[str, Any]
+) -> list[str]:
+    expected = {c.service for c in members if c.role in ("app", "lb")}
+    problems = []
+    for container in members:
+        url = container.probe_url("harness.probe.haproxy")
+        if not url or container.role != "lb":
+            continue
+        answer = http.ask(url, 2.0)
+        servers = read_servers(answer.body.decode("utf-8", "replace")) if answer.body else {}
+        down = sorted({s for (_, s), status in servers.items() if s in expected and status != "UP"})
+        details[f"{container.service}.down"] = down
+        if answer.status != 200:
+            problems.append(f"{container.service}: its statistics do not answer")
+        problems += [f"{container.service}: {server} is not in rotation" for server in down]
+    return problems
+
+
+def _check_breakers(members: Sequence[Container], http: Http, details: dict[str, Any]) -> list[str]:
+    problems = []
+    for container in members:
+        url = container.probe_url("harness.probe.breakers")
+        if not url:
+            continue
+        raw = http.ask(url, 2.0).json()
+        if not isinstance(raw, dict):
+            problems.append(f"{container.service}: does not answer")
+            continue
+        states = {name: facts["state"] for name, facts in raw["breakers"].items()}
+        details[f"{container.service}.breakers"] = states
+        problems += [
+            f"{container.service}: breaker {name} is {state}"
+            for name, state in states.items()
+            if state != "CLOSED"
+        ]
+    return problems
+
+
+def _check_patroni(members: Sequence[Container], http: Http, details: dict[str, Any]) -> list[str]:
+    urls = [url for c in members if (url := c.probe_url("harness.probe.patroni"))]
+    if not urls:
+        return []
+    clusters = (http.ask(f"{url.rstrip('/')}/cluster", 2.0).json() for url in urls)
+    cluster = next((found for found in clusters if isinstance(found, dict)), {})
+    found = cluster.get("members", [])
+    details["patroni"] = [
+        {key: member.get(key) for key in ("name", "role", "state", "timeline")} for member in found
+    ]
+    return _replication_problems(found, len(urls))
+
+
+def _replication_problems(members: Sequence[dict[str, Any]], expected: int) -> list[str]:
+    problems = []
+    if not any(m.get("role") == "leader" and m.get("state") == "running" for m in members):
+        problems.append("database: there is no leader")
+    streaming = [m for m in members if m.get("state") == "streaming"]
+    if not any(m.get("role") in ("sync_standby", "quorum_standby") for m in streaming):
+        problems.append("database: no synchronous standby streams")
+    if len(streaming) < expected - 1:
+        problems.append(f"database: {len(streaming)} of {expected - 1} replicas stream")
+    return problems

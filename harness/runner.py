@@ -1,0 +1,343 @@
+"""Walks a plan against the clock: load, faults, probes; writes events; heals whatever happens.
+
+    start load -> t0 -> [tick each second | steps: phase, inject, heal] -> heal the rest
+                                                 (exception, Ctrl-C, safeguard) --^
+    -> stop load -> wait for a healthy target -> read the writes back -> last look of each probe
+
+The runner judges nothing. Every wait has a limit, and healing has its own, which nothing shortens.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from harness.errors import HarnessError, HealError, Interrupted, SafeguardTripped
+from harness.faults import KINDS, make_fault
+from harness.faults.base import Fault, Proof, Tools, Undo
+from harness.faults.watch import wait_for
+from harness.guard import check_fault
+from harness.model.experiment import Experiment, FaultSpec
+from harness.model.load import LoadSnapshot, LoadSummary
+from harness.model.observation import Observation
+from harness.model.timeline import Plan, Step
+from harness.model.verdict import RunStatus
+from harness.probes.base import Probe, ProbeThread
+from harness.probes.health import Health
+from harness.run_store import EventLog, RunFolder, write_readback
+from harness.safeguard import SafeguardWatch
+from harness.undo import Entry, Journal, heal_fault
+
+LEAD_S = 0.5  # between "the load is ready" and second 0
+TICK_S, SLICE_S = 1.0, 0.2  # an interruption is noticed within a slice
+PROOF_S, SETTLE_S = 5.0, 60.0
+
+
+class Driver(Protocol):
+    """The load, as the runner steers it."""
+
+    def start(self) -> None: ...  # noqa: D102  # see load/driver.py
+    def begin(self, start_s: float) -> None: ...  # noqa: D102
+    def check(self) -> None: ...  # noqa: D102
+    def snapshot(self) -> LoadSnapshot: ...  # noqa: D102
+    def stop(self) -> LoadSummary: ...  # noqa: D102
+    def kill(self) -> None: ...  # noqa: D102
+
+
+class Found(Protocol):
+    """What a read-back found; see adapters/postgres_readback.py."""
+
+    nodes: dict[str, dict[str, Any]]
+    rows: dict[str, list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is going on now, for the live line and the web page."""
+
+    run_id: str
+    at_s: float
+    end_s: float
+    phase: str
+    faults: tuple[str, ...]
+    snapshot: LoadSnapshot
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything outside that a run needs, made by the cli (or by a test)."""
+
+    project: str
+    boot_id: str
+    tools: Tools
+    journal: Journal
+    probes: tuple[Probe, ...]
+    driver: Driver
+    health: Callable[[], Health]
+    readback: Callable[[str], Found] | None
+    show: Callable[[Progress], None]
+    is_stopped: Callable[[], bool]
+
+
+@dataclass(slots=True)
+class _Active:
+    spec: FaultSpec
+    fault: Fault
+    undo: Undo
+
+
+def run_plan(plan: Plan, experiment: Experiment, world: World, folder: RunFolder) -> RunStatus:
+    """Run it and return how it ended; HealError if something is left broken, after all else."""
+    run = _Run(plan, experiment, world, folder)
+    try:
+        return run.execute()
+    finally:
+        run.close()
+
+
+class _Run:
+    def __init__(self, plan: Plan, experiment: Experiment, world: World, folder: RunFolder) -> None:
+        self._plan, self._experiment, self._world = plan, experiment, world
+        self._folder = folder
+        self._clock = world.tools.clock
+        self._events = EventLog(folder)
+        self._lock = threading.Lock()
+        self._threads = [ProbeThread(p, self._clock, self._observed) for p in world.probes]
+        self._active: dict[str, _Active] = {}
+        self._specs = {spec.id: spec for spec in plan.faults}
+        self._watch = SafeguardWatch(experiment.safeguards)
+        self._phase = "warmup"
+        self._t0_s = self._clock.now_s()
+        self._next_tick_s = self._t0_s
+
+    def execute(self) -> RunStatus:
+        """Walk, heal, settle; the status and one `run.finished` come out however it ends."""
+        status, message = self._walk_guarded()
+        failures = self._heal_all()
+        self._stop_load()
+        if status in ("completed", "aborted") and not failures:
+            self._settle()
+        for thread in self._threads:
+            thread.stop()
+        if failures:
+            status, message = "error", "; ".join(failures)
+        self._write("run.finished", status=status, message=message)
+        if failures:
+            raise HealError(f"not healed: {message}", "harness heal")
+        return status
+
+    def close(self) -> None:
+        """Close the log; probes that still look write nothing more."""
+        with self._lock:
+            self._events.close()
+
+    def _walk_guarded(self) -> tuple[RunStatus, str]:
+        """Any end of the walk, even one that is no Exception, leads on to the healing."""
+        try:
+            self._begin()
+            for step in self._plan.steps:
+                self._wait_until(self._t0_s + step.at_s)
+                self._do(step)
+        except BaseException as error:  # noqa: BLE001  # healing comes first; the text is kept
+            return _ending(error)
+        return "completed", ""
+
+    def _begin(self) -> None:
+        before = self._world.health()
+        self._world.driver.start()
+        self._t0_s = self._next_tick_s = self._clock.now_s() + LEAD_S
+        self._write(
+            "run.started",
+            run_id=self._folder.run_id,
+            seed=self._plan.seed,
+            t0_monotonic_s=self._t0_s,
+            wall_s=self._clock.wall_s() + LEAD_S,
+        )
+        self._write_check("before", before)
+        for thread in self._threads:
+            thread.start()
+        self._world.driver.begin(self._t0_s)
+
+    def _wait_until(self, at_s: float) -> None:
+        """Wait in slices, ticking once a second; Interrupted as soon as the user asks for it."""
+        while True:
+            now_s = self._clock.now_s()
+            if self._world.is_stopped():
+                raise Interrupted("interrupted by the user")
+            if now_s >= self._next_tick_s:
+                self._tick()
+                self._next_tick_s = max(self._next_tick_s + TICK_S, now_s)
+            if now_s >= at_s:
+                return
+            self._clock.sleep_until_s(min(at_s, self._next_tick_s, now_s + SLICE_S))
+
+    def _tick(self) -> None:
+        at_s = self._clock.now_s()
+        self._write("run.clock", monotonic_s=at_s, wall_s=self._clock.wall_s())
+        self._world.driver.check()
+        snapshot = self._world.driver.snapshot()
+        self._write(
+            "load.snapshot",
+            sent=snapshot.sent,
+            failed=snapshot.failed,
+            dropped=snapshot.dropped,
+            rate_per_s=snapshot.window_rate_per_s,
+            error_rate=dict(snapshot.window_error_rate),
+            p95_s=snapshot.window_p95_s,
+        )
+        self._show(snapshot)
+        tripped = self._watch.tripped(at_s, snapshot)
+        if tripped is not None:
+            self._write("safeguard.tripped", **tripped.model_dump())
+            raise SafeguardTripped(
+                f"{tripped.operation} error_rate > {tripped.error_rate:.1%} for {tripped.for_s:g} s"
+            )
+
+    def _show(self, snapshot: LoadSnapshot) -> None:
+        at_s = self._clock.now_s() - self._t0_s
+        kinds = tuple(f"{a.spec.kind} {a.undo['target']}" for a in self._active.values())
+        progress = Progress(
+            self._folder.run_id, at_s, self._plan.end_s, self._phase, kinds, snapshot
+        )
+        self._world.show(progress)
+
+    def _do(self, step: Step) -> None:
+        if step.action == "phase":
+            self._phase = step.name
+            self._write("phase.started", phase=step.name)
+        elif step.action == "inject":
+            self._inject(self._specs[step.name])
+        elif step.action == "heal" and step.name in self._active:
+            failure = self._heal(self._active[step.name])
+            if failure:
+                raise HealError(failure, "harness heal")
+
+    def _inject(self, spec: FaultSpec) -> None:
+        """Resolve, guard, journal, break, prove: in this order."""
+        world = self._world
+        fault = make_fault(spec, world.tools)
+        undo = fault.prepare()
+        listed = world.tools.engine.containers()
+        check_fault(KINDS[spec.kind], undo, listed, world.project, self._experiment)
+        world.journal.add(
+            Entry(spec.id, spec, undo, self._folder.run_id, world.boot_id, self._clock.wall_s())
+        )
+        self._active[spec.id] = _Active(spec, fault, undo)
+        facts = {"fault": spec.id, "kind": spec.kind, "target": undo["target"]}
+        self._write("fault.injecting", **facts, resolved=dict(undo))
+        effect = fault.inject()
+        proof = wait_for(world.tools, fault.is_active, PROOF_S)
+        if not proof.proven:
+            self._write(
+                "fault.unproven", **facts, start_s=self._since(effect.start_s), detail=proof.detail
+            )
+            return
+        effect_s = proof.effect_s if proof.effect_s is not None else effect.effect_s
+        self._write(
+            "fault.active",
+            **facts,
+            start_s=self._since(effect.start_s),
+            effect_s=None if effect_s is None else self._since(effect_s),
+            detail=f"{effect.detail}: {proof.detail}",
+            proven=True,
+            **proof.facts,
+        )
+
+    def _heal_all(self) -> list[str]:
+        """Heal newest first; what is left broken, as texts. Nothing interrupts this."""
+        failures = []
+        for active in reversed(list(self._active.values())):
+            failure = self._heal(active)
+            if failure:
+                failures.append(failure)
+        return failures
+
+    def _heal(self, active: _Active) -> str:
+        """ "" if it was healed and verified, else why not; then the journal keeps its entry."""
+        name = active.spec.id
+        self._write("fault.healing", fault=name)
+        for last_try in (False, True):
+            try:
+                proof = heal_fault(active.fault, active.undo, self._clock)
+                self._world.journal.remove(name)
+                self._healed(active, proof)
+            except KeyboardInterrupt:
+                if last_try:
+                    return f"{name}: interrupted twice while healing"
+            except Exception as error:  # noqa: BLE001  # the other faults must be healed too
+                self._write("heal.failed", fault=name, message=str(error))
+                return f"{name}: {error}"
+            else:
+                return ""
+        return ""
+
+    def _healed(self, active: _Active, proof: Proof) -> None:
+        self._active.pop(active.spec.id, None)
+        healed_s = self._since(self._clock.now_s())
+        self._write(
+            "fault.healed",
+            fault=active.spec.id,
+            healed_s=healed_s,
+            verified=True,
+            detail=proof.detail,
+            **proof.facts,
+        )
+
+    def _stop_load(self) -> None:
+        """Drain and record; a generator that does not end is killed."""
+        try:
+            self._write("load.summary", **asdict(self._world.driver.stop()))
+        except Exception as error:  # noqa: BLE001  # the run's own end matters more
+            self._write("probe.gap", probe="load", error=str(error))
+            self._world.driver.kill()
+
+    def _settle(self) -> None:
+        """Wait, within a limit, until the target is healthy; then read the writes back."""
+        deadline_s = self._clock.now_s() + SETTLE_S
+        health = self._world.health()
+        while not health.healthy and self._clock.now_s() < deadline_s:
+            if self._world.is_stopped():
+                break
+            self._clock.sleep_until_s(self._clock.now_s() + TICK_S)
+            health = self._world.health()
+        self._write_check("after", health)
+        if self._world.readback is None:
+            return
+        try:
+            found = self._world.readback(self._folder.run_id)
+            write_readback(self._folder, found.nodes, found.rows)
+        except HarnessError as error:
+            self._write("probe.gap", probe="readback", error=error.message)
+
+    def _write_check(self, when: str, health: Health) -> None:
+        details = {**health.details, "problems": list(health.problems)}
+        self._write("target.check", when=when, healthy=health.healthy, details=details)
+
+    def _observed(self, observation: Observation) -> None:
+        for change in observation.events:
+            facts = dict(change)
+            at_s, name = facts.pop("at_s"), facts.pop("event")
+            self._append(at_s - self._t0_s, name, facts)
+
+    def _since(self, monotonic_s: float) -> float:
+        return round(monotonic_s - self._t0_s, 6)
+
+    def _write(self, event: str, **facts: Any) -> None:
+        self._append(self._clock.now_s() - self._t0_s, event, facts)
+
+    def _append(self, at_s: float, event: str, facts: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._events.write(at_s, event, **facts)
+
+
+def _ending(error: BaseException) -> tuple[RunStatus, str]:
+    """The status and the message that an error ends a run with."""
+    if isinstance(error, KeyboardInterrupt | Interrupted):
+        return "interrupted", "interrupted by the user"
+    if isinstance(error, SafeguardTripped):
+        return "aborted", error.message
+    if isinstance(error, HarnessError):
+        return "error", f"{error.message} {error.hint}".strip()
+    return "error", f"{type(error).__name__}: {error}"
