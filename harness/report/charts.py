@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from bokeh.core.properties import value
 from bokeh.models import ColumnDataSource, NumeralTickFormatter, Range1d
 
 from harness.report.formats import is_number
@@ -17,6 +18,7 @@ from harness.report.plot import (
     ORANGE,
     PALETTE,
     RED,
+    SANS,
     Chart,
     Key,
     TimeAxis,
@@ -32,6 +34,8 @@ STATE_LOOKS = {
     "OPEN": (RED, "right_diagonal_line"), "DOWN": (RED, "right_diagonal_line"),
 }  # fmt: skip
 UNKNOWN_LOOK = (INK, "cross")
+MIN_LABELLED_SHARE = 0.06
+"""A phase shorter than this share of the run has no room for its name; its button has it."""
 MAX_ROWS = 40
 """A chart of states shows so many rows at most; what never changed is left out first."""
 
@@ -63,13 +67,14 @@ def _time_axis(findings: Mapping[str, Any], times: Sequence[float]) -> TimeAxis 
 
 def _strip(axis: TimeAxis) -> Chart:
     rows = 1 + len(axis.faults)
-    plot = axis.figure(30 + 24 * rows, y_range=Range1d(start=rows - 0.5, end=-0.5))
+    plot = axis.figure(30 + 24 * rows, is_marked=False, y_range=Range1d(start=rows - 0.5, end=-0.5))
     plot.yaxis.visible = False
     plot.ygrid.grid_line_color = None
     bars: dict[str, Any] = {name: [] for name in ("left", "right", "y", "color", "text")}
     spans = [(p["start_s"], p["end_s"], INK, name) for name, p in axis.phases.items()]
     for start_s, end_s, color, text in spans:
-        _append(bars, start_s, end_s, 0, color, text)
+        fits = end_s - start_s > MIN_LABELLED_SHARE * axis.end_s and text != "warmup"
+        _append(bars, start_s, end_s, 0, color, clean(text) if fits else "")
     for row, fault in enumerate(axis.faults, start=1):
         end_s = fault.get("healed_s") or axis.end_s
         _append(bars, fault["start_s"], end_s, row, RED, _fault_label(fault))
@@ -80,15 +85,15 @@ def _strip(axis: TimeAxis) -> Chart:
     )  # fmt: skip
     plot.text(
         x="left", y="y", text="text", source=source, x_offset=5, text_baseline="middle",
-        text_font_size="12px", text_font="system-ui, sans-serif", text_color=INK,
+        text_font_size="12px", text_font=value(SANS), text_color=INK,
         text_font_style="bold",
     )  # fmt: skip
     return Chart("strip", "Phases and faults", "", plot)
 
 
 def _append(bars: Mapping[str, list[Any]], *values: Any) -> None:
-    for column, value in zip(bars.values(), values, strict=True):
-        column.append(value)
+    for column, item in zip(bars.values(), values, strict=True):
+        column.append(item)
 
 
 def _fault_label(fault: Mapping[str, Any]) -> str:
@@ -142,8 +147,10 @@ def _lines(  # noqa: PLR0913  # a chart is just that many independent words and 
     lines = {name: values for name, values in lines.items() if any(is_number(v) for v in values)}
     if not lines:
         return None
-    columns = {f"c{index}": _numbers(values) for index, values in enumerate(lines.values())}
-    source = ColumnDataSource({"x": list(series["t_s"]), **columns})
+    columns = {f"c{index}": _steps(values) for index, values in enumerate(lines.values())}
+    width = series.get("bucket_s") or 1.0
+    times = [moment for start_s in series["t_s"] for moment in (start_s, start_s + width)]
+    source = ColumnDataSource({"x": times, **columns})
     plot = axis.figure(190, **options)
     plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
     keys = []
@@ -160,8 +167,10 @@ def _lines(  # noqa: PLR0913  # a chart is just that many independent words and 
     return Chart(chart_id, title, note, plot, tuple(keys))
 
 
-def _numbers(values: Sequence[Any]) -> list[float]:
-    return [float(value) if is_number(value) else float("nan") for value in values]
+def _steps(values: Sequence[Any]) -> list[float]:
+    """Each value twice: a bucket's figure holds from its start to its end."""
+    numbers = (float(value) if is_number(value) else float("nan") for value in values)
+    return [number for number in numbers for _ in range(2)]
 
 
 def _share_charts(axis: TimeAxis, series: Mapping[str, Any]) -> Iterable[Chart | None]:

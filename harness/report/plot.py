@@ -52,7 +52,7 @@ class TimeAxis:
     def __post_init__(self) -> None:
         self.x_range = Range1d(start=0, end=self.end_s, bounds=(0, self.end_s), min_interval=1)
 
-    def figure(self, height: int, **options: Any) -> Any:
+    def figure(self, height: int, *, is_marked: bool = True, **options: Any) -> Any:
         """An empty chart on the shared axis, with faults shaded and phases marked."""
         plot = figure(
             height=height,
@@ -69,15 +69,20 @@ class TimeAxis:
         )
         plot.toolbar.active_drag = None  # the page's script turns zoom on where there is a mouse
         _dress(plot)
-        self._mark(plot)
+        if is_marked:
+            self._mark(plot)
         return plot
 
     def _mark(self, plot: Any) -> None:
         for fault in self.faults:
             end_s = fault.get("healed_s") or self.end_s
             band = BoxAnnotation(left=fault["start_s"], right=end_s, fill_color=RED)
-            band.update(fill_alpha=0.09, line_alpha=0.55, line_color=RED, level="underlay")
+            band.update(fill_alpha=0.09, line_alpha=0, level="underlay")
             plot.add_layout(band)
+            for at_s in (fault["start_s"], end_s):  # above the bars of a stacked chart too
+                edge = Span(location=at_s, dimension="height", line_color=RED, level="overlay")
+                edge.update(line_alpha=0.7)
+                plot.add_layout(edge)
         for phase in self.phases.values():
             if phase["start_s"] > 0:
                 mark = Span(location=phase["start_s"], dimension="height", line_color=INK)
@@ -98,7 +103,7 @@ def add_row_label(plot: Any, row: float, text: str) -> None:
     """The name of a row, pinned to the left edge so that zooming does not move it."""
     label = Label(x=4, y=row, x_units="screen", text=text, text_baseline="middle")
     label.update(text_font_size="11px", text_font=SANS, text_color="#1c2127")
-    label.update(background_fill_color="#ffffff", background_fill_alpha=0.78)
+    label.update(background_fill_color="#ffffff", background_fill_alpha=0.92)
     plot.add_layout(label)
 
 

@@ -39,6 +39,7 @@ def render(folder: RunFolder) -> Path:
     Needs findings.json and result.json; RunFolderError says which stage writes a missing one.
     """
     findings, result = folder.read_json("findings.json"), folder.read_json("result.json")
+    findings["phases"] = _in_order(findings.get("phases") or {})
     charts = make_charts(findings)
     text = templates().get_template("report.html").render(
         run_id=findings.get("run_id") or folder.run_id,
@@ -46,8 +47,8 @@ def render(folder: RunFolder) -> Path:
         result=result,
         symbol=SYMBOLS.get(result.get("verdict", ""), "?"),
         figures=_key_figures(findings),
-        judged=_by_phase(result.get("judgements") or [], findings.get("phases") or {}),
-        phase_order=[*(findings.get("phases") or {}), "run"],
+        judged=_by_phase(result.get("judgements") or [], findings["phases"]),
+        phase_order=[*(findings["phases"]), "run"],
         shares=_share_tables(findings),
         parts=_recovery_parts(findings.get("recovery") or {}),
         facts=_environment(_optional(folder, "environment.json")),
@@ -79,6 +80,11 @@ def templates() -> Environment:
 def _optional(folder: RunFolder, name: str) -> Mapping[str, Any]:
     value = folder.read_json(name) if folder.has(name) else {}
     return value if isinstance(value, dict) else {}
+
+
+def _in_order(phases: Mapping[str, Any]) -> dict[str, Any]:
+    """Phases in the order of the run; the file has them by name."""
+    return dict(sorted(phases.items(), key=lambda item: item[1].get("start_s", 0)))
 
 
 def _key_figures(findings: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -95,7 +95,7 @@ def findings(run_id: str, status: str) -> dict[str, Any]:
             "send_lateness_s": {"p50": 0.00012, "p99": 0.0021, "max": 0.0089},
             "on_schedule_share": 0.9999, "cpu_share": 0.21,
         },
-        "operations": {"redirect": _by_phase(7680, 0), "create": _by_phase(320, 348)},
+        "operations": {"redirect": _by_phase(7680, 0), "create": _by_phase(3200, 348)},
         "recovery": _recovery(),
         "writes": {
             "acknowledged": 8123, "failed": 12, "unknown": 336, "lost": 0, "phantom": 0,

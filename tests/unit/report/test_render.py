@@ -1,0 +1,201 @@
+"""The report: whole, offline, the same bytes each time, and safe against names of the target."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from made_up_run import findings, make_run, result, write
+
+from harness.errors import RunFolderError
+from harness.report import render, render_index
+from harness.report.embed import bokeh_script
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\"'"
+
+
+class Page(HTMLParser):
+    """The elements of a page with their attributes, and its readable text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.words, self._open = [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._open = tag
+
+    def handle_endtag(self, tag):
+        self._open = ""
+
+    def handle_data(self, data):
+        if self._open not in ("script", "style"):
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def page_of(folder):
+    text = render(folder).read_text(encoding="utf-8")
+    assert bokeh_script() in text or "chart-data" not in text
+    return Page(text.replace(bokeh_script(), ""))  # a megabyte that is not the subject here
+
+
+def chart_data_of(text):
+    found = re.search(
+        r'<script type="application/json" id="chart-data">(.*?)</script>', text, re.DOTALL
+    )
+    return json.loads(found[1])
+
+
+@pytest.mark.parametrize("verdict", ["pass", "fail", "inconclusive"])
+@pytest.mark.parametrize("status", ["completed", "aborted", "interrupted", "error"])
+def test_each_verdict_and_status_is_said_in_words(tmp_path, verdict, status):
+    folder = make_run(tmp_path, verdict=verdict, status=status)
+    text = page_of(folder).text
+    assert text.index(verdict.upper()) < text.index("Timeline")
+    assert ("The run was" in text or "The run ended in an error" in text) == (status != "completed")
+
+
+def test_the_verdict_and_its_reasons_come_before_everything_else(tmp_path):
+    text = page_of(make_run(tmp_path, verdict="fail")).text
+    reason = text.index("create recovered after 41.3 s; expected <= 30s")
+    assert text.index("FAIL") < reason < text.index("create recovery time") < text.index("Timeline")
+
+
+def test_nothing_is_loaded_from_anywhere(tmp_path):
+    page = page_of(make_run(tmp_path))
+    for tag, attrs in page.elements:
+        assert "src" not in attrs, tag
+        assert tag not in ("link", "iframe", "object", "img", "base"), tag
+        if "href" in attrs:
+            assert tag == "a"
+            assert not re.match(r"[a-z]+:|//", attrs["href"])
+    policies = [attrs.get("content", "") for tag, attrs in page.elements if tag == "meta"]
+    assert any(policy.startswith("default-src 'none'") for policy in policies)
+
+
+def test_a_report_is_one_file_below_3_mb(tmp_path):
+    assert render(make_run(tmp_path)).stat().st_size < 3_000_000
+
+
+def test_rendering_twice_gives_the_same_bytes(tmp_path):
+    folder = make_run(tmp_path)
+    first = render(folder).read_bytes()
+    assert render(folder).read_bytes() == first
+
+
+def test_every_chart_has_its_place_in_the_page(tmp_path):
+    folder = make_run(tmp_path)
+    page = page_of(folder)
+    places = {attrs.get("id") for _, attrs in page.elements}
+    roots = chart_data_of((folder.path / "index.html").read_text())["roots"]
+    assert len(roots) == 10
+    assert set(roots.values()) <= places
+
+
+def _with_hostile_names(value):
+    """Every text in `value`, and every key that the target chose, made hostile."""
+    if isinstance(value, str):
+        return HOSTILE
+    if isinstance(value, list):
+        return [_with_hostile_names(item) for item in value]
+    if isinstance(value, dict):
+        return {_hostile_key(key): _with_hostile_names(item) for key, item in value.items()}
+    return value
+
+
+def _hostile_key(key):
+    chosen = ("app-", "db-", "lb-", "redirect", "create", "redis", "baseline")
+    return key + HOSTILE if key.startswith(chosen) else key
+
+
+def test_names_of_the_target_cannot_become_markup(tmp_path):
+    folder = make_run(tmp_path)
+    plain = [tag for tag, _ in page_of(folder).elements]
+    found = _with_hostile_names(findings("x", "completed"))
+    write(folder, found, _with_hostile_names(result("x", "pass", "completed")))
+    page = page_of(folder)
+    tags = [tag for tag, _ in page.elements]
+    assert tags.count("script") == plain.count("script")
+    assert "img" not in tags
+    assert not any(name.startswith("on") for _, attrs in page.elements for name in attrs)
+    assert HOSTILE.split("&")[0] in page.text
+    assert chart_data_of((folder.path / "index.html").read_text())["roots"]
+
+
+def test_only_listed_facts_of_the_environment_are_shown(tmp_path):
+    text = page_of(make_run(tmp_path)).text
+    assert "6.1" in text
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["phases", "faults", "load", "operations", "recovery", "writes", "breakers", "rotation",
+     "series", "target", "traffic_share", "notes", "end_s"],
+)  # fmt: skip
+def test_a_missing_part_is_left_out(tmp_path, part):
+    folder = make_run(tmp_path)
+    found = findings("x", "completed")
+    del found[part]
+    write(folder, found, result("x", "pass", "completed"))
+    assert "PASS" in page_of(folder).text
+
+
+def test_a_run_that_left_next_to_nothing_still_has_a_report(tmp_path):
+    folder = make_run(tmp_path)
+    write(
+        folder, {"schema_version": 1}, {"verdict": "inconclusive", "status": "error", "reasons": []}
+    )
+    text = page_of(folder).text
+    assert "INCONCLUSIVE" in text
+    assert "The run ended before there was anything to draw." in text
+    assert "were not read back" in text
+
+
+def test_writes_that_were_not_read_back_are_not_called_kept(tmp_path):
+    folder = make_run(tmp_path)
+    found = findings("x", "completed")
+    found["writes"]["checked"] = False
+    write(folder, found, result("x", "pass", "completed"))
+    text = page_of(folder).text
+    assert "of 8,123 acknowledged" not in text
+    assert "were not read back" in text
+
+
+def test_the_command_to_run_it_again_holds_the_seed(tmp_path):
+    text = page_of(make_run(tmp_path)).text
+    assert ".venv/bin/harness run experiments/db-primary-failover.yaml --seed 7" in text
+
+
+def test_a_folder_that_was_not_judged_says_what_to_do(tmp_path):
+    folder = make_run(tmp_path)
+    (folder.path / "result.json").unlink()
+    with pytest.raises(RunFolderError) as caught:
+        render(folder)
+    assert caught.value.hint == f"harness judge {folder.path}"
+
+
+def test_the_index_lists_all_runs_newest_first(tmp_path):
+    for verdict in ("pass", "fail"):
+        render(make_run(tmp_path, verdict=verdict))
+    unjudged = make_run(tmp_path, verdict="inconclusive")
+    (unjudged.path / "result.json").unlink()
+    text = render_index(tmp_path).read_text(encoding="utf-8")
+    page = Page(text)
+    links = [attrs["href"] for tag, attrs in page.elements if tag == "a"]
+    assert links == [
+        "20260102-030405-pass-completed/index.html",
+        "20260102-030405-fail-completed/index.html",
+    ]
+    assert "NOT JUDGED" in page.text
+    assert "create: 21.4 s ± 5 ms" in page.text
+    assert render_index(tmp_path).read_text(encoding="utf-8") == text
+
+
+def test_an_index_without_runs_says_how_to_make_one(tmp_path):
+    assert "No runs yet" in Page(render_index(tmp_path).read_text(encoding="utf-8")).text
