@@ -1,5 +1,6 @@
 # Two commands: `make demo` and `make test`. Each sets up what is missing first.
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 HARNESS := .venv/bin/harness
 HEADLINE := app-server-crash redis-outage db-primary-failover
 
@@ -9,7 +10,7 @@ help:            ## Show this list
 demo: setup      ## Set up everything, run the three headline experiments, write the reports
 	$(HARNESS) run $(HEADLINE:%=experiments/%.yaml)
 
-test: setup lint ## Set up everything, then lint, types, layers and all tests
+test: lint setup ## Set up everything, then lint, types, layers and all tests
 	.venv/bin/pytest
 
 setup:           ## Install what is missing: engine, .venv, base image, the stack's images
@@ -21,7 +22,7 @@ up: setup        ## Start the stack and wait until it is healthy
 down:            ## Stop the stack; the data stays
 	$(HARNESS) down
 
-lint:            ## Format, lint, types and import layers, in seconds
+lint:            ## Format, lint, types and import layers, in seconds; needs no Docker
 	@scripts/bootstrap.sh --no-docker
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
@@ -31,11 +32,17 @@ lint:            ## Format, lint, types and import layers, in seconds
 check: lint      ## Lint and the tests that need no Docker
 	.venv/bin/pytest tests/unit
 
+bench: setup     ## Run what measures the harness itself (benchmarks/)
+	@for each in benchmarks/*.py; do \
+	  [ -f "$$each" ] || { echo "no benchmarks yet"; break; }; \
+	  echo "==> $$each"; .venv/bin/python "$$each" || exit $$?; done
+
 clean:           ## Remove the stack with its data, .venv, reports; refuses while a fault is not healed
 	@if [ -n "$$(cat .harness/*/journal.jsonl 2>/dev/null)" ]; then \
-	  echo "error: a fault is not healed yet; run: harness heal" >&2; exit 4; fi
-	@if [ -x $(HARNESS) ]; then $(HARNESS) down --volumes; fi
+	  echo "error: a fault is not healed yet; run: $(HARNESS) heal" >&2; exit 4; fi
+	@if [ -x $(HARNESS) ] && [ -f .env ]; then $(HARNESS) down --volumes; fi
 	rm -rf .venv .harness .env target/secrets.env target/ca-certificates.crt
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 	find reports -mindepth 1 -maxdepth 1 ! -name sample -exec rm -rf {} +
 
-.PHONY: help demo test setup up down lint check clean
+.PHONY: help demo test setup up down lint check bench clean

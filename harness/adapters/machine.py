@@ -1,0 +1,177 @@
+"""What this machine has, and lacks, for the harness: the checks of `harness doctor`."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import requests.exceptions
+
+from harness.adapters.compose_project import (
+    ComposeProject,
+    compose_command,
+    has_buildx,
+    read_environment,
+)
+from harness.adapters.host_network import is_port_free, port_holder, routed_networks
+from harness.errors import HarnessError
+
+BASE_IMAGE = "debian:trixie-slim"
+CALL_S = 10
+GIB = 2**30
+DISK_BUILD_GIB, DISK_RUN_GIB, MEMORY_GIB = 6.0, 2.0, 1.5
+_PROJECT = "com.docker.compose.project"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that the harness needs: whether it is there, what was found, what mends it."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def check_machine(root: Path) -> list[Check]:
+    """All checks, in the order in which to mend them; nothing is changed, none takes over 10 s.
+
+    Without an engine what needs one to be known is left out.
+    """
+    checks = [_python(), _venv(root), _compose(), _buildx(), _memory()]
+    client, engine = _engine()
+    checks.append(engine)
+    if client is not None:
+        checks += _engine_checks(client, root)
+    return [*checks, _journals(root)]
+
+
+def _engine_checks(client: docker.DockerClient, root: Path) -> Iterator[Check]:
+    try:
+        have = {tag for image in client.images.list() for tag in image.tags}
+        wanted = _wanted_images(root)
+        settings = read_environment(root)
+        yield _image("base image", [BASE_IMAGE], have)
+        yield _image("images", wanted, have)
+        yield _disk(client, is_built=have.issuperset(wanted))
+        if settings:
+            yield _subnet(client, settings)
+            yield _ports(client, settings)
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        yield Check("engine calls", ok=False, found=str(error)[:200], remedy="docker info")
+    except HarnessError as error:
+        yield Check("stack", ok=False, found=error.message, remedy=error.hint)
+
+
+def _python() -> Check:
+    found = ".".join(map(str, sys.version_info[:3]))
+    return Check("python", sys.version_info >= (3, 11), found, "install Python 3.11 or newer")
+
+
+def _venv(root: Path) -> Check:
+    ok = os.access(root / ".venv" / "bin" / "harness", os.X_OK)
+    return Check("virtual environment", ok, ".venv" if ok else "missing or cut off", "make setup")
+
+
+def _compose() -> Check:
+    try:
+        return Check("compose", ok=True, found=" ".join(compose_command()))
+    except HarnessError as error:
+        return Check("compose", ok=False, found=error.message, remedy=error.hint)
+
+
+def _buildx() -> Check:
+    found = "there" if has_buildx() else "not there: images are built by the classic builder"
+    return Check("buildx", ok=True, found=found)
+
+
+def _memory(table: Path = Path("/proc/meminfo")) -> Check:
+    lines = dict(line.split(":", 1) for line in table.read_text().splitlines() if ":" in line)
+    free_gib = int(lines["MemAvailable"].split()[0]) * 1024 / GIB
+    remedy = f"free memory: the stack needs {MEMORY_GIB} GiB (if it runs already: none)"
+    return Check("memory", free_gib >= MEMORY_GIB, f"{free_gib:.1f} GiB available", remedy)
+
+
+def _engine() -> tuple[docker.DockerClient | None, Check]:
+    try:
+        client = docker.from_env(timeout=CALL_S)
+        found = f"Docker {client.version()['Version']}"
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        return None, _engine_missing(str(error))
+    return client, Check("engine", ok=True, found=found)
+
+
+def _engine_missing(error: str) -> Check:
+    if "Permission denied" in error or "PermissionError" in error:
+        remedy = "sudo usermod -aG docker $USER, then log in again"
+        return Check("engine", ok=False, found="runs, but refuses this user", remedy=remedy)
+    if shutil.which("dockerd"):
+        return Check("engine", ok=False, found="installed, does not answer", remedy="make setup")
+    return Check("engine", ok=False, found="not installed", remedy="make setup")
+
+
+def _wanted_images(root: Path) -> list[str]:
+    """Empty before `.env` is made: Compose cannot read the file without it."""
+    return ComposeProject(root).images() if read_environment(root) else []
+
+
+def _image(name: str, wanted: list[str], have: set[str]) -> Check:
+    missing = [image for image in wanted if image not in have]
+    if not wanted:
+        return Check(name, ok=False, found="nothing is set up yet", remedy="make setup")
+    found = f"missing: {', '.join(missing)}" if missing else f"{len(wanted)} of {len(wanted)}"
+    return Check(name, not missing, found, "make setup")
+
+
+def _disk(client: docker.DockerClient, *, is_built: bool) -> Check:
+    place = Path(client.info()["DockerRootDir"])
+    place = place if place.exists() else Path("/")
+    free_gib = shutil.disk_usage(place).free / GIB
+    need_gib = DISK_RUN_GIB if is_built else DISK_BUILD_GIB
+    remedy = f"free {need_gib:.0f} GiB; see: docker system df"
+    return Check("disk", free_gib >= need_gib, f"{free_gib:.1f} GiB free in {place}", remedy)
+
+
+def _subnet(client: docker.DockerClient, settings: dict[str, str]) -> Check:
+    """Whether nothing but this project's own networks lies in its /24."""
+    wanted = ipaddress.IPv4Network(f"{settings['HARNESS_SUBNET']}.0/24")
+    own: list[ipaddress.IPv4Network] = []
+    others = routed_networks()
+    for network in client.networks.list():
+        is_own = (network.attrs["Labels"] or {}).get(_PROJECT) == settings["COMPOSE_PROJECT_NAME"]
+        (own if is_own else others).extend(_subnets_of(network.attrs))
+    taken = sorted({str(n) for n in others if n.overlaps(wanted) and n not in own})
+    found = f"{wanted} is used by {', '.join(taken)}" if taken else f"{wanted} is ours"
+    return Check("subnet", not taken, found, "make down, remove .env, make up")
+
+
+def _subnets_of(network: dict[str, Any]) -> Iterator[ipaddress.IPv4Network]:
+    for pool in network["IPAM"]["Config"] or ():
+        if ":" not in pool.get("Subnet", ":"):
+            yield ipaddress.IPv4Network(pool["Subnet"])
+
+
+def _ports(client: docker.DockerClient, settings: dict[str, str]) -> Check:
+    """Whether each port in `.env` is free, or published by this project itself."""
+    label = f"{_PROJECT}={settings['COMPOSE_PROJECT_NAME']}"
+    containers = client.api.containers(filters={"label": label})
+    own = {port.get("PublicPort") for row in containers for port in row["Ports"] or ()}
+    names = [n for n in settings if n.startswith("HARNESS_PORT_") and n != "HARNESS_PORT_BASE"]
+    ports = {int(settings[name]) for name in names} - own
+    taken = [f"{p} by {port_holder(p)}" for p in sorted(ports) if not is_port_free(p)]
+    found = f"taken: {'; '.join(taken)}" if taken else f"{len(names)} of {len(names)} free or ours"
+    return Check("ports", not taken, found, "end that program, or change the port in .env")
+
+
+def _journals(root: Path) -> Check:
+    left = [path for path in root.glob(".harness/*/journal.jsonl") if path.read_text().strip()]
+    found = f"a fault is not healed: {left[0]}" if left else "no fault is left over"
+    return Check("undo journal", not left, found, "harness heal")

@@ -1,0 +1,26 @@
+"""Builds the images of the bundled stack; called by scripts/bootstrap.sh."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from harness.adapters.compose_project import ComposeProject, prepare_environment
+from harness.errors import HarnessError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> int:
+    """Build what changed; 0, or the exit code of the one clear error printed."""
+    try:
+        prepare_environment(ROOT)
+        ComposeProject(ROOT).build()
+    except HarnessError as error:
+        sys.stderr.write(f"error: {error.message}\n       {error.hint}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
