@@ -239,15 +239,16 @@ def failure(error: Exception, method: str, path: str) -> Response:
     if isinstance(error, tuple(REFUSALS)):
         status, message = REFUSALS[type(error)]
         return answer(status, {"error": message or str(error)}, [NO_STORE])
+    # 424 tells the load balancer that this server is well, only its database is not; it turns
+    # that into a 503, and keeps the server.
+    dependency_status = 424 if method in ("GET", "HEAD") else 503
     if isinstance(error, Unavailable):
         headers = [*_attempted(method, maybe=error.attempted), (b"retry-after", b"1")]
-        # 424 tells the load balancer that this server is well, only its database is not; it
-        # turns that into a 503, and keeps the server.
-        status = 424 if method in ("GET", "HEAD") else 503
-        return answer(status, {"error": str(error)}, headers)
+        return answer(dependency_status, {"error": str(error)}, headers)
     maybe = _attempted(method, maybe=True)
     if isinstance(error, asyncpg.PostgresError):
-        return answer(503, {"error": f"database: {type(error).__name__}"}, maybe)
+        message = f"database: {type(error).__name__}"
+        return answer(dependency_status, {"error": message}, maybe)
     logging.error("%s %s", method, path, exc_info=error)
     return answer(500, {"error": "internal error; the server's log has more"}, maybe)
 
@@ -257,7 +258,7 @@ async def read_body(receive: Receive) -> bytes:
     body = b""
     while True:
         message = await receive()
-        body += message.get("body", b"")
+        body += bytes(message.get("body", b""))
         if len(body) > BODY_MAX:
             raise Invalid(f"the body has more than {BODY_MAX} bytes")
         if not message.get("more_body"):
