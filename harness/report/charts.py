@@ -34,8 +34,6 @@ STATE_LOOKS = {
     "OPEN": (RED, "right_diagonal_line"), "DOWN": (RED, "right_diagonal_line"),
 }  # fmt: skip
 UNKNOWN_LOOK = (INK, "cross")
-MIN_LABELLED_SHARE = 0.06
-"""A phase shorter than this share of the run has no room for its name; its button has it."""
 MAX_ROWS = 40
 """A chart of states shows so many rows at most; what never changed is left out first."""
 
@@ -73,8 +71,7 @@ def _strip(axis: TimeAxis) -> Chart:
     bars: dict[str, Any] = {name: [] for name in ("left", "right", "y", "color", "text")}
     spans = [(p["start_s"], p["end_s"], INK, name) for name, p in axis.phases.items()]
     for start_s, end_s, color, text in spans:
-        fits = end_s - start_s > MIN_LABELLED_SHARE * axis.end_s and text != "warmup"
-        _append(bars, start_s, end_s, 0, color, clean(text) if fits else "")
+        _append(bars, start_s, end_s, 0, color, clean(text))
     for row, fault in enumerate(axis.faults, start=1):
         end_s = fault.get("healed_s") or axis.end_s
         _append(bars, fault["start_s"], end_s, row, RED, _fault_label(fault))
@@ -202,7 +199,7 @@ def _stack(
     bars = plot.vbar_stack(
         list(columns), x="mid", width=width, source=source, line_color=None, fill_alpha=0.75,
         fill_color=[color for color, _ in looks], hatch_color="white", hatch_alpha=0.7,
-        hatch_pattern=[hatch or " " for _, hatch in looks], hatch_scale=8, hatch_weight=1.5,
+        hatch_pattern=[hatch or " " for _, hatch in looks], hatch_scale=14, hatch_weight=1.2,
     )  # fmt: skip
     labels = {f"c{index}": clean(part) for index, part in enumerate(shares)}
     add_hover(plot, bars[0], labels, "0.0")
