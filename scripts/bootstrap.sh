@@ -54,7 +54,8 @@ announce_root_steps() {
 
 # An engine that runs but refuses this user is not mended by starting another one.
 refuse_without_permission() {
-    if timeout 20 docker version 2>&1 | grep -qi 'permission denied'; then
+    local answer; answer=$(timeout 20 docker version 2>&1 || true)
+    if [[ ${answer,,} = *"permission denied"* ]]; then
         fail "no permission for the Docker engine" "sudo usermod -aG docker $(id -un), then log in again"
     fi
 }

@@ -1,0 +1,276 @@
+"""The Compose binary is real where no engine is asked, else a script that answers as it does."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from harness.adapters import compose_project
+from harness.adapters.compose_project import (
+    ComposeProject,
+    prepare_environment,
+    read_environment,
+)
+from harness.errors import EngineError, HarnessError, TargetError
+
+COMPOSE_FILE = """
+name: shop
+services:
+  web:
+    image: web:1
+    ports: ["127.0.0.1:{port}:80"]
+    labels: {{harness.role: app, harness.entry: "web:80"}}
+  spare: {{image: web:1, labels: {{harness.standby: "true"}}}}
+  extra: {{image: extra:1, profiles: [optional]}}
+"""
+
+
+@pytest.fixture
+def taken_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "docker-compose.yml").write_text(COMPOSE_FILE.format(port=1))
+    return tmp_path
+
+
+class FakeCompose:
+    """Stands for the binary: logs each call, answers `config` and `ps`, may fail on one verb."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.binary = folder / "compose"
+        self.answer("config", json.dumps({"name": "shop", "services": {}}))
+        self.answer("ps", "")
+
+    def answer(self, verb: str, output: str) -> None:
+        (self.folder / f"{verb}.answer").write_text(output)
+        self._write("")
+
+    def fail(self, verb: str, error: str) -> None:
+        (self.folder / "error").write_text(error)
+        failing = f'case "$*" in *" {verb} "*) cat {self.folder}/error >&2; exit 1;; esac'
+        self._write(failing)
+
+    def calls(self) -> list[str]:
+        lines = (self.folder / "calls").read_text().splitlines()
+        return [line for line in lines if not line.endswith(" --format json")]
+
+    def _write(self, failing: str) -> None:
+        log = f'echo "$*" | sed "s/.*docker-compose.yml //" >> {self.folder}/calls'
+        reply = f"for w; do [ -f {self.folder}/$w.answer ] && cat {self.folder}/$w.answer; done"
+        self.binary.write_text(f"#!/bin/sh\n{log}\n{failing}\n{reply}\nexit 0\n")
+        self.binary.chmod(self.binary.stat().st_mode | stat.S_IXUSR)
+
+
+@pytest.fixture
+def fake(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> FakeCompose:
+    fake = FakeCompose(tmp_path_factory.mktemp("compose"))
+    monkeypatch.setattr(compose_project, "compose_command", lambda: [str(fake.binary)])
+    return fake
+
+
+def test_services_come_with_their_labels_and_only_those_of_the_profiles(root: Path) -> None:
+    project = ComposeProject(root, profiles=())
+    assert project.name() == "shop"
+    assert project.services() == {
+        "web": {"harness.role": "app", "harness.entry": "web:80"},
+        "spare": {"harness.standby": "true"},
+    }
+    assert project.images() == ["web:1"]
+    assert "extra" in ComposeProject(root, profiles=("optional",)).services()
+
+
+def test_published_ports_name_their_service(root: Path) -> None:
+    assert ComposeProject(root, profiles=()).published_ports() == {1: "web"}
+
+
+def test_an_override_is_merged_over_the_files(root: Path, tmp_path: Path) -> None:
+    override = tmp_path / "override.yml"
+    override.write_text("services: {web: {image: 'web:2'}}")
+    assert "web:2" in ComposeProject(root, profiles=(), overrides=(override,)).images()
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(TargetError, match=r"nowhere/shop\.yml: no such Compose file"):
+        ComposeProject(Path("nowhere"), files=(Path("shop.yml"),))
+
+
+def test_an_invalid_file_is_one_clear_error(root: Path) -> None:
+    (root / "docker-compose.yml").write_text("services: {web: {imag: x}}")
+    with pytest.raises(TargetError, match="the Compose file is not valid"):
+        ComposeProject(root).services()
+
+
+def test_up_starts_all_but_standbys_which_are_only_created(root: Path, fake: FakeCompose) -> None:
+    services = {"b": {}, "a": {}, "spare": {"labels": {"harness.standby": "true"}}}
+    fake.answer("config", json.dumps({"name": "shop", "services": services}))
+    ComposeProject(root, profiles=()).up()
+    assert fake.calls() == [
+        "up --detach --no-build a b",
+        "up --no-start --no-build --no-deps spare",
+    ]
+
+
+def test_up_adopts_a_paused_stack(root: Path, fake: FakeCompose) -> None:
+    fake.answer("config", json.dumps({"name": "shop", "services": {"a": {}, "b": {}}}))
+    rows = [{"Service": "a", "State": "paused"}, {"Service": "b", "State": "exited"}]
+    fake.answer("ps", "\n".join(json.dumps(row) for row in rows))
+    ComposeProject(root, profiles=()).up()
+    assert fake.calls() == ["unpause a", "up --detach --no-build a b"]
+
+
+def test_status_reads_lines_and_the_array_of_older_versions(root: Path, fake: FakeCompose) -> None:
+    rows = [{"Service": "a", "State": "running"}, {"Service": "b", "State": "exited"}]
+    for answer in ("\n".join(map(json.dumps, rows)), json.dumps(rows)):
+        fake.answer("ps", answer)
+        assert ComposeProject(root).status() == {"a": "running", "b": "exited"}
+    fake.answer("ps", "")
+    assert ComposeProject(root).status() == {}
+
+
+def _publishing(port: int) -> str:
+    ports = [{"published": str(port), "protocol": "tcp", "target": 80}]
+    return json.dumps({"name": "shop", "services": {"web": {"ports": ports}}})
+
+
+def test_up_refuses_a_taken_port_and_names_its_holder(
+    root: Path, fake: FakeCompose, taken_port: int
+) -> None:
+    fake.answer("config", _publishing(taken_port))
+    with pytest.raises(TargetError, match=rf"{taken_port} of web, by process \d+ \(") as caught:
+        ComposeProject(root).up()
+    assert caught.value.hint
+    assert fake.calls() == []
+
+
+def test_up_takes_a_port_for_granted_that_its_own_service_holds(
+    root: Path, fake: FakeCompose, taken_port: int
+) -> None:
+    fake.answer("config", _publishing(taken_port))
+    fake.answer("ps", json.dumps({"Service": "web", "State": "running"}))
+    ComposeProject(root, profiles=()).up()
+    assert fake.calls() == ["up --detach --no-build web"]
+
+
+@pytest.mark.parametrize(
+    ("output", "kind", "message"),
+    [
+        ("Bind for 127.0.0.1:23900 failed: port is already allocated", TargetError, "23900"),
+        ("Error response: No such image: harness-etcd:local", TargetError, "image is missing"),
+        ("write /x: no space left on device", TargetError, "disk is full"),
+        ("Pool overlaps with other one on this address space", TargetError, "subnet is taken"),
+        ("Cannot connect to the Docker daemon at unix:///x", EngineError, "no Docker engine"),
+        ("permission denied while trying to connect to the docker API", EngineError, "permission"),
+        ("something new", TargetError, "something new"),
+        ("", TargetError, "no output"),
+    ],
+)
+def test_what_compose_says_becomes_one_error_that_says_what_to_do(
+    root: Path, fake: FakeCompose, output: str, kind: type[HarnessError], message: str
+) -> None:
+    fake.fail("up", output)
+    with pytest.raises(kind, match=message) as caught:
+        ComposeProject(root).up()
+    assert caught.value.hint
+
+
+def test_a_call_that_hangs_ends_at_its_deadline(root: Path, fake: FakeCompose) -> None:
+    fake.binary.write_text(
+        '#!/bin/sh\ncase "$*" in *" up "*) exec tail -f /dev/null;; esac\n'
+        f"for w; do [ -f {fake.folder}/$w.answer ] && cat {fake.folder}/$w.answer; done; exit 0\n"
+    )
+    with pytest.raises(TargetError, match="docker compose up did not end within 0 s"):
+        ComposeProject(root).up(timeout_s=0.2)
+
+
+def test_down_keeps_the_data_unless_told(root: Path, fake: FakeCompose) -> None:
+    project = ComposeProject(root, profiles=())
+    project.down()
+    project.down(volumes=True)
+    assert fake.calls() == ["down --timeout 5", "down --timeout 5 --volumes"]
+
+
+def test_the_shell_cannot_redirect_the_bundled_stack(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / ".env").write_text("COMPOSE_PROJECT_NAME=harness-1\nHARNESS_SUBNET=10.1.2\n")
+    (root / "docker-compose.yml").write_text("services: {web: {image: 'w:${HARNESS_SUBNET}'}}")
+    monkeypatch.setenv("COMPOSE_PROJECT_NAME", "of-somebody-else")
+    monkeypatch.setenv("HARNESS_SUBNET", "10.9.9")
+    project = ComposeProject(root)
+    assert project.name() == "harness-1"
+    assert project.images() == ["w:10.1.2"]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    (tmp_path / "target").mkdir()
+    return tmp_path
+
+
+def test_the_environment_is_private_complete_and_stable(clone: Path) -> None:
+    prepare_environment(clone)
+    first = (clone / ".env").read_text(), (clone / "target/secrets.env").read_text()
+    prepare_environment(clone)
+    assert first == ((clone / ".env").read_text(), (clone / "target/secrets.env").read_text())
+    for path in (clone / ".env", clone / "target" / "secrets.env"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    settings = read_environment(clone)
+    assert settings["COMPOSE_PROJECT_NAME"].startswith("harness-")
+    assert ipaddress.IPv4Network(f"{settings['HARNESS_SUBNET']}.0/24").is_private
+    assert int(settings["HARNESS_PORT_APP_4"]) == int(settings["HARNESS_PORT_BASE"]) + 14
+
+
+def test_two_clones_have_different_names_and_passwords(tmp_path: Path) -> None:
+    texts = []
+    for name in ("a", "b"):
+        (tmp_path / name / "target").mkdir(parents=True)
+        prepare_environment(tmp_path / name)
+        project = read_environment(tmp_path / name)["COMPOSE_PROJECT_NAME"]
+        texts.append((project, (tmp_path / name / "target" / "secrets.env").read_text()))
+    assert texts[0][0] != texts[1][0]
+    assert texts[0][1] != texts[1][1]
+
+
+def test_a_routed_subnet_and_a_taken_port_are_passed_over(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_environment(clone)
+    before = read_environment(clone)
+    (clone / ".env").unlink()
+    routed = [ipaddress.IPv4Network(f"{before['HARNESS_SUBNET']}.64/26")]
+    taken = int(before["HARNESS_PORT_TOXIPROXY"])
+    monkeypatch.setattr(compose_project, "routed_networks", lambda: routed)
+    monkeypatch.setattr(compose_project, "is_port_free", lambda port: port != taken)
+    prepare_environment(clone)
+    after = read_environment(clone)
+    assert after["HARNESS_SUBNET"] != before["HARNESS_SUBNET"]
+    assert taken not in {int(v) for n, v in after.items() if n.startswith("HARNESS_PORT_")}
+
+
+def test_a_vpn_that_routes_all_of_10_leaves_other_private_networks(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    routed = [ipaddress.IPv4Network("10.0.0.0/8")]
+    monkeypatch.setattr(compose_project, "routed_networks", lambda: routed)
+    prepare_environment(clone)
+    assert read_environment(clone)["HARNESS_SUBNET"].startswith("172.")
+
+
+def test_no_free_subnet_is_an_error_and_leaves_no_half_file(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = [ipaddress.IPv4Network("0.0.0.0/1"), ipaddress.IPv4Network("128.0.0.0/1")]
+    monkeypatch.setattr(compose_project, "routed_networks", lambda: everything)
+    with pytest.raises(TargetError, match="no private /24 network is free"):
+        prepare_environment(clone)
+    assert not (clone / ".env").exists()

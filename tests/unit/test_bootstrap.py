@@ -1,0 +1,165 @@
+"""scripts/bootstrap.sh on a made-up machine: every command that would change this one is a fake."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+# A fake logs its call. Files in the state folder: `up`, the engine runs; `base`, its image is there.
+FAKES = {
+    "docker": """
+        case "$1 $2" in
+            version*) [ -f "$STATE/denied" ] && echo 'permission denied' >&2; [ -f "$STATE/up" ];;
+            "image inspect") [ -f "$STATE/base" ];;
+            pull*) exit 1;;
+            import*) cat > /dev/null; touch "$STATE/base";;
+        esac""",
+    "dockerd": 'ps -o sid= -p $$ | tr -d " " > "$STATE/session"; touch "$STATE/up"',
+    "debootstrap": 'mkdir -p "${!#}/var"',
+    "apt-get": "exit 0",
+    "sudo": 'exec "$@"',
+    "systemctl": 'touch "$STATE/up"',
+}
+
+
+class Machine:
+    """A copy of the project's root with fakes first in PATH."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self.state, self.bin = folder / "clone", folder / "state", folder / "bin"
+        for path in (self.root / "scripts", self.root / "target", self.state, self.bin):
+            path.mkdir(parents=True)
+        for name in ("requirements.txt", "requirements-dev.txt", "pyproject.toml"):
+            shutil.copy(REPOSITORY / name, self.root / name)
+        (self.root / "docker-compose.yml").write_text("  image: harness-x:local\n")
+        script = (REPOSITORY / "scripts" / "bootstrap.sh").read_text()
+        for place in ("/var/log/dockerd-harness.log", "/var/run/docker.pid"):
+            script = script.replace(place, str(self.state / Path(place).name))
+        self.script = self.root / "scripts" / "bootstrap.sh"
+        self.script.write_text(script)
+        for name, body in FAKES.items():
+            self.fake(self.bin / name, body)
+        for name in ("python", "harness"):
+            self.fake(self.root / ".venv" / "bin" / name, "exit 0")
+
+    def fake(self, path: Path, body: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'#!/bin/bash\necho "{path.name} $*" >> "$STATE/calls"\n{body}\n')
+        path.chmod(0o755)
+
+    def has(self, *facts: str) -> None:
+        for fact in facts:
+            (self.state / fact).touch()
+
+    def bootstrap(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {
+            "PATH": f"{self.bin}:{os.environ['PATH']}",
+            "STATE": str(self.state),
+        }
+        (self.state / "calls").write_text("")
+        return subprocess.run(
+            ["bash", str(self.script), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=environment,
+        )
+
+    def calls(self, *names: str) -> list[str]:
+        lines = (self.state / "calls").read_text().splitlines()
+        return [line for line in lines if line.startswith(names)]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_from_nothing_the_engine_is_started_and_the_base_image_made(machine: Machine) -> None:
+    done = machine.bootstrap()
+    assert done.returncode == 0, done.stderr
+    steps = done.stdout.index("These steps need root:"), done.stdout.index("Starting dockerd")
+    assert steps[0] < steps[1]
+    assert "start dockerd" in done.stdout
+    assert (machine.state / "base").exists()
+    [made] = machine.calls("debootstrap")
+    assert "--force-check-gpg" in made
+    assert "--keyring=" in made
+    assert len(machine.calls("python scripts/build_images.py")) == 1
+
+
+@pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="systemd starts dockerd here")
+def test_the_engine_outlives_the_session_that_started_it(machine: Machine) -> None:
+    machine.bootstrap()
+    assert int((machine.state / "session").read_text()) != os.getsid(0)
+
+
+def test_the_second_time_nothing_is_done(machine: Machine) -> None:
+    machine.bootstrap()
+    done = machine.bootstrap()
+    assert done.returncode == 0
+    assert done.stdout == ""
+    assert machine.calls("python", "debootstrap", "dockerd", "apt-get", "docker pull") == []
+
+
+def test_a_changed_build_input_builds_again_and_a_cache_file_does_not(machine: Machine) -> None:
+    machine.bootstrap()
+    cache = machine.root / "target" / "app" / "__pycache__"
+    cache.mkdir(parents=True)
+    (cache / "a.pyc").touch()
+    machine.bootstrap()
+    assert machine.calls("python scripts/build_images.py") == []
+    (machine.root / "target" / "Dockerfile").write_text("FROM debian:trixie-slim\n")
+    machine.bootstrap()
+    assert len(machine.calls("python scripts/build_images.py")) == 1
+
+
+def test_changed_requirements_are_installed(machine: Machine) -> None:
+    machine.bootstrap("--no-docker")
+    with (machine.root / "requirements.txt").open("a") as file:
+        file.write("# one more\n")
+    machine.bootstrap("--no-docker")
+    assert "--require-hashes -r requirements.txt" in machine.calls("python -m pip")[0]
+
+
+def test_without_docker_no_engine_is_asked_for(machine: Machine) -> None:
+    done = machine.bootstrap("--no-docker")
+    assert done.returncode == 0
+    assert "root" not in done.stdout
+    assert machine.calls("docker", "sudo", "apt-get") == []
+
+
+def test_an_engine_that_refuses_this_user_is_said_so_and_no_other_is_started(
+    machine: Machine,
+) -> None:
+    machine.has("denied")
+    done = machine.bootstrap()
+    assert done.returncode == 4
+    assert "no permission for the Docker engine" in done.stderr
+    assert "usermod -aG docker" in done.stderr
+    assert machine.calls("dockerd", "sudo", "python") == []
+
+
+def test_a_failed_debootstrap_names_its_log_and_leaves_no_image(machine: Machine) -> None:
+    machine.has("up")
+    machine.fake(machine.bin / "debootstrap", "echo 'E: Release signed by unknown key'; exit 1")
+    done = machine.bootstrap()
+    assert done.returncode == 4
+    assert "debootstrap failed: E: Release signed by unknown key" in done.stderr
+    assert not (machine.state / "base").exists()
+
+
+def test_a_failed_build_is_tried_again_the_next_time(machine: Machine) -> None:
+    machine.has("up", "base")
+    machine.bootstrap("--no-docker")
+    machine.fake(machine.root / ".venv" / "bin" / "python", "exit 4")
+    assert machine.bootstrap().returncode == 4
+    machine.fake(machine.root / ".venv" / "bin" / "python", "exit 0")
+    assert machine.bootstrap().returncode == 0
+    assert len(machine.calls("python scripts/build_images.py")) == 1
