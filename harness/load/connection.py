@@ -46,9 +46,10 @@ class Connection:
     def __init__(self, endpoint: tuple[str, int]) -> None:
         self.endpoint = endpoint
         self._socket = socket.socket(socket.AF_INET6 if ":" in endpoint[0] else socket.AF_INET)
-        self._socket.setblocking(False)
+        self._socket.setblocking(False)  # noqa: FBT003 - the name of the method says it
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.descriptor = self._socket.fileno()
+        self.events = 0  # what epoll watches it for
         self._is_connected = False
         self._connect_error = self._socket.connect_ex(endpoint)
         self._unsent = b""
@@ -66,9 +67,9 @@ class Connection:
         return self.request is None
 
     @property
-    def is_drained(self) -> bool:
-        """Whether nothing waits to be sent."""
-        return self._is_connected and not self._unsent
+    def wants_write(self) -> bool:
+        """Whether it waits for the connection to stand, or to take the rest of a request."""
+        return not self._is_connected or bool(self._unsent)
 
     def begin(self, request: Request, values: Mapping[str, str], key: int, due_s: float) -> None:
         """Send `request`; on a new connection as soon as it stands."""
@@ -141,7 +142,8 @@ class Connection:
             return
         if response.is_complete:
             self.done_s = monotonic()
-            self.ended = Ended(self, "", is_reusable=response.keeps_connection)
+            is_reusable = response.keeps_connection and not self._unsent
+            self.ended = Ended(self, "", is_reusable=is_reusable)
 
     def _lost(self, error: str) -> None:
         self.is_closed_by_peer = True
@@ -159,4 +161,12 @@ def _class_of(number: int | None) -> str:
         return "refused"
     if number in (errno.ECONNRESET, errno.EPIPE):
         return "reset"
-    return "timeout" if number == errno.ETIMEDOUT else "closed"
+    return _RARE.get(number or 0, "closed")
+
+
+_RARE = {
+    errno.ETIMEDOUT: "timeout",
+    errno.EADDRNOTAVAIL: "no_descriptors",  # no local port is left
+    errno.EAGAIN: "no_descriptors",
+    errno.EMFILE: "no_descriptors",
+}

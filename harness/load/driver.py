@@ -1,32 +1,39 @@
-"""Starts Locust and the canary's engine as processes, steers them, and always ends them."""
+r"""Starts Locust and the canary's engine as processes, steers them, and always ends them.
+
+driver --commands--> Locust --commands--> engine (main)      --> samples/main-*.parquet
+   \---commands--> engine (canary)                           --> samples/canary-*.parquet
+"""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import signal
-import subprocess
 import sys
-import threading
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import IO, Any
+from typing import NoReturn
 
 from harness.errors import LoadError
-from harness.load.engine import EngineConfig
+from harness.load.engine_config import EngineConfig, check_endpoints
+from harness.load.generator_process import GeneratorProcess
+from harness.load.statistics import summarise
 from harness.model.load import Load, LoadSnapshot, LoadSummary, Operation
+from harness.run_store import RunFolder
 
-READY_S, STOP_EXTRA_S, USERS_MAX = 30.0, 10.0, 400
+READY_S, STOP_EXTRA_S, HANG_UP_S = 30.0, 10.0, 2.0
+USERS_MAX = 400
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 
 
 @dataclass(frozen=True)
 class LoadConfig:
-    """The load of one run: where it enters, what it sends, where it is recorded."""
+    """The load of one run: where it enters, what it sends, where it is recorded.
+
+    `duration_s` bounds the load, whatever else happens; `state_file` is the JSON file with
+    run_id, phase and faults that Locust's page shows. With `load.locustfile` (path::UserClass)
+    the main load is that class, one user for each arrival a second of `load.rate_per_s`.
+    """
 
     load: Load
     operations: Mapping[str, Operation]
@@ -34,176 +41,63 @@ class LoadConfig:
     seed: int
     run_id: str
     duration_s: float
-    canary_offset: int
-    samples: Path
-    work: Path  # configurations and the processes' own output
+    canary_key_offset: int
+    samples_dir: Path
     state_file: Path | None = None
 
 
-@dataclass
-class _Totals:
-    sent: int = 0
-    failed: int = 0
-    dropped: int = 0
-    cpu_s: float = 0.0
-    error: str = ""
-    recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=3))
-
-
-class _Process:
-    """One child with a command pipe and a report pipe; `lines` are read in a thread."""
-
-    def __init__(
-        self, name: str, command: list[str], log: Path, environment: dict[str, str]
-    ) -> None:
-        self.name, self.log = name, log
-        self.totals = _Totals()
-        self.ready = threading.Event()
-        self.began_s = 0.0
-        commands_out, self._commands = os.pipe()
-        self._reports, reports_in = os.pipe()
-        environment = {
-            **os.environ,
-            **environment,
-            "HARNESS_COMMAND_FD": str(commands_out),
-            "HARNESS_REPORT_FD": str(reports_in),
-        }
-        with log.open("ab") as output:
-            self.child = subprocess.Popen(
-                command,
-                stdin=commands_out,
-                stdout=reports_in if name == "canary" else output,
-                stderr=output,
-                pass_fds=(commands_out, reports_in),
-                env=environment,
-                start_new_session=True,  # Ctrl-C is for the runner to handle
-            )
-        os.close(commands_out)
-        os.close(reports_in)
-        self._reader = threading.Thread(target=self._read, name=f"{name} reports", daemon=True)
-        self._reader.start()
-
-    def say(self, command: str) -> None:
-        """Send one command; a child that is gone is noticed by `check`."""
-        with contextlib.suppress(OSError):
-            os.write(self._commands, f"{command}\n".encode())
-
-    def check(self) -> None:
-        """LoadError if the child is gone, or cannot record."""
-        if (code := self.child.poll()) is not None:
-            raise LoadError(
-                f"the {self.name} ended with exit code {code}: {self.last_words()}",
-                f"log: {self.log}",
-            )
-        if self.totals.error:
-            raise LoadError(f"the {self.name} cannot record: {self.totals.error}", "free space")
-
-    def last_words(self) -> str:
-        """The last line of the child's own output."""
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
-
-    def end(self, deadline_s: float) -> int:
-        """Wait until the deadline, then SIGTERM, then SIGKILL; the exit code."""
-        for send in (None, signal.SIGTERM, signal.SIGKILL):
-            if send is not None:
-                self.child.send_signal(send)
-                deadline_s = monotonic() + 3
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.child.wait(max(0.01, deadline_s - monotonic()))
-                break
-        self._reader.join(2)
-        with contextlib.suppress(OSError):
-            os.close(self._commands)
-        return self.child.returncode if self.child.returncode is not None else -1
-
-    def _read(self) -> None:
-        with os.fdopen(self._reports, "rb") as reports:
-            self._take_lines(reports)
-
-    def _take_lines(self, reports: IO[bytes]) -> None:
-        for line in reports:
-            with contextlib.suppress(json.JSONDecodeError):
-                self._take(json.loads(line))
-
-    def _take(self, report: dict[str, Any]) -> None:
-        if report.get("ready"):
-            self.ready.set()
-        if "ops" not in report:
-            return
-        totals = self.totals
-        for op in report["ops"]:
-            totals.sent += op["num_requests"] - op["num_none_requests"]
-            totals.failed += op["num_failures"]
-            totals.dropped += op["num_none_requests"]
-        totals.cpu_s = report["cpu_s"]
-        totals.error = report["error"]
-        totals.recent.append(report)
-
-
 class LoadDriver:
-    """The main load through Locust, and a canary engine beside it."""
+    """The main load through Locust, and a canary engine beside it.
 
-    def __init__(self, config: LoadConfig) -> None:
+    start, begin, (check, snapshot)*, stop; `kill` at any moment.
+    """
+
+    def __init__(self, config: LoadConfig, folder: RunFolder) -> None:
+        check_endpoints(config.endpoints)
         self._config = config
-        self._main: _Process | None = None
-        self._canary: _Process | None = None
+        self._work = folder.path / "load"  # configurations and the processes' own output
+        self._main: GeneratorProcess | None = None
+        self._canary: GeneratorProcess | None = None
         self._began_s = 0.0
 
     def start(self) -> None:
         """Start both processes and wait until they are ready; LoadError after 30 s."""
-        config = self._config
-        config.work.mkdir(parents=True, exist_ok=True)
-        self._main = self._start_locust()
-        if config.load.canary_rate_per_s > 0:
-            path = self._write_engine_config("canary")
-            command = [sys.executable, "-m", "harness.load.engine", str(path)]
-            self._canary = _Process("canary", command, config.work / "canary.log", {})
-        deadline_s = monotonic() + READY_S
-        for process in self._processes():
-            while not process.ready.wait(0.1):
-                process.check()
-                if monotonic() > deadline_s:
-                    raise LoadError(
-                        f"the {process.name} was not ready within {READY_S:.0f} s",
-                        f"log: {process.log}",
-                    )
+        self._work.mkdir(parents=True, exist_ok=True)
+        self._config.samples_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            self._main = self._start_locust()
+            if self._config.load.canary_rate_per_s > 0:
+                self._canary = self._start_canary()
+            self._wait_until_ready()
+        except BaseException:
+            self.kill()
+            raise
 
-    def begin(self, start_s: float) -> None:
-        """Arrivals start at `start_s` (host's monotonic clock), which is second 0 of the samples."""
-        self._began_s = start_s
+    def begin(self, t0_monotonic_s: float) -> None:
+        """Arrivals start at this moment of the host's monotonic clock, second 0 of the samples."""
+        self._began_s = t0_monotonic_s
         for process in self._processes():
-            process.say(f"begin {start_s!r}")
+            process.say(f"begin {t0_monotonic_s!r}")
 
     def check(self) -> None:
-        """LoadError if a generator is gone."""
+        """LoadError if a generator is gone or cannot record."""
         for process in self._processes():
             process.check()
 
     def snapshot(self) -> LoadSnapshot:
         """Counters of the main load, and of its last second or so."""
-        assert self._main is not None
+        if self._main is None:
+            return LoadSnapshot(at_s=0.0)
         totals = self._main.totals
-        recent = list(totals.recent)[-2:]
-        window_s = sum(report["window_s"] for report in recent) or 1.0
-        requests: dict[str, int] = {}
-        failures: dict[str, int] = {}
-        times: dict[int, int] = {}
-        for op in (op for report in recent for op in report["ops"]):
-            requests[op["name"]] = requests.get(op["name"], 0) + op["num_requests"]
-            failures[op["name"]] = failures.get(op["name"], 0) + op["num_failures"]
-            for bucket, count in op["response_times"]:
-                times[bucket] = times.get(bucket, 0) + count
+        window = summarise(list(totals.recent)[-2:])
         return LoadSnapshot(
             at_s=monotonic() - self._began_s,
             sent=totals.sent,
             failed=totals.failed,
             dropped=totals.dropped,
-            window_rate_per_s=sum(requests.values()) / window_s,
-            window_error_rate={
-                name: failures[name] / count for name, count in requests.items() if count
-            },
-            window_p95_s=_percentile(times, 0.95) / 1e3,
+            window_rate_per_s=window.rate_per_s,
+            window_error_rate=window.error_rate,
+            window_p95_s=window.p95_s,
         )
 
     def stop(self) -> LoadSummary:
@@ -216,71 +110,108 @@ class LoadDriver:
         codes = [process.end(deadline_s) for process in self._processes()]
         totals = [process.totals for process in self._processes()]
         sent, dropped = sum(t.sent for t in totals), sum(t.dropped for t in totals)
+        is_cut = any(not process.is_finished for process in self._processes())
         return LoadSummary(
             intended=sent + dropped,
             sent=sent,
             dropped=dropped,
             cpu_s=sum(t.cpu_s for t in totals),
-            duration_s=stopped_s - self._began_s if self._began_s else 0.0,
-            exit_code=next((code for code in codes if code), 0),
+            duration_s=max(0.0, stopped_s - self._began_s) if self._began_s else 0.0,
+            exit_code=next((code for code in codes if code), 4 if is_cut else 0),
         )
 
     def kill(self) -> None:
         """End both processes at once; what they recorded so far stays."""
         for process in self._processes():
-            process.end(monotonic())
+            process.hang_up()
+        deadline_s = monotonic() + HANG_UP_S
+        for process in self._processes():
+            process.end(deadline_s)
 
-    def _processes(self) -> list[_Process]:
+    def _processes(self) -> list[GeneratorProcess]:
         return [process for process in (self._main, self._canary) if process is not None]
 
-    def _start_locust(self) -> _Process:
-        config, path = self._config, self._write_engine_config("main")
-        peak = max([config.load.rate_per_s, *(s.rate_per_s for s in config.load.stages)])
-        environment = {
-            "HARNESS_ENGINE_CONFIG": str(path),
-            "HARNESS_RATE_PER_USER": repr(peak / min(USERS_MAX, max(1, round(peak)))),
-            "HARNESS_DRAIN_S": repr(config.load.timeout_s),
-            "HARNESS_STATE_FILE": str(config.state_file or ""),
-        }
-        users = str(min(USERS_MAX, max(1, round(peak))))
-        command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless"]
-        command += [
-            "--users",
-            users,
-            "--spawn-rate",
-            "10000",
-            "--only-summary",
-            "--loglevel",
-            "WARNING",
-        ]
-        return _Process("load generator", command, config.work / "locust.log", environment)
+    def _wait_until_ready(self) -> None:
+        deadline_s = monotonic() + READY_S
+        for process in self._processes():
+            while not process.ready.wait(0.05):
+                process.check()
+                if monotonic() > deadline_s:
+                    raise LoadError(
+                        f"the {process.name} was not ready within {READY_S:.0f} s; it said: "
+                        f"{process.last_words()}",
+                        f"log: {process.log}",
+                    )
 
-    def _write_engine_config(self, stream: str) -> Path:
-        config = self._config
-        is_canary = stream == "canary"
-        mix = dict.fromkeys(config.load.mix, 1.0) if is_canary else dict(config.load.mix)
-        engine = EngineConfig(
-            stream=stream,
-            run_id=config.run_id,
-            seed=config.seed + is_canary,
-            endpoints=config.endpoints,
-            load=config.load.model_dump(mode="json"),
-            operations={n: config.operations[n].model_dump(mode="json") for n in mix},
-            mix=mix,
-            samples=str(config.samples),
-            rate_per_s=config.load.canary_rate_per_s * len(mix) if is_canary else 0.0,
-            cold_keys_offset=config.canary_offset if is_canary else -1,
-            max_duration_s=config.duration_s + 60,
-        )
-        path = config.work / f"{stream}.json"
-        path.write_text(engine.to_json())
-        return path
+    def _start_canary(self) -> GeneratorProcess:
+        path = _write_engine_config(self._config, "canary", self._work)
+        command = [sys.executable, "-m", "harness.load.engine", str(path)]
+        return GeneratorProcess("canary", command, self._work / "canary.log", {})
+
+    def _start_locust(self) -> GeneratorProcess:
+        environment = _locust_environment(self._config, self._work)
+        is_own = self._config.load.locustfile is not None
+        command = [*_locust_command(), "--headless", "--only-summary"]
+        if is_own or not self._config.load.stages:
+            # A user's own class is started by `begin`: its users would not wait for it.
+            users = 0 if is_own else _users(self._config.load)
+            command += ["--users", str(users), "--spawn-rate", "10000"]
+        if is_own:
+            command += ["--stop-timeout", str(self._config.load.timeout_s)]
+        return GeneratorProcess("load generator", command, self._work / "load.log", environment)
 
 
-def _percentile(times: dict[int, int], share: float) -> float:
-    left = share * sum(times.values())
-    for bucket in sorted(times):
-        left -= times[bucket]
-        if left <= 0:
-            return bucket
-    return 0.0
+def run_ui(config: LoadConfig, port: int, folder: Path) -> NoReturn:
+    """Become Locust's web page on 127.0.0.1:`port`; a test started there sends `config`'s load.
+
+    Each test records into a folder of its own below `config.samples_dir`.
+    """
+    check_endpoints(config.endpoints)
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [*_locust_command(), "--web-host", "127.0.0.1", "--web-port", str(port)]
+    if not config.load.stages:
+        command += ["--users", str(_users(config.load)), "--spawn-rate", "10000"]
+    os.execve(sys.executable, command, {**os.environ, **_locust_environment(config, folder)})
+
+
+def _locust_command() -> list[str]:
+    return [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--loglevel", "WARNING"]
+
+
+def _locust_environment(config: LoadConfig, work: Path) -> dict[str, str]:
+    return {
+        "HARNESS_ENGINE_CONFIG": str(_write_engine_config(config, "main", work)),
+        "HARNESS_RATE_PER_USER": repr(_peak_per_s(config.load) / _users(config.load)),
+        "HARNESS_STATE_FILE": str(config.state_file or ""),
+    }
+
+
+def _peak_per_s(load: Load) -> float:
+    return max([load.rate_per_s, *(stage.rate_per_s for stage in load.stages)])
+
+
+def _users(load: Load) -> int:
+    """Locust's users: one for each arrival a second, at most USERS_MAX."""
+    return min(USERS_MAX, max(1, round(_peak_per_s(load))))
+
+
+def _write_engine_config(config: LoadConfig, stream: str, work: Path) -> Path:
+    is_canary = stream == "canary"
+    names = [name for name, weight in config.load.mix.items() if weight > 0]
+    mix = {name: 1.0 if is_canary else config.load.mix[name] for name in names}
+    engine = EngineConfig(
+        stream=stream,
+        run_id=config.run_id,
+        seed=config.seed + is_canary,
+        endpoints=config.endpoints,
+        load=config.load.model_dump(mode="json"),
+        operations={name: config.operations[name].model_dump(mode="json") for name in names},
+        mix=mix,
+        samples=str(config.samples_dir.absolute()),
+        rate_per_s=config.load.canary_rate_per_s * len(mix) if is_canary else 0.0,
+        cold_keys_offset=config.canary_key_offset if is_canary else -1,
+        max_duration_s=config.duration_s + 60,
+    )
+    path = work / f"{stream}.json"
+    path.write_text(engine.to_json())
+    return path

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+_LENGTH, _CHUNK_SIZE = re.compile(rb"[0-9]{1,15}"), re.compile(rb"[0-9A-Fa-f]{1,12}")
 HEAD_MAX, BODY_KEPT_MAX, LINE_MAX = 65_536, 65_536, 1024
 
 
@@ -37,11 +40,6 @@ class Response:
         self.is_complete = False
         self.keeps_connection = True
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether any byte came."""
-        return self.size > 0
-
     def header(self, name: bytes) -> str:
         """The value of the first header called `name` (lower case), "" if there is none."""
         head = self._headers or b""
@@ -60,9 +58,11 @@ class Response:
             if not self._take_head():
                 return
             data, self._buffer = self._buffer, b""
-        if self._chunked:
+        if self.is_complete:
+            self.keeps_connection = self.keeps_connection and not data
+        elif self._chunked:
             self._take_chunks(data)
-        elif not self.is_complete:
+        else:
             self._take_body(data)
 
     def close(self) -> None:
@@ -87,14 +87,15 @@ class Response:
         return True
 
     def _plan_body(self) -> None:
-        if self.header(b"connection").lower() == "close":
-            self.keeps_connection = False
+        option = self.header(b"connection").lower()
+        is_old = (self._headers or b"").startswith(b"HTTP/1.0")
+        self.keeps_connection = option == "keep-alive" if is_old else "close" not in option
         if self._method == "HEAD" or self.status in (204, 304):
             self.is_complete = True
         elif "chunked" in self.header(b"transfer-encoding").lower():
             self._chunked = True
         elif length := self.header(b"content-length"):
-            if not length.isdigit():
+            if not _LENGTH.fullmatch(length.encode("latin-1")):
                 raise BadResponse("Content-Length is not a number")
             self._left = int(length)
             self.is_complete = self._left == 0
@@ -112,26 +113,33 @@ class Response:
 
     def _take_chunks(self, data: bytes) -> None:
         self._buffer += data
-        while True:
-            if self._left > 0:  # inside a chunk and its line end
-                part = self._buffer[: self._left]
-                self._keep(part)
-                self._buffer = self._buffer[len(part) :]
-                self._left -= len(part)
-                if self._left:
-                    return
-            end = self._buffer.find(b"\r\n")
-            if end < 0:
-                if len(self._buffer) > LINE_MAX:
-                    raise BadResponse("chunk size without end")
+        while self._buffer and not self.is_complete:
+            if self._left > 0:
+                self._take_chunk_part()
+            elif not self._take_chunk_line():
                 return
-            line, self._buffer = self._buffer[:end], self._buffer[end + 2 :]
-            if self._left < 0:  # after the last chunk: trailers end with an empty line
-                if not line:
-                    self.is_complete = True
-                    return
-            elif line:
-                self._left = _chunk_size(line) or -1
+        if self._buffer:  # nobody asked for more
+            self.keeps_connection = False
+
+    def _take_chunk_part(self) -> None:
+        part = self._buffer[: self._left]
+        self._keep(part)
+        self._buffer = self._buffer[len(part) :]
+        self._left -= len(part)
+
+    def _take_chunk_line(self) -> bool:
+        """The end of a chunk, the size of the next one, or a trailer; False: not yet whole."""
+        end = self._buffer.find(b"\r\n")
+        if end > LINE_MAX or (end < 0 and len(self._buffer) > LINE_MAX):
+            raise BadResponse("chunk size without end")
+        if end < 0:
+            return False
+        line, self._buffer = self._buffer[:end], self._buffer[end + 2 :]
+        if self._left < 0:  # after the last chunk: trailers end with an empty line
+            self.is_complete = not line
+        elif line:
+            self._left = _chunk_size(line) or -1
+        return True
 
     def _keep(self, data: bytes) -> None:
         if len(self.body) < BODY_KEPT_MAX:
@@ -145,7 +153,7 @@ def _status(head: bytes) -> int:
 
 
 def _chunk_size(line: bytes) -> int:
-    try:
-        return int(line.partition(b";")[0], 16)
-    except ValueError as error:
-        raise BadResponse("not a chunk size") from error
+    digits = line.partition(b";")[0].strip()
+    if not _CHUNK_SIZE.fullmatch(digits):
+        raise BadResponse("not a chunk size")
+    return int(digits, 16)

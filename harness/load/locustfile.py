@@ -3,72 +3,117 @@
 One user is a token for a fixed rate of arrivals, so Locust's user count, spawn rate, shapes and
 worker balancing all become an arrival rate. This is the only file that imports Locust, which must
 be imported first in its process.
+
+    HARNESS_ENGINE_CONFIG   the engine's configuration, a JSON file
+    HARNESS_COMMAND_FD      the driver's commands (`begin T0`, `stop S`); absent under the page
+    HARNESS_REPORT_FD       the engine's reports, passed on to the driver
+    HARNESS_STATE_FILE      what the page shows: {"run_id": …, "phase": …, "faults": […]}
 """
 
+# mypy: disable-error-code="misc,untyped-decorator,no-untyped-call,explicit-override"
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib.util
 import json
 import logging
 import os
 import signal
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import gevent
-from locust import User, argument_parser, constant, events, task
+import gevent  # type: ignore[import-untyped]
+from locust import LoadTestShape, User, argument_parser, constant, events, runners, task
 from locust.runners import MasterRunner, WorkerRunner
 from locust.stats import StatsEntry, StatsError
 
+from harness.load.schedule import stage_rate
+from harness.load.user_recorder import UserRecorder
+
 CONFIG = json.loads(Path(os.environ["HARNESS_ENGINE_CONFIG"]).read_text())
+LOAD = CONFIG["load"]
 RATE_PER_USER = float(os.environ.get("HARNESS_RATE_PER_USER", "10"))
-DRAIN_S = float(os.environ.get("HARNESS_DRAIN_S", "5"))
-STAGES = CONFIG["load"]["stages"]
-STEER_S = 0.1
+DRAIN_S = float(LOAD["timeout_s"])
+STAGES = [(s["rate_per_s"], s["ramp_s"], s["hold_s"]) for s in LOAD["stages"]]
+HAS_DRIVER = "HARNESS_COMMAND_FD" in os.environ
+HOST = "http://{}:{}".format(*CONFIG["endpoints"][0])
+STEER_S, REPORT_S, ENGINE_END_S, ENGINE_DIED = 0.1, 0.5, 5.0, 4
+runners.WORKER_REPORT_INTERVAL = 1.0
 # A worker would build the whole argument parser again for each message, 165 ms of CPU.
 argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
 
 
-class Arrivals(User):
-    """A token for RATE_PER_USER arrivals a second; it only waits, so it stops at once."""
+def _users_own_class(locator: str) -> type[User]:
+    """The class that `path::UserClass` names, with the entry as its host."""
+    path, _, name = locator.partition("::")
+    spec = importlib.util.spec_from_file_location("users_locustfile", path)
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: type[User] | None = getattr(module, name, None)
+    if found is None:
+        raise SystemExit(f"{path}: no class {name}")
+    found.host = HOST
+    return found
 
-    host = "http://{}:{}".format(*CONFIG["endpoints"][0])
-    wait_time = constant(1e6)
 
-    @task
-    def idle(self) -> None:
-        """Nothing: the engine does the work."""
+if LOAD["locustfile"]:
+    UsersOwn = _users_own_class(LOAD["locustfile"])
+else:
+
+    class Arrivals(User):
+        """A token for RATE_PER_USER arrivals a second; it only waits, so it stops at once."""
+
+        host = HOST
+        wait_time = constant(1e6)
+
+        @task
+        def idle(self) -> None:
+            """Nothing: the engine does the work."""
+
+
+if STAGES:
+
+    class Stages(LoadTestShape):
+        """The stages of the experiment as user counts, for the page and for workers."""
+
+        def tick(self) -> tuple[int, float] | None:
+            """The user count of this second; the last stage is kept."""
+            rate_per_s = stage_rate(LOAD["rate_per_s"], STAGES, self.get_run_time())
+            return max(1, round(rate_per_s / RATE_PER_USER)), 10_000
 
 
 class Engine:
     """One engine process per test, so that nothing of one test leaks into the next."""
 
-    def __init__(self, environment: Any) -> None:
+    def __init__(self, environment: Any, config: Path) -> None:
         self._environment = environment
         self._is_stopping = False
-        self._began_s: float | None = None
-        path = os.environ["HARNESS_ENGINE_CONFIG"]
-        self._child = subprocess.Popen(  # gevent's; Ctrl-C is for Locust to handle
-            [sys.executable, "-m", "harness.load.engine", path],
+        self._is_steered = False
+        self._began_s = monotonic()
+        self._cpu_s = self._cpu_seen_s = 0.0
+        self._child: Any = subprocess.Popen(  # gevent's; Ctrl-C is for Locust to handle
+            [sys.executable, "-m", "harness.load.engine", str(config)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
         self._reader = gevent.spawn(self._read)
         gevent.spawn(self._steer)
-        if "HARNESS_COMMAND_FD" not in os.environ:
+        if not HAS_DRIVER:
             self.begin(monotonic() + 0.2)
 
     def say(self, command: str) -> None:
         """Send the engine one command; if it is dead, the reader notices."""
-        try:
+        with contextlib.suppress(OSError):
             self._child.stdin.write(f"{command}\n".encode())
             self._child.stdin.flush()
-        except OSError:
-            pass
 
     def begin(self, start_s: float) -> None:
         """Arrivals start at `start_s`."""
@@ -80,9 +125,20 @@ class Engine:
         if not self._is_stopping:
             self.say(f"stop {DRAIN_S}")
         self._is_stopping = True
-        self._reader.join(DRAIN_S + 5)
+        self._reader.join(DRAIN_S + ENGINE_END_S)
         if not self._reader.ready():
             self._child.kill()
+
+    def hang_up(self) -> None:
+        """End the engine at once: to it, its owner is gone."""
+        self._is_stopping = True
+        with contextlib.suppress(OSError):
+            self._child.stdin.close()
+
+    def cpu_percent(self, period_s: float) -> float:
+        """CPU of the engine since this was asked last, `period_s` ago."""
+        used_s, self._cpu_seen_s = self._cpu_s - self._cpu_seen_s, self._cpu_s
+        return 100 * used_s / period_s
 
     def _steer(self) -> None:
         said = -1.0
@@ -91,39 +147,32 @@ class Engine:
             if rate_per_s != said:
                 self.say(f"rate {rate_per_s}")
                 said = rate_per_s
+            runner = self._environment.runner
+            if not self._is_steered and runner.user_count == runner.target_user_count > 0:
+                self._is_steered = True
+                report(b'{"ready": true}\n')
             gevent.sleep(STEER_S)
 
     def _rate_per_s(self) -> float:
-        """Stages are followed here, on the run's own clock; else the user count decides."""
-        if not STAGES:
-            return float(self._environment.runner.user_count * RATE_PER_USER)
-        elapsed_s = monotonic() - self._began_s if self._began_s else 0.0
-        return _rate_of_stages(elapsed_s)
+        """The user count decides; alone on one machine, stages are followed more finely."""
+        runner = self._environment.runner
+        if not STAGES or isinstance(runner, WorkerRunner):
+            return float(runner.user_count * RATE_PER_USER)
+        return stage_rate(LOAD["rate_per_s"], STAGES, monotonic() - self._began_s)
 
     def _read(self) -> None:
         for line in self._child.stdout:
             batch = json.loads(line)
-            report(line)
+            if "ready" not in batch:  # told to the driver once the rate is reached
+                report(line)
+            self._cpu_s = batch.get("cpu_s", self._cpu_s)
             for op in batch.get("ops", ()):
                 merge(self._environment.stats, op)
-        if self._child.wait() or not self._is_stopping:
-            logging.error("the engine ended with exit code %s", self._child.returncode)
-            self._environment.process_exit_code = 4
+        code = self._child.wait()
+        if code or not self._is_stopping:
+            logging.error("the engine ended with exit code %s", code)
+            self._environment.process_exit_code = ENGINE_DIED
             gevent.spawn(self._environment.runner.quit)
-
-
-def _rate_of_stages(elapsed_s: float) -> float:
-    rate_per_s = float(CONFIG["load"]["rate_per_s"])
-    for stage in STAGES:
-        if elapsed_s < stage["ramp_s"]:
-            share = elapsed_s / stage["ramp_s"]
-            return rate_per_s + (stage["rate_per_s"] - rate_per_s) * share
-        rate_per_s = float(stage["rate_per_s"])
-        elapsed_s -= stage["ramp_s"]
-        if elapsed_s < stage["hold_s"]:
-            return rate_per_s
-        elapsed_s -= stage["hold_s"]
-    return rate_per_s
 
 
 def merge(stats: Any, op: dict[str, Any]) -> None:
@@ -131,22 +180,72 @@ def merge(stats: Any, op: dict[str, Any]) -> None:
     errors = op.pop("errors")
     for key in ("response_times", "num_reqs_per_sec", "num_fail_per_sec"):
         op[key] = dict(op[key])  # JSON would have made the int keys strings
-    entry = StatsEntry.unserialize(op, stats)
+    data: Any = op
+    entry = StatsEntry.unserialize(data, stats)
     stats.entries[entry.name, entry.method].extend(entry)
     stats.total.extend(entry)  # looked up each time: clear_all() replaces both
-    for error, count in errors:
+    for error, occurrences in errors:
         key = StatsError.create_key(entry.method, entry.name, error)
         row = stats.errors.setdefault(key, StatsError(entry.method, entry.name, error))
-        row.occurrences += count
+        row.occurrences += occurrences
+        row.first_seen = row.first_seen or entry.start_time
+        row.last_seen = entry.last_request_timestamp
 
 
 def report(line: bytes) -> None:
-    """Pass the engine's line on to the driver, where there is one."""
+    """Pass a line on to the driver, where there is one."""
     if descriptor := os.environ.get("HARNESS_REPORT_FD"):
-        try:
+        with contextlib.suppress(OSError):
             os.write(int(descriptor), line)
-        except OSError:
-            pass
+
+
+class UsersOwnLoad:
+    """A user's own class in place of the engine, recorded through Locust's `request` event."""
+
+    def __init__(self, environment: Any, config: Path) -> None:
+        value = json.loads(config.read_text())
+        self._environment = environment
+        self._recorder = UserRecorder(Path(value["samples"]), CONFIG["stream"])
+        self._is_stopping = False
+        environment.events.request.add_listener(self._recorder.add)
+        environment.events.quitting.add_listener(self.finish)
+        self._reporter = gevent.spawn(self._report)
+
+    def begin(self, start_s: float) -> None:
+        """Users start at `start_s`."""
+        self._recorder.began_s = start_s
+        runner = self._environment.runner
+        users = max(1, round(LOAD["rate_per_s"]))
+        gevent.spawn_later(max(0, start_s - monotonic()), runner.start, users, 10_000)
+
+    def stop(self) -> None:
+        """Nothing: the users end in Locust's own way, their last requests are still recorded."""
+
+    def finish(self, **_: Any) -> None:
+        """All users have stopped: write what is left."""
+        self._is_stopping = True
+        self._recorder.close()
+        report(self._recorder.report())
+        report(b'{"finished": true}\n')
+
+    def hang_up(self) -> None:
+        """Keep what is recorded."""
+        self._recorder.close()
+
+    def cpu_percent(self, _period_s: float) -> float:
+        """Nothing beside Locust's own."""
+        return 0.0
+
+    def _report(self) -> None:
+        report(b'{"ready": true}\n')
+        while not self._is_stopping:
+            report(self._recorder.report())
+            gevent.sleep(REPORT_S)
+
+
+GENERATORS: list[Engine | UsersOwnLoad] = []
+DRAINED: set[str] = set()
+TESTS = count()
 
 
 def obey(environment: Any) -> None:
@@ -156,42 +255,92 @@ def obey(environment: Any) -> None:
     while True:
         gevent.socket.wait_read(descriptor)
         data = os.read(descriptor, 4096)
+        if not data:  # the driver is gone: no drain, no farewell
+            for generator in GENERATORS:
+                generator.hang_up()
+            os._exit(ENGINE_DIED)
         *lines, buffer = (buffer + data).split(b"\n")
         for line in lines:
             word, _, value = line.partition(b" ")
-            if word == b"begin" and ENGINES:
-                ENGINES[0].begin(float(value))
-        if not data or any(line.startswith(b"stop") for line in lines):
-            environment.runner.quit()
-            return
+            if word == b"begin" and GENERATORS:
+                GENERATORS[0].begin(float(value))
+            elif word == b"stop":
+                gevent.spawn(environment.runner.quit)
 
 
-ENGINES: list[Engine] = []
+def _config_of_test(runner: Any) -> Path:
+    """The engine's configuration, with the worker's number and a folder for each test."""
+    value = dict(CONFIG)
+    if isinstance(runner, WorkerRunner):
+        value["worker"] = runner.worker_index
+        value["seed"] = CONFIG["seed"] + 1000 * (runner.worker_index + 1)
+    number = next(TESTS)
+    if not HAS_DRIVER and not isinstance(runner, WorkerRunner):
+        value["samples"] = f"{CONFIG['samples']}/{os.getpid()}-{number}"
+    Path(value["samples"]).mkdir(parents=True, exist_ok=True)
+    given = Path(os.environ["HARNESS_ENGINE_CONFIG"])
+    path = given.with_name(f"{given.stem}-{os.getpid()}.json")
+    path.write_text(json.dumps(value))
+    return path
 
 
 @events.test_start.add_listener
-def start_engine(environment: Any, **_: Any) -> None:
+def start_generator(environment: Any, **_: Any) -> None:
     """A test begins: start its engine (a master has none)."""
-    if not isinstance(environment.runner, MasterRunner):
-        ENGINES[:] = [Engine(environment)]
+    DRAINED.clear()
+    if isinstance(environment.runner, MasterRunner) or (LOAD["locustfile"] and GENERATORS):
+        return
+    kind = UsersOwnLoad if LOAD["locustfile"] else Engine
+    GENERATORS[:] = [kind(environment, _config_of_test(environment.runner))]
 
 
 @events.test_stopping.add_listener
-def stop_engine(environment: Any, **_: Any) -> None:
+def stop_generator(environment: Any, **_: Any) -> None:
     """A test ends: the engine first, so that all it did is counted."""
-    for engine in ENGINES:
-        engine.stop()
+    runner = environment.runner
+    for generator in GENERATORS:
+        generator.stop()
+    if isinstance(runner, MasterRunner):  # its quit() waits only 0.5 s for the last reports
+        runner.send_message("drain")
+        with gevent.Timeout(DRAIN_S + ENGINE_END_S, False):  # noqa: FBT003
+            while any(
+                c.id not in DRAINED for c in runner.clients.running + runner.clients.spawning
+            ):
+                gevent.sleep(0.05)
 
 
 @events.init.add_listener
-def initialise(environment: Any, **_: Any) -> None:
+def initialise(environment: Any, runner: Any, **_: Any) -> None:
     """Route Ctrl-C to the main greenlet, listen to the driver, extend the page."""
     # Python would raise KeyboardInterrupt in whatever greenlet runs.
     gevent.signal_handler(signal.SIGINT, gevent.kill, gevent.getcurrent(), KeyboardInterrupt)
-    if "HARNESS_COMMAND_FD" in os.environ and not isinstance(environment.runner, WorkerRunner):
+    if HAS_DRIVER:
+        environment.process_exit_code = 0  # failed requests are the experiment's to judge
         gevent.spawn(obey, environment)
     if environment.web_ui:
         extend_page(environment.web_ui)
+    if isinstance(runner, WorkerRunner):
+        _drain_before_quitting(runner)
+    elif isinstance(runner, MasterRunner):
+        runner.register_message("drained", lambda msg, **_: DRAINED.add(msg.node_id))
+
+
+def _drain_before_quitting(runner: Any) -> None:
+    def send_last_report(environment: Any, **_: Any) -> None:
+        stop_generator(environment)
+        runner._send_stats()
+        runner.send_message("drained")
+
+    runner.register_message("drain", send_last_report, concurrent=True)
+    events.quitting.add_listener(send_last_report)
+
+
+@events.usage_monitor.add_listener
+def show_engine_cpu(environment: Any, cpu_usage: float, **_: Any) -> None:
+    """Let the page of workers show the engine's CPU, as that is what limits the rate."""
+    for generator in GENERATORS:
+        used = generator.cpu_percent(runners.CPU_MONITOR_INTERVAL)
+        environment.runner.current_cpu_usage = max(cpu_usage, used)
 
 
 def extend_page(web_ui: Any) -> None:

@@ -7,10 +7,31 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import pyarrow as pa
+
 from harness.run_store import SAMPLES, write_samples
 
 Row = tuple[Any, ...]
 COLUMNS = [field.name for field in SAMPLES]
+ROWS_MAX = 20_000
+LABELS_MAX, LABEL_LENGTH_MAX = 100, 64
+
+
+class Labels:
+    """Bounds what a target can put into a column of names: the table holds at most 127."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = {""}
+
+    def of(self, text: str) -> str:
+        """`text` itself, cut to a sensible length; `other` once there are too many."""
+        text = text[:LABEL_LENGTH_MAX]
+        if text in self._known:
+            return text
+        if len(self._known) >= LABELS_MAX:
+            return "other"
+        self._known.add(text)
+        return text
 
 
 class Recorder:
@@ -26,8 +47,10 @@ class Recorder:
         self._thread.start()
 
     def add(self, row: Row) -> None:
-        """Keep one row."""
+        """Keep one row; ROWS_MAX of them are handed on at once."""
         self._rows.append(row)
+        if len(self._rows) >= ROWS_MAX:
+            self.flush()
 
     def flush(self) -> None:
         """Have everything so far written as the next part."""
@@ -47,5 +70,6 @@ class Recorder:
                 columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
                 write_samples(self._folder, self._stream, self._part, columns)
                 self._part += 1
-            except OSError as error:  # disk full: the schedule goes on, what is written stays
-                self.error = f"{self._folder}: {error.strerror}"
+            except (OSError, pa.ArrowException) as error:
+                # Disk full: the schedule goes on, what is written stays, the owner is told.
+                self.error = f"{self._folder}: {error}"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from harness.load.http_parse import Response
 from harness.model.load import Operation
 
+NEVER_SENT = ("dropped", "no_descriptors", "unresolved")
 _PLACES = re.compile(r"\{(key|token|trace)\}")
 
 
@@ -31,7 +32,9 @@ class Request:
 
     def __init__(self, name: str, operation: Operation, host: str) -> None:
         self.name, self.operation = name, operation
-        self.needs_key = "{key}" in f"{operation.path}{operation.body}{operation.location}"
+        places = [operation.path, operation.body, *operation.headers.values()]
+        # A write is found again by its number, a read by the index of its key.
+        self.draws_key = not operation.is_write and any("{key}" in text for text in places)
         self._path = Template(operation.path)
         headers = {"Host": host, "traceparent": "{trace}", **operation.headers}
         lines = "".join(f"{key}: {value}\r\n" for key, value in headers.items())
@@ -67,12 +70,14 @@ class Request:
         """
         if not self.operation.is_write:
             return ""
-        if not error or (error == "too_slow" and answer is not None):
+        if error in ("", "too_slow"):
             return "ok"
-        if error in ("dropped", "refused", "unresolved", "no_descriptors"):
+        if error in NEVER_SENT or (error == "wrong_status" and answer and _is_refusal(answer)):
             return "failed"
-        if answer is None or error != "wrong_status":
-            return "unknown"
-        is_refusal = 400 <= answer.status < 500 and answer.status not in (408, 429)
-        is_not_tried = answer.status == 503 and answer.header(b"x-write-attempted") == "no"
-        return "failed" if is_refusal or is_not_tried else "unknown"
+        return "unknown"
+
+
+def _is_refusal(answer: Response) -> bool:
+    if answer.status == 503:
+        return answer.header(b"x-write-attempted").lower() == "no"
+    return 400 <= answer.status < 500 and answer.status not in (408, 429)

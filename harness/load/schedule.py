@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -81,7 +81,22 @@ def sequential_keys(population: int, offset: int) -> Iterator[int]:
         index = (index + 1) % max(population, 1)
 
 
-def expected_mix(mix: Mapping[str, float]) -> dict[str, float]:
-    """The share of each operation, from 0 to 1."""
-    total = sum(mix.values())
-    return {name: weight / total for name, weight in mix.items()}
+def stage_rate(
+    start_per_s: float, stages: Sequence[tuple[float, float, float]], elapsed_s: float
+) -> float:
+    """The rate `elapsed_s` after the start; a stage is (rate, ramp_s, hold_s), the last is kept.
+
+    rate  |        ____        linear over ramp_s, then held for hold_s
+          |   ____/    \\__
+          +----------------->  elapsed
+    """
+    rate_per_s = start_per_s
+    for target_per_s, ramp_s, hold_s in stages:
+        if elapsed_s < ramp_s:
+            return rate_per_s + (target_per_s - rate_per_s) * max(elapsed_s, 0) / ramp_s
+        rate_per_s = target_per_s
+        elapsed_s -= ramp_s
+        if elapsed_s < hold_s:
+            break
+        elapsed_s -= hold_s
+    return rate_per_s

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from dataclasses import dataclass
 from time import time
 from typing import Any
 
@@ -17,19 +18,25 @@ class Statistics:
         self._lateness_s: list[float] = []
         self._started_s = time()
 
-    def add(
-        self, name: str, took_s: float, late_s: float, size: int, error: str, status: int
-    ) -> None:
-        """Count one request that was sent."""
+    def add_operation(self, method: str, name: str) -> None:
+        """Make an operation known that was not from the start."""
+        if name not in self._operations:
+            self._operations[name] = _Batch(method, name)
+
+    def add_lateness(self, late_s: float) -> None:
+        """Note how long after it was due an arrival was sent."""
         self._lateness_s.append(late_s)
-        self._operations[name].add(took_s, size, f"{error} {status or ''}".strip() if error else "")
+
+    def add(self, name: str, took_s: float, size: int, error: str) -> None:
+        """Count one request that was sent; `error` is "" for a success."""
+        self._operations[name].add(took_s, size, error)
 
     def add_dropped(self, name: str, error: str) -> None:
         """Count one arrival that could not be sent."""
         self._operations[name].add_dropped(error)
 
     def take(self) -> dict[str, Any]:
-        """The batch as JSON data; counting starts anew. A batch counts for the second it ends in."""
+        """The batch as JSON data, counted for the second it ends in; counting starts anew."""
         now_s = time()
         batch = {
             "window_s": now_s - self._started_s,
@@ -98,3 +105,36 @@ def _bucket(took_ms: float) -> int:
     if took_ms < 100:
         return round(took_ms)
     return int(round(took_ms, -1 if took_ms < 1000 else -2 if took_ms < 10000 else -3))
+
+
+@dataclass(frozen=True)
+class WindowFigures:
+    """What a few successive batches say together."""
+
+    rate_per_s: float
+    error_rate: dict[str, float]
+    p95_s: float
+
+
+def summarise(batches: list[dict[str, Any]]) -> WindowFigures:
+    """Rate, share of errors of each operation and p95 over `batches`; zeros if there are none."""
+    window_s = sum(batch["window_s"] for batch in batches) or 1.0
+    requests, failures, times = Counter[str](), Counter[str](), Counter[int]()
+    for op in (op for batch in batches for op in batch["ops"]):
+        requests[op["name"]] += op["num_requests"]
+        failures[op["name"]] += op["num_failures"]
+        times.update(dict(op["response_times"]))
+    return WindowFigures(
+        rate_per_s=requests.total() / window_s,
+        error_rate={name: failures[name] / count for name, count in requests.items()},
+        p95_s=_percentile_ms(times, 0.95) / 1e3,
+    )
+
+
+def _percentile_ms(times: Counter[int], share: float) -> float:
+    left = share * times.total()
+    for bucket in sorted(times):
+        left -= times[bucket]
+        if left <= 0:
+            return bucket
+    return 0.0

@@ -1,0 +1,68 @@
+"""What an arrival engine is told when it starts: data only, one JSON file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from harness.errors import LoadError
+
+WORKER_NUMBERS = 10**12
+"""Each Locust worker counts its requests from a number of its own: tokens stay unique."""
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """One stream of arrivals; `rate_per_s` is the first rate, commands may change it."""
+
+    stream: str  # main or canary
+    run_id: str
+    seed: int
+    endpoints: list[tuple[str, int]]
+    load: dict[str, Any]  # model.load.Load as JSON data
+    operations: dict[str, dict[str, Any]]
+    mix: dict[str, float]
+    samples: str
+    rate_per_s: float = 0.0
+    cold_keys_offset: int = -1  # -1: Zipf keys of the population
+    max_duration_s: float = 3600.0
+    worker: int = -1  # -1: the only one
+
+    def to_json(self) -> str:
+        """The configuration as text, for the file that the engine is started with."""
+        return json.dumps(asdict(self))
+
+    @property
+    def part_name(self) -> str:
+        """The start of the name of each file of samples."""
+        return self.stream if self.worker < 0 else f"{self.stream}-w{self.worker}"
+
+    @property
+    def first_number(self) -> int:
+        """The number of the first request."""
+        return max(self.worker, 0) * WORKER_NUMBERS
+
+
+def engine_config_from_json(text: str) -> EngineConfig:
+    """The configuration in `text`; LoadError unless all endpoints are on this machine."""
+    value = json.loads(text)
+    value["endpoints"] = [(host, port) for host, port in value["endpoints"]]
+    check_endpoints(value["endpoints"])
+    return EngineConfig(**value)
+
+
+def check_endpoints(endpoints: list[tuple[str, int]]) -> None:
+    """LoadError unless there are endpoints, and all are loopback addresses."""
+    if not endpoints:
+        raise LoadError("no endpoint to send load to", "is the entry published on a port?")
+    for host, _ in endpoints:
+        try:
+            is_loopback = ip_address(host).is_loopback
+        except ValueError:
+            is_loopback = False
+        if not is_loopback:
+            raise LoadError(
+                f"{host} is not an address of this machine: load goes to 127.0.0.1 only"
+            )

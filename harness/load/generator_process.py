@@ -1,0 +1,131 @@
+"""One generator process: commands to it, reports from it, and its certain end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import IO, Any
+
+from harness.errors import LoadError
+
+TERM_S = 3.0
+
+
+@dataclass
+class Totals:
+    """What the process reported so far; `recent` are its last reports."""
+
+    sent: int = 0
+    failed: int = 0
+    dropped: int = 0
+    cpu_s: float = 0.0
+    error: str = ""
+    recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=3))
+
+
+class GeneratorProcess:
+    """One child with a command pipe and a report pipe; `lines` are read in a thread."""
+
+    def __init__(
+        self, name: str, command: list[str], log: Path, environment: dict[str, str]
+    ) -> None:
+        self.name, self.log = name, log
+        self.totals = Totals()
+        self.ready = threading.Event()
+        self.is_finished = False
+        commands_out, self._commands = os.pipe()
+        self._reports, reports_in = os.pipe()
+        # A user's own LOCUST_* settings are not for this run.
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("LOCUST_")}
+        environment = {
+            **inherited,
+            **environment,
+            "HARNESS_COMMAND_FD": str(commands_out),
+            "HARNESS_REPORT_FD": str(reports_in),
+        }
+        with log.open("ab") as output:
+            self.child = subprocess.Popen(
+                command,
+                stdin=commands_out,
+                stdout=reports_in if name == "canary" else output,
+                stderr=output,
+                pass_fds=(commands_out, reports_in),
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for the runner to handle
+            )
+        os.close(commands_out)
+        os.close(reports_in)
+        self._reader = threading.Thread(target=self._read, name=f"{name} reports", daemon=True)
+        self._reader.start()
+
+    def say(self, command: str) -> None:
+        """Send one command; a child that is gone is noticed by `check`."""
+        with contextlib.suppress(OSError):
+            if self._commands >= 0:
+                os.write(self._commands, f"{command}\n".encode())
+
+    def check(self) -> None:
+        """LoadError if the child is gone, or cannot record."""
+        if (code := self.child.poll()) is not None:
+            raise LoadError(
+                f"the {self.name} ended with exit code {code}: {self.last_words()}",
+                f"log: {self.log}",
+            )
+        if self.totals.error:
+            raise LoadError(f"the {self.name} cannot record: {self.totals.error}", "free space")
+
+    def last_words(self) -> str:
+        """The last line of the child's own output."""
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+    def hang_up(self) -> None:
+        """Close the command pipe: to the child its owner is gone, and it ends at once."""
+        if self._commands >= 0:
+            os.close(self._commands)
+            self._commands = -1
+
+    def end(self, deadline_s: float) -> int:
+        """Wait until the deadline, then SIGTERM, then SIGKILL; the exit code."""
+        for send in (None, signal.SIGTERM, signal.SIGKILL):
+            if send is not None:
+                self.child.send_signal(send)
+                deadline_s = monotonic() + TERM_S
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.child.wait(max(0.01, deadline_s - monotonic()))
+                break
+        self._reader.join(2)
+        self.hang_up()
+        return self.child.returncode if self.child.returncode is not None else -1
+
+    def _read(self) -> None:
+        with os.fdopen(self._reports, "rb") as reports:
+            self._take_lines(reports)
+
+    def _take_lines(self, reports: IO[bytes]) -> None:
+        for line in reports:
+            with contextlib.suppress(json.JSONDecodeError):
+                self._take(json.loads(line))
+
+    def _take(self, report: dict[str, Any]) -> None:
+        if report.get("ready"):
+            self.ready.set()
+        self.is_finished = self.is_finished or bool(report.get("finished"))
+        if "ops" not in report:
+            return
+        totals = self.totals
+        for op in report["ops"]:
+            totals.sent += op["num_requests"] - op["num_none_requests"]
+            totals.failed += op["num_failures"]
+            totals.dropped += op["num_none_requests"]
+        totals.cpu_s = report["cpu_s"]
+        totals.error = report["error"]
+        totals.recent.append(report)

@@ -1,0 +1,92 @@
+"""Records what a user's own Locust class did, in the same table as the engine's requests."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from pathlib import Path
+from time import monotonic, process_time
+from typing import Any
+
+from harness.load.recorder import Labels, Recorder
+from harness.load.statistics import Statistics
+
+FLUSH_S = 2.0
+_CLASSES = (
+    ("refused", "refused"),
+    ("reset", "reset"),
+    ("timeout", "timeout"),
+    ("timed out", "timeout"),
+    ("getaddrinfo", "unresolved"),
+    ("resolve", "unresolved"),
+    ("too many open files", "no_descriptors"),
+    ("badstatuscode", "wrong_status"),
+    ("httperror", "wrong_status"),
+    ("bad status", "wrong_status"),
+    ("remotedisconnected", "closed"),
+    ("closed", "closed"),
+)
+
+
+class UserRecorder:
+    """A listener for Locust's `request` event.
+
+    Locust is a closed loop and knows no due time: `intended_s` is the time of sending. Times are
+    those of the event, less Locust's own response time. A write's outcome is not known ("").
+    """
+
+    def __init__(self, samples: Path, stream: str) -> None:
+        self.began_s = math.nan
+        self._recorder = Recorder(samples, stream)
+        self._statistics = Statistics([])
+        self._names = Labels()
+        self._labels = {name: Labels() for name in ("X-Served-By", "X-Cache", "X-Db-Node")}
+        self._flushed_s = monotonic()
+        self._number = 0
+        self._lock = threading.Lock()
+
+    def add(
+        self, request_type: str, name: str, response_time: float, response_length: int, **more: Any
+    ) -> None:
+        """One request ended; the arguments are those of Locust's event."""
+        done_s = monotonic() - self.began_s
+        response = more.get("response")
+        status = int(getattr(response, "status_code", 0) or 0)
+        error = error_class(more.get("exception"), status)
+        headers = getattr(response, "headers", None) or {}
+        served = (known.of(headers.get(key) or "") for key, known in self._labels.items())
+        name, size = self._names.of(name), int(response_length or 0)
+        sent_s = done_s - response_time / 1e3
+        row = (self._number, sent_s, sent_s, done_s, status, not error, error, size)
+        with self._lock:
+            self._number += 1
+            self._recorder.add((name, *row, *served, ""))
+            self._statistics.add_operation(request_type, name)
+            self._statistics.add_lateness(0.0)
+            self._statistics.add(name, response_time / 1e3, size, error)
+
+    def report(self) -> bytes:
+        """The statistics since the last report, as the engine would write them."""
+        with self._lock:
+            if monotonic() - self._flushed_s > FLUSH_S:
+                self._flushed_s = monotonic()
+                self._recorder.flush()
+            batch = self._statistics.take()
+        batch.update(cpu_s=process_time(), error=self._recorder.error)
+        return json.dumps(batch).encode() + b"\n"
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._recorder.close()
+
+
+def error_class(exception: object, status: int) -> str:
+    """The class of an exception that a user's client raised, "" for none."""
+    if exception is None:
+        return ""
+    text = f"{type(exception).__name__} {exception!r}".lower()
+    for mark, known in _CLASSES:
+        if mark in text:
+            return known
+    return "wrong_status" if status >= 400 else "wrong_content" if status else "closed"
