@@ -126,7 +126,7 @@ def replay(
     journal: Journal, tools: Tools, say: Callable[[Entry, Proof | None, str], None]
 ) -> list[Entry]:
     """Heal all entries, newest first; those that could not be healed are returned and stay."""
-    left = []
+    left: list[Entry] = []
     for entry in reversed(journal.entries()):
         with _reported(entry, left, say):
             proof = heal_fault(make_fault(entry.spec, tools), entry.undo, tools.clock)

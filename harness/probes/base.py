@@ -16,8 +16,15 @@ STOP_S = 10.0
 class Probe(Protocol):
     """Looks at one thing; everything it saw is in the observation, changes as its events."""
 
-    name: str
-    interval_s: float
+    @property
+    def name(self) -> str:
+        """What it looks at."""
+        ...
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds from one look to the next."""
+        ...
 
     def observe(self) -> Observation:
         """One look; bounded in time, never raises for a sick target."""

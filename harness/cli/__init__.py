@@ -1,0 +1,117 @@
+"""The command line: one subcommand per stage. The only place that wires, prints and exits.
+
+Exit codes: 0 pass · 1 fail · 2 usage or invalid experiment · 3 inconclusive · 4 harness or target
+error (a failed heal included) · 5 aborted by a safeguard · 130 interrupted. For several files
+the first of 4, 130, 5, 1, 3, 0 that occurred.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.cli import run_command, stack_commands, stage_commands
+from harness.cli.console import Screen
+from harness.errors import HarnessError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return its exit code; no error that a user can meet is a traceback."""
+    options = make_parser().parse_args(arguments)
+    screen = Screen(as_json=getattr(options, "json", False))
+    try:
+        code: int = options.act(options, screen)
+    except HarnessError as error:
+        screen.error(error)
+        return error.exit_code
+    except OSError as error:
+        screen.error(_of_os(error))
+        return 4
+    except KeyboardInterrupt:
+        screen.error(HarnessError("interrupted; no fault is active", "harness status"))
+        return 130
+    return code
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """All subcommands with their flags."""
+    parser = argparse.ArgumentParser(prog="harness", description="Breaks a service, and measures.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_stages(commands)
+    _add_stack(commands)
+    return parser
+
+
+Commands = argparse._SubParsersAction  # its only name
+
+
+def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
+    run = commands.add_parser("run", help="run experiments, judge them, write the reports")
+    run.add_argument("files", nargs="+", type=Path, metavar="EXPERIMENT.yaml")
+    run.add_argument("--output", type=Path, default=Path("reports"), metavar="DIR")
+    run.add_argument("--seed", type=int, default=1, metavar="N")
+    run.add_argument("--override", type=Path, action="append", default=[], metavar="COMPOSE.yaml")
+    run.add_argument("--no-up", action="store_true", help="take the stack as it is")
+    run.add_argument("--allow-exec", action="store_true", help="allow the fault `exec`")
+    run.add_argument("--json", action="store_true", help="print the results as JSON")
+    run.set_defaults(act=run_command.run)
+
+
+def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
+    listing = commands.add_parser("list", help="list the experiments")
+    listing.add_argument("folder", nargs="?", type=Path, default=Path("experiments"))
+    listing.add_argument("--json", action="store_true")
+    listing.set_defaults(act=stage_commands.list_experiments)
+    for name, act, text in (
+        ("validate", stage_commands.validate, "check experiment files"),
+        ("plan", stage_commands.plan, "show what a run would do, and touch nothing"),
+    ):
+        stage = commands.add_parser(name, help=text)
+        stage.add_argument("files", nargs="+", type=Path, metavar="EXPERIMENT.yaml")
+        stage.add_argument("--seed", type=int, default=1)
+        stage.add_argument("--json", action="store_true")
+        stage.set_defaults(act=act)
+    for name, act, text in (
+        ("analyze", stage_commands.analyze, "run folder -> findings.json"),
+        ("judge", stage_commands.judge, "findings.json -> result.json, junit.xml, summary.md"),
+        ("report", stage_commands.report, "findings.json, result.json -> index.html"),
+    ):
+        stage = commands.add_parser(name, help=text)
+        stage.add_argument("folders", nargs="+", type=Path, metavar="RUN_FOLDER")
+        stage.set_defaults(act=act)
+    schema = commands.add_parser("schema", help="print a JSON Schema")
+    schema.add_argument("what", choices=("experiment", "result"), nargs="?", default="experiment")
+    schema.set_defaults(act=stage_commands.schema)
+
+
+def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
+    up = commands.add_parser("up", help="start the stack and wait until it is healthy")
+    up.set_defaults(act=stack_commands.up)
+    down = commands.add_parser("down", help="stop the stack")
+    down.add_argument("--volumes", action="store_true", help="delete its data too")
+    down.set_defaults(act=stack_commands.down)
+    status = commands.add_parser("status", help="containers, health, faults, who runs")
+    status.add_argument("--json", action="store_true")
+    status.set_defaults(act=stack_commands.status)
+    heal = commands.add_parser("heal", help="mend everything that a run left broken")
+    heal.add_argument("--stop", action="store_true", help="end the run that is going on first")
+    heal.set_defaults(act=stack_commands.heal)
+    ui = commands.add_parser("ui", help="open Locust's web page on the same arrivals")
+    ui.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
+    ui.add_argument("--port", type=int, help="of the page; default: HARNESS_PORT_LOCUST")
+    ui.set_defaults(act=stack_commands.ui)
+    doctor = commands.add_parser("doctor", help="what is missing here, and what mends it")
+    doctor.add_argument("--json", action="store_true")
+    doctor.set_defaults(act=stack_commands.doctor)
+
+
+def _of_os(error: OSError) -> HarnessError:
+    where = f"{error.filename}: " if error.filename else ""
+    return HarnessError(f"{where}{error.strerror or error}", "free space or mend permissions")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

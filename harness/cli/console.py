@@ -1,0 +1,101 @@
+"""What is printed: a live line on a terminal, plain lines elsewhere, errors to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness.errors import HarnessError
+from harness.runner import Progress
+
+COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
+PLAIN_EVERY_S = 10.0
+
+
+class Screen:
+    """With `as_json` the only thing on stdout is one JSON value; words go to stderr."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._out = self._errors if as_json else Console(highlight=False, soft_wrap=True)
+        self._json = Console(highlight=False, soft_wrap=True)
+        self.as_json = as_json
+        self._shown: tuple[str, tuple[str, ...]] = ("", ())
+        self._shown_s = -PLAIN_EVERY_S
+        self._live = False
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line."""
+        self._end_live()
+        self._out.print(escape(text), style=style or None)
+
+    def error(self, error: HarnessError) -> None:
+        """What happened, and what to do."""
+        self._end_live()
+        self._errors.print(f"[bold red]error:[/] {escape(error.message)}")
+        if error.hint:
+            self._errors.print(f"  try: {escape(error.hint)}")
+
+    def value(self, value: Any) -> None:
+        """One JSON value on stdout."""
+        self._json.print_json(json.dumps(value, default=str))
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table."""
+        self._end_live()
+        table = Table(*columns, title=title, title_justify="left")
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        self._out.print(table)
+
+    def progress(self, progress: Progress) -> None:
+        """Phase, rate, errors and active faults, now."""
+        line = _line(progress)
+        if self._out.is_terminal:
+            self._live = True
+            self._out.print(f"\r\x1b[2K{escape(line)}"[: self._out.width + 5], end="")
+            return
+        key = (progress.phase, progress.faults)
+        if key != self._shown or progress.at_s - self._shown_s >= PLAIN_EVERY_S:
+            self._shown, self._shown_s = key, progress.at_s
+            self._out.print(escape(line))
+
+    def verdict(self, result: Mapping[str, Any], page: Path) -> None:
+        """The verdict, its reasons, and where to look."""
+        self._end_live()
+        verdict = str(result["verdict"])
+        self._out.print(f"[bold {COLOURS[verdict]}]{verdict.upper()}[/] {escape(result['title'])}")
+        for reason in result["reasons"]:
+            self._out.print(f"  {escape(reason['code'])}: {escape(reason['text'])}")
+        self._out.print(f"  report: {escape(str(page))}")
+
+    def summary_for_github(self, markdown: str) -> None:
+        """Append to the job's summary, if this is a GitHub job."""
+        path = os.environ.get("GITHUB_STEP_SUMMARY")
+        if path:
+            with Path(path).open("a", encoding="utf-8") as file:
+                file.write(markdown + "\n")
+
+    def _end_live(self) -> None:
+        if self._live:
+            self._out.print()
+            self._live = False
+
+
+def _line(progress: Progress) -> str:
+    snapshot = progress.snapshot
+    errors = " ".join(
+        f"{name} {rate:.1%}" for name, rate in sorted(snapshot.window_error_rate.items())
+    )
+    faults = ", ".join(progress.faults) or "none"
+    return (
+        f"{max(0.0, progress.at_s):5.0f}/{progress.end_s:.0f} s  {progress.phase:<9}"
+        f" {snapshot.window_rate_per_s:6.0f}/s  errors: {errors or '-'}  fault: {faults}"
+    )

@@ -1,0 +1,145 @@
+"""The project under test, wired: Compose file, engine, links, journal, lock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import harness
+from harness.adapters.clock import SystemClock
+from harness.adapters.compose_project import ComposeProject, prepare_environment
+from harness.adapters.docker_engine import DockerEngine
+from harness.adapters.http_client import HttpClient
+from harness.adapters.toxiproxy_links import ToxiproxyLinks
+from harness.errors import HealError, TargetError
+from harness.faults.base import Tools
+from harness.model.container import Container
+from harness.model.experiment import Target
+from harness.probes.base import Probe
+from harness.probes.breakers import BreakerProbe
+from harness.probes.containers import ContainerProbe
+from harness.probes.haproxy import HaproxyProbe
+from harness.probes.health import Health, check_health, entry_port
+from harness.probes.patroni import PatroniProbe
+from harness.undo import Journal
+
+HEALTHY_S = 60.0
+
+
+def project_root() -> Path:
+    """The working directory, if it holds a Compose file; else where harness itself lives."""
+    here = Path.cwd()
+    return here if (here / "docker-compose.yml").exists() else Path(harness.__file__).parents[1]
+
+
+class Project:
+    """Everything that a command needs of one Compose project; made when first used."""
+
+    def __init__(self, target: Target | None = None, overrides: Sequence[Path] = ()) -> None:
+        self.root = project_root()
+        self.target = target or Target()
+        if (self.root / "target").is_dir():
+            prepare_environment(self.root)
+        self.compose = ComposeProject(
+            self.root,
+            (Path(self.target.compose),),
+            self.target.profiles,
+            tuple(path.resolve() for path in overrides),
+        )
+        self.clock = SystemClock()
+        self.http = HttpClient()
+
+    @cached_property
+    def name(self) -> str:
+        """The Compose project's name."""
+        return self.compose.name()
+
+    @property
+    def state_dir(self) -> Path:
+        """Where journal, lock and the live state are kept."""
+        return self.root / ".harness" / self.name
+
+    @property
+    def lock_path(self) -> Path:
+        """The lock of a run or heal."""
+        return self.state_dir / "lock"
+
+    @cached_property
+    def journal(self) -> Journal:
+        """What is broken now."""
+        return Journal(self.state_dir / "journal.jsonl")
+
+    @cached_property
+    def engine(self) -> DockerEngine:
+        """The engine, limited to this project."""
+        return DockerEngine(self.name)
+
+    def tools(self) -> Tools:
+        """What faults act with; the links' API is where the running container publishes it."""
+        url = None
+        for container in self.engine.containers():
+            url = url or container.probe_url("harness.toxiproxy")
+        port = int(url.rsplit(":", 1)[1].strip("/")) if url else 0
+        return Tools(self.engine, ToxiproxyLinks(port), self.clock, self.http)
+
+    def health(self) -> Health:
+        """Whether the target is as a run needs it."""
+        containers = self.engine.containers()
+        if not containers:
+            return Health(("no container of the project exists",), {})
+        return check_health(containers, self.http)
+
+    def wait_healthy(self) -> Health:
+        """Wait until healthy; TargetError with what is wrong after 60 s."""
+        deadline_s = self.clock.now_s() + HEALTHY_S
+        while True:
+            health = self.health()
+            if health.healthy:
+                return health
+            if self.clock.now_s() > deadline_s:
+                listed = "\n".join(f"  {problem}" for problem in health.problems)
+                raise TargetError(
+                    f"{self.name} is not healthy after {HEALTHY_S:.0f} s:\n{listed}",
+                    "harness status; docker logs; harness down && harness up",
+                )
+            self.clock.sleep_until_s(self.clock.now_s() + 1.0)
+
+    def check_journal(self) -> None:
+        """HealError if a fault of an earlier run is not healed yet."""
+        entries = self.journal.entries()
+        if entries:
+            listed = ", ".join(f"{e.spec.kind} of {e.undo['target']}" for e in entries)
+            raise HealError(f"not healed yet: {listed}", "harness heal")
+
+    def endpoints(self, entry: str) -> list[tuple[str, int]]:
+        """Where the load enters: the published ports of all containers with that entry."""
+        named = [entry_port(c) for c in self.engine.containers() if not c.is_standby]
+        found = [("127.0.0.1", port) for name, port in filter(None, named) if name == entry]
+        if not found:
+            known = sorted({name for name, _ in filter(None, named)})
+            raise TargetError(f"no entry {entry!r}; there are: {', '.join(known)}", "load.entry")
+        return found
+
+    def probes(self) -> tuple[Probe, ...]:
+        """One probe per thing that has a label for it."""
+        containers = self.engine.containers()
+        probes: list[Probe] = [ContainerProbe(self.engine, self.clock)]
+        for container in containers:
+            probes += self._probes_of(container)
+        nodes = {
+            c.service: url.rstrip("/")
+            for c in containers
+            if (url := c.probe_url("harness.probe.patroni"))
+        }
+        if nodes:
+            probes.append(PatroniProbe(nodes, self.http, self.clock))
+        return tuple(probes)
+
+    def _probes_of(self, container: Container) -> list[Probe]:
+        probes: list[Probe] = []
+        if url := container.probe_url("harness.probe.haproxy"):
+            probes.append(HaproxyProbe(container.service, url, self.http, self.clock))
+        if url := container.probe_url("harness.probe.breakers"):
+            probes.append(BreakerProbe(container.service, url, self.http, self.clock))
+        return probes

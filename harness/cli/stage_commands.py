@@ -1,0 +1,156 @@
+"""The stages that start nothing: list, validate, plan, analyze, judge, report, schema."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness import judge as judging
+from harness.analysis import analyze as analyze_run
+from harness.cli.console import Screen
+from harness.cli.project import Project
+from harness.errors import HarnessError, InvalidExperiment, RunFolderError
+from harness.experiment_file import experiment_schema, load_experiment
+from harness.faults import KINDS
+from harness.model.experiment import Experiment
+from harness.plan import experiment_from_json, make_plan, plan_to_json
+from harness.report.index import render_index
+from harness.report.render import render
+from harness.run_store import RunFolder
+
+
+def load(path: Path, services: Mapping[str, Mapping[str, str]] | None) -> Experiment:
+    """The experiment in a file, checked against the services if they are known."""
+    return load_experiment(path, KINDS, services)
+
+
+def list_experiments(options: argparse.Namespace, screen: Screen) -> int:
+    """Name, title and tags of each file; one that is invalid says so."""
+    found: list[dict[str, Any]] = []
+    for path in sorted(options.folder.glob("*.yaml")):
+        try:
+            experiment = load(path, None)
+            tags, seconds = list(experiment.tags), experiment.end_s
+            found.append({"file": str(path), "title": experiment.title, "tags": tags, "s": seconds})
+        except InvalidExperiment as error:
+            title = f"INVALID: {len(error.problems)} problems"
+            found.append({"file": str(path), "title": title, "tags": [], "s": 0.0})
+    if screen.as_json:
+        screen.value(found)
+    else:
+        rows = [[f["file"], f"{f['s']:.0f} s", ", ".join(f["tags"]), f["title"]] for f in found]
+        screen.table("Experiments", ("file", "lasts", "tags", "claim"), rows)
+    return 0
+
+
+def validate(options: argparse.Namespace, screen: Screen) -> int:
+    """0 if all files are right, 2 with all problems if not."""
+    services = _services_if_known()
+    code, found = 0, list[dict[str, Any]]()
+    for path in options.files:
+        try:
+            load(path, services)
+            found.append({"file": str(path), "problems": []})
+            screen.say(f"{path}: ok")
+        except InvalidExperiment as error:
+            code = error.exit_code
+            found.append({"file": str(path), "problems": error.problems})
+            screen.error(error)
+    if screen.as_json:
+        screen.value(found)
+    return code
+
+
+def plan(options: argparse.Namespace, screen: Screen) -> int:
+    """Every step with its time, and what each fault is aimed at."""
+    services = _services_if_known()
+    for path in options.files:
+        experiment = load(path, services)
+        made = make_plan(experiment, options.seed)
+        if screen.as_json:
+            screen.value(plan_to_json(made, experiment))
+            continue
+        aims = {f.id: f"{f.kind} {dict(f.selector)} {dict(f.parameters)}" for f in made.faults}
+        rows = [[f"{s.at_s:.1f} s", s.action, s.name, aims.get(s.name, "")] for s in made.steps]
+        screen.table(f"{path}, seed {made.seed}", ("at", "action", "name", "target"), rows)
+    return 0
+
+
+def analyze(options: argparse.Namespace, screen: Screen) -> int:
+    """Write findings.json of each run folder."""
+    for path in options.folders:
+        analyze_folder(_folder(path))
+        screen.say(f"{path}/findings.json")
+    return 0
+
+
+def judge(options: argparse.Namespace, screen: Screen) -> int:
+    """Write result.json, junit.xml and summary.md of each run folder."""
+    for path in options.folders:
+        folder = _folder(path)
+        result = judge_folder(folder, screen)
+        screen.verdict(result, folder.path / "result.json")
+    return 0
+
+
+def report(options: argparse.Namespace, screen: Screen) -> int:
+    """Write index.html of each run folder, and the list of all runs beside it."""
+    for path in options.folders:
+        folder = _folder(path)
+        screen.say(str(render_folder(folder)))
+        render_index(folder.path.parent)
+    return 0
+
+
+def schema(options: argparse.Namespace, screen: Screen) -> int:
+    """The JSON Schema of an experiment file or of result.json."""
+    wanted = experiment_schema(KINDS) if options.what == "experiment" else _result_schema()
+    screen.value(wanted)
+    return 0
+
+
+def analyze_folder(folder: RunFolder) -> None:
+    """findings.json out of events, samples and the read-back."""
+    folder.write_json("findings.json", analyze_run(folder))
+
+
+def judge_folder(folder: RunFolder, screen: Screen) -> dict[str, Any]:
+    """result.json, junit.xml and summary.md out of findings.json; the result."""
+    experiment = experiment_from_json(folder.read_json("plan.json"))
+    findings = folder.read_json("findings.json")
+    verdict = judging.judge(experiment, findings)
+    result = judging.make_result(experiment, findings, verdict)
+    if folder.has("environment.json"):
+        result["command"] = folder.read_json("environment.json").get("command", "")
+    folder.write_json("result.json", result)
+    folder.write_text("junit.xml", judging.junit_xml(experiment, findings, verdict))
+    summary = judging.summary_markdown(experiment, findings, verdict)
+    folder.write_text("summary.md", summary)
+    screen.summary_for_github(summary)
+    return result
+
+
+def render_folder(folder: RunFolder) -> Path:
+    """index.html; its path."""
+    return render(folder)
+
+
+def _folder(path: Path) -> RunFolder:
+    folder = RunFolder(path.resolve())
+    if not folder.has("plan.json"):
+        raise RunFolderError(f"{path}: not a run folder: it has no plan.json", "ls reports")
+    return folder
+
+
+def _services_if_known() -> dict[str, dict[str, str]] | None:
+    """The Compose services, None where no Compose project can be asked."""
+    try:
+        return Project().compose.services()
+    except HarnessError:
+        return None
+
+
+def _result_schema() -> dict[str, Any]:
+    return judging.result_schema()
