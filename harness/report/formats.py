@@ -8,6 +8,7 @@ from typing import Any
 
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+ALMOST_ALL = 0.995
 SYMBOLS = {"pass": "✓", "fail": "✕", "inconclusive": "?"}
 
 
@@ -37,6 +38,8 @@ def share(value: Any) -> str:
     """A share from 0 to 1 as a percentage with three significant digits."""
     if not is_number(value):
         return NOTHING
+    if ALMOST_ALL < value < 1:  # cut off, not rounded: what is not all must not read as 100 %
+        return f"{math.floor(value * 1e4) / 100:.2f} %"
     return "0 %" if value == 0 else f"{_significant(value * 100)} %"
 
 

@@ -15,9 +15,9 @@ from harness.report.formats import FILTERS, SYMBOLS, count, is_number, seconds, 
 from harness.run_store import RunFolder
 
 ENVIRONMENT_FACTS = (
-    "os", "kernel", "cpu_model", "cpu_count", "cpus", "memory_gib", "memory_bytes", "python",
-    "docker", "engine", "compose", "harness_version", "git_commit", "git_dirty", "project",
-    "profiles", "services", "images", "overrides", "seed",
+    "os", "kernel", "cpu_model", "cpu_count", "memory_gib", "python", "engine",
+    "harness_version", "git_commit", "git_dirty", "project", "profiles", "services", "overrides",
+    "seed",
 )  # fmt: skip
 """The only facts of environment.json that a report shows, in this order."""
 

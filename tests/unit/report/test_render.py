@@ -167,6 +167,25 @@ def test_writes_that_were_not_read_back_are_not_called_kept(tmp_path):
     assert "were not read back" in text
 
 
+def test_phases_stand_in_the_order_of_the_run(tmp_path):
+    page = page_of(make_run(tmp_path))
+    starts = [attrs["data-start"] for tag, attrs in page.elements if tag == "button"]
+    assert starts == ["0", "0.0", "10.0", "30.0", "90.0"]
+
+
+def test_two_faults_have_a_row_and_a_recovery_each(tmp_path):
+    folder = make_run(tmp_path)
+    found = findings("x", "completed")
+    second = {**found["faults"][0], "fault": "crash-2", "kind": "crash", "start_s": 92.0}
+    found["faults"].append({**second, "healed_s": None, "healed": False})
+    by_fault = {"kill-1": {"recovery_time_s": 21.43}, "crash-2": {"never_failed": True}}
+    found["recovery"]["create"]["by_fault"] = by_fault
+    write(folder, found, result("x", "pass", "completed"))
+    text = page_of(folder).text
+    assert "By fault: kill-1 21.4 s, crash-2 never failed." in text
+    assert "not healed" in text
+
+
 def test_the_command_to_run_it_again_holds_the_seed(tmp_path):
     text = page_of(make_run(tmp_path)).text
     assert ".venv/bin/harness run experiments/db-primary-failover.yaml --seed 7" in text
