@@ -1,0 +1,303 @@
+"""The arrival engine against a server whose behaviour happens at known monotonic times."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from ground_truth import BIG_BODY, GroundTruth, ground_truth
+
+from harness.load.engine_config import EngineConfig
+from harness.model.load import SHORTENER_OPERATIONS, Load
+
+TIMEOUT_S = 0.6
+LATE_S = 0.05  # how late a send or a recorded time may be on a machine that does other work too
+Rows = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def truth() -> Iterator[GroundTruth]:
+    with ground_truth() as server:
+        yield server
+
+
+class EngineUnderTest:
+    """An engine process, what it said, and what it recorded."""
+
+    def __init__(self, config: Path, samples: Path) -> None:
+        self.samples = samples
+        self.child = subprocess.Popen(
+            [sys.executable, "-m", "harness.load.engine", str(config)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.said: list[dict[str, Any]] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        wait_for(lambda: bool(self.said), 10, "the engine's first line")
+
+    def _read(self) -> None:
+        assert self.child.stdout
+        with self.child.stdout as lines:
+            for line in lines:
+                self.said.append(json.loads(line))
+
+    def say(self, command: str) -> None:
+        assert self.child.stdin
+        self.child.stdin.write(f"{command}\n".encode())
+        self.child.stdin.flush()
+
+    def begin(self, rate_per_s: float) -> float:
+        """Arrivals start in a moment; second 0 of the samples."""
+        start_s = monotonic() + 0.1
+        self.say(f"rate {rate_per_s}")
+        self.say(f"begin {start_s!r}")
+        return start_s
+
+    def stop(self) -> Rows:
+        self.say(f"stop {TIMEOUT_S + 0.5}")
+        self.child.wait(10)
+        self._reader.join(5)
+        return self.rows()
+
+    def rows(self) -> Rows:
+        parts = sorted(self.samples.glob("main-*.parquet"))
+        rows = [row for part in parts for row in pq.read_table(part).to_pylist()]
+        return sorted(rows, key=lambda row: row["intended_s"])
+
+    def total(self, field: str) -> int:
+        return sum(op[field] for report in self.said for op in report.get("ops", ()))
+
+
+@contextmanager
+def engine(truth: GroundTruth, folder: Path, **changes: Any) -> Iterator[EngineUnderTest]:
+    load = Load(rate_per_s=changes.pop("peak", 400), mix={"redirect": 1}, timeout_s=TIMEOUT_S)
+    mix = changes.pop("mix", {"redirect": 0.8, "create": 0.2})
+    config = EngineConfig(
+        stream="main",
+        run_id="run",
+        seed=5,
+        endpoints=[("127.0.0.1", truth.port)],
+        load=load.model_copy(update={"canary_rate_per_s": 0}).model_dump(mode="json"),
+        operations={k: v.model_dump(mode="json") for k, v in SHORTENER_OPERATIONS.items()},
+        mix=mix,
+        samples=str(folder),
+        **changes,
+    )
+    path = folder / "engine.json"
+    path.write_text(config.to_json())
+    truth.set("ok")
+    under_test = EngineUnderTest(path, folder)
+    try:
+        yield under_test
+    finally:
+        under_test.child.kill()
+        under_test.child.wait(5)
+        if under_test.child.stdin:
+            under_test.child.stdin.close()
+
+
+def wait_for(is_done: Callable[[], bool], deadline_s: float, what: str) -> None:
+    end_s = monotonic() + deadline_s
+    while not is_done():
+        if monotonic() > end_s:
+            pytest.fail(f"waited {deadline_s} s for {what}")
+        sleep(0.02)
+
+
+def errors(rows: Rows, from_s: float, to_s: float) -> set[str]:
+    return {row["error"] for row in rows if from_s <= row["intended_s"] < to_s}
+
+
+def test_each_kind_of_failure_gets_its_class_at_its_time(
+    truth: GroundTruth, tmp_path: Path
+) -> None:
+    """Failures are recorded with the class, and within 50 ms of the time, of what was done."""
+    modes = {
+        "refuse": {"refused"},
+        "reset": {"reset"},
+        "status_503": {"wrong_status"},
+        "wrong": {"wrong_content", ""},  # a create has no Location to be wrong
+        "garbage": {"bad_response"},
+        "half_head": {"closed"},
+        "mid_body": {"closed"},
+        "chunked": {""},
+        "hang": {"timeout"},
+        "close_idle": {""},
+    }
+    steps = []
+    for number, mode in enumerate(modes):
+        steps += [(0.5 * number + 0.2, mode, 0.0), (0.5 * number + 0.4, "ok", 0.0)]
+    with engine(truth, tmp_path) as under_test:
+        start_s = under_test.begin(200)
+        times = [at_s - start_s for at_s in truth.follow(start_s, steps)]
+        rows = under_test.stop()
+    for number, (mode, expected) in enumerate(modes.items()):
+        from_s, to_s = times[2 * number], times[2 * number + 1]
+        found = errors(rows, from_s + LATE_S, to_s - LATE_S)
+        assert found == expected, mode
+        before_s = times[2 * number - 1] if number else 0.0
+        allowed = {"", "closed", "reset"} if mode == "refuse" else {""}
+        assert errors(rows, before_s + LATE_S, from_s - LATE_S) <= allowed, f"before {mode}"
+    writes = {(row["error"], row["write"]) for row in rows if row["op"] == "create"}
+    assert writes <= {("", "ok")} | {
+        (error, "unknown")
+        for error in ("refused", "reset", "closed", "timeout", "wrong_status", "bad_response")
+    }
+
+
+def test_the_schedule_is_kept_while_the_server_hangs(truth: GroundTruth, tmp_path: Path) -> None:
+    """A hang of 1 s delays no arrival; waiting requests end by time-out or by late answers."""
+    with engine(truth, tmp_path) as under_test:
+        start_s = under_test.begin(300)
+        truth.follow(start_s, [(0.5, "hang", 0), (1.5, "ok", 0), (2.0, "ok", 0)])
+        rows = under_test.stop()
+    late = sorted(row["sent_s"] - row["intended_s"] for row in rows)
+    assert late[int(len(late) * 0.95)] < LATE_S
+    assert len(rows) == pytest.approx(300 * rows[-1]["intended_s"], abs=5)
+    assert len(rows) >= 590
+    timeouts = [row for row in rows if row["error"] == "timeout"]
+    assert len(timeouts) == pytest.approx(300, abs=30)
+    for row in timeouts:
+        took_s = row["done_s"] - row["sent_s"]
+        assert TIMEOUT_S <= took_s < TIMEOUT_S + LATE_S + 0.02
+
+
+def test_known_delays_are_recorded(truth: GroundTruth, tmp_path: Path) -> None:
+    """Answers delayed by 0.2 s are recorded as 0.2 s, to 50 ms at the 90th percentile."""
+    with engine(truth, tmp_path) as under_test:
+        truth.set("ok", 0.2)
+        under_test.begin(100)
+        wait_for(lambda: under_test.total("num_requests") > 50, 5, "50 requests")
+        rows = under_test.stop()
+    took = sorted(row["done_s"] - row["intended_s"] for row in rows)
+    assert took[0] >= 0.2
+    assert took[int(len(took) * 0.9)] < 0.2 + LATE_S
+
+
+def test_every_request_is_recorded_once_with_its_token(truth: GroundTruth, tmp_path: Path) -> None:
+    """The record, the statistics and the server agree to the last request and token."""
+    first = len(truth.received())
+    with engine(truth, tmp_path) as under_test:
+        under_test.begin(400)
+        wait_for(lambda: under_test.total("num_requests") > 300, 5, "300 requests")
+        rows = under_test.stop()
+    received = truth.received()[first:]
+    assert len(received) == len(rows) == under_test.total("num_requests")
+    tokens = {json.loads(body)["url"].rsplit("/", 1)[1] for _, line, body in received if body}
+    writes = [row for row in rows if row["op"] == "create"]
+    assert tokens == {f"run-m{row['key']}" for row in writes}
+    keys = sorted(line.split(" ")[1] for _, line, body in received if not body)
+    assert keys == sorted(f"/h{row['key']:06d}" for row in rows if row["op"] == "redirect")
+    assert {row["served_by"] for row in rows} == {"truth"}
+    assert {row["db_node"] for row in rows} == {"db-1"}
+    assert all(row["ok"] for row in rows)
+    assert under_test.said[-1] == {"finished": True}
+
+
+def test_arrivals_over_the_bound_are_dropped_and_counted(
+    truth: GroundTruth, tmp_path: Path
+) -> None:
+    """With room for 1.2 x 10/s x time-out + 100, a hang at 500/s drops arrivals, on time."""
+    with engine(truth, tmp_path, peak=10) as under_test:
+        truth.set("hang")
+        under_test.begin(500)
+        wait_for(lambda: under_test.total("num_none_requests") > 100, 5, "dropped arrivals")
+        rows = under_test.stop()
+    dropped = [row for row in rows if row["error"] == "dropped"]
+    assert len(dropped) == under_test.total("num_none_requests")
+    assert all(math.isnan(row["sent_s"]) and math.isnan(row["done_s"]) for row in dropped)
+    assert len(rows) == under_test.total("num_requests")
+
+
+def test_a_body_of_100_mb_is_counted_but_not_kept(truth: GroundTruth, tmp_path: Path) -> None:
+    """The answer counts as a success without its body ever being held."""
+    with engine(truth, tmp_path, mix={"redirect": 1.0}) as under_test:
+        truth.set("big_body")
+        under_test.begin(5)
+        wait_for(lambda: under_test.total("num_requests") > 0, 10, "an answer")
+        peak_kib = int(
+            next(
+                line.split()[1]
+                for line in Path(f"/proc/{under_test.child.pid}/status").read_text().splitlines()
+                if line.startswith("VmHWM")
+            )
+        )
+        truth.set("ok")
+        rows = under_test.stop()
+    # Where 100 MB take longer than the time-out, the request ends by that.
+    assert rows[0]["bytes"] > BIG_BODY or rows[0]["error"] == "timeout"
+    assert peak_kib < 250 * 1024
+
+
+def test_the_engine_is_gone_soon_after_its_owner(truth: GroundTruth, tmp_path: Path) -> None:
+    """The owner's SIGKILL closes its pipe: the engine is gone within 2 s, its record kept."""
+    with engine(truth, tmp_path) as under_test:
+        under_test.begin(200)
+        wait_for(lambda: under_test.total("num_requests") > 50, 5, "requests")
+        assert under_test.child.stdin
+        under_test.child.stdin.close()
+        closed_s = monotonic()
+        under_test.child.wait(2)
+        assert monotonic() - closed_s < 2
+        assert len(under_test.rows()) >= under_test.total("num_requests")
+
+
+def test_what_was_flushed_survives_sigkill(truth: GroundTruth, tmp_path: Path) -> None:
+    """A killed engine loses at most what came after its last flush; its parts are readable."""
+    with engine(truth, tmp_path) as under_test:
+        under_test.begin(300)
+        wait_for(lambda: bool(list(tmp_path.glob("main-*.parquet"))), 6, "a part")
+        os.kill(under_test.child.pid, signal.SIGKILL)
+        under_test.child.wait(2)
+        assert len(under_test.rows()) > 100
+
+
+def test_the_rate_follows_commands(truth: GroundTruth, tmp_path: Path) -> None:
+    """A rate of 0 sends nothing; a new rate is kept from the moment it is given."""
+    with engine(truth, tmp_path) as under_test:
+        under_test.begin(100)
+        wait_for(lambda: under_test.total("num_requests") > 40, 5, "requests")
+        under_test.say("rate 0")
+        wait_for(lambda: under_test.said[-1].get("ops") == [], 3, "silence")
+        under_test.say("rate 400")
+        wait_for(lambda: under_test.total("num_requests") > 300, 5, "the new rate")
+        rows = under_test.stop()
+    gaps = [b["intended_s"] - a["intended_s"] for a, b in zip(rows, rows[1:], strict=False)]
+    assert gaps[5] == pytest.approx(1 / 100, abs=1e-6)
+    assert gaps[-5] == pytest.approx(1 / 400, abs=1e-6)
+    assert max(gaps) > 0.4
+
+
+def test_it_refuses_to_load_another_machine(tmp_path: Path) -> None:
+    """One clear line and no traceback."""
+    path = tmp_path / "engine.json"
+    path.write_text(
+        EngineConfig(
+            stream="main",
+            run_id="r",
+            seed=1,
+            endpoints=[("192.0.2.1", 80)],
+            load={},
+            operations={},
+            mix={},
+            samples=str(tmp_path),
+        ).to_json()
+    )
+    command = [sys.executable, "-m", "harness.load.engine", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert "192.0.2.1 is not an address of this machine" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,73 @@
+"""What an engine may be told, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.errors import LoadError
+from harness.load.engine_config import EngineConfig, check_endpoints, engine_config_from_json
+from harness.load.recorder import LABELS_MAX, Labels
+from harness.load.user_recorder import error_class
+
+
+def config(worker: int = -1) -> EngineConfig:
+    return EngineConfig(
+        stream="main",
+        run_id="r",
+        seed=1,
+        endpoints=[("127.0.0.1", 80)],
+        load={},
+        operations={},
+        mix={},
+        samples="/nowhere",
+        worker=worker,
+    )
+
+
+def test_a_configuration_survives_its_file() -> None:
+    assert engine_config_from_json(config().to_json()) == config()
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "127.example.com", "localhost", "0.0.0.0", "::"])
+def test_only_addresses_of_this_machine_are_loaded(host: str) -> None:
+    value = {**json.loads(config().to_json()), "endpoints": [["127.0.0.1", 1], [host, 2]]}
+    with pytest.raises(LoadError, match="not an address of this machine"):
+        engine_config_from_json(json.dumps(value))
+
+
+def test_no_endpoint_is_an_error() -> None:
+    with pytest.raises(LoadError, match="no endpoint"):
+        check_endpoints([])
+
+
+def test_workers_number_their_requests_apart_and_name_their_parts() -> None:
+    assert config().part_name == "main"
+    assert config(1).part_name == "main-w1"
+    assert config(1).first_number != config(0).first_number == config().first_number == 0
+
+
+def test_a_target_cannot_fill_a_column_with_names() -> None:
+    labels = Labels()
+    names = {labels.of(f"server-{number}") for number in range(1000)}
+    assert len(names) <= LABELS_MAX
+    assert "other" in names
+    assert len(labels.of("x" * 10_000)) <= 64
+
+
+@pytest.mark.parametrize(
+    ("exception", "status", "error"),
+    [
+        (None, 200, ""),
+        (ConnectionRefusedError(111, "Connection refused"), 0, "refused"),
+        (ConnectionResetError(104, "Connection reset by peer"), 0, "reset"),
+        (TimeoutError("timed out"), 0, "timeout"),
+        (ValueError("HTTPError 503 Server Error"), 503, "wrong_status"),
+        (ValueError("not what I expected"), 200, "wrong_content"),
+    ],
+)
+def test_a_users_own_exceptions_get_the_same_classes(
+    exception: Exception | None, status: int, error: str
+) -> None:
+    assert error_class(exception, status) == error
