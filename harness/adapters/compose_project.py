@@ -52,10 +52,11 @@ class ComposeProject:
         profiles: tuple[str, ...] = ("core",),
         overrides: tuple[Path, ...] = (),
     ) -> None:
-        self.root = root
         self._files = tuple(root / path for path in files) + overrides
         self._profiles = profiles
-        self._settings = read_environment(root)
+        # A project elsewhere has its own `.env` and name; ours must not become its own.
+        self._folder = self._files[0].parent
+        self._settings = read_environment(self._folder)
         for path in self._files:
             if not path.is_file():
                 raise TargetError(f"{path}: no such Compose file", "name it from where you are")
@@ -140,8 +141,18 @@ class ComposeProject:
                 "end that program, or change the port in .env, and try again",
             )
 
+    def _environment(self) -> dict[str, str]:
+        """This process's own, less what would win over the bundled stack's `.env`."""
+        environment = dict(os.environ)
+        if self._is_bundled():
+            for name in (*self._settings, "COMPOSE_FILE", "COMPOSE_PROFILES"):
+                environment.pop(name, None)
+        if not has_buildx():
+            environment["DOCKER_BUILDKIT"] = "0"
+        return environment
+
     def _run(self, arguments: list[str], timeout_s: float, what: str) -> str:
-        command = [*compose_command(), "--project-directory", str(self.root)]
+        command = [*compose_command(), "--project-directory", str(self._folder)]
         for path in self._files:
             command += ["--file", str(path)]
         for profile in self._profiles:
@@ -153,7 +164,7 @@ class ComposeProject:
                 text=True,
                 timeout=timeout_s,
                 check=False,
-                env=_without(self._settings),
+                env=self._environment(),
             )
         except subprocess.TimeoutExpired as error:
             raise TargetError(
@@ -264,17 +275,6 @@ def has_buildx() -> bool:
     homes = ("/usr/libexec", "/usr/lib", "/usr/local/libexec", "/usr/local/lib")
     places = [Path(home) / "docker" for home in homes] + [Path.home() / ".docker"]
     return any((place / "cli-plugins" / "docker-buildx").exists() for place in places)
-
-
-def _without(settings: dict[str, str]) -> dict[str, str]:
-    """This process's environment, less what would win over the project's own `.env`."""
-    environment = {name: value for name, value in os.environ.items() if name not in settings}
-    if "HARNESS_SUBNET" in settings:
-        for name in ("COMPOSE_FILE", "COMPOSE_PROFILES"):
-            environment.pop(name, None)
-    if not has_buildx():
-        environment["DOCKER_BUILDKIT"] = "0"
-    return environment
 
 
 def _explained(what: str, output: str) -> TargetError | EngineError:

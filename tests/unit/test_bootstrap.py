@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-# A fake logs its call. Files in the state folder: `up`, the engine runs; `base`, its image is there.
+# A fake logs its call. State: file `up`, the engine runs; file `base`, the image is there.
 FAKES = {
     "docker": """
         case "$1 $2" in

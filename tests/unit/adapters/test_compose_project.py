@@ -211,6 +211,22 @@ def test_the_shell_cannot_redirect_the_bundled_stack(
     assert project.images() == ["w:10.1.2"]
 
 
+def test_a_project_elsewhere_keeps_its_own_name_paths_and_variables(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / ".env").write_text("COMPOSE_PROJECT_NAME=harness-1\nHARNESS_SUBNET=10.1.2\n")
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / ".env").write_text("IMAGE=from-file\n")
+    (own / "shop.yml").write_text("services: {web: {image: '${IMAGE}', volumes: ['./a:/a']}}")
+    monkeypatch.setenv("IMAGE", "from-shell")
+    project = ComposeProject(root, files=(Path("own/shop.yml"),), profiles=())
+    assert project.name() == "own"
+    assert project.images() == ["from-shell"]
+    [volume] = project.config()["services"]["web"]["volumes"]
+    assert volume["source"] == str(own / "a")
+
+
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     (tmp_path / "target").mkdir()
