@@ -48,7 +48,7 @@ def render(folder: RunFolder) -> Path:
         symbol=SYMBOLS.get(result.get("verdict", ""), "?"),
         figures=_key_figures(findings),
         judged=_by_phase(result.get("judgements") or [], findings["phases"]),
-        phase_order=[*(findings["phases"]), "run"],
+        phase_order=_judged_phases(findings),
         shares=_share_tables(findings),
         parts=_recovery_parts(findings.get("recovery") or {}),
         facts=_environment(_optional(folder, "environment.json")),
@@ -87,6 +87,12 @@ def _in_order(phases: Mapping[str, Any]) -> dict[str, Any]:
     return dict(sorted(phases.items(), key=lambda item: item[1].get("start_s", 0)))
 
 
+def _judged_phases(findings: Mapping[str, Any]) -> list[str]:
+    """The phases that tables have columns for, the run as a whole at the end."""
+    known = {name for by_phase in (findings.get("operations") or {}).values() for name in by_phase}
+    return [name for name in (*findings["phases"], "run") if name in known]
+
+
 def _key_figures(findings: Mapping[str, Any]) -> list[dict[str, str]]:
     return [
         *_recovery_figures(findings.get("recovery") or {}),
@@ -105,6 +111,8 @@ def _recovery_figures(recovery: Mapping[str, Any]) -> Iterable[dict[str, str]]:
         note = f"measured by the {found.get('stream', 'load')}"
         if found.get("never_failed"):
             yield _figure(f"{op} recovery", "never failed", note, "good")
+        elif found.get("recovered") is None:
+            yield _figure(f"{op} failed", count(found.get("failed_requests")), f"{note}; no fault")
         elif not is_number(found.get("recovery_time_s")):
             yield _figure(f"{op} recovery", "not recovered", "still failing at the end", "bad")
         else:

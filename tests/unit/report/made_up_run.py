@@ -116,7 +116,8 @@ def findings(run_id: str, status: str) -> dict[str, Any]:
                 "returns_to_rotation_s": 6.1,
             }
         ],
-        "target": {"healthy": True, "old_primary_rejoined": True},
+        "target": {"healthy": True, "details": {"problems": []}, "old_primary_rejoined": True},
+        "message": "" if status == "completed" else "Ctrl-C in phase fault",
         "notes": ["The edge was not part of this run."],
         "series": _series(),
     }  # fmt: skip

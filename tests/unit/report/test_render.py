@@ -178,12 +178,27 @@ def test_two_faults_have_a_row_and_a_recovery_each(tmp_path):
     found = findings("x", "completed")
     second = {**found["faults"][0], "fault": "crash-2", "kind": "crash", "start_s": 92.0}
     found["faults"].append({**second, "healed_s": None, "healed": False})
-    by_fault = {"kill-1": {"recovery_time_s": 21.43}, "crash-2": {"never_failed": True}}
+    by_fault = {"kill-1": {"recovery_time_s": 21.43}, "crash-2": {"recovery_time_s": 0}}
     found["recovery"]["create"]["by_fault"] = by_fault
     write(folder, found, result("x", "pass", "completed"))
     text = page_of(folder).text
-    assert "By fault: kill-1 21.4 s, crash-2 never failed." in text
+    assert "By fault: crash-2 no outage, kill-1 21.4 s" in text
     assert "not healed" in text
+
+
+def test_failures_without_a_fault_are_not_called_a_lost_recovery(tmp_path):
+    folder = make_run(tmp_path)
+    found = findings("x", "completed")
+    found["recovery"]["create"] |= {"recovery_time_s": None, "recovered": None, "parts": {}}
+    write(folder, found, result("x", "pass", "completed"))
+    text = page_of(folder).text
+    assert "failures, but no fault" in text
+    assert "not recovered" not in text
+
+
+def test_why_a_run_ended_early_stands_beside_the_verdict(tmp_path):
+    text = page_of(make_run(tmp_path, verdict="inconclusive", status="interrupted")).text
+    assert text.index("Ctrl-C in phase fault") < text.index("Timeline")
 
 
 def test_the_command_to_run_it_again_holds_the_seed(tmp_path):
