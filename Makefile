@@ -11,7 +11,9 @@ demo: setup      ## Set up everything, run the three headline experiments, write
 	$(HARNESS) run $(HEADLINE:%=experiments/%.yaml)
 
 test: lint setup ## Set up everything, then lint, types, layers and all tests
-	.venv/bin/pytest
+	.venv/bin/pytest tests/unit --timeout 60
+	.venv/bin/pytest tests/integration --timeout 180
+	.venv/bin/pytest tests/e2e
 
 setup:           ## Install what is missing: engine, .venv, base image, the stack's images
 	@scripts/bootstrap.sh
@@ -30,7 +32,7 @@ lint:            ## Format, lint, types and import layers, in seconds; needs no 
 	.venv/bin/lint-imports
 
 check: lint      ## Lint and the tests that need no Docker
-	.venv/bin/pytest tests/unit
+	.venv/bin/pytest tests/unit --timeout 60
 
 bench: setup     ## Run what measures the harness itself (benchmarks/)
 	@for each in benchmarks/*.py; do \
