@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from time import monotonic
 from typing import NoReturn
@@ -157,7 +158,7 @@ class LoadDriver:
             users = 0 if is_own else _users(self._config.load)
             command += ["--users", str(users), "--spawn-rate", "10000"]
         if is_own:
-            command += ["--stop-timeout", str(self._config.load.timeout_s)]
+            command += ["--stop-timeout", f"{ceil(self._config.load.timeout_s)}s"]
         return GeneratorProcess("load generator", command, self._work / "load.log", environment)
 
 

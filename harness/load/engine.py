@@ -255,7 +255,8 @@ class Engine:
         now_s = monotonic()
         if word == b"begin":
             self._began_s = value
-            self._arrivals.set_rate(max(value, now_s), self._rate_per_s)
+            # Told too late, what was due since then is sent now, and recorded as late.
+            self._arrivals.set_rate(value, self._rate_per_s)
         elif word == b"rate":
             self._rate_per_s = value
             if self._began_s < math.inf:

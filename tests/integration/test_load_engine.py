@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -275,7 +276,7 @@ def test_the_rate_follows_commands(truth: GroundTruth, tmp_path: Path) -> None:
         under_test.say("rate 400")
         wait_for(lambda: under_test.total("num_requests") > 300, 5, "the new rate")
         rows = under_test.stop()
-    gaps = [b["intended_s"] - a["intended_s"] for a, b in zip(rows, rows[1:], strict=False)]
+    gaps = [b["intended_s"] - a["intended_s"] for a, b in pairwise(rows)]
     assert gaps[5] == pytest.approx(1 / 100, abs=1e-6)
     assert gaps[-5] == pytest.approx(1 / 400, abs=1e-6)
     assert max(gaps) > 0.4

@@ -1,0 +1,336 @@
+"""The driver, Locust and both engines together, against a server of known behaviour."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+from ground_truth import GroundTruth, ground_truth
+
+from harness.errors import LoadError
+from harness.load.driver import LOCUSTFILE, LoadConfig, LoadDriver
+from harness.load.engine_config import EngineConfig
+from harness.model.load import SHORTENER_OPERATIONS, Load, Stage
+from harness.run_store import RunFolder
+
+USERS_OWN = """
+from locust import FastHttpUser, constant, task
+
+class Visitor(FastHttpUser):
+    wait_time = constant(0.1)
+
+    @task
+    def visit(self):
+        self.client.get("/h000001", name="visit", allow_redirects=False)
+"""
+MIX = {"redirect": 0.9, "create": 0.1}
+
+
+@pytest.fixture(scope="module")
+def truth() -> Iterator[GroundTruth]:
+    with ground_truth() as server:
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    made = RunFolder(tmp_path / "run")
+    made.create()
+    return made
+
+
+def config(truth: GroundTruth, folder: RunFolder, **load: Any) -> LoadConfig:
+    values = {"rate_per_s": 300, "mix": MIX, "canary_rate_per_s": 50, "timeout_s": 1, **load}
+    return LoadConfig(
+        load=Load(**values),
+        operations=SHORTENER_OPERATIONS,
+        endpoints=[("127.0.0.1", truth.port)],
+        seed=3,
+        run_id="run",
+        duration_s=30,
+        canary_key_offset=40,
+        samples_dir=folder.samples_dir,
+        state_file=folder.path / "state.json",
+    )
+
+
+def wait_for(is_done: Callable[[], bool], deadline_s: float, what: str) -> None:
+    end_s = monotonic() + deadline_s
+    while not is_done():
+        if monotonic() > end_s:
+            pytest.fail(f"waited {deadline_s} s for {what}")
+        sleep(0.02)
+
+
+def rows(folder: RunFolder, stream: str) -> list[dict[str, Any]]:
+    return sorted(folder.read_samples(stream).to_pylist(), key=lambda row: row["intended_s"])
+
+
+def test_main_and_canary_start_together_and_all_is_counted(
+    truth: GroundTruth, folder: RunFolder
+) -> None:
+    """Both streams begin at t0; summary, record and server agree to the last request."""
+    truth.set("ok")
+    first = len(truth.received())
+    driver = LoadDriver(config(truth, folder), folder)
+    driver.start()
+    start_s = monotonic() + 0.3
+    driver.begin(start_s)
+    wait_for(lambda: driver.snapshot().sent > 400, 10, "400 requests")
+    driver.check()
+    snapshot = driver.snapshot()
+    summary = driver.stop()
+    main, canary = rows(folder, "main"), rows(folder, "canary")
+    received = truth.received()[first:]
+    assert summary.exit_code == 0
+    assert summary.sent == summary.intended == len(main) + len(canary) == len(received)
+    assert summary.cpu_s > 0
+    assert min(at_s for at_s, _, _ in received) >= start_s
+    assert main[0]["intended_s"] == canary[0]["intended_s"] == pytest.approx(0, abs=1e-6)
+    assert {row["op"] for row in canary} == set(MIX)
+    assert len(canary) == pytest.approx(100 * canary[-1]["intended_s"], abs=2)
+    assert len(main) == pytest.approx(300 * main[-1]["intended_s"], abs=2)
+    cold = [row["key"] for row in canary if row["op"] == "redirect"]
+    assert cold == list(range(40, 40 + len(cold)))
+    assert snapshot.window_rate_per_s == pytest.approx(300, rel=0.2)
+    assert snapshot.failed == 0
+
+
+def test_stages_are_followed_on_the_runs_clock(truth: GroundTruth, folder: RunFolder) -> None:
+    """A step from 100/s to 400/s one second after t0 is there within 0.15 s."""
+    truth.set("ok")
+    stages = (Stage(rate_per_s=100, hold_s=1), Stage(rate_per_s=400, hold_s=5))
+    driver = LoadDriver(
+        config(truth, folder, rate_per_s=100, stages=stages, canary_rate_per_s=0), folder
+    )
+    driver.start()
+    driver.begin(monotonic() + 0.1)
+    wait_for(lambda: driver.snapshot().sent > 400, 10, "400 requests")
+    driver.stop()
+    times = [row["intended_s"] for row in rows(folder, "main")]
+    assert sum(0.2 <= at_s < 0.9 for at_s in times) == pytest.approx(70, abs=3)
+    assert sum(1.2 <= at_s < 1.5 for at_s in times) == pytest.approx(120, abs=4)
+
+
+def test_a_users_own_class_is_recorded(truth: GroundTruth, folder: RunFolder) -> None:
+    """Each request of the user's class is a row, and the driver counts it."""
+    truth.set("ok")
+    path = folder.path / "own.py"
+    path.write_text(USERS_OWN)
+    driver = LoadDriver(
+        config(truth, folder, rate_per_s=5, locustfile=f"{path}::Visitor", canary_rate_per_s=0),
+        folder,
+    )
+    driver.start()
+    first = len(truth.received())
+    start_s = monotonic() + 0.5
+    driver.begin(start_s)
+    wait_for(lambda: driver.snapshot().sent > 30, 10, "30 requests")
+    summary = driver.stop()
+    recorded = rows(folder, "main")
+    assert summary.exit_code == 0
+    assert len(recorded) == len(truth.received()) - first == summary.sent
+    assert {(row["op"], row["status"], row["error"]) for row in recorded} == {("visit", 302, "")}
+    assert {row["served_by"] for row in recorded} == {"truth"}
+    assert -0.05 < recorded[0]["sent_s"] < 1.5
+
+
+def test_all_are_gone_within_2_s_of_the_runners_sigkill(
+    truth: GroundTruth, folder: RunFolder, tmp_path: Path
+) -> None:
+    """SIGKILL of the process that drives ends Locust and both engines; the record stays."""
+    truth.set("ok")
+    script = tmp_path / "drive.py"
+    script.write_text(
+        "import sys, time, pathlib\n"
+        "sys.path.insert(0, 'tests/integration')\n"
+        "sys.path.insert(0, 'tests')\n"
+        "from types import SimpleNamespace\n"
+        "import test_load_driver as t\n"
+        "folder = t.RunFolder(pathlib.Path(sys.argv[2]))\n"
+        "driver = t.LoadDriver(t.config(SimpleNamespace(port=int(sys.argv[1])), folder), folder)\n"
+        "driver.start(); driver.begin(time.monotonic()); \n"
+        "while driver.snapshot().sent < 30: time.sleep(0.05)\n"
+        "print('begun', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    runner = subprocess.Popen(
+        [sys.executable, str(script), str(truth.port), str(folder.path)], stdout=subprocess.PIPE
+    )
+    assert runner.stdout
+    assert runner.stdout.readline() == b"begun\n"
+    runner.stdout.close()
+    wait_for(lambda: len(_processes_of(folder)) == 3, 5, "Locust and two engines")
+    runner.kill()
+    runner.wait(2)
+    wait_for(lambda: not _processes_of(folder), 2, f"the end of {_processes_of(folder)}")
+    assert len(rows(folder, "main")) > 20
+    assert len(rows(folder, "canary")) > 20
+
+
+def _processes_of(folder: RunFolder) -> list[int]:
+    """Ids of the load's processes, told by the run folder in environment or command line."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        is_load = b"harness" in command and (b"locust" in command or b"load.engine" in command)
+        if is_load and str(folder.path).encode() in command + environment:
+            found.append(int(entry.name))
+    return found
+
+
+def test_a_dead_engine_is_noticed(truth: GroundTruth, folder: RunFolder) -> None:
+    """SIGKILL of an engine makes `check` raise, and `kill` leaves nothing behind."""
+    driver = LoadDriver(config(truth, folder), folder)
+    driver.start()
+    driver.begin(monotonic())
+    engine = next(
+        pid
+        for pid in _processes_of(folder)
+        if b"main-" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
+    os.kill(engine, signal.SIGKILL)
+
+    def is_noticed() -> bool:
+        try:
+            driver.check()
+        except LoadError as error:
+            return "load generator" in error.message
+        return False
+
+    wait_for(is_noticed, 8, "the dead engine to be noticed")
+    driver.kill()
+    assert not _processes_of(folder)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def get(port: int, path: str, data: dict[str, str] | None = None, method: str = "GET") -> bytes:
+    body = urllib.parse.urlencode(data).encode() if data else None
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}", body, method="POST" if data else method
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return bytes(answer.read())
+
+
+def answers(port: int) -> bool:
+    try:
+        get(port, "/stats/requests")
+    except OSError:
+        return False
+    return True
+
+
+def test_the_page_starts_edits_and_stops_the_arrivals(
+    truth: GroundTruth, folder: RunFolder, tmp_path: Path
+) -> None:
+    """Locust's page steers the engine and shows phase and faults of the run."""
+    truth.set("ok")
+    port, script = free_port(), tmp_path / "page.py"
+    (folder.path / "state.json").write_text(
+        json.dumps({"run_id": "r1", "phase": "fault", "faults": ["kill db-1"]})
+    )
+    script.write_text(
+        "import sys, pathlib\n"
+        "sys.path.insert(0, 'tests/integration')\n"
+        "sys.path.insert(0, 'tests')\n"
+        "from types import SimpleNamespace\n"
+        "import test_load_driver as t\n"
+        "from harness.load.driver import run_ui\n"
+        "folder = t.RunFolder(pathlib.Path(sys.argv[2]))\n"
+        "config = t.config(SimpleNamespace(port=int(sys.argv[1])), folder)\n"
+        "run_ui(config, int(sys.argv[3]), folder.path / 'load')\n"
+    )
+    page = subprocess.Popen(
+        [sys.executable, str(script), str(truth.port), str(folder.path), str(port)]
+    )
+    try:
+        wait_for(lambda: answers(port), 15, "the page")
+        stats = json.loads(get(port, "/stats/requests"))
+        shown = {row["name"]: row["value"] for row in stats["extended_stats"][0]["data"]}
+        assert shown == {"run": "r1", "phase": "fault", "faults": "kill db-1"}
+        assert b"Faults" in get(port, "/")
+        first = len(truth.received())
+        get(port, "/swarm", {"user_count": "100", "spawn_rate": "1000"})
+        wait_for(lambda: len(truth.received()) - first > 50, 10, "arrivals")
+        get(port, "/swarm", {"user_count": "300", "spawn_rate": "1000"})
+        wait_for(lambda: len(truth.received()) - first > 400, 10, "more arrivals")
+        get(port, "/stop", method="POST")
+        sent = len(truth.received()) - first
+        stats = json.loads(get(port, "/stats/requests"))
+        assert stats["stats"][-1]["num_requests"] == sent
+        recorded = list(folder.samples_dir.glob("*/main-*.parquet"))
+        assert recorded
+    finally:
+        page.terminate()
+        page.wait(10)
+
+
+def test_workers_share_the_rate_and_record_apart(
+    truth: GroundTruth, folder: RunFolder, tmp_path: Path
+) -> None:
+    """A master and two workers: tokens are unique, and all that was sent is recorded."""
+    truth.set("ok")
+    first, port = len(truth.received()), free_port()
+    load = Load(rate_per_s=200, mix=MIX, timeout_s=1, canary_rate_per_s=0)
+    path = tmp_path / "engine.json"
+    path.write_text(
+        EngineConfig(
+            stream="main",
+            run_id="run",
+            seed=3,
+            endpoints=[("127.0.0.1", truth.port)],
+            load=load.model_dump(mode="json"),
+            operations={k: v.model_dump(mode="json") for k, v in SHORTENER_OPERATIONS.items()},
+            mix=MIX,
+            samples=str(folder.samples_dir),
+        ).to_json()
+    )
+    environment = {
+        **os.environ,
+        "HARNESS_ENGINE_CONFIG": str(path),
+        "HARNESS_RATE_PER_USER": "10",
+    }
+    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--loglevel", "ERROR"]
+    master = [*command, "--master", "--headless", "--master-bind-host", "127.0.0.1"]
+    master += ["--master-bind-port", str(port), "--expect-workers", "2"]
+    master += ["--users", "20", "--spawn-rate", "1000", "--run-time", "2s", "--only-summary"]
+    worker = [*command, "--worker", "--master-host", "127.0.0.1", "--master-port", str(port)]
+    children = [
+        subprocess.Popen(each, env=environment, stdout=subprocess.DEVNULL)
+        for each in (master, worker, worker)
+    ]
+    try:
+        for child in children:
+            child.wait(30)
+    finally:
+        for child in children:
+            child.kill()
+            child.wait(5)
+    names = {part.name[:7] for part in folder.sample_parts("main")}
+    received, recorded = truth.received()[first:], rows(folder, "main")
+    assert names == {"main-w0", "main-w1"}
+    assert len(received) == len(recorded) > 200
+    tokens = [body for _, _, body in received if body]
+    assert len(set(tokens)) == len(tokens) == sum(row["op"] == "create" for row in recorded)
+    assert children[0].returncode == 0
