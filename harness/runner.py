@@ -221,10 +221,11 @@ class _Run:
         undo = fault.prepare()
         listed = world.tools.engine.containers()
         check_fault(KINDS[spec.kind], undo, listed, world.project, self._experiment)
+        # Known to the healing first: an interruption just after the record must remove it again.
+        self._active[spec.id] = _Active(spec, fault, undo)
         world.journal.add(
             Entry(spec.id, spec, undo, self._folder.run_id, world.boot_id, self._clock.wall_s())
         )
-        self._active[spec.id] = _Active(spec, fault, undo)
         facts = {"fault": spec.id, "kind": spec.kind, "target": undo["target"]}
         self._write("fault.injecting", **facts, resolved=dict(undo))
         effect = fault.inject()
