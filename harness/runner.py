@@ -290,8 +290,8 @@ class _Run:
         """Drain and record; a generator that does not end is killed."""
         try:
             self._write("load.summary", **asdict(self._world.driver.stop()))
-        except Exception as error:  # noqa: BLE001  # the run's own end matters more
-            self._write("probe.gap", probe="load", error=str(error))
+        except BaseException as error:  # noqa: BLE001  # the run's own end matters more
+            self._write("probe.gap", probe="load", error=repr(error))
             self._world.driver.kill()
 
     def _settle(self) -> None:

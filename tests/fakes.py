@@ -1,0 +1,256 @@
+"""Fakes that fit the protocols: a clock that jumps, an engine and links in memory, a load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from harness.errors import EngineError, TargetError
+from harness.faults.base import Tools
+from harness.model.container import (
+    COMPOSE_PROJECT,
+    COMPOSE_SERVICE,
+    Attachment,
+    Container,
+    ContainerEvent,
+)
+from harness.model.http import Answer
+from harness.model.load import LoadSnapshot, LoadSummary
+
+PROJECT = "fake"
+WALL_S = 1_000_000.0
+
+
+class Cut:
+    """Counts the effects of a run and raises at the one that was chosen."""
+
+    def __init__(self, at: int = -1, error: BaseException | None = None) -> None:
+        self.at, self.error, self.count = at, error, 0
+        self.names: list[str] = []
+
+    def __call__(self, name: str) -> None:
+        self.names.append(name)
+        self.count += 1
+        if self.count - 1 == self.at and self.error is not None:
+            raise self.error
+
+
+class FakeClock:
+    """Sleeping moves it; nothing waits."""
+
+    def __init__(self) -> None:
+        self.at_s = 100.0
+
+    def now_s(self) -> float:
+        return self.at_s
+
+    def wall_s(self) -> float:
+        return self.at_s + WALL_S
+
+    def monotonic_of(self, wall_s: float) -> float:
+        return wall_s - WALL_S
+
+    def sleep_until_s(self, at_s: float) -> None:
+        self.at_s = max(self.at_s, at_s)
+
+
+def container(service: str, role: str = "app", **facts: Any) -> Container:
+    """A running container of the fake project."""
+    labels = {COMPOSE_PROJECT: PROJECT, COMPOSE_SERVICE: service, "harness.role": role}
+    labels.update(facts.pop("labels", {}))
+    base = Container(
+        id=f"id-{service}", name=f"fake-{service}-1", labels=labels, memory_bytes=64 << 20,
+        memory_swap_bytes=128 << 20, nano_cpus=10**9, volumes=("/data",), started_s=WALL_S,
+        networks={"fake_front": Attachment("10.0.0.9", (service,))},
+    )  # fmt: skip
+    return replace(base, **facts)
+
+
+@dataclass
+class FakeEngine:
+    """Containers in memory; every call that changes something is a step that can be cut."""
+
+    found: dict[str, Container]
+    clock: FakeClock
+    cut: Cut
+    log: list[ContainerEvent] = field(default_factory=list)
+
+    def containers(self) -> list[Container]:
+        return sorted(self.found.values(), key=lambda c: c.name)
+
+    def inspect(self, container_id: str) -> Container | None:
+        return self.found.get(container_id)
+
+    def kill(self, container_id: str) -> None:
+        self._end("kill", container_id)
+
+    def start(self, container_id: str) -> None:
+        self.cut("engine.start")
+        self._set(container_id, status="running", started_s=self.clock.wall_s())
+        self.cut("engine.start done")
+
+    def stop(self, container_id: str, grace_s: int = 10) -> None:
+        self._end("stop", container_id)
+
+    def restart(self, container_id: str, grace_s: int = 10) -> None:
+        self._end("restart", container_id)
+        self.clock.at_s += 0.1
+        self.start(container_id)
+
+    def pause(self, container_id: str) -> None:
+        self.cut("engine.pause")
+        self._set(container_id, status="paused")
+
+    def unpause(self, container_id: str) -> None:
+        self.cut("engine.unpause")
+        self._set(container_id, status="running")
+
+    def execute(
+        self, container_id: str, command: Sequence[str], timeout_s: float = 15.0
+    ) -> tuple[int, str]:
+        self.cut("engine.execute")
+        if "PPid:" in " ".join(command):
+            self._dies(container_id)
+        return 0, "OK"
+
+    def execute_detached(self, container_id: str, command: Sequence[str]) -> None:
+        self.cut("engine.execute_detached")
+        self._note(container_id, "oom")
+        self._dies(container_id)
+
+    def update(self, container_id: str, **limits: int) -> None:
+        self.cut("engine.update")
+        names = {"Memory": "memory_bytes", "MemorySwap": "memory_swap_bytes"}
+        names["NanoCpus"] = "nano_cpus"
+        self._set(container_id, **{names[name]: value for name, value in limits.items()})
+
+    def disconnect(self, container_id: str, network: str) -> None:
+        self.cut("engine.disconnect")
+        networks = dict(self.found[container_id].networks)
+        del networks[network]
+        self._set(container_id, networks=networks)
+
+    def connect(self, container_id: str, network: str, ipv4: str, aliases: Sequence[str]) -> None:
+        self.cut("engine.connect")
+        networks = {**self.found[container_id].networks, network: Attachment(ipv4, tuple(aliases))}
+        self._set(container_id, networks=networks)
+
+    def empty_volumes(self, container_id: str) -> None:
+        self.cut("engine.empty_volumes")
+
+    def events(self, since_s: float, until_s: float) -> list[ContainerEvent]:
+        return [e for e in self.log if since_s <= e.wall_s <= until_s]
+
+    def _end(self, name: str, container_id: str) -> None:
+        self.cut(f"engine.{name}")
+        self._set(container_id, status="exited", finished_s=self.clock.wall_s(), exit_code=137)
+        self.cut(f"engine.{name} done")
+
+    def _dies(self, container_id: str) -> None:
+        """Dies by itself; the restart policy acts at once."""
+        self._note(container_id, "die", 137)
+        count = self.found[container_id].restart_count + 1
+        self._set(container_id, started_s=self.clock.wall_s() + 0.1, restart_count=count)
+
+    def _note(self, container_id: str, action: str, code: int | None = None) -> None:
+        named = self.found[container_id]
+        wall_s = self.clock.wall_s()
+        event = ContainerEvent(container_id, named.service, named.name, action, wall_s, code)
+        self.log.append(event)
+
+    def _set(self, container_id: str, **facts: Any) -> None:
+        if container_id not in self.found:
+            raise EngineError(f"no container {container_id}")
+        self.found[container_id] = replace(self.found[container_id], **facts)
+
+
+@dataclass
+class FakeLinks:
+    """Links in memory."""
+
+    cut: Cut
+    enabled: dict[str, bool] = field(
+        default_factory=lambda: {"app-1.redis": True, "app-2.redis": True, "app-1.db-rw": True}
+    )
+    suffering: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def names(self) -> list[str]:
+        return sorted(self.enabled)
+
+    def is_enabled(self, link: str) -> bool:
+        return self.enabled[link]
+
+    def set_enabled(self, link: str, *, enabled: bool) -> None:
+        self.cut(f"links.{enabled}")
+        self.enabled[link] = enabled
+        self.cut(f"links.{enabled} done")
+
+    def toxics(self, link: str) -> dict[str, dict[str, Any]]:
+        return dict(self.suffering.get(link, {}))
+
+    def add_toxic(self, link: str, name: str, toxic: Mapping[str, Any]) -> None:
+        self.cut("links.add")
+        if link not in self.enabled:
+            raise TargetError(f"no link {link}")
+        self.suffering.setdefault(link, {})[name] = dict(toxic)
+
+    def remove_toxic(self, link: str, name: str) -> None:
+        self.cut("links.remove")
+        self.suffering.get(link, {}).pop(name, None)
+
+
+@dataclass
+class FakeHttp:
+    """Answers by URL; anything else does not answer."""
+
+    answers: dict[str, Answer | Callable[[], Answer]] = field(default_factory=dict)
+
+    def ask(
+        self,
+        url: str,
+        timeout_s: float = 2.0,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        answer = self.answers.get(url, Answer(0, error="refused"))
+        return answer if isinstance(answer, Answer) else answer()
+
+
+@dataclass
+class FakeDriver:
+    """A load that sends nothing; `snapshots` is asked each second."""
+
+    cut: Cut
+    error_rate: float = 0.0
+    is_stopped: bool = False
+
+    def start(self) -> None:
+        self.cut("driver.start")
+
+    def begin(self, t0_monotonic_s: float) -> None:
+        self.cut("driver.begin")
+
+    def check(self) -> None:
+        self.cut("driver.check")
+
+    def snapshot(self) -> LoadSnapshot:
+        return LoadSnapshot(0.0, 10, 0, 0, 10.0, {"redirect": self.error_rate}, 0.01)
+
+    def stop(self) -> LoadSummary:
+        self.cut("driver.stop")
+        self.is_stopped = True
+        return LoadSummary(10, 10, 0, 0.1, 1.0, 0)
+
+    def kill(self) -> None:
+        self.is_stopped = True
+
+
+def make_tools(cut: Cut | None = None, *containers: Container) -> Tools:
+    """Three app servers, a cache and what was asked for, on fakes that share a clock."""
+    cut, clock = cut or Cut(), FakeClock()
+    listed = containers or tuple(
+        [container(f"app-{n}") for n in (1, 2, 3)] + [container("redis", "cache")]
+    )
+    engine = FakeEngine({c.id: c for c in listed}, clock, cut)
+    return Tools(engine, FakeLinks(cut), clock, FakeHttp())

@@ -1,0 +1,328 @@
+"""Every fault on real throwaway containers: the effect is visible, and gone after healing."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+import pytest
+from docker.models.containers import Container as DockerContainer
+
+from harness.adapters.clock import SystemClock
+from harness.adapters.docker_engine import DockerEngine
+from harness.adapters.http_client import HttpClient
+from harness.adapters.toxiproxy_links import ToxiproxyLinks
+from harness.errors import HarnessError
+from harness.faults import make_fault
+from harness.faults.base import Fault, Proof, Tools
+from harness.faults.watch import wait_for
+from harness.model.container import COMPOSE_PROJECT, COMPOSE_SERVICE, Container
+from harness.model.experiment import FaultSpec
+from harness.undo import heal_fault
+
+pytestmark = pytest.mark.docker
+MIB = 1024 * 1024
+
+
+@dataclass
+class Bench:
+    """A project of its own: `victim` to break, and links to it."""
+
+    tools: Tools
+    client: docker.DockerClient
+    link_port: int = 0
+
+    def victim(self) -> Container:
+        return next(c for c in self.tools.engine.containers() if c.service == "victim")
+
+    def fault(self, kind: str, *, link: str = "", **parameters: Any) -> Fault:
+        selector = {"link": link} if link else {"service": "victim"}
+        spec = FaultSpec(
+            id=f"{kind}-1", kind=kind, selector=selector, parameters=parameters,
+            phase="fault", start_s=0, end_s=1,
+        )  # fmt: skip
+        return make_fault(spec, self.tools)
+
+    def activate(self, fault: Fault) -> tuple[Any, Proof]:
+        """Prepare, inject, prove; the effect lies after the start and within 10 s of it."""
+        undo = fault.prepare()
+        effect = fault.inject()
+        proof = wait_for(self.tools, fault.is_active, 5)
+        assert proof.proven, proof.detail
+        effect_s = proof.effect_s or effect.effect_s
+        if effect_s is not None:
+            assert -0.1 <= effect_s - effect.start_s <= 30
+        return undo, proof
+
+    def heal(self, fault: Fault, undo: Any) -> Proof:
+        proof = heal_fault(fault, undo, self.tools.clock)
+        fault.heal(undo)  # again: harmless
+        assert fault.is_healed(undo).proven
+        return proof
+
+    def runs(self, command: str) -> tuple[int, str]:
+        return self.tools.engine.execute(self.victim().id, ["sh", "-c", command])
+
+
+def eventually(seen: Callable[[], bool], within_s: float = 15.0) -> bool:
+    """Whether `seen` becomes true in time."""
+    deadline_s = time.monotonic() + within_s
+    while time.monotonic() < deadline_s:
+        if seen():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _labels(project: str, service: str) -> dict[str, str]:
+    return {COMPOSE_PROJECT: project, COMPOSE_SERVICE: service, "harness.role": service}
+
+
+def _free_subnet(client: docker.DockerClient) -> str:
+    taken = str([network.attrs["IPAM"] for network in client.networks.list()])
+    return next(f"10.111.{n}" for n in range(7, 250) if f"10.111.{n}." not in taken)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    client = docker.from_env(timeout=30)
+    project = f"faulttest-{os.getpid()}"
+    subnet = _free_subnet(client)
+    pool = docker.types.IPAMPool(subnet=f"{subnet}.0/24")
+    network = client.networks.create(
+        project, ipam=docker.types.IPAMConfig(pool_configs=[pool]), labels={"harness.test": project}
+    )
+    volume = client.volumes.create(project, labels={"harness.test": project})
+    made: DockerContainer = client.containers.create(
+        "debian:trixie-slim", ["sleep", "1000"], name=f"{project}-victim",
+        labels=_labels(project, "victim"), init=True, mem_limit=64 * MIB, nano_cpus=500_000_000,
+        restart_policy={"Name": "unless-stopped"}, network="none",
+        volumes={project: {"bind": "/data", "mode": "rw"}},
+    )  # fmt: skip
+    client.networks.get("none").disconnect(made)
+    network.connect(made, ipv4_address=f"{subnet}.9", aliases=["victim"])
+    made.start()
+    try:
+        links = ToxiproxyLinks(0)
+        tools = Tools(DockerEngine(project), links, SystemClock(), HttpClient())
+        yield Bench(tools, client)
+    finally:
+        made.remove(force=True)
+        network.remove()
+        volume.remove()
+        client.close()
+
+
+@pytest.fixture
+def link_bench() -> Iterator[Bench]:
+    """Toxiproxy with one link, a.b, to its own API: what passes it can be measured from here."""
+    client = docker.from_env(timeout=30)
+    project = f"linktest-{os.getpid()}"
+    pool = docker.types.IPAMPool(subnet=f"{_free_subnet(client)}.0/24")
+    network = client.networks.create(
+        project, ipam=docker.types.IPAMConfig(pool_configs=[pool]), labels={"harness.test": project}
+    )
+    made = client.containers.run(
+        "harness-toxiproxy:local", ["-host", "0.0.0.0", "-port", "8474"], entrypoint="toxiproxy",
+        name=f"{project}-links", labels=_labels(project, "links"), detach=True, network=project,
+        ports={"8474/tcp": ("127.0.0.1", None), "21999/tcp": ("127.0.0.1", None)},
+        environment={"LOG_LEVEL": "error"},
+    )  # fmt: skip
+    try:
+        engine = DockerEngine(project)
+        ports = engine.containers()[0].ports
+        http = HttpClient()
+        api = f"http://127.0.0.1:{ports[8474]}"
+        assert eventually(lambda: http.ask(f"{api}/version").status == 200)
+        body = b'{"name": "a.b", "listen": "0.0.0.0:21999", "upstream": "127.0.0.1:8474"}'
+        assert http.ask(f"{api}/proxies", body=body).status in (201, 409)
+        tools = Tools(engine, ToxiproxyLinks(ports[8474]), SystemClock(), http)
+        yield Bench(tools, client, ports[21999])
+    finally:
+        made.remove(force=True)
+        network.remove()
+        client.close()
+
+
+@pytest.mark.parametrize("kind", ["kill", "stop"])
+def test_a_killed_or_stopped_container_stays_down_until_healed(bench: Bench, kind: str) -> None:
+    parameters = {"grace_s": 1} if kind == "stop" else {}
+    fault = bench.fault(kind, **parameters)
+    undo, proof = bench.activate(fault)
+    assert bench.victim().status == "exited"
+    assert proof.effect_s is not None
+    bench.heal(fault, undo)
+    assert bench.victim().is_running
+
+
+def test_a_crashed_container_is_restarted_by_its_policy(bench: Bench) -> None:
+    before = bench.victim()
+    fault = bench.fault("crash")
+    undo, proof = bench.activate(fault)
+    assert "137" in proof.detail
+    assert eventually(lambda: bench.victim().is_running)
+    assert bench.victim().started_s > before.started_s
+    assert bench.heal(fault, undo).facts["restarted_by_itself"]
+
+
+def test_a_container_out_of_memory_is_killed_by_the_kernel(bench: Bench) -> None:
+    fault = bench.fault("out_of_memory")
+    undo, proof = bench.activate(fault)
+    assert "killed for memory" in proof.detail
+    assert eventually(lambda: bench.victim().is_running)
+    bench.heal(fault, undo)
+
+
+def test_a_paused_container_is_frozen_and_thawed(bench: Bench) -> None:
+    fault = bench.fault("pause")
+    undo, _ = bench.activate(fault)
+    assert bench.victim().status == "paused"
+    bench.heal(fault, undo)
+    assert bench.runs("true")[0] == 0
+
+
+def test_a_disconnected_container_gets_its_address_and_names_back(bench: Bench) -> None:
+    before = bench.victim().networks
+    assert next(iter(before.values())).ipv4.endswith(".9")
+    fault = bench.fault("disconnect")
+    undo, _ = bench.activate(fault)
+    assert bench.victim().networks == {}
+    assert ":0" in bench.runs("cat /proc/net/route; echo :0")[1]
+    bench.heal(fault, undo)
+    after = bench.victim().networks
+    assert {n: (a.ipv4, set(a.aliases)) for n, a in after.items()} == {
+        n: (a.ipv4, set(a.aliases)) for n, a in before.items()
+    }
+
+
+def test_a_restarted_container_has_a_new_start(bench: Bench) -> None:
+    before = bench.victim()
+    fault = bench.fault("restart", grace_s=1)
+    undo, _ = bench.activate(fault)
+    bench.heal(fault, undo)
+    assert bench.victim().started_s > before.started_s
+
+
+def test_a_cpu_limit_slows_and_is_restored(bench: Bench) -> None:
+    work = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done"
+    before_s = _duration_s(lambda: bench.runs(work))
+    fault = bench.fault("limit_cpu", cpus=0.05)
+    undo, _ = bench.activate(fault)
+    assert _duration_s(lambda: bench.runs(work)) > 2 * before_s
+    bench.heal(fault, undo)
+    assert bench.victim().nano_cpus == 500_000_000
+
+
+def test_a_memory_limit_is_set_and_restored(bench: Bench) -> None:
+    before = bench.victim()
+    fault = bench.fault("limit_memory", mib=16)
+    undo, _ = bench.activate(fault)
+    assert bench.victim().memory_bytes == 16 * MIB
+    bench.heal(fault, undo)
+    after = bench.victim()
+    assert (after.memory_bytes, after.memory_swap_bytes) == (
+        before.memory_bytes,
+        before.memory_swap_bytes,
+    )
+
+
+def test_a_command_is_run_proven_and_undone(bench: Bench) -> None:
+    fault = bench.fault(
+        "exec", command=["touch", "/tmp/x"], undo=["rm", "-f", "/tmp/x"],
+        proof=["test", "-e", "/tmp/x"],
+    )  # fmt: skip
+    undo, _ = bench.activate(fault)
+    assert bench.runs("test -e /tmp/x")[0] == 0
+    bench.heal(fault, undo)
+    assert bench.runs("test -e /tmp/x")[0] == 1
+
+
+def test_a_standby_is_started_and_stopped_again(bench: Bench) -> None:
+    bench.tools.engine.stop(bench.victim().id, 1)
+    fault = bench.fault("start")
+    undo, _ = bench.activate(fault)
+    assert bench.victim().is_running
+    bench.heal(fault, undo)
+    assert bench.victim().status == "exited"
+
+
+def test_a_wiped_container_loses_its_data_only(bench: Bench) -> None:
+    bench.runs("mkdir -p /data/a/b; echo 1 > /data/a/b/c; echo 2 > /data/.hidden")
+    fault = bench.fault("wipe")
+    undo, _ = bench.activate(fault)
+    assert bench.victim().status == "exited"
+    bench.heal(fault, undo)
+    assert bench.runs("ls -A /data")[1] == ""
+    helpers = bench.client.containers.list(all=True, filters={"label": "harness.helper"})
+    assert [h for h in helpers if h.labels["harness.helper"] == bench.victim().project] == []
+
+
+def test_a_container_of_another_project_is_never_touched(bench: Bench) -> None:
+    other = DockerEngine("another-project")
+    with pytest.raises(HarnessError, match="not part of"):
+        other.kill(bench.victim().id)
+    assert bench.victim().is_running
+
+
+def _through(bench: Bench) -> tuple[int, float]:
+    """Status and duration of one request through the link."""
+    started_s = time.monotonic()
+    answer = bench.tools.http.ask(f"http://127.0.0.1:{bench.link_port}/version", 3.0)
+    return answer.status, time.monotonic() - started_s
+
+
+def test_a_link_is_cut_and_restored(link_bench: Bench) -> None:
+    assert _through(link_bench)[0] == 200
+    fault = link_bench.fault("down", link="a.*")
+    undo, _ = link_bench.activate(fault)
+    assert _through(link_bench)[0] == 0
+    link_bench.heal(fault, undo)
+    assert _through(link_bench)[0] == 200
+
+
+def test_latency_is_felt_within_its_tolerance_and_gone(link_bench: Bench) -> None:
+    fault = link_bench.fault("latency", link="a.b", latency=300)
+    undo, _ = link_bench.activate(fault)
+    status, took_s = _through(link_bench)
+    assert status == 200
+    assert 0.29 <= took_s <= 0.9
+    link_bench.heal(fault, undo)
+    assert _through(link_bench)[1] < 0.2
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "is_slow"),
+    [
+        ("timeout", {"timeout": 300}, False),
+        ("reset_peer", {"timeout": 0}, False),
+        ("limit_data", {"bytes": 10}, False),
+        ("bandwidth", {"rate": 0}, False),
+        ("slow_close", {"delay": 200}, None),
+        ("slicer", {"average_size": 8, "delay": 20_000}, True),
+    ],
+)
+def test_a_toxic_is_felt_and_gone(
+    link_bench: Bench, kind: str, parameters: dict[str, int], is_slow: bool | None
+) -> None:
+    fault = link_bench.fault(kind, link="a.b", **parameters)
+    undo, _ = link_bench.activate(fault)
+    status, took_s = _through(link_bench)
+    if is_slow is False:
+        assert status == 0
+    elif is_slow:
+        assert status == 200
+        assert took_s > 0.1
+    link_bench.heal(fault, undo)
+    status, took_s = _through(link_bench)
+    assert status == 200
+    assert took_s < 0.2
+
+
+def _duration_s(act: Callable[[], Any]) -> float:
+    started_s = time.monotonic()
+    act()
+    return time.monotonic() - started_s

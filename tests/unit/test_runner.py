@@ -1,0 +1,148 @@
+"""A run walks its plan, and whatever cuts it, everything is healed and the journal is empty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import PROJECT, Cut, FakeDriver, FakeEngine, FakeLinks, make_tools
+
+from harness.errors import EngineError
+from harness.model.experiment import Experiment, FaultSpec, Phase, Safeguard
+from harness.model.load import Load
+from harness.model.timeline import Plan, Step
+from harness.probes.health import Health
+from harness.run_store import RunFolder
+from harness.runner import World, run_plan
+from harness.undo import Journal, replay
+
+
+def _spec(kind: str, start_s: float, end_s: float, **selector: str) -> FaultSpec:
+    return FaultSpec(
+        id=f"{kind}-1", kind=kind, selector=selector, phase="fault", start_s=start_s, end_s=end_s,
+        parameters={"latency": 100} if kind == "latency" else {},
+    )  # fmt: skip
+
+
+FAULTS = (
+    _spec("kill", 2, 6, service="app-1"),
+    _spec("down", 3, 7, link="app-*.redis"),
+    _spec("latency", 3, 7, link="app-1.db-rw"),
+)
+
+
+def _experiment(**facts: Any) -> Experiment:
+    phases = (Phase(name="warmup", start_s=0, end_s=1), Phase(name="fault", start_s=1, end_s=8))
+    load = Load(rate_per_s=10, mix={"redirect": 1.0})
+    base = {
+        "name": "x", "title": "t", "load": load, "operations": {}, "phases": phases,
+        "faults": FAULTS, "hypothesis": (),
+    }  # fmt: skip
+    return Experiment(**{**base, **facts})
+
+
+def _plan() -> Plan:
+    steps = [Step(0, "phase", "warmup"), Step(1, "phase", "fault")]
+    for fault in FAULTS:
+        steps += [Step(fault.start_s, "inject", fault.id), Step(fault.end_s, "heal", fault.id)]
+    ordered = tuple(sorted([*steps, Step(8, "end", "end")], key=lambda step: step.at_s))
+    return Plan("x", 1, ordered, FAULTS, 8)
+
+
+class _CutJournal(Journal):
+    def __init__(self, path: Path, cut: Cut) -> None:
+        super().__init__(path)
+        self._cut = cut
+
+    def add(self, entry: Any) -> None:
+        self._cut("journal.add")
+        super().add(entry)
+        self._cut("journal.add done")
+
+    def remove(self, fault: str) -> None:
+        self._cut("journal.remove")
+        super().remove(fault)
+
+
+class _Case:
+    def __init__(self, folder: Path, cut: Cut, stop: Callable[[], bool] = lambda: False) -> None:
+        self.tools = make_tools(cut)
+        self.driver = FakeDriver(cut)
+        self.journal = _CutJournal(folder / "state" / "journal.jsonl", cut)
+        self.folder = RunFolder(folder / "run")
+        self.folder.create()
+        self.world = World(
+            project=PROJECT, boot_id="b", tools=self.tools, journal=self.journal, probes=(),
+            driver=self.driver, health=lambda: Health((), {}), readback=None,
+            show=lambda _: None, is_stopped=stop,
+        )  # fmt: skip
+
+    def run(self, experiment: Experiment | None = None) -> str:
+        return run_plan(_plan(), experiment or _experiment(), self.world, self.folder)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        return [e for e in self.folder.read_events() if e["event"] == name]
+
+    def assert_whole(self) -> None:
+        engine, links = self.tools.engine, self.tools.links
+        assert isinstance(engine, FakeEngine)
+        assert isinstance(links, FakeLinks)
+        assert all(c.is_running for c in engine.found.values())
+        assert all(links.enabled.values())
+        assert not any(links.suffering.values())
+        assert self.journal.entries() == []
+
+
+def test_a_run_injects_proves_heals_and_says_so(tmp_path: Path) -> None:
+    case = _Case(tmp_path, Cut())
+    assert case.run() == "completed"
+    case.assert_whole()
+    active = {e["fault"]: e for e in case.events("fault.active")}
+    assert set(active) == {"kill-1", "down-1", "latency-1"}
+    assert active["kill-1"]["start_s"] == pytest.approx(2, abs=0.01)
+    healed = {e["fault"]: e["healed_s"] for e in case.events("fault.healed")}
+    assert healed["kill-1"] == pytest.approx(6, abs=0.01)
+    assert len(case.events("run.clock")) >= 8
+    assert case.events("run.finished")[0]["status"] == "completed"
+
+
+def _steps_of_a_run(folder: Path) -> int:
+    cut = Cut()
+    _Case(folder, cut).run()
+    return cut.count
+
+
+@pytest.mark.parametrize("error", [EngineError("cut"), KeyboardInterrupt(), ValueError("cut")])
+def test_a_run_cut_at_any_step_leaves_nothing_broken(tmp_path: Path, error: BaseException) -> None:
+    total = _steps_of_a_run(tmp_path / "whole")
+    assert total > 25
+    for at in range(total):
+        cut = Cut(at, error)
+        case = _Case(tmp_path / f"{type(error).__name__}-{at}", cut)
+        try:
+            status = case.run()
+        except Exception as raised:  # noqa: BLE001  # a cut in the healing itself: `harness heal` ends it
+            status = type(raised).__name__
+            assert replay(case.journal, case.tools, lambda *_: None) == []
+        case.assert_whole()
+        assert status in ("completed", "interrupted", "error", "HealError"), cut.names[-1]
+        assert case.driver.is_stopped
+
+
+def test_a_request_to_stop_heals_and_is_an_interruption(tmp_path: Path) -> None:
+    asked = iter([False] * 30 + [True] * 1000)
+    case = _Case(tmp_path, Cut(), lambda: next(asked))
+    assert case.run() == "interrupted"
+    case.assert_whole()
+    assert case.driver.is_stopped
+
+
+def test_a_safeguard_aborts_and_heals(tmp_path: Path) -> None:
+    case = _Case(tmp_path, Cut())
+    case.driver.error_rate = 0.9
+    guard = Safeguard(operation="redirect", error_rate=0.5, for_s=3)
+    assert case.run(_experiment(safeguards=(guard,))) == "aborted"
+    case.assert_whole()
+    assert case.events("safeguard.tripped")
