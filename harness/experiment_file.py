@@ -99,7 +99,7 @@ def _read_yaml(data: bytes, path: Path) -> Any:
         raise InvalidExperiment(str(path), [f"{where}not YAML: {error.problem}"]) from error
     except (YAMLError, UnicodeDecodeError, ValueError, RecursionError, TypeError) as error:
         raise InvalidExperiment(str(path), [f"not YAML: {error}"]) from error
-    except Exception as error:  # noqa: BLE001  # the parser leaks KeyError and others on bad tags
+    except Exception as error:  # the parser leaks KeyError and others on bad tags
         raise InvalidExperiment(str(path), [f"not YAML: {type(error).__name__}"]) from error
     return root
 
@@ -377,7 +377,8 @@ class _Reader:
                 seconds = self._quantity(values, name, f"{where}.{name}", parse_duration)
                 del values[name]
                 values[f"{name}_s"] = seconds or 0.0
-        return self._model(self.kinds[kind].parameters, values, where, body)
+        found: BaseModel | None = self._model(self.kinds[kind].parameters, values, where, body)
+        return found
 
     def _selector(
         self, body: Mapping[Any, Any], where: str, kind: str, selector: dict[str, str]
@@ -582,7 +583,7 @@ def experiment_schema(kinds: FaultKinds) -> dict[str, Any]:
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["rate"],
-                "properties": {**dict.fromkeys(LOAD_KEYS, {}), "rate": rate, "timeout": duration},
+                "properties": {**{key: {} for key in LOAD_KEYS}, "rate": rate, "timeout": duration},
             },
             "phases": {"type": "object", "additionalProperties": duration},
             "faults": {"type": "array", "items": fault},

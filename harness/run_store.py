@@ -131,6 +131,13 @@ class RunFolder:
             return empty.select(columns) if columns else empty
         return pa.concat_tables(parts).unify_dictionaries()
 
+    def read_writes(self) -> pa.Table:
+        """What the read-back found (columns: WRITES)."""
+        try:
+            return pq.read_table(self.path / "target" / "writes.parquet")
+        except (OSError, pa.ArrowException) as error:
+            raise RunFolderError(f"{self.path}/target/writes.parquet: {error}") from error
+
 
 class EventLog:
     """Appends events to `events.jsonl`, each flushed to the file system at once."""

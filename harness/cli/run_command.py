@@ -26,8 +26,9 @@ from harness.faults.target import pick_container
 from harness.guard import check_flags, run_lock
 from harness.load.driver import LoadConfig, LoadDriver
 from harness.model.experiment import Experiment, Target
+from harness.model.plan_json import plan_to_json
 from harness.model.verdict import RunStatus
-from harness.plan import make_plan, plan_to_json
+from harness.plan import make_plan
 from harness.report.index import render_index
 from harness.run_store import RunFolder
 from harness.runner import Progress, World, run_plan

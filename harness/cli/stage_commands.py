@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import judge as judging
+from harness import result as results
 from harness.analysis import analyze as analyze_run
 from harness.cli.console import Screen
 from harness.cli.project import Project
@@ -15,7 +16,8 @@ from harness.errors import HarnessError, InvalidExperiment, RunFolderError
 from harness.experiment_file import experiment_schema, load_experiment
 from harness.faults import KINDS
 from harness.model.experiment import Experiment
-from harness.plan import experiment_from_json, make_plan, plan_to_json
+from harness.model.plan_json import experiment_from_json, plan_to_json
+from harness.plan import make_plan
 from harness.report.index import render_index
 from harness.report.render import render
 from harness.run_store import RunFolder
@@ -121,12 +123,12 @@ def judge_folder(folder: RunFolder, screen: Screen) -> dict[str, Any]:
     experiment = experiment_from_json(folder.read_json("plan.json"))
     findings = folder.read_json("findings.json")
     verdict = judging.judge(experiment, findings)
-    result = judging.make_result(experiment, findings, verdict)
+    result = results.make_result(experiment, findings, verdict)
     if folder.has("environment.json"):
         result["command"] = folder.read_json("environment.json").get("command", "")
     folder.write_json("result.json", result)
-    folder.write_text("junit.xml", judging.junit_xml(experiment, findings, verdict))
-    summary = judging.summary_markdown(experiment, findings, verdict)
+    folder.write_text("junit.xml", results.junit_xml(result))
+    summary = results.summary_markdown(result)
     folder.write_text("summary.md", summary)
     screen.summary_for_github(summary)
     return result
@@ -153,4 +155,4 @@ def _services_if_known() -> dict[str, dict[str, str]] | None:
 
 
 def _result_schema() -> dict[str, Any]:
-    return judging.result_schema()
+    return results.result_schema()

@@ -1,0 +1,57 @@
+"""From the files of one run to its figures: pure, and the same bytes every time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.analysis import (
+    breakers,
+    load_health,
+    operations,
+    recovery,
+    rotation,
+    series,
+    shares,
+    target,
+    writes,
+)
+from harness.analysis.record import read_record
+from harness.analysis.rounding import rounded
+from harness.run_store import RunFolder
+
+SCHEMA_VERSION = 1
+
+
+def analyze(folder: RunFolder) -> dict[str, Any]:
+    """Every figure of the run in `folder`, as plain JSON data; NaN is None.
+
+    Reads plan.json, events.jsonl, samples/ and target/; RunFolderError if one cannot be read.
+    """
+    record = read_record(folder)
+    findings = {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": folder.run_id,
+        "experiment": record.experiment.name,
+        "title": record.experiment.title,
+        "status": record.status,
+        "message": record.message,
+        "end_s": record.experiment.end_s,
+        "phases": {p.name: {"start_s": p.start_s, "end_s": p.end_s} for p in record.phases},
+        "faults": record.faults,
+        "load": load_health.figures(record),
+        "operations": operations.figures(record),
+        "recovery": recovery.figures(record),
+        "writes": writes.figures(record, folder),
+        "breakers": breakers.figures(record),
+        "traffic_share": shares.traffic(record),
+        "replica_share": shares.replicas(record),
+        "cache_share": shares.cache(record),
+        "db_reached": shares.db_reached(record),
+        "rotation": rotation.figures(record),
+        "target": target.figures(record),
+        "safeguards": record.events_of("safeguard.tripped"),
+        "notes": record.notes(),
+        "series": series.figures(record),
+    }
+    result: dict[str, Any] = rounded(findings)
+    return result

@@ -1,0 +1,144 @@
+"""One run as read from its folder: what was planned, what happened, every request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.model.experiment import Experiment, Phase
+from harness.model.plan_json import experiment_from_json
+from harness.run_store import RunFolder
+
+NOT_THE_TARGETS = ("dropped", "no_descriptors", "unfinished")
+"""Errors that say nothing about the target: the generator's own, and the end of the run."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """`main` and `canary` have the columns of SAMPLES plus `response_s` and `service_s`; rows in
+    order of the intended time. Times are seconds since run start."""
+
+    experiment: Experiment
+    events: list[dict[str, Any]]
+    main: pd.DataFrame
+    canary: pd.DataFrame
+    faults: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """All phases that began before the run ended."""
+        return self.experiment.phases
+
+    @property
+    def judged(self) -> list[Phase]:
+        """The phases that are judged, then `run`: all of them together."""
+        phases = [phase for phase in self.phases if phase.is_judged]
+        start_s = phases[0].start_s if phases else 0.0
+        return [*phases, Phase(name="run", start_s=start_s, end_s=self.experiment.end_s)]
+
+    @property
+    def status(self) -> str:
+        """How the run ended; `interrupted` where not even that was written."""
+        finished = self.events_of("run.finished")
+        return str(finished[-1]["status"]) if finished else "interrupted"
+
+    @property
+    def message(self) -> str:
+        """What the runner said at the end."""
+        finished = self.events_of("run.finished")
+        return str(finished[-1].get("message", "")) if finished else "the run was cut off"
+
+    def events_of(self, *names: str) -> list[dict[str, Any]]:
+        """The events called one of `names`, in order of time."""
+        return sorted((e for e in self.events if e["event"] in names), key=lambda e: e["t_s"])
+
+    def notes(self) -> list[str]:
+        """What the reader should know about gaps in the evidence."""
+        gaps: dict[str, int] = {}
+        for gap in self.events_of("probe.gap"):
+            text = f"{gap.get('probe')}: {gap.get('error')}"
+            gaps[text] = gaps.get(text, 0) + 1
+        return [f"{text} ({count} times)" for text, count in sorted(gaps.items())]
+
+    def monotonic_of(self, wall_s: float) -> float:
+        """Seconds since run start of a wall-clock time, by the nearest pair of clock readings."""
+        pairs = self.events_of("run.clock")
+        if not pairs:
+            return float("nan")
+        nearest = min(pairs, key=lambda pair: abs(float(pair["wall_s"]) - wall_s))
+        return float(nearest["t_s"]) + wall_s - float(nearest["wall_s"])
+
+
+def read_record(folder: RunFolder) -> Record:
+    """The record of the run in `folder`."""
+    experiment = experiment_from_json(folder.read_json("plan.json"))
+    events = folder.read_events()
+    return Record(
+        experiment,
+        events,
+        _samples(folder, "main"),
+        _samples(folder, "canary"),
+        _faults(experiment, events),
+    )
+
+
+def within(samples: pd.DataFrame, phase: Phase) -> pd.DataFrame:
+    """The requests that were due in `phase`."""
+    times = samples["intended_s"].to_numpy()
+    first, last = np.searchsorted(times, [phase.start_s, phase.end_s])
+    return samples.iloc[first:last]
+
+
+def _samples(folder: RunFolder, stream: str) -> pd.DataFrame:
+    samples: pd.DataFrame = folder.read_samples(stream).to_pandas()
+    samples = samples.sort_values("intended_s", kind="stable", ignore_index=True)
+    samples["response_s"] = samples["done_s"] - samples["intended_s"]
+    samples["service_s"] = samples["done_s"] - samples["sent_s"]
+    return samples
+
+
+def _faults(experiment: Experiment, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row per planned fault, with what the events say of it."""
+    rows = {
+        spec.id: {
+            "fault": spec.id,
+            "kind": spec.kind,
+            "target": next(iter(spec.selector.values()), ""),
+            "selector": dict(spec.selector),
+            "service": None,
+            "phase": spec.phase,
+            "start_s": None,
+            "effect_s": None,
+            "healed_s": None,
+            "proven": False,
+            "healed": False,
+            "detail": "never injected",
+        }
+        for spec in experiment.faults
+    }
+    for event in events:
+        row = rows.get(event.get("fault", ""))
+        if row is not None:
+            _apply(row, event)
+    return list(rows.values())
+
+
+def _apply(row: dict[str, Any], event: dict[str, Any]) -> None:
+    name = event["event"]
+    if name == "fault.injecting":
+        row["target"] = event.get("target", row["target"])
+        containers = (event.get("resolved") or {}).get("containers") or [{}]
+        row["service"] = containers[0].get("service")
+        row["start_s"], row["detail"] = event["t_s"], "injected, not proven"
+    elif name in ("fault.active", "fault.unproven"):
+        row["proven"] = name == "fault.active"
+        for key in ("start_s", "effect_s", "detail", "killed_for_memory"):
+            if key in event:
+                row[key] = event[key]
+    elif name == "fault.healed":
+        row["healed_s"], row["healed"] = event["healed_s"], bool(event.get("verified"))
+        if "restarted_by_itself" in event:
+            row["restarted_by_itself"] = event["restarted_by_itself"]

@@ -1,0 +1,124 @@
+"""The verdict and figures that scripts rely on: result.json, its schema, JUnit XML, Markdown."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from harness.model.experiment import Experiment
+from harness.model.verdict import Judgement, Verdict
+
+SCHEMA_VERSION = 1
+_FAULT_KEYS = ("fault", "kind", "target", "phase", "start_s", "effect_s", "healed_s", "detail")
+
+
+def make_result(
+    experiment: Experiment, findings: Mapping[str, Any], verdict: Verdict
+) -> dict[str, Any]:
+    """The contract with scripts; times in seconds since run start, shares from 0 to 1."""
+    keys = ("run_id", "status", "phases", "operations", "recovery", "writes", "breakers")
+    shares = ("traffic_share", "replica_share", "cache_share", "rotation", "target", "load")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "experiment": experiment.name,
+        "title": experiment.title,
+        "tags": list(experiment.tags),
+        "verdict": verdict.outcome,
+        "reasons": [asdict(reason) for reason in verdict.reasons],
+        "judgements": [asdict(judgement) for judgement in verdict.judgements],
+        "faults": [
+            {**{key: fault[key] for key in _FAULT_KEYS}, **_flags(fault)}
+            for fault in findings["faults"]
+        ],
+        **{key: findings[key] for key in (*keys, *shares)},
+    }
+
+
+def _flags(fault: Mapping[str, Any]) -> dict[str, bool]:
+    return {"proven": bool(fault["proven"]), "healed": bool(fault["healed"])}
+
+
+def junit_xml(result: Mapping[str, Any]) -> str:
+    """One test case per expectation, for CI."""
+    judgements = result["judgements"]
+    counts = {
+        "tests": len(judgements),
+        "failures": sum(item["outcome"] == "fail" for item in judgements),
+        "errors": 0,
+        "skipped": sum(item["outcome"] == "inconclusive" for item in judgements),
+    }
+    suite = ET.Element("testsuite", name=result["experiment"])
+    suite.attrib.update({key: str(value) for key, value in counts.items()})
+    for item in judgements:
+        name = f"{item['expectation_id'].rpartition('.')[0]}: {item['text']}"
+        case = ET.SubElement(suite, "testcase", classname=result["experiment"], name=_clean(name))
+        tag = {"fail": "failure", "inconclusive": "skipped"}.get(item["outcome"])
+        if tag:
+            text = _clean(item["evidence"])
+            ET.SubElement(case, tag, message=text, type=item["code"])
+    ET.indent(suite)
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suite, encoding="unicode") + "\n"
+    )
+
+
+def summary_markdown(result: Mapping[str, Any]) -> str:
+    """The verdict, its reasons and every expectation, for a pull request."""
+    lines = [f"## {result['verdict'].upper()}: {_cell(result['title'])}", ""]
+    lines += [f"- `{reason['code']}` {_cell(reason['text'])}" for reason in result["reasons"]]
+    lines += ["", "| | phase | expected | measured |", "|---|---|---|---|"]
+    marks = {"pass": "✓ pass", "fail": "✗ FAIL", "inconclusive": "? inconclusive"}
+    for item in result["judgements"]:
+        where = item["expectation_id"].rpartition(".")[0]
+        cells = (marks[item["outcome"]], where, _cell(item["text"]), _cell(item["evidence"]))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"Run `{result['run_id']}`", ""])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+def _clean(text: str) -> str:
+    """Without the characters that XML 1.0 forbids."""
+    return "".join(c for c in text if c in "\t\n" or " " <= c <= "\ud7ff" or c > "\udfff")
+
+
+def result_schema() -> dict[str, Any]:
+    """A JSON Schema of result.json."""
+    number = {"type": ["number", "null"]}
+    text, flag, anything = {"type": "string"}, {"type": "boolean"}, {"type": "object"}
+    outcome = {"enum": ["pass", "fail", "inconclusive"]}
+    judgement: dict[str, Any] = {name: {} for name in Judgement.__dataclass_fields__}
+    judgement["outcome"] = outcome
+    fault: dict[str, Any] = dict.fromkeys(("fault", "kind", "target", "phase", "detail"), text)
+    fault |= dict.fromkeys(("start_s", "effect_s", "healed_s"), number)
+    properties: dict[str, Any] = {
+        "schema_version": {"const": SCHEMA_VERSION},
+        **dict.fromkeys(("experiment", "title", "run_id"), text),
+        "tags": {"type": "array", "items": text},
+        "status": {"enum": ["completed", "aborted", "interrupted", "error"]},
+        "verdict": outcome,
+        "reasons": _list_of({"code": text, "text": text}),
+        "judgements": _list_of(judgement),
+        "faults": _list_of({**fault, "proven": flag, "healed": flag}),
+        "phases": {"type": "object", "additionalProperties": anything},
+        **dict.fromkeys(("operations", "recovery", "writes", "breakers", "load"), anything),
+        **dict.fromkeys(("traffic_share", "replica_share", "cache_share", "target"), anything),
+        "rotation": {"type": "array", "items": anything},
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "harness result",
+        **_object(properties),
+    }
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": sorted(properties), "properties": properties}
+
+
+def _list_of(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": _object(properties)}
