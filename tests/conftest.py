@@ -1,4 +1,4 @@
-"""Docker tests are skipped where no engine answers, unless REQUIRE_DOCKER=1 makes that a failure."""
+"""Docker tests are skipped where no engine answers; REQUIRE_DOCKER=1 makes that a failure."""
 
 from __future__ import annotations
 

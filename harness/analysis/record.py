@@ -140,5 +140,3 @@ def _apply(row: dict[str, Any], event: dict[str, Any]) -> None:
                 row[key] = event[key]
     elif name == "fault.healed":
         row["healed_s"], row["healed"] = event["healed_s"], bool(event.get("verified"))
-        if "restarted_by_itself" in event:
-            row["restarted_by_itself"] = event["restarted_by_itself"]

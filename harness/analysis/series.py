@@ -57,7 +57,7 @@ def _with_second(samples: pd.DataFrame) -> pd.DataFrame:
     return samples.assign(second=np.floor(samples["intended_s"]).astype(int))
 
 
-def _count(samples: pd.DataFrame, seconds: int) -> list[float | None]:
+def _count(samples: pd.DataFrame, seconds: int) -> list[float]:
     counts = np.bincount(samples["second"].to_numpy().clip(0), minlength=seconds)[:seconds]
     return [float(count) / BUCKET_S for count in counts]
 

@@ -9,18 +9,22 @@ import os
 import signal
 import time
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 from harness.adapters.compose_project import read_environment
 from harness.adapters.machine import check_machine
 from harness.cli.console import Screen
 from harness.cli.project import Project, project_root
-from harness.errors import HarnessError, HealError
+from harness.cli.stage_commands import load
+from harness.errors import HealError
 from harness.faults.base import Proof
 from harness.guard import lock_holder, run_lock
+from harness.load.driver import LoadConfig, run_ui
 from harness.undo import Entry, replay
 
 STOP_S = 120.0
+UI_DURATION_S = 3600.0  # a test started in the page ends by itself after this
 
 
 def up(_options: argparse.Namespace, screen: Screen) -> int:
@@ -97,21 +101,25 @@ def heal(options: argparse.Namespace, screen: Screen) -> int:
 
 def ui(options: argparse.Namespace, screen: Screen) -> int:
     """Open Locust's web page on the experiment's arrivals, until Ctrl-C."""
-    try:
-        from harness.load.ui import run_ui  # starts a process, only needed here
-    except ImportError as error:
-        raise HarnessError(f"the web page is not available: {error}", "make setup") from error
-    from harness.cli.stage_commands import load
-
     project = Project()
     experiment = load(options.file, project.compose.services())
     project.wait_healthy()
     default = read_environment(project.root).get("HARNESS_PORT_LOCUST", "8089")
     port = options.port or int(default)
     screen.say(f"http://127.0.0.1:{port} (Ctrl-C ends it)")
-    return int(
-        run_ui(experiment, project.endpoints(experiment.load.entry), port, project.state_dir)
+    name = f"ui-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    config = LoadConfig(
+        load=experiment.load,
+        operations=experiment.operations,
+        endpoints=project.endpoints(experiment.load.entry),
+        seed=1,
+        run_id=name,
+        duration_s=UI_DURATION_S,
+        canary_key_offset=0,
+        samples_dir=project.state_dir / "ui" / name,
+        state_file=project.state_dir / "state.json",
     )
+    run_ui(config, port, project.state_dir / "ui")
 
 
 def doctor(_options: argparse.Namespace, screen: Screen) -> int:
