@@ -62,12 +62,12 @@ def _count(samples: pd.DataFrame, seconds: int) -> list[float]:
     return [float(count) / BUCKET_S for count in counts]
 
 
-def _quantile(samples: pd.DataFrame, share: float, seconds: int) -> list[float | None]:
+def _quantile(samples: pd.DataFrame, share: float, seconds: int) -> list[float]:
     found = samples.groupby("second")["response_s"].quantile(share)
     return [float(value) for value in found.reindex(range(seconds)).to_numpy()]
 
 
-def _shares(samples: pd.DataFrame, column: str, seconds: int) -> dict[str, list[float | None]]:
+def _shares(samples: pd.DataFrame, column: str, seconds: int) -> dict[str, list[float]]:
     table = pd.crosstab(samples["second"], samples[column].astype(str), normalize="index")
     table = table.reindex(range(seconds))
     return {str(name): table[name].astype(float).tolist() for name in sorted(table.columns)}
