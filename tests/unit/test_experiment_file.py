@@ -1,0 +1,132 @@
+"""A wrong file is refused with every problem, each with its line; the shipped ones are right."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.errors import InvalidExperiment, UsageError
+from harness.experiment_file import load_experiment, parse_experiment
+from harness.faults import KINDS
+from harness.model.experiment import Experiment
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted((ROOT / "experiments").glob("*.yaml"))
+SERVICES = {
+    **{f"app-{n}": {"harness.role": "app"} for n in (1, 2, 3, 4)},
+    **{f"db-{n}": {"harness.role": "db"} for n in (1, 2, 3)},
+    **{f"lb-{n}": {"harness.role": "lb", "harness.entry": "lb:8080"} for n in (1, 2)},
+    "edge": {"harness.role": "edge", "harness.entry": "edge:8080"},
+    "redis": {"harness.role": "cache"},
+}
+GOOD = """\
+title: A claim
+load: {entry: lb, rate: 400/s, mix: {redirect: 0.96, create: 0.04}}
+phases: {warmup: 10s, baseline: 20s, fault: 60s, recovery: 20s}
+faults:
+  - kill: {service: app-2}
+    at: fault + 5s
+    for: 30s
+expect:
+  fault: {redirect: [p95 < 200ms]}
+"""
+
+
+def parse(text: str) -> Experiment:
+    return parse_experiment(text.encode(), Path("x.yaml"), KINDS, SERVICES)
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(InvalidExperiment) as caught:
+        parse(text)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_experiment_is_valid(path: Path) -> None:
+    experiment = load_experiment(path, KINDS, SERVICES)
+    assert experiment.faults
+    assert experiment.hypothesis
+
+
+def test_times_are_seconds_from_run_start() -> None:
+    experiment = parse(GOOD)
+    fault = experiment.faults[0]
+    assert (fault.start_s, fault.end_s, fault.phase) == (35, 65, "fault")
+    assert experiment.end_s == 110
+    assert experiment.load.rate_per_s == 400
+
+
+def test_a_fault_without_for_lasts_to_the_end_of_its_phase() -> None:
+    assert parse(GOOD.replace("    for: 30s\n", "")).faults[0].end_s == 90
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("title: A claim", "titel: A claim", 1, "did you mean title?"),
+        ("rate: 400/s", "rate: 400", 2, "is not a rate"),
+        ("rate: 400/s", "rate: 0/s", 2, "not possible"),
+        ("entry: lb", "entry: lbx", 2, "did you mean lb?"),
+        ("redirect: 0.96", "redirct: 0.96", 2, "did you mean redirect?"),
+        ("fault: 60s", "fault: 0s", 3, "not possible"),
+        ("fault: 60s", "fault: 1 minute", 3, "is not a duration"),
+        ("kill: {service: app-2}", "kil: {service: app-2}", 5, "did you mean kill?"),
+        ("service: app-2", "service: app-9", 5, "no service app-9"),
+        ("service: app-2", "link: app-2.redis", 5, "names no target"),
+        ("at: fault + 5s", "at: fault + 500s", 6, "not inside the run"),
+        ("at: fault + 5s", "at: falt + 5s", 6, "did you mean fault?"),
+        ("for: 30s", "for: soon", 7, "is not a duration"),
+        ("redirect: [p95", "redirect: [p94", 9, "known: degradation_time"),
+        ("p95 < 200ms", "p95 < 200", 9, "is not a duration"),
+        ("  fault: {redirect", "  faults: {redirect", 9, "no judged phase"),
+        ("p95 < 200ms", "p95 < 100ms, p95 > 200ms", 9, "contradictory limits"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_and_what_would_be_right(
+    old: str, new: str, line: int, words: str
+) -> None:
+    assert old in GOOD
+    found = [text for text in problems(GOOD.replace(old, new, 1)) if words in text]
+    assert found, problems(GOOD.replace(old, new, 1))
+    assert found[0].startswith(f"line {line}:") or line > 4
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    text = GOOD.replace("400/s", "fast").replace("app-2", "app-9").replace("p95", "p94")
+    assert len(problems(text)) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "a: [", "\x00", "title: !!python/object:os.system x", "? {a: b}\n: c", "&a *a"],
+)
+def test_what_is_no_experiment_is_refused(text: str) -> None:
+    assert problems(text)
+
+
+def test_a_missing_file_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        load_experiment(Path("/nonexistent.yaml"), KINDS)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**32))
+def test_a_mutated_file_is_read_or_refused_but_never_a_traceback(seed: int) -> None:
+    """Bytes and words of the shipped files are deleted, doubled, swapped and replaced."""
+    chance = random.Random(seed)
+    data = bytearray(chance.choice(SHIPPED).read_bytes())
+    for _ in range(chance.randint(1, 6)):
+        at = chance.randrange(len(data))
+        change = chance.choice((b"", b"\t", b"{", b"]", b"- ", b": ", b"\xff", b"-1", b"99999999s"))
+        data[at : at + chance.randint(0, 12)] = change
+    try:
+        experiment = parse_experiment(bytes(data), Path("x.yaml"), KINDS, SERVICES)
+    except InvalidExperiment:
+        return  # refused with its problems listed
+    assert experiment.end_s <= experiment.max_duration_s
+    assert all(fault.end_s <= experiment.end_s for fault in experiment.faults)

@@ -1,0 +1,175 @@
+"""The verdict: evidence or INCONCLUSIVE, FAIL over INCONCLUSIVE over PASS, the right code."""
+
+from __future__ import annotations
+
+import copy
+import json
+import xml.etree.ElementTree as ET
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.judge import judge
+from harness.model.expectation import parse_expectation
+from harness.model.experiment import Experiment, Phase
+from harness.model.load import SHORTENER_OPERATIONS, Load
+from harness.result import junit_xml, make_result, result_schema, summary_markdown
+
+OPERATIONS = {"redirect", "create"}
+FAULT = {
+    "fault": "kill-1", "kind": "kill", "target": "app-2", "phase": "fault", "start_s": 30.0,
+    "effect_s": 30.1, "healed_s": 60.0, "proven": True, "healed": True, "detail": "exited",
+}  # fmt: skip
+RECOVERY = {"recovery_time_s": 21.0, "uncertainty_s": 0.01, "recovered": True}
+BREAKER = {
+    "opened_s": 31.0, "failures_to_open": 5, "reopened": 1, "state_at_end": "CLOSED",
+}  # fmt: skip
+
+
+def findings(**changes: Any) -> dict[str, Any]:
+    times = {"p50": 0.01, "p95": 0.1, "p99": 0.2, "max": 0.3}
+    operation = {"requests": 5000, "failed": 0, "error_rate": 0.0, "errors": {}}
+    value: dict[str, Any] = {
+        "run_id": "r", "status": "completed", "message": "", "faults": [FAULT],
+        "phases": {"fault": {"start_s": 30, "end_s": 90}},
+        "load": {"problems": [], "healthy": True},
+        "operations": {"redirect": {"fault": {**operation, "response_time_s": times}}},
+        "recovery": {
+            "redirect": {**RECOVERY, "never_failed": False, "probes": 9000,
+                         "degradation_time_s": 2.0, "by_fault": {"kill-1": dict(RECOVERY)}},
+        },
+        "writes": {
+            "acknowledged": 5000, "unknown": 0, "lost": 0, "phantom": 0, "duplicates": 0,
+            "checked": True, "acknowledged_last_second_before_fault": 100, "examples": {},
+        },
+        "breakers": {"transitions": [], "by_breaker": {"redis": {
+            "servers": {"app-1": BREAKER}, "opened_on_all": True, "failures_to_open": 5,
+            "opens_within": 0.2, "closes_within": 40.0, "closed_at_end": True, "flaps": 0,
+            "reopened_on_all": True, "failures_to_reopen": 1, "probes_per_cooldown": 1,
+            "fast_fail_p99": 0.0001,
+        }}},
+        "traffic_share": {"app-1": {"fault": 0.5}, "app-3": {"fault": 0.5}},
+        "replica_share": {}, "cache_share": {"redis": {"fault": 0.2}},
+        "rotation": [{"fault": "kill-1", "server": "app-2", "lb": "lb-1", "backend": "read",
+                      "leaves_rotation_s": 0.5, "returns_to_rotation_s": None}],
+        "target": {"healthy": True, "old_primary_rejoined": None, "details": {}},
+    }  # fmt: skip
+    for path, change in changes.items():
+        *parents, last = path.split("__")
+        node = value
+        for part in parents:
+            node = node[part]
+        node[last] = change
+    return value
+
+
+def verdict_of(subject: str, clause: str, found: dict[str, Any]):
+    experiment = Experiment(
+        name="x",
+        title="A claim",
+        load=Load(rate_per_s=1, mix={"redirect": 1.0}),
+        operations=SHORTENER_OPERATIONS,
+        phases=(Phase(name="fault", start_s=30, end_s=90),),
+        faults=(),
+        hypothesis=(parse_expectation("fault", subject, clause, OPERATIONS),),
+    )
+    return experiment, judge(experiment, copy.deepcopy(found))
+
+
+@pytest.mark.parametrize(
+    ("subject", "clause", "changes", "outcome", "code"),
+    [
+        ("redirect", "p95 < 200ms", {}, "pass", None),
+        ("redirect", "p95 < 50ms", {}, "fail", "response_time_exceeded"),
+        ("redirect", "error_rate < 0.1%", {}, "pass", None),
+        ("redirect", "error_rate < 0.01%", {}, "inconclusive", "too_few_samples"),
+        ("redirect", "failed_requests == 0", {"operations__redirect__fault__failed": 1},
+         "fail", "requests_failed"),
+        ("create", "failed_requests == 0", {}, "inconclusive", "not_measured"),
+        ("redirect", "recovery_time <= 30s", {}, "pass", None),
+        ("redirect", "recovery_time <= 20s", {}, "fail", "recovery_time_exceeded"),
+        ("redirect", "recovery_time <= 30s",
+         {"recovery__redirect__by_fault__kill-1__recovered": False}, "fail", "not_recovered"),
+        ("redirect", "p95 < 50ms", {"load__problems": ["sent late"]},
+         "inconclusive", "load_unhealthy"),
+        ("writes", "lost == 0", {}, "pass", None),
+        ("writes", "lost == 0", {"writes__lost": 2}, "fail", "writes_lost"),
+        ("writes", "lost == 0", {"writes__checked": False}, "inconclusive", "writes_not_checked"),
+        ("writes", "lost == 0", {"writes__acknowledged_last_second_before_fault": 3},
+         "inconclusive", "too_few_samples"),
+        ("breaker.redis", "opened_on_all", {}, "pass", None),
+        ("breaker.redis", "opened_on_all", {"breakers__by_breaker__redis__opened_on_all": False},
+         "fail", "breaker_never_opened"),
+        ("breaker.other", "opened_on_all", {}, "inconclusive", "not_measured"),
+        ("breaker.redis", "closes_within <= 30s", {}, "fail", "breaker_closed_late"),
+        ("traffic_share", "min >= 45%", {}, "pass", None),
+        ("traffic_share", "app-2 >= 30%", {}, "fail", "traffic_share_off"),
+        ("cache", "redis_share >= 30%", {}, "fail", "cache_share_off"),
+        ("replica_share", "max <= 60%", {}, "inconclusive", "not_measured"),
+        ("rotation", "leaves_rotation <= 10s", {}, "pass", None),
+        ("rotation", "returns_to_rotation <= 30s", {}, "fail", "never_returned_rotation"),
+        ("target", "healthy", {}, "pass", None),
+        ("target", "healthy", {"target__healthy": False}, "fail", "target_unhealthy"),
+        ("target", "old_primary_rejoined", {}, "inconclusive", "not_measured"),
+    ],
+)  # fmt: skip
+def test_each_expectation_is_judged_on_its_evidence(subject, clause, changes, outcome, code):
+    _, verdict = verdict_of(subject, clause, findings(**changes))
+    assert verdict.outcome == outcome
+    if code:
+        assert code in {reason.code for reason in verdict.reasons}
+    else:
+        assert verdict.reasons == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome", "code"),
+    [
+        ({"status": "aborted"}, "fail", "safeguard_tripped"),
+        ({"status": "interrupted"}, "inconclusive", "run_interrupted"),
+        ({"status": "error"}, "inconclusive", "run_interrupted"),
+        ({"faults": [{**FAULT, "proven": False}]}, "inconclusive", "fault_not_proven"),
+    ],
+)
+def test_a_run_that_proves_nothing_does_not_pass(changes, outcome, code):
+    _, verdict = verdict_of("redirect", "p95 < 200ms", findings(**changes))
+    assert verdict.outcome == outcome
+    assert code in {reason.code for reason in verdict.reasons}
+
+
+def test_an_unhealthy_generator_never_makes_the_target_fail():
+    found = findings(load__problems=["sent late"], operations__redirect__fault__failed=900)
+    _, verdict = verdict_of("redirect", "failed_requests == 0", found)
+    assert verdict.outcome == "inconclusive"
+
+
+@given(st.lists(st.sampled_from(["p95 < 200ms", "p95 < 50ms", "error_rate < 0.01%"]), min_size=1))
+def test_fail_is_stronger_than_inconclusive_is_stronger_than_pass(clauses):
+    experiment, _ = verdict_of("redirect", "p95 < 1s", findings())
+    hypothesis = tuple(parse_expectation("fault", "redirect", c, OPERATIONS) for c in clauses)
+    verdict = judge(experiment.model_copy(update={"hypothesis": hypothesis}), findings())
+    outcomes = [item.outcome for item in verdict.judgements]
+    strongest = next(o for o in ("fail", "inconclusive", "pass") if o in outcomes)
+    assert verdict.outcome == strongest
+    assert len(outcomes) == len(clauses)
+
+
+def test_result_junit_and_summary_agree():
+    experiment, verdict = verdict_of("redirect", "p95 < 50ms", findings())
+    result = make_result(experiment, findings(), verdict)
+    assert set(result_schema()["required"]) <= result.keys()
+    json.dumps(result, allow_nan=False)
+    suite = ET.fromstring(junit_xml(result))
+    assert suite.get("failures") == "1"
+    assert suite.find("testcase/failure").get("type") == "response_time_exceeded"
+    assert "FAIL" in summary_markdown(result)
+
+
+def test_text_from_the_target_cannot_break_junit_or_markdown():
+    experiment, verdict = verdict_of("redirect", "p95 < 50ms", findings())
+    result = make_result(experiment, findings(), verdict)
+    result["judgements"][0]["evidence"] = "<script>|\x00\ud800]]>"
+    ET.fromstring(junit_xml(result))
+    assert "<script>" not in summary_markdown(result)

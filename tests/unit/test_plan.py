@@ -1,0 +1,70 @@
+"""A plan is sorted, complete, repeatable, and survives its file."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.model.expectation import parse_expectation
+from harness.model.experiment import Experiment, FaultSpec, Phase
+from harness.model.load import SHORTENER_OPERATIONS, Load
+from harness.model.plan_json import experiment_from_json, plan_from_json, plan_to_json
+from harness.plan import make_plan
+
+lengths = st.floats(0.1, 100)
+
+
+@st.composite
+def experiments(draw: st.DrawFn) -> Experiment:
+    phases, at_s = [], 0.0
+    for index in range(draw(st.integers(1, 6))):
+        end_s = at_s + draw(lengths)
+        phases.append(Phase(name=f"phase-{index}", start_s=at_s, end_s=end_s))
+        at_s = end_s
+    faults = []
+    for index in range(draw(st.integers(0, 5))):
+        start_s = draw(st.floats(0, at_s * 0.9))
+        end_s = draw(st.floats(start_s + at_s * 0.01, at_s))
+        spec = FaultSpec(
+            id=f"kill-{index}",
+            kind="kill",
+            selector={"service": "app-1"},
+            phase=phases[0].name,
+            start_s=start_s,
+            end_s=end_s,
+        )
+        faults.append(spec)
+    return Experiment(
+        name="x",
+        title="A claim",
+        load=Load(rate_per_s=10, mix={"redirect": 1.0}),
+        operations=SHORTENER_OPERATIONS,
+        phases=tuple(phases),
+        faults=tuple(faults),
+        hypothesis=(parse_expectation("run", "redirect", "p95 < 1s", {"redirect"}),),
+    )
+
+
+@given(experiments(), st.integers(0, 2**31))
+def test_steps_are_in_order_and_every_fault_that_starts_is_healed(
+    experiment: Experiment, seed: int
+) -> None:
+    steps = make_plan(experiment, seed).steps
+    times = [step.at_s for step in steps]
+    assert times == sorted(times)
+    assert steps[-1].action == "end"
+    for fault in experiment.faults:
+        actions = [step.action for step in steps if step.name == fault.id]
+        assert actions == ["inject", "heal"]
+    started = [step.name for step in steps if step.action == "phase"]
+    assert started == [phase.name for phase in experiment.phases]
+
+
+@given(experiments(), st.integers(0, 2**31))
+def test_a_plan_read_back_from_its_file_is_the_same(experiment: Experiment, seed: int) -> None:
+    plan = make_plan(experiment, seed)
+    value = json.loads(json.dumps(plan_to_json(plan, experiment)))
+    assert plan_from_json(value) == plan == make_plan(experiment_from_json(value), seed)
+    assert experiment_from_json(value) == experiment
