@@ -49,7 +49,6 @@ CODES = {
     "restarted_by_itself": "not_restarted_by_itself",
     "killed_for_memory": "not_killed_for_memory",
     "new_replica_built": "new_replica_not_built",
-    "standby_streaming": "standby_not_streaming",
     "leaves_rotation": "leaves_rotation_late",
     "returns_to_rotation": "returns_to_rotation_late",
 }

@@ -58,11 +58,10 @@ def _server(transitions: list[Row], states: list[Row], window: tuple[float, floa
     opens = [t for t in transitions if (t["from"], t["to"]) == ("CLOSED", "OPEN")]
     opened = next((t for t in opens if t["t_s"] >= start_s), None)
     reopens = [t for t in transitions if (t["from"], t["to"]) == ("HALF_OPEN", "OPEN")]
-    closes = [t for t in transitions if t["to"] == "CLOSED"]
-    closed = closes[-1] if closes else None
     last_state = states[-1]["state"] if states else None
     if transitions:
         last_state = transitions[-1]["to"]
+    closed = transitions[-1] if transitions and last_state == "CLOSED" else None
     fast = [e["fast_fail_p99_s"] for e in states if e.get("fast_fail_p99_s") is not None]
     return {
         "opened_s": opened["t_s"] if opened else None,
@@ -99,6 +98,7 @@ def _worst(servers: dict[str, Row]) -> Row:
     """One figure per metric of the expectations, over all servers; None: not measured."""
     rows = list(servers.values())
     opened = [row for row in rows if row["opened_s"] is not None]
+    stuck = [row for row in opened if row["closed_after_heal_s"] is None]
     return {
         "opened_on_all": bool(rows) and len(opened) == len(rows),
         "failures_to_open": _most(row["failures_to_open"] for row in opened),
@@ -107,7 +107,7 @@ def _worst(servers: dict[str, Row]) -> Row:
         "failures_to_reopen": _most(row["failures_to_reopen"] for row in rows),
         "probes_per_cooldown": _most(row["probes_per_cooldown"] for row in rows),
         "fast_fail_p99": _most(row["fast_fail_p99_s"] for row in rows),
-        "closes_within": _most(row["closed_after_heal_s"] for row in opened),
+        "closes_within": None if stuck else _most(row["closed_after_heal_s"] for row in opened),
         "closed_at_end": bool(rows) and all(row["state_at_end"] == "CLOSED" for row in rows),
         "flaps": _most(row["flaps"] for row in rows),
     }

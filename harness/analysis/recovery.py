@@ -5,7 +5,9 @@
        outage start          outage end: a success that begins a stable run, that is at least
                              20 successes in a row and 1 s without a failure
 
-Both ends are midpoints between neighbouring probes; half their gap is the uncertainty.
+The start lies between the sending of the last success and that of the first failure; the end
+between the last sign that the target was still broken (a failure sent, or one that ended) and the
+first success done. Each is reported as the middle, with half the gap as its uncertainty.
 """
 
 from __future__ import annotations
@@ -24,12 +26,18 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """`end_s` is None if it had not ended when the samples did."""
+    """`end_s` is None if it had not ended when the samples did.
+
+    `last_good_s`: when the last success before it was sent; `first_failed_s`: when the first
+    failure was seen. What caused it began before the latter.
+    """
 
     start_s: float
     end_s: float | None
     uncertainty_s: float
     failed: int
+    last_good_s: float
+    first_failed_s: float
 
 
 def find_outages(sent_s: Array, done_s: Array, ok: Array) -> list[Outage]:
@@ -57,18 +65,24 @@ def _breaks(failures: Array, sent_s: Array) -> Array:
 
 def _outage(group: Array, sent_s: Array, done_s: Array) -> Outage:
     first, last = int(group[0]), int(group[-1])
-    before_s = sent_s[first - 1] if first else sent_s[first]
-    start_s, start_half_s = (before_s + sent_s[first]) / 2, (sent_s[first] - before_s) / 2
-    successes = len(sent_s) - 1 - last
-    quiet_s = sent_s[-1] - sent_s[min(last + 1, len(sent_s) - 1)]
-    following = done_s[last + 1 : last + 1 + STABLE_SUCCESSES]
-    if successes < STABLE_SUCCESSES or (quiet_s < STABLE_S):
-        return Outage(float(start_s), None, float(start_half_s), len(group))
-    earliest_s, latest_s = float(sent_s[last]), float(np.nanmin(following))
-    latest_s = max(latest_s, earliest_s)
-    end_half_s = (latest_s - earliest_s) / 2
-    middle_s = earliest_s + end_half_s
-    return Outage(float(start_s), middle_s, float(max(start_half_s, end_half_s)), len(group))
+    last_good_s = float(sent_s[max(first - 1, 0)])
+    start_s, start_half_s = _middle(last_good_s, float(sent_s[first]))
+    failed_s = done_s[group]
+    end_s, uncertainty_s = None, start_half_s
+    after = slice(last + 1, last + 1 + STABLE_SUCCESSES)
+    if len(sent_s[after]) == STABLE_SUCCESSES and sent_s[-1] - sent_s[last + 1] >= STABLE_S:
+        good_s = float(done_s[after].min())
+        broken_s = float(failed_s[failed_s <= good_s].max(initial=sent_s[last]))
+        end_s, end_half_s = _middle(broken_s, good_s)
+        gap_half_s = float(sent_s[last + 1] - sent_s[last]) / 2
+        uncertainty_s = max(start_half_s, end_half_s, gap_half_s)
+    return Outage(
+        start_s, end_s, uncertainty_s, len(group), last_good_s, float(failed_s.min(initial=np.inf))
+    )
+
+
+def _middle(low: float, high: float) -> tuple[float, float]:
+    return (low + high) / 2, (high - low) / 2
 
 
 def figures(record: Record) -> dict[str, Any]:
@@ -87,9 +101,7 @@ def _of_operation(record: Record, name: str) -> dict[str, Any]:
     faults = [fault for fault in record.faults if fault["start_s"] is not None]
     starts = [float(fault["start_s"]) for fault in faults]
     by_fault = {
-        fault["fault"]: _of_fault(
-            outages, start_s, min((s for s in starts if s > start_s), default=float("inf"))
-        )
+        fault["fault"]: _of_fault(outages, start_s, starts)
         for fault, start_s in zip(faults, starts, strict=True)
     }
     figures_ = _worst(by_fault)
@@ -114,15 +126,27 @@ def _of_operation(record: Record, name: str) -> dict[str, Any]:
     }
 
 
-def _of_fault(outages: list[Outage], start_s: float, until_s: float) -> dict[str, Any]:
+def _of_fault(outages: list[Outage], start_s: float, starts: list[float]) -> dict[str, Any]:
     """Recovery time = end of the last outage that the fault can have caused - fault start."""
-    mine = [o for o in outages if o.start_s < until_s and (o.end_s is None or o.end_s > start_s)]
+    mine = [outage for outage in outages if _concerns(outage, start_s, starts)]
     if not mine:
         return _recovery(0.0, 0.0, start_s, recovered=True)
     last = mine[-1]
     if last.end_s is None:
         return _recovery(None, last.uncertainty_s, start_s, recovered=False)
     return _recovery(last.end_s - start_s, last.uncertainty_s, start_s, recovered=True)
+
+
+def _concerns(outage: Outage, start_s: float, starts: list[float]) -> bool:
+    """Whether the fault that began at `start_s` can be a cause of the outage.
+
+    The cause is the last fault before the first failure was seen, and each other fault since the
+    last success; a fault that begins while the outage lasts is held against its end, too.
+    """
+    if start_s > outage.first_failed_s:
+        return outage.end_s is None or outage.end_s > start_s
+    latest_s = max(other for other in starts if other <= outage.first_failed_s)
+    return start_s >= min(latest_s, outage.last_good_s)
 
 
 def _recovery(

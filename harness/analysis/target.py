@@ -26,7 +26,6 @@ def figures(record: Record) -> dict[str, Any]:
         "new_replica_built": rejoined if wiped else None,
         "restarted_by_itself": all(restarts) if restarts else None,
         "killed_for_memory": all(f.get("killed_for_memory") for f in memory) if memory else None,
-        "standby_streaming": after.get("details", {}).get("standby_streaming"),
     }
 
 

@@ -58,7 +58,6 @@ SUBJECT_METRICS: dict[str, dict[str, Unit]] = {
         "restarted_by_itself": "flag",
         "killed_for_memory": "flag",
         "new_replica_built": "flag",
-        "standby_streaming": "flag",
     },
 }
 """Everything else that can be expected; `breaker` takes the breaker's name: `breaker.redis`."""

@@ -131,21 +131,31 @@ def _check_patroni(members: Sequence[Container], http: Http, details: dict[str, 
     urls = [url for c in members if (url := c.probe_url("harness.probe.patroni"))]
     if not urls:
         return []
-    clusters = (http.ask(f"{url.rstrip('/')}/cluster", 2.0).json() for url in urls)
-    cluster = next((found for found in clusters if isinstance(found, dict)), {})
-    found = cluster.get("members", [])
+    found = _first_answer(http, urls, "cluster").get("members", [])
+    settings = _first_answer(http, urls, "config")
     details["patroni"] = [
         {key: member.get(key) for key in ("name", "role", "state", "timeline")} for member in found
     ]
-    return _replication_problems(found, len(urls))
+    is_synchronous = bool(settings.get("synchronous_mode"))
+    return _replication_problems(found, len(urls), is_synchronous=is_synchronous)
 
 
-def _replication_problems(members: Sequence[dict[str, Any]], expected: int) -> list[str]:
+def _first_answer(http: Http, urls: Sequence[str], path: str) -> dict[str, Any]:
+    """What the first node that answers says; every node knows it."""
+    answers = (http.ask(f"{url.rstrip('/')}/{path}", 2.0).json() for url in urls)
+    return next((found for found in answers if isinstance(found, dict)), {})
+
+
+def _replication_problems(
+    members: Sequence[dict[str, Any]], expected: int, *, is_synchronous: bool
+) -> list[str]:
+    """A synchronous standby is asked for where the cluster is set up for one."""
     problems = []
     if not any(m.get("role") == "leader" and m.get("state") == "running" for m in members):
         problems.append("database: there is no leader")
     streaming = [m for m in members if m.get("state") == "streaming"]
-    if not any(m.get("role") in ("sync_standby", "quorum_standby") for m in streaming):
+    roles = {m.get("role") for m in streaming}
+    if is_synchronous and not roles & {"sync_standby", "quorum_standby"}:
         problems.append("database: no synchronous standby streams")
     if len(streaming) < expected - 1:
         problems.append(f"database: {len(streaming)} of {expected - 1} replicas stream")

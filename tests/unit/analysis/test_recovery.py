@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.recovery import find_outages
+from harness.analysis.recovery import _of_fault, find_outages
 
 GAP_S = 0.01
 
@@ -55,6 +55,42 @@ def test_requests_that_hang_count_from_when_they_were_sent() -> None:
     done = np.where(ok, done, sent + 5)  # each failure is a time-out of 5 s
     (outage,) = find_outages(sent, done, ok)
     assert outage.end_s == pytest.approx(30.0, abs=0.02)
+
+
+def test_requests_that_hang_until_the_target_is_back_end_with_it() -> None:
+    """Those that waited less than their limit are answered at 30.0; the others timed out."""
+    limit_s = 1.5
+    sent, done, _ = probes()
+    waiting = (sent >= 20) & (sent < 30)
+    ok = ~(waiting & (sent + limit_s < 30))
+    done = np.where(waiting, np.minimum(sent + limit_s, 30.0), done)
+    (outage,) = find_outages(sent, done, ok)
+    assert outage.end_s == pytest.approx(30.0, abs=outage.uncertainty_s + 1e-9)
+    assert outage.uncertainty_s <= GAP_S
+
+
+def of_fault(fault_s: float, *all_s: float, failing: tuple[tuple[float, float], ...]) -> float:
+    found = _of_fault(find_outages(*probes(*failing, took_s=0.012)), fault_s, list(all_s))
+    return float(found["recovery_time_s"])
+
+
+def test_each_of_two_faults_is_charged_with_its_own_outage_only() -> None:
+    """The first failure of a fault was sent before it: the second outage is not the first's."""
+    failing = ((9.99, 12.0), (39.99, 45.0))
+    assert of_fault(10.0, 10.0, 40.0, failing=failing) == pytest.approx(2.0, abs=2 * GAP_S)
+    assert of_fault(40.0, 10.0, 40.0, failing=failing) == pytest.approx(5.0, abs=2 * GAP_S)
+    assert of_fault(10.0, 10.0, 40.0, failing=failing[1:]) == 0
+    assert of_fault(40.0, 10.0, 40.0, failing=failing[:1]) == 0
+
+
+def test_a_fault_that_begins_in_an_outage_is_held_against_its_end() -> None:
+    failing = ((10.0, 45.0),)
+    assert of_fault(10.0, 10.0, 40.0, failing=failing) == pytest.approx(35.0, abs=GAP_S)
+    assert of_fault(40.0, 10.0, 40.0, failing=failing) == pytest.approx(5.0, abs=GAP_S)
+
+
+def test_an_outage_that_comes_late_is_charged_to_the_last_fault_before_it() -> None:
+    assert of_fault(10.0, 10.0, failing=((15.0, 20.0),)) == pytest.approx(10.0, abs=GAP_S)
 
 
 def test_probes_in_any_order_give_the_same_outages() -> None:
