@@ -123,11 +123,13 @@ class ComposeProject:
     def down(self, *, volumes: bool = False) -> None:
         """Stop and remove the containers and networks, with `volumes` the data too."""
         extra = ["--volumes"] if volumes else []
-        if self._is_bundled():  # another file of a user's project may have services of its own
+        if self.is_bundled:  # another file of a user's project may have services of its own
             extra.append("--remove-orphans")
         self._run(["down", "--timeout", "5", *extra], UP_S, "down failed")
 
-    def _is_bundled(self) -> bool:
+    @property
+    def is_bundled(self) -> bool:
+        """Whether it is the stack that comes with the harness, not a user's own project."""
         return "HARNESS_SUBNET" in self._settings
 
     def _refuse_taken_ports(self, status: dict[str, str]) -> None:
@@ -144,7 +146,7 @@ class ComposeProject:
     def _environment(self) -> dict[str, str]:
         """This process's own, less what would win over the bundled stack's `.env`."""
         environment = dict(os.environ)
-        if self._is_bundled():
+        if self.is_bundled:
             for name in (*self._settings, "COMPOSE_FILE", "COMPOSE_PROFILES"):
                 environment.pop(name, None)
         if not has_buildx():

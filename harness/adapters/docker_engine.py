@@ -83,6 +83,13 @@ class DockerEngine:
         client.stop(self._own(container_id), timeout=grace_s)
 
     @_explained
+    def remove_volumes(self) -> None:
+        """Remove the project's volumes, those that only an override declares too."""
+        label = {"label": f"{COMPOSE_PROJECT}={self.project}"}
+        for volume in self._client.volumes.list(filters=label):
+            volume.remove()
+
+    @_explained
     def restart(self, container_id: str, grace_s: int = 10) -> None:
         """Stop and start."""
         client = self._with_timeout(grace_s + CALL_S)

@@ -45,6 +45,8 @@ def down(options: argparse.Namespace, screen: Screen) -> int:
         for entry in project.journal.entries():
             project.journal.remove(entry.fault)
         if options.volumes:
+            if project.compose.is_bundled:
+                project.engine.remove_volumes()
             (project.state_dir / "canary_offset").unlink(missing_ok=True)
     screen.say(f"{project.name} is down")
     return 0

@@ -1,57 +1,26 @@
-"""Runs whole experiments by the command line, as a user does."""
+"""The experiments run one after another on the one stack of this clone."""
 
 from __future__ import annotations
 
-import json
 import subprocess
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Iterator
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-HARNESS = ROOT / ".venv" / "bin" / "harness"
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one `harness run` left behind."""
-
-    exit_code: int
-    output: str
-    folder: Path
-    result: dict[str, Any]
-
-    @property
-    def codes(self) -> set[str]:
-        return {reason["code"] for reason in self.result["reasons"]}
-
-    def explain(self) -> str:
-        """What an assertion shows when it fails: the reasons and the end of the output."""
-        return json.dumps(self.result["reasons"], indent=2) + "\n" + self.output[-3000:]
-
-
-class RunExperiment(Protocol):
-    def __call__(self, name: str, *overrides: str) -> Run: ...
+from experiment_run import HARNESS, ROOT, Run, RunExperiment, run_experiment_in
 
 
 @pytest.fixture(scope="session")
-def run_experiment(tmp_path_factory: pytest.TempPathFactory) -> RunExperiment:
-    """`harness run experiments/NAME.yaml`, with overrides of the stack from tests/defects."""
+def stack() -> Iterator[None]:
+    """Whatever a test leaves of the stack is taken down at the end, with its data."""
+    yield
+    subprocess.run([str(HARNESS), "down", "--volumes"], cwd=ROOT, timeout=200, check=True)
+
+
+@pytest.fixture(scope="session")
+def run_experiment(stack: None, tmp_path_factory: pytest.TempPathFactory) -> RunExperiment:
+    """Run an experiment of the project by its name, optionally with planted defects."""
 
     def run(name: str, *overrides: str) -> Run:
-        output = tmp_path_factory.mktemp(name)
-        command = [str(HARNESS), "run", f"experiments/{name}.yaml", "--output", str(output)]
-        for override in overrides:
-            command += ["--override", f"tests/defects/{override}.yaml"]
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=560, check=False
-        )
-        text = done.stdout + done.stderr
-        found = sorted(output.glob("**/result.json"))
-        found = [path for path in found if not path.parent.is_symlink()]
-        assert found, f"no result.json; exit code {done.returncode}\n{text[-4000:]}"
-        return Run(done.returncode, text, found[0].parent, json.loads(found[0].read_text()))
+        return run_experiment_in(tmp_path_factory.mktemp(name), name, overrides)
 
     return run

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
-from conftest import Run, RunExperiment
+from experiment_run import HARNESS, ROOT, Run, RunExperiment
+
+from harness.adapters.compose_project import read_environment
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e]
 
@@ -17,6 +20,20 @@ def _assert_pass(run: Run) -> None:
     assert all(fault["proven"] and fault["healed"] for fault in run.result["faults"])
     for name in ("index.html", "junit.xml", "summary.md", "findings.json"):
         assert (run.folder / name).stat().st_size > 0, name
+
+
+def test_the_stack_is_healthy_after_all_its_containers_were_started_again(stack: None) -> None:
+    """What a restart of the engine or of the machine does to it."""
+    subprocess.run([HARNESS, "up"], cwd=ROOT, timeout=300, check=True)
+    project = read_environment(ROOT)["COMPOSE_PROJECT_NAME"]
+    label = f"label=com.docker.compose.project={project}"
+    listed = subprocess.run(
+        ["docker", "ps", "--quiet", "--filter", label], capture_output=True, timeout=20, check=True
+    )
+    ids = listed.stdout.decode().split()
+    assert len(ids) >= 16
+    subprocess.run(["docker", "restart", "--time", "2", *ids], timeout=200, check=True)
+    subprocess.run([HARNESS, "up"], cwd=ROOT, timeout=300, check=True)
 
 
 def test_a_killed_app_server_costs_no_request(run_experiment: RunExperiment) -> None:

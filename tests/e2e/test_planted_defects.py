@@ -6,7 +6,7 @@ The control beside each case is the same experiment in test_healthy_stack.py.
 from __future__ import annotations
 
 import pytest
-from conftest import RunExperiment
+from experiment_run import RunExperiment
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e]
 
