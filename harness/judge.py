@@ -276,8 +276,9 @@ def _writes(item: Expectation, findings: Findings) -> Figure:
     seen = f"{value} of {writes['acknowledged']:,} acknowledged writes"
     if item.metric in ("acknowledged", "unknown"):
         return Figure(value, f"{value} writes")
-    if not writes["checked"]:
-        return Figure(None, "", gap="the writes were not read back", gap_code="writes_not_checked")
+    if not writes["checked"] and not value:
+        gap = "the writes were not read back from every database node"
+        return Figure(None, "", gap=gap, gap_code="writes_not_checked")
     last = writes["acknowledged_last_second_before_fault"]
     if not value and last is not None and last < ACKNOWLEDGED_MIN:
         text = f"only {last} writes were acknowledged in the second before the fault"

@@ -15,7 +15,7 @@ EXAMPLES = 10
 def figures(record: Record, folder: RunFolder) -> dict[str, Any]:
     """Lost: acknowledged, but absent on the primary or on a replica that has caught up. Phantom:
     surely not attempted, but present. Duplicates: one token, several rows. Unknown outcomes may be
-    there or not."""
+    there or not. `checked`: every node of the database was up to date and read."""
     sent = _sent(record)
     counts = sent["write"].value_counts()
     result: dict[str, Any] = {
@@ -37,7 +37,7 @@ def figures(record: Record, folder: RunFolder) -> dict[str, Any]:
     primaries = [name for name, node in nodes.items() if node["role"] == "primary"]
     if len(primaries) != 1:
         return result
-    result["checked"] = True
+    result["checked"] = all(node.get("caught_up") for node in nodes.values())
     result.update(_compare(sent, folder.read_writes().to_pandas(), nodes, primaries[0]))
     return result
 
