@@ -12,6 +12,8 @@ def figures(record: Record) -> list[dict[str, Any]]:
 
     Times are those of HAProxy's own statistics, polled four times a second. `alive_s` is when the
     engine started the container again; a server that is still booting is counted as alive.
+    `leaves_rotation_s` is how long a dead server was in the rotation: it ends when it left, or, of
+    one that never left, when it was alive again.
     """
     rows = []
     faults = [fault for fault in record.faults if fault["start_s"] is not None]
@@ -47,18 +49,21 @@ def _row(
     left = next((e for e in events if not _is_up(e)), None)
     back = next((e for e in events if left and e["t_s"] > left["t_s"] and _is_up(e)), None)
     lb, _, backend = name.partition("/")
-    returned_s = back["t_s"] if back else None
+    left_s, returned_s = (event["t_s"] if event else None for event in (left, back))
     was_alive_s = alive_s if alive_s is not None else fault["healed_s"]
+    ended_s = left_s if left else was_alive_s
     returns_s = None
     if returned_s is not None and was_alive_s is not None:
         returns_s = max(0.0, returned_s - was_alive_s)
+    elif not left and was_alive_s is not None:
+        returns_s = 0.0
     return {
         "fault": fault["fault"],
         "server": fault["service"],
         "lb": lb,
         "backend": backend,
-        "left_s": left["t_s"] if left else None,
-        "leaves_rotation_s": left["t_s"] - fault["start_s"] if left else None,
+        "left_s": left_s,
+        "leaves_rotation_s": ended_s - fault["start_s"] if ended_s is not None else None,
         "alive_s": was_alive_s,
         "returned_s": returned_s,
         "returns_to_rotation_s": returns_s,

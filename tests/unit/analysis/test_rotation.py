@@ -1,0 +1,83 @@
+"""Rotation of a broken server, from HAProxy's and the engine's events whose truth is known."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pandas as pd
+import pytest
+
+from harness.analysis.record import Record
+from harness.analysis.rotation import figures
+
+NOTHING = pd.DataFrame()
+
+
+def fault(name: str = "kill-1", **changes: Any) -> dict[str, Any]:
+    base = {"fault": name, "kind": "kill", "service": "app-2", "start_s": 10.0, "healed_s": 40.0}
+    return {**base, **changes}
+
+
+def server(t_s: float, status: str, server: str = "app-2", lb: str = "lb-1") -> dict[str, Any]:
+    return {
+        "event": "lb.server", "t_s": t_s, "lb": lb, "backend": "read", "server": server,
+        "status": status, "uncertainty_s": 0.1,
+    }  # fmt: skip
+
+
+def start(t_s: float, service: str = "app-2") -> dict[str, Any]:
+    return {"event": "container.start", "t_s": t_s, "service": service}
+
+
+def rows(faults: list[dict[str, Any]], *events: dict[str, Any]) -> list[dict[str, Any]]:
+    record = Record(cast(Any, None), list(events), NOTHING, NOTHING, faults)
+    return figures(record)
+
+
+UP_AT_START = server(0.0, "UP")
+
+
+def test_left_and_came_back() -> None:
+    (row,) = rows(
+        [fault()], UP_AT_START, server(10.3, "DOWN"), start(40.0), server(41.5, "UP 1/2"),
+        server(42.0, "DOWN", server="app-1"),
+    )  # fmt: skip
+    assert row["leaves_rotation_s"] == pytest.approx(0.3)
+    assert row["returns_to_rotation_s"] == pytest.approx(1.5)
+
+
+def test_each_load_balancer_has_a_row_of_its_own() -> None:
+    first, second = rows(
+        [fault()], UP_AT_START, server(0.0, "UP", lb="lb-2"), server(10.3, "DOWN"),
+        server(12.0, "DOWN", lb="lb-2"), start(40.0), server(41.0, "UP"),
+    )  # fmt: skip
+    assert (first["lb"], second["lb"]) == ("lb-1", "lb-2")
+    assert second["leaves_rotation_s"] == pytest.approx(2.0)
+    assert second["returns_to_rotation_s"] is None  # it left, and never came back
+
+
+def test_a_dead_server_that_never_left_was_in_the_rotation_until_it_was_healed() -> None:
+    (row,) = rows([fault()], UP_AT_START)
+    assert row["leaves_rotation_s"] == pytest.approx(30.0)
+    assert row["left_s"] is None
+
+
+def test_one_that_is_alive_again_at_once_has_no_need_to_leave() -> None:
+    (row,) = rows([fault(kind="crash")], UP_AT_START, start(10.4))
+    assert row["leaves_rotation_s"] == pytest.approx(0.4)
+    assert row["returns_to_rotation_s"] == 0
+
+
+def test_the_second_fault_of_a_server_has_times_of_its_own() -> None:
+    first, second = rows(
+        [fault(), fault("crash-2", kind="crash", start_s=60.0, healed_s=70.0)],
+        UP_AT_START, server(10.2, "DOWN"), start(40.0), server(41.0, "UP"),
+        server(60.1, "DOWN"), start(60.4), server(62.0, "UP"),
+    )  # fmt: skip
+    assert first["returns_to_rotation_s"] == pytest.approx(1.0)
+    assert second["leaves_rotation_s"] == pytest.approx(0.1)
+    assert second["returns_to_rotation_s"] == pytest.approx(1.6)
+
+
+def test_a_server_that_was_only_added_has_nothing_to_leave() -> None:
+    assert rows([fault(kind="start")], UP_AT_START) == []
