@@ -1,0 +1,93 @@
+"""The parts `expect` and `safeguards`: what must hold, and what ends a run early."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
+
+from harness.experiment_file.node import Node
+from harness.experiment_file.problems import suggest
+from harness.model.expectation import Expectation, parse_expectation
+from harness.model.experiment import Phase, Safeguard
+from harness.model.quantity import parse_duration, parse_share
+
+DURATION_DEFAULT_S = 600.0
+_RULE = "error_rate > SHARE for DURATION, as in error_rate > 50% for 30s"
+
+
+def read_hypothesis(root: Node, phases: Sequence[Phase], operations: set[str]) -> list[Expectation]:
+    """Every expectation that is right; limits that contradict each other are reported."""
+    expect = root.mapping("expect")
+    if not expect:
+        root.problem("expect", "missing", "a run without expectations proves nothing")
+    names = [phase.name for phase in phases if phase.is_judged] + ["run"]
+    found: list[Expectation] = []
+    for phase in expect:
+        if phase not in names:
+            expect.problem(phase, "no judged phase", suggest(str(phase), names))
+            continue
+        subjects = expect.mapping(phase)
+        for subject in subjects:
+            found += _clauses(str(phase), subject, subjects, operations)
+    _check_contradictions(found, expect)
+    return found
+
+
+def _clauses(phase: str, subject: Any, subjects: Node, operations: set[str]) -> list[Expectation]:
+    clauses, found = subjects.get(subject), []
+    if not isinstance(clauses, list):
+        subjects.problem(subject, "not a list", "write [p95 < 200ms]")
+        return []
+    for clause in clauses:
+        try:
+            found.append(parse_expectation(phase, str(subject), str(clause), operations))
+        except ValueError as error:
+            subjects.problem(subject, str(error))
+    return found
+
+
+def _check_contradictions(found: Sequence[Expectation], expect: Node) -> None:
+    highest: dict[str, float] = {}
+    lowest: dict[str, float] = {}
+    for item in found:
+        if item.comparison in ("<", "<=", "=="):
+            highest[item.id] = min(highest.get(item.id, item.limit), item.limit)
+        if item.comparison in (">", ">=", "=="):
+            lowest[item.id] = max(lowest.get(item.id, item.limit), item.limit)
+    for name in highest.keys() & lowest.keys():
+        if lowest[name] > highest[name]:
+            limits = f"at least {lowest[name]:g} and at most {highest[name]:g}"
+            phase = name.partition(".")[0]
+            expect.problem(phase, f"contradictory limits: {limits}", path=expect.path_of(name))
+
+
+def read_safeguards(root: Node, operations: Set[str]) -> tuple[list[Safeguard], float]:
+    """The rules that abort a run, and the longest it may take in seconds."""
+    node = root.mapping("safeguards")
+    node.check_keys(("abort_if", "max_duration"))
+    longest_s = node.quantity("max_duration", parse_duration)
+    entries, found = node.get("abort_if") or [], []
+    if not isinstance(entries, list):
+        node.problem("abort_if", "not a list")
+        entries = []
+    for index, entry in enumerate(entries):
+        if rule := _safeguard(entry, operations):
+            found.append(rule)
+        else:
+            path = f"{node.path_of('abort_if')}[{index}]"
+            node.problem("abort_if", "not understood", f"write - redirect: {_RULE}", path)
+    return found, longest_s or DURATION_DEFAULT_S
+
+
+def _safeguard(entry: Any, operations: Set[str]) -> Safeguard | None:
+    if not isinstance(entry, Mapping) or len(entry) != 1:
+        return None
+    operation, rule = next(iter(entry.items()))
+    words = str(rule).split()
+    if operation not in operations or words[:2] != ["error_rate", ">"] or len(words) != 5:
+        return None
+    try:
+        share, for_s = parse_share(words[2]), parse_duration(words[4])
+    except ValueError:
+        return None
+    return Safeguard(operation=str(operation), error_rate=share, for_s=for_s)

@@ -1,0 +1,88 @@
+"""The whole file: its parts in order, its phases, and the checks that need several parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.experiment_file.expect import read_hypothesis, read_safeguards
+from harness.experiment_file.faults import read_faults
+from harness.experiment_file.load import read_load
+from harness.experiment_file.names import Names
+from harness.experiment_file.node import Node
+from harness.experiment_file.problems import Problems
+from harness.model.experiment import Experiment, Phase, Target
+from harness.model.quantity import parse_duration
+
+PHASES_MAX, DURATION_MAX_S = 30, 3600.0
+KEYS = (
+    "title",
+    "tags",
+    "target",
+    "load",
+    "phases",
+    "faults",
+    "expect",
+    "safeguards",
+    "allow_total_loss",
+)
+
+
+def read_experiment(name: str, tree: Any, problems: Problems, names: Names) -> Experiment | None:
+    """The experiment called `name`; None, or something in `problems`, if the file is wrong."""
+    if not isinstance(tree, Mapping):
+        problems.add(1, "file", "not an experiment", "title, load, phases, faults, expect")
+        return None
+    root = Node(tree, "", problems)
+    root.check_keys(KEYS)
+    title, tags = root.text("title"), root.texts("tags")
+    target = root.mapping("target").model(Target)
+    phases = _phases(root)
+    load, operations = read_load(root, names)
+    faults = read_faults(root, phases, names)
+    hypothesis = read_hypothesis(root, phases, set(operations))
+    safeguards, longest_s = read_safeguards(root, set(operations))
+    max_duration_s = min(longest_s, DURATION_MAX_S)
+    if phases and phases[-1].end_s > max_duration_s:
+        text = f"the phases take {phases[-1].end_s:.0f} s, more than max_duration"
+        root.problem("phases", text, "shorten them, or raise it")
+    if load is None or target is None or not phases or problems:
+        return None
+    return Experiment(
+        name=name,
+        title=title,
+        tags=tags,
+        target=target,
+        load=load,
+        operations=operations,
+        phases=tuple(phases),
+        faults=tuple(faults),
+        hypothesis=tuple(hypothesis),
+        safeguards=tuple(safeguards),
+        max_duration_s=max_duration_s,
+        allow_total_loss=root.get("allow_total_loss") is True,
+    )
+
+
+def _phases(root: Node) -> list[Phase]:
+    node = root.mapping("phases")
+    if not node:
+        text = "write {warmup: 10s, baseline: 20s, fault: 60s, recovery: 20s}"
+        root.problem("phases", "missing", text)
+    if len(node.tree) > PHASES_MAX:
+        root.problem("phases", f"more than {PHASES_MAX}")
+        return []
+    phases, at_s = [], 0.0
+    for name in node:
+        duration_s = node.quantity(name, parse_duration)
+        if duration_s is None:
+            continue
+        if not 0 < duration_s <= DURATION_MAX_S:
+            node.problem(name, f"{node.get(name)} is not possible", "from 1ms to 60m")
+            continue
+        phases.append(Phase(name=str(name), start_s=at_s, end_s=at_s + duration_s))
+        at_s += duration_s
+    if any(phase.name == "run" for phase in phases):
+        text = "`run` means the whole run in expectations"
+        node.problem("run", text, "choose another name")
+    return phases

@@ -1,0 +1,109 @@
+"""The part `faults`: kind, target, parameters, and when each one starts and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.experiment_file.names import Names
+from harness.experiment_file.node import Node
+from harness.experiment_file.problems import suggest
+from harness.faults.base import FaultKind, Parameters
+from harness.model.experiment import FaultSpec, Phase
+from harness.model.quantity import parse_duration
+
+FAULTS_MAX = 50
+SELECTORS = ("service", "role", "container", "link")
+
+
+def read_faults(root: Node, phases: Sequence[Phase], names: Names) -> list[FaultSpec]:
+    """Every fault that is right, in the order of the file."""
+    entries, found = root.get("faults") or [], []
+    if not isinstance(entries, list) or len(entries) > FAULTS_MAX:
+        root.problem("faults", f"not a list of up to {FAULTS_MAX}")
+        return []
+    for index, tree in enumerate(entries):
+        path = f"faults[{index}]"
+        if not isinstance(tree, Mapping):
+            root.problem("faults", "not a mapping", "- kill: {service: app-2}", path)
+        elif spec := _fault(root.entry(tree, path), index + 1, phases, names):
+            found.append(spec)
+    return found
+
+
+def _fault(entry: Node, number: int, phases: Sequence[Phase], names: Names) -> FaultSpec | None:
+    kind = _kind(entry, names)
+    if kind is None:
+        return None
+    body = entry.mapping(kind)
+    selector = {str(key): str(value) for key, value in body.tree.items() if key in SELECTORS}
+    _check_selector(body, selector, names.kinds[kind], names)
+    parameters = _parameters(body, names.kinds[kind])
+    times = _times(entry, phases)
+    if parameters is None or times is None:
+        return None
+    phase, start_s, end_s = times
+    return FaultSpec(
+        id=f"{kind}-{number}",
+        kind=kind,
+        selector=selector,
+        parameters=parameters.model_dump(mode="json"),
+        phase=phase,
+        start_s=start_s,
+        end_s=end_s,
+    )
+
+
+def _kind(entry: Node, names: Names) -> str | None:
+    """The one key that is neither `at` nor `for`."""
+    keys = [key for key in entry if key not in ("at", "for")]
+    if len(keys) == 1 and keys[0] in names.kinds:
+        return str(keys[0])
+    wrong = keys[0] if keys else "nothing"
+    text = f"not one known kind of fault: {wrong}"
+    entry.problem(wrong, text, suggest(str(wrong), names.kinds), entry.path)
+    return None
+
+
+def _check_selector(body: Node, selector: Mapping[str, str], kind: FaultKind, names: Names) -> None:
+    if len(selector) == 1 and selector.keys() <= kind.selectors:
+        names.check_target(body, *next(iter(selector.items())))
+        return
+    right = f"one of {', '.join(sorted(kind.selectors))}"
+    key = next(iter(selector), "")
+    body.problem(key, "names no target, or more than one", right, body.path)
+
+
+def _parameters(body: Node, kind: FaultKind) -> Parameters | None:
+    """What is no selector. A parameter `hold_s` may be written as a duration: `hold: 250ms`."""
+    values: dict[str, Any] = {}
+    for key in body:
+        if key in SELECTORS:
+            continue
+        fields = kind.parameters.model_fields
+        if key not in fields and f"{key}_s" in fields:
+            values[f"{key}_s"] = body.quantity(key, parse_duration) or 0.0
+        else:
+            values[str(key)] = body.get(key)
+    return body.model(kind.parameters, values)
+
+
+def _times(entry: Node, phases: Sequence[Phase]) -> tuple[str, float, float] | None:
+    """The phase that `at` names, start and end in seconds since run start."""
+    name, _, offset = (part.strip() for part in str(entry.get("at", "fault + 0s")).partition("+"))
+    phase = next((phase for phase in phases if phase.name == name), None)
+    if phase is None:
+        entry.problem("at", f"no phase {name}", suggest(name, [p.name for p in phases]))
+        return None
+    try:
+        start_s = phase.start_s + parse_duration(offset or "0s")
+    except ValueError as error:
+        entry.problem("at", str(error), "write it like fault + 5s")
+        return None
+    hold_s = entry.quantity("for", parse_duration)
+    end_s = phase.end_s if hold_s is None else start_s + hold_s
+    if not start_s < end_s <= phases[-1].end_s:
+        text = f"from {start_s:.1f} s to {end_s:.1f} s is not inside the run"
+        entry.problem("at", text, f"the run ends at {phases[-1].end_s:.1f} s", entry.path)
+        return None
+    return phase.name, start_s, end_s

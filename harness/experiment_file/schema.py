@@ -1,0 +1,62 @@
+"""A JSON Schema of experiment files, for completion in editors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.experiment_file import load
+from harness.experiment_file.names import FaultKinds
+from harness.faults.base import FaultKind
+from harness.model.experiment import Target
+
+DURATION = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(us|ms|s|min|m|h)$"}
+RATE = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*/\s*(s|min|m|h)$"}
+CLAUSES = {"type": "array", "items": {"type": "string"}}
+
+
+def experiment_schema(kinds: FaultKinds) -> dict[str, Any]:
+    """The schema; every kind of fault has its parameters in it."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "harness experiment",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["title", "load", "phases", "expect"],
+        "properties": {
+            "title": {"type": "string"},
+            "tags": {"type": "array", "items": {"type": "string"}},
+            "target": Target.model_json_schema(),
+            "allow_total_loss": {"type": "boolean"},
+            "load": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["rate"],
+                "properties": {**{key: {} for key in load.KEYS}, "rate": RATE, "timeout": DURATION},
+            },
+            "phases": {"type": "object", "additionalProperties": DURATION},
+            "faults": {"type": "array", "items": _fault(kinds)},
+            "expect": {
+                "type": "object",
+                "additionalProperties": {"type": "object", "additionalProperties": CLAUSES},
+            },
+            "safeguards": {"type": "object"},
+        },
+    }
+
+
+def _fault(kinds: FaultKinds) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "at": {"type": "string", "examples": ["fault + 0s"]},
+            "for": DURATION,
+            **{name: _kind(kind) for name, kind in kinds.items()},
+        },
+        "additionalProperties": False,
+    }
+
+
+def _kind(kind: FaultKind) -> dict[str, Any]:
+    properties = {name: {"type": "string"} for name in sorted(kind.selectors)}
+    properties.update(kind.parameters.model_json_schema().get("properties", {}))
+    return {"type": "object", "properties": properties}
