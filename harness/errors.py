@@ -4,6 +4,7 @@ HarnessError (4)
 ├── UsageError (2)             a wrong flag, file or value: nothing was started
 │   └── InvalidExperiment (2)  all problems of one experiment file, each with line and path
 ├── RunFolderError (2)         a run folder that cannot be read
+├── RecordError (4)            a file that cannot be written: disk full, no permission
 ├── EngineError (4)            no Docker engine, no permission, engine call failed
 ├── TargetError (4)            the stack is not what the run needs: port taken, not healthy
 ├── LoadError (4)              the load generator did not start or died
@@ -13,6 +14,9 @@ HarnessError (4)
 """
 
 from __future__ import annotations
+
+import errno
+from pathlib import Path
 
 
 class HarnessError(Exception):
@@ -43,9 +47,19 @@ class InvalidExperiment(UsageError):
 
 
 class RunFolderError(HarnessError):
-    """A run folder that is missing, cut off or from another version."""
+    """A run folder that is missing, damaged or from another version."""
 
     exit_code = 2
+
+
+class RecordError(HarnessError):
+    """A file of a run, or of the harness itself, that cannot be written."""
+
+    @classmethod
+    def of(cls, path: Path, error: OSError) -> RecordError:
+        """The error that says which file, why, and what mends that."""
+        hint = _HINTS.get(error.errno or 0, "is it a place that can be written to?")
+        return cls(f"{path}: cannot be written: {error.strerror or error}", hint)
 
 
 class EngineError(HarnessError):
@@ -74,3 +88,14 @@ class Interrupted(HarnessError):
     """Ctrl-C or SIGTERM ended the run; all faults were healed before this is raised."""
 
     exit_code = 130
+
+
+_HINTS = {
+    errno.ENOSPC: "free space (df -h), then the same command again",
+    errno.EDQUOT: "free space in your quota, then the same command again",
+    errno.EACCES: "mend the permissions of the folder, or choose another",
+    errno.EPERM: "mend the permissions of the folder, or choose another",
+    errno.EROFS: "choose a folder on a disk that can be written to",
+    errno.EEXIST: "choose another folder",
+    errno.ENOTDIR: "choose another folder: a part of this path is a file",
+}

@@ -17,14 +17,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.errors import RunFolderError
+from harness.errors import RecordError, RunFolderError
+from harness.model.experiment import Experiment
+from harness.model.plan_json import experiment_from_json
 
 SAMPLES = pa.schema(
     [
@@ -57,8 +61,40 @@ WRITES = pa.schema(
 """What was found when the acknowledged writes were looked up: one row per node and token."""
 
 
+EVENTS: Mapping[str, Mapping[str, type]] = {
+    "run.clock": {"wall_s": float},  # both clocks at one moment, each second
+    "run.finished": {"status": str},
+    "target.check": {"when": str, "healthy": bool},  # when: before, after
+    "fault.injecting": {"fault": str, "kind": str, "target": str, "resolved": dict},
+    "fault.active": {"fault": str, "start_s": float},
+    "fault.unproven": {"fault": str, "start_s": float},
+    "fault.healing": {"fault": str},
+    "fault.healed": {"fault": str, "healed_s": float},
+    "container.start": {"service": str},
+    "target.rejoined": {"service": str},
+    "lb.server": {"lb": str, "backend": str, "server": str, "status": str},
+    "breaker.state": {"server": str, "breaker": str, "state": str},
+    "breaker.transition": {"server": str, "breaker": str, "from": str, "to": str},
+    "load.summary": {"cpu_s": float, "duration_s": float},
+}
+"""The facts that an event must have to be understood (float: any number). Every event has `t_s`,
+seconds since run start, and `event`, its name; other names and facts are kept as they are."""
+
+FINDINGS: Mapping[str, type] = {
+    "schema_version": int,
+    **dict.fromkeys(("run_id", "status"), str),
+    **dict.fromkeys(("faults", "rotation"), list),
+    **dict.fromkeys(("phases", "load", "operations", "recovery", "writes", "breakers"), dict),
+    **dict.fromkeys(("traffic_share", "replica_share", "cache_share", "target"), dict),
+}
+"""What findings.json must have to be judged."""
+
+
 class RunFolder:
-    """One run folder; nothing is created before the first write."""
+    """One run folder; nothing is created before the first write.
+
+    What cannot be written is a RecordError, what cannot be read or understood a RunFolderError.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -74,88 +110,146 @@ class RunFolder:
         return self.path / "samples"
 
     def create(self) -> None:
-        """Make the folder; FileExistsError if a run with this id was written before."""
-        self.samples_dir.mkdir(parents=True)
-        (self.path / "target").mkdir()
+        """Make the folder; RecordError if a run with this id was written before."""
+        with recorded(self.path):
+            self.samples_dir.mkdir(parents=True)
+            (self.path / "target").mkdir()
 
     def write_text(self, name: str, text: str) -> None:
         """Write one file whole or not at all."""
-        target = self.path / name
-        temporary = target.with_name(f".{target.name}.part")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)
+        write_file(self.path / name, text)
 
     def write_json(self, name: str, value: Any) -> None:
         """Write `value` as sorted, indented JSON: the same value gives the same bytes."""
         self.write_text(name, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
     def read_text(self, name: str) -> str:
-        """The text of one file; RunFolderError says which stage would have written it."""
-        try:
+        """The text of one file; the error says which stage would have written it."""
+        with _understood(self.path / name, _stage_hint(name, self.path)):
             return (self.path / name).read_text(encoding="utf-8")
-        except OSError as error:
-            raise RunFolderError(
-                f"{self.path / name}: {error.strerror}", _stage_hint(name, self.path)
-            ) from error
 
-    def read_json(self, name: str) -> Any:
-        """The value in one JSON file."""
-        try:
-            return json.loads(self.read_text(name))
-        except json.JSONDecodeError as error:
-            raise RunFolderError(f"{self.path / name}: not JSON, {error}") from error
+    def read_json(self, name: str, needed: Mapping[str, type] | None = None) -> dict[str, Any]:
+        """The object in one JSON file, which has at least the values that are `needed`."""
+        path, hint = self.path / name, _stage_hint(name, self.path)
+        text = self.read_text(name)
+        with _understood(path, hint):
+            value = json.loads(text)
+        if not isinstance(value, dict):
+            raise RunFolderError(f"{path}: not a JSON object", hint)
+        if wrong := _lacking(value, needed or {}):
+            raise RunFolderError(f"{path}: {wrong}; was it written by another version?", hint)
+        return value
+
+    def read_experiment(self) -> Experiment:
+        """The experiment that was run, out of plan.json."""
+        value = self.read_json("plan.json", {"experiment": dict, "plan": dict})
+        with _understood(self.path / "plan.json", DAMAGED):
+            return experiment_from_json(value)
 
     def has(self, name: str) -> bool:
         """Whether the file is there."""
         return (self.path / name).exists()
 
     def read_events(self) -> list[dict[str, Any]]:
-        """All events in order; a last line that was cut off is left out."""
-        events = []
-        for line in self.read_text("events.jsonl").splitlines():
-            try:
-                events.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
-        return events
+        """All events in order; a last line that was cut off is left out, any other must be whole.
+
+        See EVENTS for what they hold.
+        """
+        *lines, cut = self.read_text("events.jsonl").split("\n")
+        if _is_json(cut):
+            lines.append(cut)
+        return [self._event(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+    def _event(self, number: int, line: str) -> dict[str, Any]:
+        where = f"{self.path / 'events.jsonl'}: line {number}"
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise RunFolderError(f"{where}: not JSON: {error}", DAMAGED) from error
+        if wrong := _wrong_event(event):
+            raise RunFolderError(f"{where}: not an event: {wrong}", DAMAGED)
+        assert isinstance(event, dict)
+        return event
 
     def sample_parts(self, stream: str) -> list[Path]:
         """The Parquet parts of a stream (`main` or `canary`) in the order they were written."""
-        return sorted(self.samples_dir.glob(f"{stream}-*.parquet"))
+        parts = sorted(self.samples_dir.glob(f"{stream}-*.parquet"))
+        _refuse_gaps(parts)
+        return parts
 
     def read_samples(self, stream: str, columns: list[str] | None = None) -> pa.Table:
         """All samples of a stream; an empty table if there are none."""
-        parts = [pq.read_table(part, columns=columns) for part in self.sample_parts(stream)]
-        if not parts:
-            empty = SAMPLES.empty_table()
-            return empty.select(columns) if columns else empty
-        return pa.concat_tables(parts).unify_dictionaries()
+        tables = [_read_table(part, SAMPLES) for part in self.sample_parts(stream)]
+        table = pa.concat_tables(tables).unify_dictionaries() if tables else SAMPLES.empty_table()
+        return table.select(columns) if columns else table
 
     def read_writes(self) -> pa.Table:
         """What the read-back found (columns: WRITES)."""
-        try:
-            return pq.read_table(self.path / "target" / "writes.parquet")
-        except (OSError, pa.ArrowException) as error:
-            raise RunFolderError(f"{self.path}/target/writes.parquet: {error}") from error
+        return _read_table(self.path / "target" / "writes.parquet", WRITES)
 
 
 class EventLog:
-    """Appends events to `events.jsonl`, each flushed to the file system at once."""
+    """Appends events to `events.jsonl`, each handed to the operating system at once.
+
+    An event is written whole or not at all: where the disk is full, what fitted is taken back.
+    """
 
     def __init__(self, folder: RunFolder) -> None:
-        self._file = (folder.path / "events.jsonl").open("a", encoding="utf-8")
+        self._path = folder.path / "events.jsonl"
+        with recorded(self._path):
+            self._file = self._path.open("ab", buffering=0)
+            self._end = self._file.tell()
 
     def write(self, at_s: float, event: str, **facts: Any) -> None:
-        """Write one event at `at_s` seconds since run start."""
+        """Write one event at `at_s` seconds since run start; RecordError if it cannot be."""
+        if self._file.closed:
+            return  # a probe that hung comes too late
         line = {"t_s": round(at_s, 6), "event": event, **facts}
-        self._file.write(json.dumps(line, default=str) + "\n")
-        self._file.flush()
+        data = json.dumps(line, default=str).encode() + b"\n"
+        try:
+            self._append(data)
+        except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(self._end)
+            raise RecordError.of(self._path, error) from error
+        self._end += len(data)
+
+    def _append(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:  # a disk that is almost full takes a part
+            left = left[self._file.write(left) or 0 :]
 
     def close(self) -> None:
-        """Flush to the disk and close; calling it twice is harmless."""
+        """Have the disk keep it, as far as it can, and close; calling it twice is harmless."""
         if not self._file.closed:
-            os.fsync(self._file.fileno())
+            with suppress(OSError):
+                os.fsync(self._file.fileno())
             self._file.close()
+
+
+@contextmanager
+def recorded(path: Path) -> Iterator[None]:
+    """What goes wrong while `path` is written is a RecordError."""
+    try:
+        yield
+    except OSError as error:
+        raise RecordError.of(path, error) from error
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write one file whole or not at all; RecordError leaves nothing behind."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with recorded(path):
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+    except RecordError:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+_PARQUET = {"compression": "zstd", "write_page_checksum": True}
 
 
 def write_samples(folder: Path, stream: str, part: int, rows: Mapping[str, Iterable[Any]]) -> Path:
@@ -163,7 +257,7 @@ def write_samples(folder: Path, stream: str, part: int, rows: Mapping[str, Itera
     arrays = [pa.array(rows[field.name]).cast(field.type) for field in SAMPLES]
     target = folder / f"{stream}-{part:05d}.parquet"
     temporary = folder / f".{target.name}.part"
-    pq.write_table(pa.Table.from_arrays(arrays, schema=SAMPLES), temporary, compression="zstd")
+    pq.write_table(pa.Table.from_arrays(arrays, schema=SAMPLES), temporary, **_PARQUET)
     temporary.replace(target)
     return target
 
@@ -172,7 +266,8 @@ def write_readback(folder: RunFolder, nodes: Mapping[str, Any], rows: Mapping[st
     """Write `target/writes.parquet` (columns: WRITES), and the nodes to `target/writes.json`."""
     arrays = [pa.array(rows[field.name]).cast(field.type) for field in WRITES]
     target = folder.path / "target" / "writes.parquet"
-    pq.write_table(pa.Table.from_arrays(arrays, schema=WRITES), target, compression="zstd")
+    with recorded(target):
+        pq.write_table(pa.Table.from_arrays(arrays, schema=WRITES), target, **_PARQUET)
     facts = {"nodes": nodes, "rows_file": "target/writes.parquet"}
     folder.write_json("target/writes.json", facts)
 
@@ -184,6 +279,79 @@ def run_folders(reports: Path) -> Iterator[RunFolder]:
             yield RunFolder(path.parent)
 
 
+NUMBER_MAX = 1e300
+DAMAGED = "copy the run folder again, or run the experiment again"
+
+
+@contextmanager
+def _understood(path: Path, hint: str) -> Iterator[None]:
+    """What goes wrong while `path` is read or understood is a RunFolderError."""
+    try:
+        yield
+    except OSError as error:
+        what = os.strerror(error.errno) if error.errno else str(error)
+        raise RunFolderError(f"{path}: {what}", hint) from error
+    except json.JSONDecodeError as error:
+        raise RunFolderError(f"{path}: not JSON: {error}", hint) from error
+    except (ValueError, KeyError, TypeError, RecursionError, pa.ArrowException) as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunFolderError(f"{path}: cannot be understood: {text}", hint) from error
+
+
+def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    with _understood(path, DAMAGED):
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                table = file.read()
+            table.validate(full=True)
+        except pa.ArrowException as error:
+            raise RunFolderError(f"{path}: not a whole Parquet file", DAMAGED) from error
+        if table.schema.names != schema.names:
+            raise ValueError(f"its columns are {', '.join(table.schema.names)}")
+        return table.cast(schema)
+
+
+def _refuse_gaps(parts: list[Path]) -> None:
+    """RunFolderError if a part is missing: what it held would be taken for never sent."""
+    following: dict[str, int] = {}
+    for part in parts:
+        name, _, number = part.stem.rpartition("-")
+        expected = following.get(name, 0)
+        if not re.fullmatch(r"\d{5,}", number) or int(number) != expected:
+            missing = part.with_name(f"{name}-{expected:05d}.parquet")
+            raise RunFolderError(f"{missing}: missing, though later parts are there", DAMAGED)
+        following[name] = expected + 1
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _wrong_event(event: Any) -> str:
+    """Why it is not an event, "" if it is one."""
+    if not isinstance(event, dict):
+        return "no object"
+    needed = {"t_s": float, "event": str}
+    return _lacking(event, needed) or _lacking(event, EVENTS.get(event["event"], {}))
+
+
+def _lacking(value: Mapping[str, Any], needed: Mapping[str, type]) -> str:
+    """Which needed value is missing or of another type, "" if none is."""
+    wrong = [name for name, kind in needed.items() if not _is_a(value.get(name), kind)]
+    return f"no {wrong[0]} in it, or a wrong one" if wrong else ""
+
+
+def _is_a(value: Any, kind: type) -> bool:
+    if kind is float:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and abs(value) < NUMBER_MAX  # not NaN or infinity
+    return isinstance(value, kind)
+
+
 def _stage_hint(name: str, path: Path) -> str:
     stages = {"findings.json": "analyze", "result.json": "judge", "index.html": "report"}
-    return f"harness {stages[name]} {path}" if name in stages else "is this a run folder?"
+    return f"harness {stages[name]} {path}" if name in stages else DAMAGED
