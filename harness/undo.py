@@ -6,6 +6,7 @@
 
 No record, no fault; the record goes when the healing was verified. The file is replaced as a
 whole (write, fsync, rename, fsync the folder), so a power cut leaves the old or the new one.
+Forgetting the newest entry shortens the file instead: that works on a full disk too.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError, HealError
-from harness.faults import make_fault, spec_to_json
+from harness.errors import HarnessError, HealError, RecordError
+from harness.faults import KINDS, make_fault, spec_to_json
 from harness.faults.base import Fault, Proof, Tools, Undo
 from harness.model.clock import Clock
 from harness.model.experiment import FaultSpec
@@ -58,41 +59,91 @@ class Journal:
         self.path = path
 
     def entries(self) -> list[Entry]:
-        """What is not healed; HealError if the file cannot be understood."""
-        try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
-        try:
-            return [_read_entry(line) for line in lines if line.strip()]
-        except (ValueError, KeyError, TypeError) as error:
+        """What is not healed; HealError if a line of the file cannot be understood."""
+        read = [(line, _read_entry(line)) for line in self._lines()]
+        if damaged := [line for line, entry in read if entry is None]:
             raise HealError(
-                f"{self.path}: cannot be read: {error}",
-                "undo what it names by hand (or harness down), then delete the file",
-            ) from error
+                f"{self.path}: a line cannot be understood: {damaged[0][:200]}",
+                "harness heal mends what the other lines name; then harness down, which "
+                "removes the containers, and what is broken in them, and empties the journal",
+            )
+        return [entry for _, entry in read if entry is not None]
+
+    def readable(self) -> list[Entry]:
+        """What is not healed, as far as it can be understood: a damaged line hides no other."""
+        return [entry for line in self._lines() if (entry := _read_entry(line)) is not None]
+
+    def is_empty(self) -> bool:
+        """Whether nothing is broken; a line that cannot be understood counts as a fault."""
+        return not self._lines()
 
     def add(self, entry: Entry) -> None:
-        """Put `entry` on disk; when this returns it survives a power cut."""
-        kept = [e for e in self.entries() if e.fault != entry.fault]
-        self._replace([*kept, entry])
+        """Put `entry` on disk; when this returns it survives a power cut. RecordError if not."""
+        self.entries()  # refuses a damaged file
+        kept = self._without(entry.fault)
+        self._replace([*kept, json.dumps(entry.to_json())])
 
     def remove(self, fault: str) -> None:
-        """Forget the entry of `fault`, because it is verifiably healed."""
-        self._replace([entry for entry in self.entries() if entry.fault != fault])
+        """Forget the entry of `fault`, because it is verifiably healed; harmless if repeated."""
+        kept = self._without(fault)
+        if len(kept) < len(self._lines()):
+            self._keep(kept)
 
-    def _replace(self, entries: list[Entry]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".part")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(entry.to_json()) + "\n" for entry in entries)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)
+    def clear(self) -> None:
+        """Forget everything, because what was broken does not exist any more."""
+        if self._lines():
+            self._keep([])
+
+    def _lines(self) -> list[str]:
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            text = self.path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise HealError(
+                f"{self.path}: {error.strerror}", "mend this, then: harness heal"
+            ) from error
+        return [line for line in text.split("\n") if line.strip()]
+
+    def _without(self, fault: str) -> list[str]:
+        read = [(line, _read_entry(line)) for line in self._lines()]
+        return [line for line, entry in read if entry is None or entry.fault != fault]
+
+    def _replace(self, lines: list[str]) -> None:
+        temporary = self.path.with_suffix(".part")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("w", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in lines)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path)
+            _sync_folder(self.path.parent)
+        except OSError as error:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise RecordError.of(self.path, error) from error
+
+    def _keep(self, lines: list[str]) -> None:
+        """Forget all but these lines."""
+        start = "".join(f"{line}\n" for line in lines).encode()
+        if not self.path.read_bytes().startswith(start):
+            self._replace(lines)
+            return
+        try:
+            with self.path.open("r+b") as file:
+                file.truncate(len(start))
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RecordError.of(self.path, error) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def boot_id() -> str:
@@ -125,13 +176,17 @@ def heal_fault(fault: Fault, undo: Undo, clock: Clock, timeout_s: float = HEAL_T
 def replay(
     journal: Journal, tools: Tools, say: Callable[[Entry, Proof | None, str], None]
 ) -> list[Entry]:
-    """Heal all entries, newest first; those that could not be healed are returned and stay."""
+    """Heal all entries, newest first; those that could not be healed are returned and stay.
+
+    HealError, after all that can be healed is, if a line of the journal cannot be understood.
+    """
     left: list[Entry] = []
-    for entry in reversed(journal.entries()):
+    for entry in reversed(journal.readable()):
         with _reported(entry, left, say):
             proof = heal_fault(make_fault(entry.spec, tools), entry.undo, tools.clock)
             journal.remove(entry.fault)
             say(entry, proof, proof.detail)
+    journal.entries()
     return left
 
 
@@ -144,11 +199,20 @@ def _reported(
     except HarnessError as error:
         left.append(entry)
         say(entry, None, error.message)
+    except Exception as error:  # noqa: BLE001  # the other entries must be healed too
+        left.append(entry)
+        say(entry, None, f"{type(error).__name__}: {error}")
 
 
-def _read_entry(line: str) -> Entry:
-    raw = json.loads(line)
-    spec = FaultSpec.model_validate(raw["spec"])
-    return Entry(
-        raw["fault"], spec, raw["undo"], raw["run_id"], raw["boot_id"], float(raw["wall_s"])
-    )
+def _read_entry(line: str) -> Entry | None:
+    """The entry in a line, None if it is none."""
+    try:
+        raw = json.loads(line)
+        spec, undo = FaultSpec.model_validate(raw["spec"]), raw["undo"]
+        KINDS[spec.kind].parameters(**spec.parameters)
+        is_undo = {"kind", "target", "containers"} <= undo.keys()
+        wall_s = float(raw["wall_s"])
+        entry = Entry(raw["fault"], spec, undo, raw["run_id"], raw["boot_id"], wall_s)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+    return entry if is_undo else None
