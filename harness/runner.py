@@ -10,11 +10,18 @@ The runner judges nothing. Every wait has a limit, and healing has its own, whic
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from harness.errors import HarnessError, HealError, Interrupted, SafeguardTripped
+from harness.errors import (
+    HarnessError,
+    HealError,
+    Interrupted,
+    RecordError,
+    SafeguardTripped,
+)
 from harness.faults import KINDS, make_fault
 from harness.faults.base import Fault, Proof, Tools, Undo
 from harness.faults.watch import wait_for
@@ -111,21 +118,25 @@ class _Run:
         self._phase = "warmup"
         self._t0_s = self._clock.now_s()
         self._next_tick_s = self._t0_s
+        self._unrecorded: RecordError | None = None
 
     def execute(self) -> RunStatus:
         """Walk, heal, settle; the status and one `run.finished` come out however it ends."""
-        status, message = self._walk_guarded()
+        status, message = _guarded(self._walk)
         failures = self._heal_all()
         self._stop_load()
         if status in ("completed", "aborted") and not failures:
-            self._settle()
-        for thread in self._threads:
-            thread.stop()
+            settled, why = _guarded(self._settle)
+            if settled != "completed" and status == "completed":
+                status, message = settled, why
+        _guarded(self._stop_probes)
+        if status == "completed" and self._unrecorded is not None:
+            status, message = _ending(self._unrecorded)
         if failures:
             status, message = "error", "; ".join(failures)
-        self._write("run.finished", status=status, message=message)
+        self._note("run.finished", status=status, message=message)
         if failures:
-            raise HealError(f"not healed: {message}", "harness heal")
+            raise HealError(message, "harness heal")
         return status
 
     def close(self) -> None:
@@ -133,16 +144,11 @@ class _Run:
         with self._lock:
             self._events.close()
 
-    def _walk_guarded(self) -> tuple[RunStatus, str]:
-        """Any end of the walk, even one that is no Exception, leads on to the healing."""
-        try:
-            self._begin()
-            for step in self._plan.steps:
-                self._wait_until(self._t0_s + step.at_s)
-                self._do(step)
-        except BaseException as error:  # noqa: BLE001  # healing comes first; the text is kept
-            return _ending(error)
-        return "completed", ""
+    def _walk(self) -> None:
+        self._begin()
+        for step in self._plan.steps:
+            self._wait_until(self._t0_s + step.at_s)
+            self._do(step)
 
     def _begin(self) -> None:
         before = self._world.health()
@@ -174,6 +180,8 @@ class _Run:
             self._clock.sleep_until_s(min(at_s, self._next_tick_s, now_s + SLICE_S))
 
     def _tick(self) -> None:
+        if self._unrecorded is not None:
+            raise self._unrecorded
         at_s = self._clock.now_s()
         self._write("run.clock", monotonic_s=at_s, wall_s=self._clock.wall_s())
         self._world.driver.check()
@@ -258,18 +266,20 @@ class _Run:
     def _heal(self, active: _Active) -> str:
         """ "" if it was healed and verified, else why not; then the journal keeps its entry."""
         name = active.spec.id
-        self._write("fault.healing", fault=name)
         for last_try in (False, True):
             try:
+                self._note("fault.healing", fault=name)
                 proof = heal_fault(active.fault, active.undo, self._clock)
                 self._world.journal.remove(name)
                 self._healed(active, proof)
             except KeyboardInterrupt:
                 if last_try:
-                    return f"{name}: interrupted twice while healing"
+                    return f"{name} is not healed: interrupted twice"
+            except RecordError as error:
+                return f"{name} is healed, but its record stays: {error}"
             except Exception as error:  # noqa: BLE001  # the other faults must be healed too
-                self._write("heal.failed", fault=name, message=str(error))
-                return f"{name}: {error}"
+                self._note("heal.failed", fault=name, message=str(error))
+                return f"{name} is not healed: {error}"
             else:
                 return ""
         return ""
@@ -277,7 +287,7 @@ class _Run:
     def _healed(self, active: _Active, proof: Proof) -> None:
         self._active.pop(active.spec.id, None)
         healed_s = self._since(self._clock.now_s())
-        self._write(
+        self._note(
             "fault.healed",
             fault=active.spec.id,
             healed_s=healed_s,
@@ -289,10 +299,14 @@ class _Run:
     def _stop_load(self) -> None:
         """Drain and record; a generator that does not end is killed."""
         try:
-            self._write("load.summary", **asdict(self._world.driver.stop()))
+            self._note("load.summary", **asdict(self._world.driver.stop()))
         except BaseException as error:  # noqa: BLE001  # the run's own end matters more
-            self._write("probe.gap", probe="load", error=repr(error))
+            self._note("probe.gap", probe="load", error=repr(error))
             self._world.driver.kill()
+
+    def _stop_probes(self) -> None:
+        for thread in self._threads:
+            thread.stop()
 
     def _settle(self) -> None:
         """Wait, within a limit, until the target is healthy; then read the writes back."""
@@ -320,7 +334,8 @@ class _Run:
         for change in observation.events:
             facts = dict(change)
             at_s, name = facts.pop("at_s"), facts.pop("event")
-            self._append(at_s - self._t0_s, name, facts)
+            with self._kept():
+                self._append(at_s - self._t0_s, name, facts)
 
     def _since(self, monotonic_s: float) -> float:
         return round(monotonic_s - self._t0_s, 6)
@@ -328,9 +343,31 @@ class _Run:
     def _write(self, event: str, **facts: Any) -> None:
         self._append(self._clock.now_s() - self._t0_s, event, facts)
 
+    def _note(self, event: str, **facts: Any) -> None:
+        """Write an event if that is possible: a full disk must not stop what goes on."""
+        with self._kept():
+            self._write(event, **facts)
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Keep the first error of the log; the next tick, or the end, raises or tells it."""
+        try:
+            yield
+        except RecordError as error:
+            self._unrecorded = self._unrecorded or error
+
     def _append(self, at_s: float, event: str, facts: Mapping[str, Any]) -> None:
         with self._lock:
             self._events.write(at_s, event, **facts)
+
+
+def _guarded(work: Callable[[], None]) -> tuple[RunStatus, str]:
+    """How `work` ended: healing and the run's end come next, whatever it was."""
+    try:
+        work()
+    except BaseException as error:  # noqa: BLE001  # even one that is no Exception
+        return _ending(error)
+    return "completed", ""
 
 
 def _ending(error: BaseException) -> tuple[RunStatus, str]:
