@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from harness.errors import HarnessError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand and return its exit code; no error that a user can meet is a traceback."""
+    """Run one subcommand and return its exit code; no error is shown as a traceback."""
     options = make_parser().parse_args(arguments)
     screen = Screen(as_json=getattr(options, "json", False))
     try:
@@ -30,8 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         screen.error(_of_os(error))
         return 4
     except KeyboardInterrupt:
-        screen.error(HarnessError("interrupted; no fault is active", "harness status"))
+        screen.error(HarnessError("interrupted", "harness status says whether a fault is active"))
         return 130
+    except Exception as error:  # noqa: BLE001  # everything is healed by now; say where it was
+        screen.error(_of_bug(error))
+        return 4
     return code
 
 
@@ -52,7 +56,7 @@ def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
     run = commands.add_parser("run", help="run experiments, judge them, write the reports")
     run.add_argument("files", nargs="+", type=Path, metavar="EXPERIMENT.yaml")
     run.add_argument("--output", type=Path, default=Path("reports"), metavar="DIR")
-    run.add_argument("--seed", type=int, default=1, metavar="N")
+    run.add_argument("--seed", type=_seed, default=1, metavar="N")
     run.add_argument("--override", type=Path, action="append", default=[], metavar="COMPOSE.yaml")
     run.add_argument("--no-up", action="store_true", help="take the stack as it is")
     run.add_argument("--allow-exec", action="store_true", help="allow the fault `exec`")
@@ -71,7 +75,7 @@ def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
     ):
         stage = commands.add_parser(name, help=text)
         stage.add_argument("files", nargs="+", type=Path, metavar="EXPERIMENT.yaml")
-        stage.add_argument("--seed", type=int, default=1)
+        stage.add_argument("--seed", type=_seed, default=1, metavar="N")
         stage.add_argument("--json", action="store_true")
         stage.set_defaults(act=act)
     for name, act, text in (
@@ -101,16 +105,39 @@ def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
     heal.set_defaults(act=stack_commands.heal)
     ui = commands.add_parser("ui", help="open Locust's web page on the same arrivals")
     ui.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
-    ui.add_argument("--port", type=int, help="of the page; default: HARNESS_PORT_LOCUST")
+    ui.add_argument(
+        "--port", type=_port, metavar="N", help="of the page; default: HARNESS_PORT_LOCUST"
+    )
     ui.set_defaults(act=stack_commands.ui)
     doctor = commands.add_parser("doctor", help="what is missing here, and what mends it")
     doctor.add_argument("--json", action="store_true")
     doctor.set_defaults(act=stack_commands.doctor)
 
 
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 1 to 65535")
+    return int(text)
+
+
 def _of_os(error: OSError) -> HarnessError:
     where = f"{error.filename}: " if error.filename else ""
     return HarnessError(f"{where}{error.strerror or error}", "free space or mend permissions")
+
+
+def _of_bug(error: Exception) -> HarnessError:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(last.filename).name}:{last.lineno}, in {last.name}"
+    return HarnessError(
+        f"this is a bug in harness: {type(error).__name__}: {error} ({place})",
+        "report that line and the command; harness status says whether a fault is active",
+    )
 
 
 if __name__ == "__main__":

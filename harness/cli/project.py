@@ -33,6 +33,11 @@ def project_root() -> Path:
     return here if (here / "docker-compose.yml").exists() else Path(harness.__file__).parents[1]
 
 
+def state_root() -> Path:
+    """Where each project's journal and lock are kept, in a folder of its name."""
+    return project_root() / ".harness"
+
+
 class Project:
     """Everything that a command needs of one Compose project; made when first used."""
 
@@ -58,7 +63,7 @@ class Project:
     @property
     def state_dir(self) -> Path:
         """Where journal, lock and the live state are kept."""
-        return self.root / ".harness" / self.name
+        return state_root() / self.name
 
     @property
     def lock_path(self) -> Path:
@@ -76,12 +81,8 @@ class Project:
         return DockerEngine(self.name)
 
     def tools(self) -> Tools:
-        """What faults act with; the links' API is where the running container publishes it."""
-        url = None
-        for container in self.engine.containers():
-            url = url or container.probe_url("harness.toxiproxy")
-        port = int(url.rsplit(":", 1)[1].strip("/")) if url else 0
-        return Tools(self.engine, ToxiproxyLinks(port), self.clock, self.http)
+        """What faults act with."""
+        return tools_of(self.engine, self.clock, self.http)
 
     def health(self) -> Health:
         """Whether the target is as a run needs it."""
@@ -143,3 +144,10 @@ class Project:
         if url := container.probe_url("harness.probe.breakers"):
             probes.append(BreakerProbe(container.service, url, self.http, self.clock))
         return probes
+
+
+def tools_of(engine: DockerEngine, clock: SystemClock, http: HttpClient) -> Tools:
+    """What faults act with; the links' API is where the running container publishes it."""
+    urls = [url for c in engine.containers() if (url := c.probe_url("harness.toxiproxy"))]
+    port = int(urls[0].rsplit(":", 1)[1].strip("/")) if urls else 0
+    return Tools(engine, ToxiproxyLinks(port), clock, http)

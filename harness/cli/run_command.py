@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
+import shutil
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,8 +21,14 @@ from harness.adapters.postgres_readback import PostgresReadback
 from harness.cli.console import Screen
 from harness.cli.environment import environment_facts
 from harness.cli.project import Project
-from harness.cli.stage_commands import analyze_folder, judge_folder, load, render_folder
-from harness.errors import HarnessError, HealError, InvalidExperiment, UsageError
+from harness.cli.stage_commands import (
+    analyze_folder,
+    judge_folder,
+    load,
+    render_folder,
+    render_list,
+)
+from harness.errors import HarnessError, HealError, Interrupted, UsageError
 from harness.faults import KINDS
 from harness.faults.target import pick_container
 from harness.guard import check_flags, run_lock
@@ -29,8 +37,7 @@ from harness.model.experiment import Experiment, Target
 from harness.model.plan_json import plan_to_json
 from harness.model.verdict import RunStatus
 from harness.plan import make_plan
-from harness.report.index import render_index
-from harness.run_store import RunFolder
+from harness.run_store import RunFolder, recorded, write_file
 from harness.runner import Progress, World, run_plan
 from harness.undo import boot_id
 
@@ -79,93 +86,122 @@ class Stop:
 
 def run(options: argparse.Namespace, screen: Screen) -> int:
     """Run all files; the exit code is the first of 4, 130, 5, 1, 3, 0 that occurred."""
-    project = Project(overrides=options.override)
-    experiments = _load_all(options.files, project, allow_exec=options.allow_exec)
+    _check_paths(options)
+    projects = _Projects(options.override)
+    experiments = _load_all(options.files, projects, allow_exec=options.allow_exec)
     stop = Stop(screen)
     outcomes: list[Outcome] = []
     holder = f"harness run {' '.join(path.stem for path in options.files)}"
-    with run_lock(project.lock_path, holder), stop.handled():
+    with ExitStack() as stack:
+        for lock in sorted({projects.of(e.target).lock_path for e in experiments}):
+            stack.enter_context(run_lock(lock, holder))
+        stack.enter_context(stop.handled())
         for path, experiment in zip(options.files, experiments, strict=True):
-            outcomes.append(_run_file(path, experiment, options, (screen, stop)))
+            job = Job(path, experiment, projects.of(experiment.target), options)
+            outcomes.append(_run_file(job, screen, stop))
             if outcomes[-1].code == 130 or outcomes[-1].is_broken:
                 break
     _print_summary(outcomes, screen)
     return next(code for code in ORDER if any(o.code == code for o in outcomes))
 
 
-def _load_all(paths: Sequence[Path], project: Project, *, allow_exec: bool) -> list[Experiment]:
+@dataclass(frozen=True)
+class Job:
+    """One file to run, and where."""
+
+    path: Path
+    experiment: Experiment
+    project: Project
+    options: argparse.Namespace
+
+
+class _Projects:
+    """The projects that the experiments aim at, each wired once."""
+
+    def __init__(self, overrides: Sequence[Path]) -> None:
+        self._overrides = overrides
+        self._wired: dict[Target, Project] = {}
+
+    def of(self, target: Target) -> Project:
+        if target not in self._wired:
+            self._wired[target] = Project(target, self._overrides)
+        return self._wired[target]
+
+
+def _check_paths(options: argparse.Namespace) -> None:
+    """UsageError for flags that can never do, before anything is started."""
+    for path in options.override:
+        if not path.is_file():
+            raise UsageError(f"--override {path}: no such file", "ls tests/defects")
+    output = options.output
+    while not output.exists() and output != output.parent:
+        output = output.parent
+    if not output.is_dir() or not os.access(output, os.W_OK):
+        what = "cannot be written to" if output.is_dir() else "is not a folder"
+        raise UsageError(f"--output {options.output}: {output} {what}", "choose another folder")
+
+
+def _load_all(paths: Sequence[Path], projects: _Projects, *, allow_exec: bool) -> list[Experiment]:
     """All files, or one error with the problems of all."""
-    loaded, problems = [], []
-    services = project.compose.services()
+    loaded: list[Experiment] = []
+    problems: list[UsageError] = []
     for path in paths:
         try:
-            experiment = load(path, services)
+            target = load(path, None).target
+            experiment = load(path, projects.of(target).compose.services())
             needing = [f.id for f in experiment.faults if KINDS[f.kind].needs_flag]
             check_flags(experiment, needing, allow_exec=allow_exec)
             loaded.append(experiment)
-        except InvalidExperiment as error:
-            problems.append(error.message)
+        except UsageError as error:
+            problems.append(error)
     if problems:
-        raise UsageError("\n".join(problems), "mend the files, then: harness validate")
+        text = "\n".join(problem.message for problem in problems)
+        raise UsageError(text, "; ".join(dict.fromkeys(problem.hint for problem in problems)))
     return loaded
 
 
-def _run_file(
-    path: Path,
-    experiment: Experiment,
-    options: argparse.Namespace,
-    hands: tuple[Screen, Stop],
-) -> Outcome:
+def _run_file(job: Job, screen: Screen, stop: Stop) -> Outcome:
     """One file from stack to report; an error ends this file, not the others."""
-    screen, stop = hands
-    screen.say(f"{experiment.name}: {experiment.title}", "bold")
+    experiment, name = job.experiment, job.experiment.name
+    screen.say(f"{name}: {experiment.title}", "bold")
+    folder = RunFolder(job.options.output / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{name}")
+    if stop.asked:
+        return Outcome(name, 130, message="not started: interrupted")
     try:
-        project = _ready_project(experiment.target, options)
-        folder = RunFolder(
-            options.output / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{experiment.name}"
-        )
-        status = _execute(path, experiment, project, (options, screen, stop, folder))
+        _make_ready(job)
+        status = _execute(job, folder, screen, stop)
         return _finish(experiment, folder, status, screen)
     except KeyboardInterrupt:
-        return Outcome(experiment.name, 130, message="interrupted; no fault is active")
+        screen.error(Interrupted("interrupted; no fault is active"))
+        return Outcome(name, 130, message="interrupted")
     except HarnessError as error:
         screen.error(error)
+        if folder.has("events.jsonl"):
+            screen.say(f"  recorded so far: {folder.path}")
         is_broken = isinstance(error, HealError)
-        code = error.exit_code
-        return Outcome(experiment.name, code, message=error.message, is_broken=is_broken)
+        return Outcome(name, error.exit_code, message=error.message, is_broken=is_broken)
 
 
-def _ready_project(target: Target, options: argparse.Namespace) -> Project:
-    project = Project(target, options.override)
-    project.check_journal()
-    if not options.no_up:
-        project.compose.up()
-    project.wait_healthy()
-    return project
+def _make_ready(job: Job) -> None:
+    """A stack that runs, is healthy, and has no fault of an earlier run."""
+    job.project.check_journal()
+    if not job.options.no_up:
+        job.project.compose.up()
+    job.project.wait_healthy()
 
 
-def _execute(
-    path: Path,
-    experiment: Experiment,
-    project: Project,
-    rest: tuple[argparse.Namespace, Screen, Stop, RunFolder],
-) -> RunStatus:
-    options, screen, stop, folder = rest
-    plan = make_plan(experiment, options.seed)
-    folder.create()
-    folder.write_text("experiment.yaml", path.read_text(encoding="utf-8"))
-    folder.write_json("plan.json", plan_to_json(plan, experiment))
-    command = shlex.join(["harness", *sys.argv[1:]])
-    facts = environment_facts(project, experiment, options.override)
-    folder.write_json("environment.json", {**facts, "seed": options.seed, "command": command})
-    driver = _driver(experiment, project, options.seed, folder)
+def _execute(job: Job, folder: RunFolder, screen: Screen, stop: Stop) -> RunStatus:
+    """Everything that can be wrong is asked before the run folder is made."""
+    experiment, project = job.experiment, job.project
+    plan = make_plan(experiment, job.options.seed)
+    facts = environment_facts(project, experiment, job.options.override)
     world = World(
         project=project.name,
         boot_id=boot_id(),
         tools=project.tools(),
         journal=project.journal,
         probes=project.probes(),
-        driver=driver,
+        driver=_driver(experiment, project, job.options.seed, folder),
         health=project.health,
         readback=PostgresReadback(project.engine, project.clock).read,
         show=lambda progress: _show(progress, project, screen),
@@ -173,9 +209,28 @@ def _execute(
     )
     stop.is_walking = True
     try:
+        _begin_folder(folder, job, plan_to_json(plan, experiment), facts)
         return run_plan(plan, experiment, world, folder)
     finally:
         stop.is_walking = False
+
+
+def _begin_folder(
+    folder: RunFolder, job: Job, plan: Mapping[str, Any], facts: Mapping[str, Any]
+) -> None:
+    """What is known before the run; where that cannot be written, nothing is left behind."""
+    command = shlex.join(["harness", *sys.argv[1:]])
+    text = job.path.read_text(encoding="utf-8")
+    folder.create()
+    try:
+        folder.write_text("experiment.yaml", text)
+        folder.write_json("plan.json", plan)
+        folder.write_json(
+            "environment.json", {**facts, "seed": job.options.seed, "command": command}
+        )
+    except BaseException:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise
 
 
 def _driver(experiment: Experiment, project: Project, seed: int, folder: RunFolder) -> LoadDriver:
@@ -201,16 +256,25 @@ def _canary_offset(experiment: Experiment, project: Project) -> int:
     path = project.state_dir / "canary_offset"
     population = experiment.load.keys.cold_population
     needed = int(experiment.load.canary_rate_per_s * (experiment.end_s + 30)) + 1
-    offset = int(path.read_text()) if path.exists() else 0
+    offset = _used_keys(path, population)
     if offset + needed > population:
         offset = 0
         cache = pick_container({"role": "cache"}, project.tools())
         project.engine.execute(
             cache.id, ["sh", "-c", 'REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli FLUSHDB']
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(str(offset + needed))
+    write_file(path, str(offset + needed))
     return offset
+
+
+def _used_keys(path: Path, population: int) -> int:
+    """How many cold keys were read so far; all, where that cannot be known."""
+    try:
+        return int(path.read_text())
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError):
+        return population
 
 
 def _show(progress: Progress, project: Project, screen: Screen) -> None:
@@ -223,9 +287,7 @@ def _show(progress: Progress, project: Project, screen: Screen) -> None:
         "at_s": round(progress.at_s, 1),
         "end_s": progress.end_s,
     }
-    temporary = project.state_dir / ".state.json.part"
-    temporary.write_text(json.dumps(state))
-    temporary.replace(project.state_dir / "state.json")
+    write_file(project.state_dir / "state.json", json.dumps(state))
 
 
 def _finish(
@@ -236,7 +298,7 @@ def _finish(
     result = judge_folder(folder, screen)
     page = render_folder(folder)
     _point_latest(folder.path)
-    render_index(folder.path.parent)
+    render_list(folder.path.parent)
     screen.verdict(result, page)
     code = STATUS_CODES.get(status, CODES[result["verdict"]])
     if status == "error":
@@ -249,9 +311,10 @@ def _finish(
 def _point_latest(folder: Path) -> None:
     link = folder.parent / "latest"
     temporary = folder.parent / ".latest.part"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(folder.name)
-    temporary.replace(link)
+    with recorded(link):
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(folder.name)
+        temporary.replace(link)
 
 
 def _print_summary(outcomes: Sequence[Outcome], screen: Screen) -> None:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
-import json
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+from harness.adapters.clock import SystemClock
 from harness.adapters.compose_project import read_environment
+from harness.adapters.docker_engine import DockerEngine
+from harness.adapters.http_client import HttpClient
 from harness.adapters.machine import check_machine
 from harness.cli.console import Screen
-from harness.cli.project import Project, project_root
+from harness.cli.project import Project, project_root, state_root, tools_of
 from harness.cli.stage_commands import load
 from harness.errors import HealError
 from harness.faults.base import Proof
 from harness.guard import lock_holder, run_lock
 from harness.load.driver import LoadConfig, run_ui
-from harness.undo import Entry, replay
+from harness.undo import Entry, Journal, replay
 
 STOP_S = 120.0
 UI_DURATION_S = 3600.0  # a test started in the page ends by itself after this
@@ -31,8 +33,10 @@ def up(_options: argparse.Namespace, screen: Screen) -> int:
     """Start everything and wait until it is healthy."""
     project = Project()
     started_s = project.clock.now_s()
-    project.compose.up()
-    project.wait_healthy()
+    with run_lock(project.lock_path, "harness up"):
+        project.compose.up()
+        project.check_journal()
+        project.wait_healthy()
     screen.say(f"{project.name} is healthy after {project.clock.now_s() - started_s:.1f} s")
     return 0
 
@@ -42,11 +46,8 @@ def down(options: argparse.Namespace, screen: Screen) -> int:
     project = Project()
     with run_lock(project.lock_path, "harness down"):
         project.compose.down(volumes=options.volumes)
-        for entry in project.journal.entries():
-            project.journal.remove(entry.fault)
+        project.journal.clear()
         if options.volumes:
-            if project.compose.is_bundled:
-                project.engine.remove_volumes()
             (project.state_dir / "canary_offset").unlink(missing_ok=True)
     screen.say(f"{project.name} is down")
     return 0
@@ -58,6 +59,8 @@ def status(_options: argparse.Namespace, screen: Screen) -> int:
     containers = project.engine.containers()
     health = project.health()
     entries = project.journal.entries()
+    holder = lock_holder(project.lock_path)
+    run = holder.text if holder else "nobody"
     if screen.as_json:
         screen.value(
             {
@@ -65,7 +68,7 @@ def status(_options: argparse.Namespace, screen: Screen) -> int:
                 "healthy": health.healthy,
                 "problems": health.problems,
                 "faults": [entry.to_json() for entry in entries],
-                "run": lock_holder(project.lock_path),
+                "run": run,
                 "containers": {c.service: c.status for c in containers},
             }
         )
@@ -77,28 +80,42 @@ def status(_options: argparse.Namespace, screen: Screen) -> int:
     screen.say("healthy" if health.healthy else "NOT healthy:\n  " + "\n  ".join(health.problems))
     for entry in entries:
         screen.say(f"NOT healed: {entry.spec.kind} of {entry.undo['target']}; try: harness heal")
-    screen.say(f"run: {lock_holder(project.lock_path)}")
+    screen.say(f"run: {run}")
     return 0
 
 
 def heal(options: argparse.Namespace, screen: Screen) -> int:
-    """Heal what the journal names, newest first; with --stop end a run first."""
-    project = Project()
-    if options.stop:
-        _stop_holder(project.lock_path, screen)
+    """Heal what the journals name, newest first; with --stop end a run first.
+
+    Asks the engine only: a project whose Compose file is gone is healed too.
+    """
+    left = 0
+    for folder in sorted(path for path in state_root().glob("*") if path.is_dir()):
+        if options.stop:
+            _stop_holder(folder / "lock", screen)
+        with run_lock(folder / "lock", "harness heal"):
+            left += _heal_project(folder, screen)
+    if left:
+        faults = "1 fault is" if left == 1 else f"{left} faults are"
+        raise HealError(
+            f"{faults} not healed", "harness heal again, or: harness down && harness up"
+        )
+    screen.say("nothing is broken")
+    return 0
+
+
+def _heal_project(folder: Path, screen: Screen) -> int:
+    """How many faults of the project whose state is in `folder` could not be healed."""
+    journal = Journal(folder / "journal.jsonl")
+    if journal.is_empty():
+        return 0
 
     def say(entry: Entry, proof: Proof | None, detail: str) -> None:
         word = "healed" if proof else "NOT healed"
         screen.say(f"{word}: {entry.spec.kind} of {entry.undo['target']}: {detail}")
 
-    with run_lock(project.lock_path, "harness heal"):
-        left = replay(project.journal, project.tools(), say)
-    if left:
-        raise HealError(
-            f"{len(left)} faults are not healed", "harness heal again, or: harness down && up"
-        )
-    screen.say("nothing is broken")
-    return 0
+    tools = tools_of(DockerEngine(folder.name), SystemClock(), HttpClient())
+    return len(replay(journal, tools, say))
 
 
 def ui(options: argparse.Namespace, screen: Screen) -> int:
@@ -139,25 +156,17 @@ def doctor(_options: argparse.Namespace, screen: Screen) -> int:
 
 def _stop_holder(path: Path, screen: Screen) -> None:
     """SIGTERM to the process that holds the lock; wait until it has healed and ended."""
-    holder = _holding_process(path)
+    holder = lock_holder(path)
     if holder is None:
         return
-    screen.say(f"stopping {lock_holder(path)}; it heals first")
-    os.kill(holder, signal.SIGTERM)
+    if holder.pid is None:
+        raise HealError(f"{holder.text} holds {path}", f"end it by hand (fuser {path}), then heal")
+    screen.say(f"stopping {holder.text}; it heals first")
+    with suppress(ProcessLookupError):
+        os.kill(holder.pid, signal.SIGTERM)
     deadline_s = time.monotonic() + STOP_S
-    while _holding_process(path) is not None:
+    while lock_holder(path) is not None:
         if time.monotonic() > deadline_s:
-            raise HealError(f"process {holder} did not end in {STOP_S:.0f} s", f"kill -9 {holder}")
+            text = f"{holder.text} did not end in {STOP_S:.0f} s"
+            raise HealError(text, f"kill -9 {holder.pid}; harness heal")
         time.sleep(0.2)
-
-
-def _holding_process(path: Path) -> int | None:
-    """The process that holds the lock now; the kernel's lock counts, not the file's text."""
-    if not path.exists():
-        return None
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return int(json.loads(path.read_text())["pid"])
-    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,15 @@ from harness import result as results
 from harness.analysis import analyze as analyze_run
 from harness.cli.console import Screen
 from harness.cli.project import Project
-from harness.errors import HarnessError, InvalidExperiment, RunFolderError
+from harness.errors import HarnessError, RunFolderError, UsageError
 from harness.experiment_file import experiment_schema, load_experiment
 from harness.faults import KINDS
 from harness.model.experiment import Experiment
-from harness.model.plan_json import experiment_from_json, plan_to_json
+from harness.model.plan_json import plan_to_json
 from harness.plan import make_plan
 from harness.report.index import render_index
 from harness.report.render import render
-from harness.run_store import RunFolder
+from harness.run_store import FINDINGS, RunFolder, recorded
 
 
 def load(path: Path, services: Mapping[str, Mapping[str, str]] | None) -> Experiment:
@@ -30,14 +30,17 @@ def load(path: Path, services: Mapping[str, Mapping[str, str]] | None) -> Experi
 
 def list_experiments(options: argparse.Namespace, screen: Screen) -> int:
     """Name, title and tags of each file; one that is invalid says so."""
+    paths = sorted(options.folder.glob("*.yaml"))
+    if not paths:
+        raise UsageError(f"{options.folder}: no experiment file (*.yaml) there", "harness list DIR")
     found: list[dict[str, Any]] = []
-    for path in sorted(options.folder.glob("*.yaml")):
+    for path in paths:
         try:
             experiment = load(path, None)
             tags, seconds = list(experiment.tags), experiment.end_s
             found.append({"file": str(path), "title": experiment.title, "tags": tags, "s": seconds})
-        except InvalidExperiment as error:
-            title = f"INVALID: {len(error.problems)} problems"
+        except UsageError:
+            title = f"INVALID; see: harness validate {path}"
             found.append({"file": str(path), "title": title, "tags": [], "s": 0.0})
     if screen.as_json:
         screen.value(found)
@@ -50,15 +53,17 @@ def list_experiments(options: argparse.Namespace, screen: Screen) -> int:
 def validate(options: argparse.Namespace, screen: Screen) -> int:
     """0 if all files are right, 2 with all problems if not."""
     services = _services_if_known()
+    note = "" if services else " (names of services not checked: no Compose project here)"
     code, found = 0, list[dict[str, Any]]()
     for path in options.files:
         try:
             load(path, services)
             found.append({"file": str(path), "problems": []})
-            screen.say(f"{path}: ok")
-        except InvalidExperiment as error:
+            screen.say(f"{path}: ok{note}")
+        except UsageError as error:
             code = error.exit_code
-            found.append({"file": str(path), "problems": error.problems})
+            problems = getattr(error, "problems", [error.message])
+            found.append({"file": str(path), "problems": problems})
             screen.error(error)
     if screen.as_json:
         screen.value(found)
@@ -82,28 +87,32 @@ def plan(options: argparse.Namespace, screen: Screen) -> int:
 
 def analyze(options: argparse.Namespace, screen: Screen) -> int:
     """Write findings.json of each run folder."""
-    for path in options.folders:
-        analyze_folder(_folder(path))
-        screen.say(f"{path}/findings.json")
-    return 0
+
+    def act(folder: RunFolder) -> None:
+        analyze_folder(folder)
+        screen.say(str(folder.path / "findings.json"))
+
+    return _each(options.folders, screen, act)
 
 
 def judge(options: argparse.Namespace, screen: Screen) -> int:
     """Write result.json, junit.xml and summary.md of each run folder."""
-    for path in options.folders:
-        folder = _folder(path)
-        result = judge_folder(folder, screen)
-        screen.verdict(result, folder.path / "result.json")
-    return 0
+
+    def act(folder: RunFolder) -> None:
+        screen.verdict(judge_folder(folder, screen), folder.path / "result.json")
+
+    return _each(options.folders, screen, act)
 
 
 def report(options: argparse.Namespace, screen: Screen) -> int:
     """Write index.html of each run folder, and the list of all runs beside it."""
-    for path in options.folders:
-        folder = _folder(path)
+
+    def act(folder: RunFolder) -> None:
         screen.say(str(render_folder(folder)))
-        render_index(folder.path.parent)
-    return 0
+        if (folder.path.parent / "latest").is_symlink():  # a folder of reports, not any folder
+            render_list(folder.path.parent)
+
+    return _each(options.folders, screen, act)
 
 
 def schema(options: argparse.Namespace, screen: Screen) -> int:
@@ -120,8 +129,8 @@ def analyze_folder(folder: RunFolder) -> None:
 
 def judge_folder(folder: RunFolder, screen: Screen) -> dict[str, Any]:
     """result.json, junit.xml and summary.md out of findings.json; the result."""
-    experiment = experiment_from_json(folder.read_json("plan.json"))
-    findings = folder.read_json("findings.json")
+    experiment = folder.read_experiment()
+    findings = folder.read_json("findings.json", FINDINGS)
     verdict = judging.judge(experiment, findings)
     result = results.make_result(experiment, findings, verdict)
     if folder.has("environment.json"):
@@ -136,13 +145,35 @@ def judge_folder(folder: RunFolder, screen: Screen) -> dict[str, Any]:
 
 def render_folder(folder: RunFolder) -> Path:
     """index.html; its path."""
+    folder.read_json("findings.json", FINDINGS)
+    folder.read_json("result.json", {"schema_version": int, "verdict": str, "reasons": list})
     return render(folder)
+
+
+def render_list(reports: Path) -> None:
+    """index.html of all runs in `reports`."""
+    with recorded(reports / "index.html"):
+        render_index(reports)
+
+
+def _each(paths: Sequence[Path], screen: Screen, act: Callable[[RunFolder], None]) -> int:
+    """Do it for each folder; one that cannot be read stops no other."""
+    code = 0
+    for path in paths:
+        try:
+            act(_folder(path))
+        except HarnessError as error:
+            screen.error(error)
+            code = code or error.exit_code
+    return code
 
 
 def _folder(path: Path) -> RunFolder:
     folder = RunFolder(path.resolve())
     if not folder.has("plan.json"):
-        raise RunFolderError(f"{path}: not a run folder: it has no plan.json", "ls reports")
+        what = "not a run folder: it has no plan.json" if path.exists() else "no such folder"
+        raise RunFolderError(f"{path}: {what}", "ls reports")
+    folder.read_experiment()
     return folder
 
 
@@ -150,7 +181,7 @@ def _services_if_known() -> dict[str, dict[str, str]] | None:
     """The Compose services, None where no Compose project can be asked."""
     try:
         return Project().compose.services()
-    except HarnessError:
+    except (HarnessError, OSError):
         return None
 
 
