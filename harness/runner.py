@@ -96,7 +96,10 @@ class _Active:
 
 
 def run_plan(plan: Plan, experiment: Experiment, world: World, folder: RunFolder) -> RunStatus:
-    """Run it and return how it ended; HealError if something is left broken, after all else."""
+    """Run it and return how it ended.
+
+    After all else HealError if something is left broken, RecordError if events are missing.
+    """
     run = _Run(plan, experiment, world, folder)
     try:
         return run.execute()
@@ -119,6 +122,7 @@ class _Run:
         self._t0_s = self._clock.now_s()
         self._next_tick_s = self._t0_s
         self._unrecorded: RecordError | None = None
+        self._is_interrupted = False  # by an interrupt that a healing held back
 
     def execute(self) -> RunStatus:
         """Walk, heal, settle; the status and one `run.finished` come out however it ends."""
@@ -137,6 +141,8 @@ class _Run:
         self._note("run.finished", status=status, message=message)
         if failures:
             raise HealError(message, "harness heal")
+        if self._unrecorded is not None:
+            raise self._unrecorded
         return status
 
     def close(self) -> None:
@@ -170,7 +176,7 @@ class _Run:
         """Wait in slices, ticking once a second; Interrupted as soon as the user asks for it."""
         while True:
             now_s = self._clock.now_s()
-            if self._world.is_stopped():
+            if self._is_interrupted or self._world.is_stopped():
                 raise Interrupted("interrupted by the user")
             if now_s >= self._next_tick_s:
                 self._tick()
@@ -273,6 +279,7 @@ class _Run:
                 self._world.journal.remove(name)
                 self._healed(active, proof)
             except KeyboardInterrupt:
+                self._is_interrupted = True
                 if last_try:
                     return f"{name} is not healed: interrupted twice"
             except RecordError as error:

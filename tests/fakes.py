@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from harness.errors import EngineError, TargetError
@@ -17,22 +19,42 @@ from harness.model.container import (
 )
 from harness.model.http import Answer
 from harness.model.load import LoadSnapshot, LoadSummary
+from harness.run_store import write_samples
 
 PROJECT = "fake"
 WALL_S = 1_000_000.0
 
 
 class Cut:
-    """Counts the effects of a run and raises at the one that was chosen."""
+    """Counts the effects of a run; at the one that was chosen it raises, or does, something.
 
-    def __init__(self, at: int = -1, error: BaseException | None = None) -> None:
-        self.at, self.error, self.count = at, error, 0
+    `stays`: every later effect raises too, as nothing happens any more after a SIGKILL. `only`:
+    no effects raise but those whose names begin so.
+    """
+
+    def __init__(
+        self,
+        at: int = -1,
+        error: BaseException | None = None,
+        *,
+        stays: bool = False,
+        only: str | tuple[str, ...] = "",
+        act: Callable[[], None] | None = None,
+    ) -> None:
+        self.at, self.error, self.stays, self.only, self.act = at, error, stays, only, act
         self.names: list[str] = []
+
+    @property
+    def count(self) -> int:
+        return len(self.names)
 
     def __call__(self, name: str) -> None:
         self.names.append(name)
-        self.count += 1
-        if self.count - 1 == self.at and self.error is not None:
+        number = self.count - 1
+        if number == self.at and self.act is not None:
+            self.act()
+        is_cut = number == self.at or (self.stays and 0 <= self.at < number)
+        if is_cut and self.error is not None and name.startswith(self.only):
             raise self.error
 
 
@@ -69,18 +91,26 @@ def container(service: str, role: str = "app", **facts: Any) -> Container:
 
 @dataclass
 class FakeEngine:
-    """Containers in memory; every call that changes something is a step that can be cut."""
+    """Containers in memory, of which only the project's are seen, as with the real one.
+
+    Every call that changes something is a step that can be cut.
+    """
 
     found: dict[str, Container]
     clock: FakeClock
     cut: Cut
     log: list[ContainerEvent] = field(default_factory=list)
+    gone_s: tuple[float, float] = (math.inf, math.inf)  # from when until when it does not answer
 
     def containers(self) -> list[Container]:
-        return sorted(self.found.values(), key=lambda c: c.name)
+        self._answer()
+        ours = [c for c in self.found.values() if c.project == PROJECT]
+        return sorted(ours, key=lambda c: c.name)
 
     def inspect(self, container_id: str) -> Container | None:
-        return self.found.get(container_id)
+        self._answer()
+        found = self.found.get(container_id)
+        return found if found and found.project == PROJECT else None
 
     def kill(self, container_id: str) -> None:
         self._end("kill", container_id)
@@ -140,7 +170,12 @@ class FakeEngine:
         self.cut("engine.empty_volumes")
 
     def events(self, since_s: float, until_s: float) -> list[ContainerEvent]:
+        self._answer()
         return [e for e in self.log if since_s <= e.wall_s <= until_s]
+
+    def _answer(self) -> None:
+        if self.gone_s[0] <= self.clock.at_s < self.gone_s[1]:
+            raise EngineError("the engine does not answer")
 
     def _end(self, name: str, container_id: str) -> None:
         self.cut(f"engine.{name}")
@@ -160,8 +195,8 @@ class FakeEngine:
         self.log.append(event)
 
     def _set(self, container_id: str, **facts: Any) -> None:
-        if container_id not in self.found:
-            raise EngineError(f"no container {container_id}")
+        if self.inspect(container_id) is None:
+            raise EngineError(f"container {container_id} is not part of {PROJECT}")
         self.found[container_id] = replace(self.found[container_id], **facts)
 
 
@@ -219,17 +254,20 @@ class FakeHttp:
 
 @dataclass
 class FakeDriver:
-    """A load that sends nothing; `snapshots` is asked each second."""
+    """A load that sends nothing; with `samples` it records one request a second."""
 
     cut: Cut
     error_rate: float = 0.0
     is_stopped: bool = False
+    samples: Path | None = None
 
     def start(self) -> None:
         self.cut("driver.start")
 
     def begin(self, t0_monotonic_s: float) -> None:
         self.cut("driver.begin")
+        if self.samples is not None:
+            write_samples(self.samples, "main", 0, samples_table(10))
 
     def check(self) -> None:
         self.cut("driver.check")
@@ -244,6 +282,20 @@ class FakeDriver:
 
     def kill(self) -> None:
         self.is_stopped = True
+
+
+def samples_table(seconds: int) -> dict[str, list[Any]]:
+    """One redirect a second that app-1 answered after 10 ms."""
+    due_s = [float(second) for second in range(seconds)]
+    columns: dict[str, Any] = {
+        "op": "redirect", "status": 302, "ok": True, "error": "", "bytes": 0,
+        "served_by": "app-1", "cache": "redis", "db_node": "", "write": "",
+    }  # fmt: skip
+    rows = {name: [value] * seconds for name, value in columns.items()}
+    done_s = [at_s + 0.01 for at_s in due_s]
+    return {
+        **rows, "key": list(range(seconds)), "intended_s": due_s, "sent_s": due_s, "done_s": done_s
+    }  # fmt: skip
 
 
 def make_tools(cut: Cut | None = None, *containers: Container) -> Tools:
