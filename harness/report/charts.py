@@ -23,7 +23,7 @@ from harness.report.plot import (
     Key,
     TimeAxis,
     add_hover,
-    add_row_label,
+    add_row_labels,
     clean,
 )
 
@@ -35,7 +35,7 @@ STATE_LOOKS = {
 }  # fmt: skip
 UNKNOWN_LOOK = (INK, "cross")
 MAX_ROWS = 40
-"""A chart of states shows so many rows at most; what never changed is left out first."""
+"""A chart of states draws so many rows at most; what never changed is said in words."""
 
 
 def make_charts(findings: Mapping[str, Any]) -> list[Chart]:
@@ -104,7 +104,10 @@ def _load_charts(axis: TimeAxis, series: Mapping[str, Any]) -> Iterable[Chart | 
     }
     yield _lines(axis, series, "rate", "Offered and achieved rate", "requests a second", rates)
     failed = {f"{op} failed": values for op, values in (series.get("failed_per_s") or {}).items()}
-    yield _lines(axis, series, "errors", "Failed requests", "a second, by operation", failed)
+    if any(value for values in failed.values() for value in values):
+        yield _lines(axis, series, "errors", "Failed requests", "a second, by operation", failed)
+    elif failed:
+        yield Chart("errors", "Failed requests", "none during the whole run", None)
     yield _percentiles(axis, series)
 
 
@@ -218,29 +221,45 @@ def _state_charts(axis: TimeAxis, series: Mapping[str, Any]) -> Iterable[Chart |
 
 
 def _states(axis: TimeAxis, chart_id: str, title: str, note: str, rows: Series) -> Chart | None:
-    shown, still = _choose_rows(rows)
+    filled = {name: changes for name, changes in sorted(rows.items()) if changes}
+    changed = [name for name in filled if len(filled[name]) > 1]
+    shown = {name: filled[name] for name in changed[:MAX_ROWS]}
+    remarks = _all_along({name: filled[name] for name in filled if name not in changed})
     if not shown:
-        return None
-    plot = axis.figure(34 + 22 * len(shown), y_range=Range1d(start=len(shown) - 0.4, end=-0.6))
+        note = "nothing changed during the run"
+        return Chart(chart_id, title, note, None, remarks=remarks) if filled else None
+    if changed[MAX_ROWS:]:
+        note += f"; {len(changed) - MAX_ROWS} more rows are in findings.json"
+    plot = axis.figure(30 + 32 * len(shown), y_range=Range1d(start=len(shown) - 0.4, end=-0.6))
     plot.yaxis.visible = False
     plot.ygrid.grid_line_color = None
+    keys = _draw_states(plot, shown, axis.end_s)
+    add_row_labels(plot, [_row_name(name) for name in shown])
+    return Chart(chart_id, title, note, plot, keys, remarks)
+
+
+def _all_along(rows: Series) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The names of the rows that never changed, by their state."""
+    by_state: dict[str, list[str]] = {}
+    for name, changes in rows.items():
+        by_state.setdefault(str(changes[0][1]), []).append(_row_name(name))
+    return tuple((f"{state} all along", tuple(names)) for state, names in by_state.items())
+
+
+def _row_name(name: str) -> str:
+    return clean(name.replace("/", " · "))
+
+
+def _draw_states(plot: Any, rows: Series, end_s: float) -> tuple[Key, ...]:
     seen: dict[str, tuple[str, str | None]] = {}
-    for row, (name, changes) in enumerate(shown.items()):
-        for state, left, right in _intervals(changes, axis.end_s):
+    bars: dict[tuple[str, str | None], list[tuple[float, float, float]]] = {}
+    for row, changes in enumerate(rows.values()):
+        for state, left, right in _intervals(changes, end_s):
             seen[state] = STATE_LOOKS.get(state.split()[0] if state else "", UNKNOWN_LOOK)
-            _state_bar(plot, row, left, right, seen[state])
-        add_row_label(plot, row, clean(name.replace("/", " · ")))
-    keys = tuple(Key(s, color, hatch=hatch, is_area=True) for s, (color, hatch) in seen.items())
-    if still:
-        note += f"; {still} more rows, most of them without a change, are in findings.json"
-    return Chart(chart_id, title, note, plot, keys)
-
-
-def _choose_rows(rows: Series) -> tuple[Series, int]:
-    """At most MAX_ROWS rows by name, those that changed first; and how many are left out."""
-    filled = {name: changes for name, changes in sorted(rows.items()) if changes}
-    chosen = sorted(filled, key=lambda name: (len(filled[name]) == 1, name))[:MAX_ROWS]
-    return {name: filled[name] for name in sorted(chosen)}, len(filled) - len(chosen)
+            bars.setdefault(seen[state], []).append((row + 0.22, left, right))
+    for look, places in bars.items():
+        _state_bars(plot, look, places)
+    return tuple(Key(s, color, hatch=hatch, is_area=True) for s, (color, hatch) in seen.items())
 
 
 def _intervals(changes: Sequence[Any], end_s: float) -> Iterable[tuple[str, float, float]]:
@@ -250,14 +269,15 @@ def _intervals(changes: Sequence[Any], end_s: float) -> Iterable[tuple[str, floa
             yield str(state), left, right
 
 
-def _state_bar(
-    plot: Any, row: int, left: float, right: float, look: tuple[str, str | None]
+def _state_bars(
+    plot: Any, look: tuple[str, str | None], places: Sequence[tuple[float, float, float]]
 ) -> None:
-    """A thin bar while all is well, a tall hatched one otherwise: readable without colour."""
+    """Thin bars while all is well, tall hatched ones otherwise: readable without colour."""
     color, hatch = look
-    height = 0.28 if hatch is None else 0.72
+    rows, lefts, rights = zip(*places, strict=True)
     plot.hbar(
-        y=row, left=left, right=right, height=height, fill_color=color, fill_alpha=0.75,
-        line_color=color, line_width=1.5, hatch_pattern=hatch or " ", hatch_color="white",
-        hatch_alpha=0.8, hatch_scale=7,
+        y="y", left="left", right="right", height=0.16 if hatch is None else 0.42,
+        source=ColumnDataSource({"y": rows, "left": lefts, "right": rights}),
+        fill_color=color, fill_alpha=0.75, line_color=color, line_width=1.5,
+        hatch_pattern=hatch or " ", hatch_color="white", hatch_alpha=0.8, hatch_scale=7,
     )  # fmt: skip

@@ -24,12 +24,14 @@ def chart_data(charts: Sequence[Chart]) -> str:
 
     It holds no `<`, so that no name from the target can end the script element it stands in.
     """
+    drawn = [chart for chart in charts if chart.figure is not None]
     document = Document(title="")
-    for chart in charts:
-        document.add_root(chart.figure)
+    with document.models.freeze():  # otherwise all models are visited again for each root
+        for chart in drawn:
+            document.add_root(chart.figure)
     ids: dict[str, str] = {}
     content = _renumber(document.to_json(deferred=False), ids)
-    roots = {ids[chart.figure.id]: f"chart-{chart.id}" for chart in charts}
+    roots = {ids[chart.figure.id]: f"chart-{chart.id}" for chart in drawn}
     text = json.dumps({"document": content, "roots": roots}, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

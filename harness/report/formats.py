@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+GAP = "\N{NO-BREAK SPACE}"
+"""Between a number and its unit, so that no line ends between the two."""
 ALMOST_ALL = 0.995
 SYMBOLS = {"pass": "✓", "fail": "✕", "inconclusive": "?"}
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|h|MiB|GiB)(?!\w))")
+_BEFORE_NUMBER = re.compile(r"(?<=[<>=±]) (?=\d)")
 
 
 def is_number(value: Any) -> bool:
@@ -26,12 +31,12 @@ def seconds(value: Any) -> str:
 
 def clock(value: Any) -> str:
     """A moment of the run in seconds since its start: `20.41 s`."""
-    return f"{value:.2f} s".replace("-", MINUS) if is_number(value) else NOTHING
+    return f"{value:.2f}{GAP}s".replace("-", MINUS) if is_number(value) else NOTHING
 
 
 def uncertainty(value: Any) -> str:
     """` ± 5 ms`, or nothing where none is known."""
-    return f" ± {seconds(value)}" if is_number(value) and value > 0 else ""
+    return f" ±{GAP}{seconds(value)}" if is_number(value) and value > 0 else ""
 
 
 def share(value: Any) -> str:
@@ -39,8 +44,8 @@ def share(value: Any) -> str:
     if not is_number(value):
         return NOTHING
     if ALMOST_ALL < value < 1:  # cut off, not rounded: what is not all must not read as 100 %
-        return f"{math.floor(value * 1e4) / 100:.2f} %"
-    return "0 %" if value == 0 else f"{_significant(value * 100)} %"
+        return f"{math.floor(value * 1e4) / 100:.2f}{GAP}%"
+    return f"{_significant(value * 100) if value else 0}{GAP}%"
 
 
 def count(value: Any) -> str:
@@ -76,6 +81,11 @@ def plain(value: Any) -> str:
     return text or NOTHING
 
 
+def prose(text: Any) -> str:
+    """A sentence in which no line ends between a number and its unit, or its `<=`."""
+    return _BEFORE_NUMBER.sub(GAP, _BEFORE_UNIT.sub(GAP, str(text)))
+
+
 def words(name: Any) -> str:
     """`old_primary_rejoined` as people say it: `old primary rejoined`."""
     return str(name).removesuffix("_s").replace("_", " ")
@@ -83,21 +93,22 @@ def words(name: Any) -> str:
 
 FILTERS: dict[str, Callable[..., str]] = {
     "seconds": seconds, "clock": clock, "uncertainty": uncertainty, "share": share,
-    "count": count, "flag": flag, "by_unit": by_unit, "plain": plain, "words": words,
+    "count": count, "flag": flag, "by_unit": by_unit, "plain": plain, "prose": prose,
+    "words": words,
 }  # fmt: skip
 """The filters that the templates may use."""
 
 
 def _duration(size: float) -> str:
     if size < 1:
-        return f"{_significant(size * 1e3)} ms" if size else "0 s"
+        return f"{_significant(size * 1e3)}{GAP}ms" if size else f"0{GAP}s"
     if size < 120:
-        return f"{size:.2f} s" if size < 10 else f"{size:.1f} s"
+        return f"{size:.2f}{GAP}s" if size < 10 else f"{size:.1f}{GAP}s"
     minutes, rest = divmod(round(size), 60)
-    return f"{minutes} min {rest:02d} s"
+    return f"{minutes}{GAP}min{GAP}{rest:02d}{GAP}s"
 
 
 def _significant(value: float) -> str:
     if value >= 99.95:
-        return f"{value:,.0f}" if value >= 999.5 or value == round(value) else f"{value:.1f}"
+        return f"{value:,.0f}"
     return f"{value:.3g}" if value >= 0.001 else f"{value:.1g}"

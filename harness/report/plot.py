@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bokeh.models import BoxZoomTool, HoverTool, PanTool, Range1d
-from bokeh.models.annotations import BoxAnnotation, Label, Span
+from bokeh.core.properties import value
+from bokeh.models import BoxZoomTool, ColumnDataSource, HoverTool, PanTool, Range1d
+from bokeh.models.annotations import BoxAnnotation, LabelSet, Span
 from bokeh.plotting import figure
 
 INK = "#777c85"  # reads on white and on the dark page
@@ -31,13 +32,17 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One figure with its words; `keys` are written as HTML, so they wrap and print."""
+    """One figure with its words; `keys` are written as HTML, so they wrap and print.
+
+    `remarks` say of names what needs no drawing; where that is all, `figure` is None.
+    """
 
     id: str
     title: str
     note: str
     figure: Any
     keys: tuple[Key, ...] = ()
+    remarks: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(slots=True)
@@ -99,12 +104,14 @@ def add_hover(plot: Any, renderer: Any, labels: Mapping[str, str], number: str) 
     )
 
 
-def add_row_label(plot: Any, row: float, text: str) -> None:
-    """The name of a row, pinned to the left edge so that zooming does not move it."""
-    label = Label(x=4, y=row, x_units="screen", text=text, text_baseline="middle")
-    label.update(text_font_size="11px", text_font=SANS, text_color="#1c2127")
-    label.update(background_fill_color="#ffffff", background_fill_alpha=0.92)
-    plot.add_layout(label)
+def add_row_labels(plot: Any, texts: Sequence[str]) -> None:
+    """The names of the rows, above what is drawn in them; zooming does not move them."""
+    rows = [row - 0.26 for row in range(len(texts))]
+    source = ColumnDataSource({"x": [2] * len(rows), "y": rows, "text": texts})
+    labels = LabelSet(x="x", y="y", text="text", source=source, x_units="screen")
+    labels.update(text_baseline="middle", text_font_size="11px", text_font=value(SANS))
+    labels.update(text_color=INK, text_font_style="bold")
+    plot.add_layout(labels)
 
 
 def clean(text: Any) -> str:

@@ -54,6 +54,7 @@ def render(folder: RunFolder) -> Path:
         facts=_environment(_optional(folder, "environment.json")),
         command=_command(result, _optional(folder, "plan.json")),
         files=[name for name in LINKED_FILES if folder.has(name)],
+        reasons=_by_code(result.get("reasons") or []),
         charts=charts,
         chart_data=chart_data(charts) if charts else "",
         bokeh_script=bokeh_script() if charts else "",
@@ -116,8 +117,8 @@ def _recovery_figures(recovery: Mapping[str, Any]) -> Iterable[dict[str, str]]:
         elif not is_number(found.get("recovery_time_s")):
             yield _figure(f"{op} recovery", "not recovered", "still failing at the end", "bad")
         else:
-            value = seconds(found["recovery_time_s"]) + uncertainty(found.get("uncertainty_s"))
-            yield _figure(f"{op} recovery time", value, note)
+            figure = _figure(f"{op} recovery time", seconds(found["recovery_time_s"]), note)
+            yield {**figure, "uncertainty": uncertainty(found.get("uncertainty_s"))}
 
 
 def _failure_figures(operations: Mapping[str, Any]) -> Iterable[dict[str, str]]:
@@ -141,6 +142,14 @@ def _load_figures(load: Mapping[str, Any]) -> Iterable[dict[str, str]]:
         note = "the load was on schedule" if load.get("healthy") else "the load fell behind"
         tone = "" if load.get("healthy") else "bad"
         yield _figure("requests sent", count(load.get("sent")), note, tone)
+
+
+def _by_code(reasons: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The texts of all reasons under their code, the codes in the order of the verdict."""
+    grouped: dict[str, list[str]] = {}
+    for reason in reasons:
+        grouped.setdefault(str(reason.get("code", "")), []).append(str(reason.get("text", "")))
+    return grouped
 
 
 def _by_phase(

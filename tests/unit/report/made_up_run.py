@@ -17,12 +17,18 @@ PHASES = {
 TITLE = "Killing the database primary stops writes for at most 30 s and loses no acknowledged write"
 
 
-def make_run(reports: Path, *, verdict: str = "pass", status: str = "completed") -> RunFolder:
-    """A folder with findings and result of a failover, ready to be rendered."""
+def make_run(
+    reports: Path, *, verdict: str = "pass", status: str = "completed", **changes: Any
+) -> RunFolder:
+    """A folder with findings and result of a failover, ready to be rendered.
+
+    `changes` replace parts of the findings. Without series it renders ten times as fast.
+    """
     folder = RunFolder(reports / f"20260102-030405-{verdict}-{status}")
     folder.create()
     folder.write_text("events.jsonl", "")
-    write(folder, findings(folder.run_id, status), result(folder.run_id, verdict, status))
+    found = {**findings(folder.run_id, status), **changes}
+    write(folder, found, result(folder.run_id, verdict, status))
     folder.write_json("plan.json", {"plan": {"seed": 7}})
     folder.write_json("environment.json", {"cpu_count": 2, "kernel": "6.1", "password": "hunter2"})
     return folder
@@ -194,7 +200,8 @@ def _series() -> dict[str, Any]:
                 [50.0, "HALF_OPEN"], [50.2, "CLOSED"],
             ]
             for n in (1, 2, 3)
-        },
+        }
+        | {"app-1/redis": [[0.0, "CLOSED"]]},
         "lb": {
             f"lb-{lb}/{backend}/app-{n}": [[0.0, "UP" if n < 4 else "DOWN"]]
             for lb in (1, 2) for backend in ("read", "write") for n in (1, 2, 3, 4)

@@ -10,6 +10,7 @@ from made_up_run import findings, make_run, result, write
 from harness.errors import RunFolderError
 from harness.report import render, render_index
 from harness.report.embed import bokeh_script
+from harness.report.formats import GAP
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\"'"
 
@@ -38,6 +39,16 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
+WORDS_ONLY = {"series": {}}
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    """A run with everything in it, rendered once, for tests that only read."""
+    folder = make_run(tmp_path_factory.mktemp("reports"))
+    return folder, page_of(folder)
+
+
 def page_of(folder):
     text = render(folder).read_text(encoding="utf-8")
     assert bokeh_script() in text or "chart-data" not in text
@@ -54,20 +65,19 @@ def chart_data_of(text):
 @pytest.mark.parametrize("verdict", ["pass", "fail", "inconclusive"])
 @pytest.mark.parametrize("status", ["completed", "aborted", "interrupted", "error"])
 def test_each_verdict_and_status_is_said_in_words(tmp_path, verdict, status):
-    folder = make_run(tmp_path, verdict=verdict, status=status)
-    text = page_of(folder).text
+    text = page_of(make_run(tmp_path, verdict=verdict, status=status, **WORDS_ONLY)).text
     assert text.index(verdict.upper()) < text.index("Timeline")
     assert ("The run was" in text or "The run ended in an error" in text) == (status != "completed")
 
 
 def test_the_verdict_and_its_reasons_come_before_everything_else(tmp_path):
-    text = page_of(make_run(tmp_path, verdict="fail")).text
+    text = page_of(make_run(tmp_path, verdict="fail", **WORDS_ONLY)).text
     reason = text.index("create recovered after 41.3 s; expected <= 30s")
     assert text.index("FAIL") < reason < text.index("create recovery time") < text.index("Timeline")
 
 
-def test_nothing_is_loaded_from_anywhere(tmp_path):
-    page = page_of(make_run(tmp_path))
+def test_nothing_is_loaded_from_anywhere(whole_run):
+    _, page = whole_run
     for tag, attrs in page.elements:
         assert "src" not in attrs, tag
         assert tag not in ("link", "iframe", "object", "img", "base"), tag
@@ -78,23 +88,64 @@ def test_nothing_is_loaded_from_anywhere(tmp_path):
     assert any(policy.startswith("default-src 'none'") for policy in policies)
 
 
-def test_a_report_is_one_file_below_3_mb(tmp_path):
-    assert render(make_run(tmp_path)).stat().st_size < 3_000_000
+def test_a_report_is_one_file_below_3_mb(whole_run):
+    folder, _ = whole_run
+    assert (folder.path / "index.html").stat().st_size < 3_000_000
 
 
-def test_rendering_twice_gives_the_same_bytes(tmp_path):
-    folder = make_run(tmp_path)
-    first = render(folder).read_bytes()
+def test_rendering_twice_gives_the_same_bytes(whole_run):
+    folder, _ = whole_run
+    first = (folder.path / "index.html").read_bytes()
     assert render(folder).read_bytes() == first
 
 
-def test_every_chart_has_its_place_in_the_page(tmp_path):
-    folder = make_run(tmp_path)
-    page = page_of(folder)
+def test_every_chart_has_its_place_in_the_page(whole_run):
+    folder, page = whole_run
     places = {attrs.get("id") for _, attrs in page.elements}
     roots = chart_data_of((folder.path / "index.html").read_text())["roots"]
-    assert len(roots) == 10
+    assert len(roots) == 9
     assert set(roots.values()) <= places
+
+
+def test_what_never_changed_is_said_in_words_instead_of_drawn(whole_run):
+    folder, page = whole_run
+    assert "Load balancers nothing changed during the run UP all along: lb-1 · read" in page.text
+    assert "DOWN all along: lb-1 · read · app-4, lb-1 · write · app-4" in page.text
+    assert "CLOSED all along: app-1 · redis" in page.text
+    roots = chart_data_of((folder.path / "index.html").read_text())["roots"].values()
+    assert "chart-breakers" in roots
+    assert "chart-lb" not in roots
+
+
+def test_a_run_without_failures_says_so_instead_of_drawing_nothing(tmp_path):
+    series = findings("x", "completed")["series"]
+    series["failed_per_s"] = {op: [0.0] * 110 for op in ("redirect", "create")}
+    assert "Failed requests none during" in page_of(make_run(tmp_path, series=series)).text
+
+
+def test_a_number_and_its_unit_stay_on_one_line(whole_run):
+    folder, _ = whole_run
+    text = (folder.path / "index.html").read_text().replace(GAP, "_")
+    assert "stops writes for at most 30_s and loses" in text
+    assert "21.4_s" in text
+    assert "±_5_ms" in text
+
+
+def test_a_long_claim_is_set_smaller(whole_run):
+    _, page = whole_run
+    assert ("h1", {"class": "long"}) in page.elements
+
+
+def test_reasons_of_one_kind_are_told_once_and_the_rest_unfolds(tmp_path):
+    folder = make_run(tmp_path, verdict="fail", **WORDS_ONLY)
+    judged = result("x", "fail", "completed")
+    judged["reasons"] = [
+        {"code": code, "text": f"{code} in app-{n}"} for n in (1, 2, 3) for code in ("open", "slow")
+    ]
+    write(folder, findings("x", "completed") | WORDS_ONLY, judged)
+    text = page_of(folder).text
+    assert "open in app-1 open 2 more of this kind open in app-2 open in app-3" in text
+    assert text.count("2 more of this kind") == 2
 
 
 def _with_hostile_names(value):
@@ -113,9 +164,9 @@ def _hostile_key(key):
     return key + HOSTILE if key.startswith(chosen) else key
 
 
-def test_names_of_the_target_cannot_become_markup(tmp_path):
+def test_names_of_the_target_cannot_become_markup(whole_run, tmp_path):
     folder = make_run(tmp_path)
-    plain = [tag for tag, _ in page_of(folder).elements]
+    plain = [tag for tag, _ in whole_run[1].elements]
     found = _with_hostile_names(findings("x", "completed"))
     write(folder, found, _with_hostile_names(result("x", "pass", "completed")))
     page = page_of(folder)
@@ -127,8 +178,8 @@ def test_names_of_the_target_cannot_become_markup(tmp_path):
     assert chart_data_of((folder.path / "index.html").read_text())["roots"]
 
 
-def test_only_listed_facts_of_the_environment_are_shown(tmp_path):
-    text = page_of(make_run(tmp_path)).text
+def test_only_listed_facts_of_the_environment_are_shown(whole_run):
+    text = whole_run[1].text
     assert "6.1" in text
     assert "hunter2" not in text
 
@@ -141,6 +192,8 @@ def test_only_listed_facts_of_the_environment_are_shown(tmp_path):
 def test_a_missing_part_is_left_out(tmp_path, part):
     folder = make_run(tmp_path)
     found = findings("x", "completed")
+    if part not in ("phases", "faults", "end_s"):  # no other part is drawn
+        found |= WORDS_ONLY
     del found[part]
     write(folder, found, result("x", "pass", "completed"))
     assert "PASS" in page_of(folder).text
@@ -159,7 +212,7 @@ def test_a_run_that_left_next_to_nothing_still_has_a_report(tmp_path):
 
 def test_writes_that_were_not_read_back_are_not_called_kept(tmp_path):
     folder = make_run(tmp_path)
-    found = findings("x", "completed")
+    found = findings("x", "completed") | WORDS_ONLY
     found["writes"]["checked"] = False
     write(folder, found, result("x", "pass", "completed"))
     text = page_of(folder).text
@@ -167,15 +220,15 @@ def test_writes_that_were_not_read_back_are_not_called_kept(tmp_path):
     assert "were not read back" in text
 
 
-def test_phases_stand_in_the_order_of_the_run(tmp_path):
-    page = page_of(make_run(tmp_path))
+def test_phases_stand_in_the_order_of_the_run(whole_run):
+    _, page = whole_run
     starts = [attrs["data-start"] for tag, attrs in page.elements if tag == "button"]
     assert starts == ["0", "0.0", "10.0", "30.0", "90.0"]
 
 
 def test_two_faults_have_a_row_and_a_recovery_each(tmp_path):
     folder = make_run(tmp_path)
-    found = findings("x", "completed")
+    found = findings("x", "completed") | WORDS_ONLY
     second = {**found["faults"][0], "fault": "crash-2", "kind": "crash", "start_s": 92.0}
     found["faults"].append({**second, "healed_s": None, "healed": False})
     by_fault = {"kill-1": {"recovery_time_s": 21.43}, "crash-2": {"recovery_time_s": 0}}
@@ -188,7 +241,7 @@ def test_two_faults_have_a_row_and_a_recovery_each(tmp_path):
 
 def test_failures_without_a_fault_are_not_called_a_lost_recovery(tmp_path):
     folder = make_run(tmp_path)
-    found = findings("x", "completed")
+    found = findings("x", "completed") | WORDS_ONLY
     found["recovery"]["create"] |= {"recovery_time_s": None, "recovered": None, "parts": {}}
     write(folder, found, result("x", "pass", "completed"))
     text = page_of(folder).text
@@ -197,12 +250,13 @@ def test_failures_without_a_fault_are_not_called_a_lost_recovery(tmp_path):
 
 
 def test_why_a_run_ended_early_stands_beside_the_verdict(tmp_path):
-    text = page_of(make_run(tmp_path, verdict="inconclusive", status="interrupted")).text
+    folder = make_run(tmp_path, verdict="inconclusive", status="interrupted", **WORDS_ONLY)
+    text = page_of(folder).text
     assert text.index("Ctrl-C in phase fault") < text.index("Timeline")
 
 
-def test_the_command_to_run_it_again_holds_the_seed(tmp_path):
-    text = page_of(make_run(tmp_path)).text
+def test_the_command_to_run_it_again_holds_the_seed(whole_run):
+    text = whole_run[1].text
     assert ".venv/bin/harness run experiments/db-primary-failover.yaml --seed 7" in text
 
 
@@ -216,7 +270,7 @@ def test_a_folder_that_was_not_judged_says_what_to_do(tmp_path):
 
 def test_the_index_lists_all_runs_newest_first(tmp_path):
     for verdict in ("pass", "fail"):
-        render(make_run(tmp_path, verdict=verdict))
+        render(make_run(tmp_path, verdict=verdict, **WORDS_ONLY))
     unjudged = make_run(tmp_path, verdict="inconclusive")
     (unjudged.path / "result.json").unlink()
     text = render_index(tmp_path).read_text(encoding="utf-8")
