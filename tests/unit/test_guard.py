@@ -1,0 +1,220 @@
+"""What may be touched, and by whom."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import PROJECT, container, make_tools
+
+from harness.errors import HarnessError, RecordError, TargetError, UsageError
+from harness.faults import KINDS, make_fault
+from harness.guard import Holder, check_fault, check_flags, lock_holder, run_lock
+from harness.model.experiment import Experiment, FaultSpec, Phase
+from harness.model.load import Load
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from harness.guard import run_lock
+with run_lock(Path(sys.argv[1]), "harness run x"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "lock"
+
+
+@pytest.fixture
+def other(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lock, as another harness would."""
+    command = [sys.executable, "-c", HOLD, str(path)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_the_lock_is_free_before_and_after(path: Path) -> None:
+    assert lock_holder(path) is None
+    with run_lock(path, "harness run x"):
+        assert lock_holder(path) == Holder("harness run x", os.getpid())
+    assert lock_holder(path) is None
+    with run_lock(path, "harness run y"):
+        assert lock_holder(path) == Holder("harness run y", os.getpid())
+
+
+def test_a_second_harness_is_refused_and_told_who_is_first(
+    path: Path, other: subprocess.Popen[str]
+) -> None:
+    text = rf"another harness works on this project: harness run x \(process {other.pid}\)"
+    with pytest.raises(HarnessError, match=text) as caught, run_lock(path, "harness run y"):
+        pass
+    assert "harness heal --stop" in caught.value.hint
+    assert lock_holder(path) == Holder("harness run x", other.pid)
+
+
+def test_the_lock_of_a_dead_process_is_free(path: Path, other: subprocess.Popen[str]) -> None:
+    other.send_signal(signal.SIGKILL)
+    other.wait(10)
+    assert str(other.pid) in path.read_text()  # the file still names it
+    assert lock_holder(path) is None
+    with run_lock(path, "harness heal"):
+        assert lock_holder(path) == Holder("harness heal", os.getpid())
+
+
+def test_the_lock_is_free_after_an_error(path: Path) -> None:
+    with pytest.raises(KeyError), run_lock(path, "x"):
+        raise KeyError
+    assert lock_holder(path) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"pid": 1}', '{"pid": "x", "holder": "y"}', '{"pid": 1, "holder": "y"}'],
+)
+def test_a_process_that_does_not_hold_the_lock_is_never_named(
+    path: Path, other: subprocess.Popen[str], text: str
+) -> None:
+    """`heal --stop` would end it: here process 1."""
+    path.write_text(text)
+    holder = lock_holder(path)
+    assert holder is not None
+    assert holder.pid is None
+    assert "its process is not known" in holder.text
+
+
+def test_a_full_disk_does_not_stop_a_healing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with run_lock(path, "harness heal"):
+        holder = lock_holder(path)
+    assert holder == Holder("somebody", None)
+
+
+def test_a_lock_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where a folder is needed")
+    with (
+        pytest.raises(RecordError, match="lock: cannot be written"),
+        run_lock(tmp_path / "state" / "lock", "x"),
+    ):
+        pass
+
+
+# -- what a fault may touch
+
+
+def _experiment(**facts: Any) -> Experiment:
+    base = {
+        "name": "x", "title": "t", "load": Load(rate_per_s=1, mix={"a": 1}), "operations": {},
+        "phases": (Phase(name="p", start_s=0, end_s=100),), "faults": (), "hypothesis": (),
+    }  # fmt: skip
+    return Experiment(**{**base, **facts})
+
+
+def _check(kind: str, *members: Any, **facts: Any) -> None:
+    """Would `kind` on the first of `members` be allowed?"""
+    spec = FaultSpec(
+        id="1", kind=kind, selector={"service": members[0].service}, phase="p", start_s=0, end_s=1
+    )
+    tools = make_tools(None, *members)
+    undo = make_fault(spec, tools).prepare()
+    check_fault(KINDS[kind], undo, tools.engine.containers(), PROJECT, _experiment(**facts))
+
+
+TAKING = sorted(kind for kind, facts in KINDS.items() if facts.takes_member)
+
+
+def test_the_kinds_that_take_a_member_are_known() -> None:
+    assert {"kill", "crash", "stop", "pause", "disconnect", "out_of_memory"} <= set(TAKING)
+
+
+@pytest.mark.parametrize("kind", TAKING)
+def test_the_last_running_member_is_lost_only_on_purpose(kind: str) -> None:
+    last, stopped = container("app-1"), container("app-2", status="exited")
+    with pytest.raises(TargetError, match="last running member of role app") as caught:
+        _check(kind, last, stopped)
+    assert "allow_total_loss" in caught.value.hint
+    _check(kind, last, stopped, allow_total_loss=True)
+    _check(kind, last, container("app-2"))
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        {"status": "paused"},
+        {"networks": {}},  # disconnected by another fault
+        {"labels": {"harness.role": "app", "harness.standby": "true"}},
+    ],
+)
+def test_a_member_that_serves_nobody_is_no_member_that_is_left(gone: dict[str, Any]) -> None:
+    with pytest.raises(TargetError, match="last running member"):
+        _check("kill", container("app-1"), container("app-2", **gone))
+
+
+def test_a_container_without_a_role_has_no_members_to_count() -> None:
+    _check("kill", container("batch", ""))
+
+
+@pytest.mark.parametrize(("up", "allowed"), [(3, True), (2, False)])
+def test_the_majority_of_etcd_is_lost_only_on_purpose(up: int, allowed: bool) -> None:
+    members = [
+        container(f"etcd-{n}", "etcd", status="running" if n <= up else "exited") for n in (1, 2, 3)
+    ]
+    if allowed:
+        _check("kill", *members)
+        return
+    with pytest.raises(TargetError, match="no majority"):
+        _check("kill", *members)
+    _check("kill", *members, allow_total_loss=True)
+
+
+@pytest.mark.parametrize("facts", [{"role": "toxiproxy"}, {"labels": {"harness.protect": ""}}])
+@pytest.mark.parametrize("kind", ["kill", "pause", "restart"])
+def test_an_instrument_is_protected_whatever_the_experiment_says(
+    kind: str, facts: dict[str, Any]
+) -> None:
+    with pytest.raises(TargetError, match="is protected: it is an instrument"):
+        _check(kind, container("links", **facts), container("app-2"), allow_total_loss=True)
+
+
+def test_a_container_that_is_not_the_projects_is_refused() -> None:
+    """It went, or became another's, between the choice and the injection."""
+    undo = {"containers": [{"id": "id-app-1", "name": "fake-app-1-1"}]}
+    foreign = container("app-1", labels={"com.docker.compose.project": "another"})
+    for listed in ([], [foreign], [container("app-2")]):
+        with pytest.raises(TargetError, match="fake-app-1-1 is not part of project fake"):
+            check_fault(KINDS["kill"], undo, listed, PROJECT, _experiment(allow_total_loss=True))
+
+
+# -- flags and limits
+
+
+def test_exec_needs_a_flag() -> None:
+    with pytest.raises(UsageError, match=r"x: the faults exec-1 run commands inside") as caught:
+        check_flags(_experiment(), ["exec-1"], allow_exec=False)
+    assert "--allow-exec" in caught.value.hint
+    check_flags(_experiment(), ["exec-1"], allow_exec=True)
+    check_flags(_experiment(), [], allow_exec=False)
+
+
+@pytest.mark.parametrize("longest_s", [99.0, 1e6])
+def test_a_run_is_bounded_by_its_own_limit_and_by_ours(longest_s: float) -> None:
+    end_s = 100.0 if longest_s < 100 else 3601.0
+    phases = (Phase(name="p", start_s=0, end_s=end_s),)
+    with pytest.raises(UsageError, match="longer than its max_duration"):
+        check_flags(_experiment(phases=phases, max_duration_s=longest_s), [], allow_exec=False)
