@@ -138,7 +138,7 @@ def test_a_missing_file_is_a_usage_error() -> None:
         load_experiment(Path("/nonexistent.yaml"), KINDS)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**32))
 def test_a_mutated_file_is_read_or_refused_but_never_a_traceback(seed: int) -> None:
     """Bytes and words of the shipped files are deleted, doubled, swapped and replaced."""
