@@ -173,6 +173,10 @@ class FakeEngine:
         self._answer()
         return [e for e in self.log if since_s <= e.wall_s <= until_s]
 
+    def version(self) -> str:
+        self._answer()
+        return "1.0"
+
     def _answer(self) -> None:
         if self.gone_s[0] <= self.clock.at_s < self.gone_s[1]:
             raise EngineError("the engine does not answer")

@@ -323,6 +323,8 @@ def _print_summary(outcomes: Sequence[Outcome], screen: Screen) -> None:
             [{"experiment": o.name, "exit_code": o.code, **(o.result or {})} for o in outcomes]
         )
         return
+    if len(outcomes) == 1 and outcomes[0].result is None:
+        return  # its error says it all
     rows = []
     for outcome in outcomes:
         verdict = str(outcome.result["verdict"]).upper() if outcome.result else "ERROR"

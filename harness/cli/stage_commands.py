@@ -15,7 +15,7 @@ from harness.cli.project import Project
 from harness.errors import HarnessError, RunFolderError, UsageError
 from harness.experiment_file import experiment_schema, load_experiment
 from harness.faults import KINDS
-from harness.model.experiment import Experiment
+from harness.model.experiment import Experiment, FaultSpec
 from harness.model.plan_json import plan_to_json
 from harness.plan import make_plan
 from harness.report.index import render_index
@@ -79,7 +79,7 @@ def plan(options: argparse.Namespace, screen: Screen) -> int:
         if screen.as_json:
             screen.value(plan_to_json(made, experiment))
             continue
-        aims = {f.id: f"{f.kind} {dict(f.selector)} {dict(f.parameters)}" for f in made.faults}
+        aims = {fault.id: _aim(fault) for fault in made.faults}
         rows = [[f"{s.at_s:.1f} s", s.action, s.name, aims.get(s.name, "")] for s in made.steps]
         screen.table(f"{path}, seed {made.seed}", ("at", "action", "name", "target"), rows)
     return 0
@@ -154,6 +154,12 @@ def render_list(reports: Path) -> None:
     """index.html of all runs in `reports`."""
     with recorded(reports / "index.html"):
         render_index(reports)
+
+
+def _aim(fault: FaultSpec) -> str:
+    """What a fault does to what, in words."""
+    values = {**fault.selector, **fault.parameters}
+    return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
 
 
 def _each(paths: Sequence[Path], screen: Screen, act: Callable[[RunFolder], None]) -> int:

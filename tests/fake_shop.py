@@ -1,0 +1,147 @@
+"""A small project in an empty folder, as the command line sees it, on fakes."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fakes import (
+    PROJECT,
+    Cut,
+    FakeClock,
+    FakeDriver,
+    FakeEngine,
+    FakeHttp,
+    FakeLinks,
+    container,
+)
+
+from harness.cli.project import Project
+from harness.faults.base import Tools
+from harness.model.experiment import Target
+from harness.probes.health import Health
+from harness.run_store import RunFolder
+
+COMPOSE_FILE = """
+services:
+  app-1: {{image: "web:1", ports: ["127.0.0.1:{port}:80"],
+          labels: {{harness.role: app, harness.entry: "lb:80"}}}}
+  app-2: {{image: "web:1", labels: {{harness.role: app}}}}
+"""
+EXPERIMENT = """
+title: One dead server costs no request
+load: {entry: lb, rate: 10/s, mix: {redirect: 1}}
+phases: {warmup: 1s, baseline: 3s, fault: 3s, recovery: 3s}
+faults: [{kill: {service: app-1}, at: fault + 0s}]
+expect: {run: {redirect: [failed_requests == 0]}}
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def errors(self) -> list[str]:
+        """The error messages; there is no traceback in any of them."""
+        assert "Traceback" not in self.out + self.err
+        return [line for line in self.err.splitlines() if line.startswith("error: ")]
+
+    @property
+    def remedies(self) -> list[str]:
+        return [line for line in self.err.splitlines() if line.startswith("  try: ")]
+
+    def is_one_clear_error(self, code: int, *words: str) -> None:
+        """What happened and where, what to do next, and the right exit code; nothing else."""
+        assert self.code == code, self.out + self.err
+        assert len(self.errors) == 1, self.err
+        assert len(self.remedies) == 1, self.err
+        for word in words:
+            assert word in self.err
+
+
+Cli = Callable[..., Done]
+
+
+@dataclass
+class Shop:
+    """The project of `here` on a fake engine and a Compose binary that is a script.
+
+    Tests change what they need: `health`, `cut` of the load and of all effects, `tools`.
+    """
+
+    root: Path
+    cut: Cut = field(default_factory=Cut)
+    health: list[Health] = field(default_factory=lambda: [Health((), {})])
+
+    def __post_init__(self) -> None:
+        clock = FakeClock()
+        entry = {"harness.role": "app", "harness.entry": "lb:80"}
+        members = [
+            container("app-1", labels=entry, ports={80: 1}),
+            container("app-2"),
+            container("redis", "cache"),
+        ]
+        engine = FakeEngine({c.id: c for c in members}, clock, self.cut)
+        self.tools = Tools(engine, FakeLinks(self.cut), clock, FakeHttp())
+        self.compose = self.root.parent / "compose"
+        self.answers: dict[str, Any] = {
+            "config": {
+                "name": PROJECT,
+                "services": {c.service: {"labels": dict(c.labels)} for c in members},
+            },
+            "ps": "",
+            "up": "",
+            "down": "",
+        }
+        self.write_compose()
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def state(self) -> Path:
+        return self.root / ".harness" / PROJECT
+
+    def write_compose(self, failing: str = "", error: str = "") -> None:
+        """The script answers each verb with `answers`; `failing` ends with 1 and `error`."""
+        cases = []
+        for verb, answer in self.answers.items():
+            text = answer if isinstance(answer, str) else json.dumps(answer)
+            (self.root.parent / verb).write_text(text)
+            cases.append(f'*" {verb} "*) cat {self.root.parent / verb};;')
+        (self.root.parent / "error").write_text(error)
+        refusal = f'case "$* " in *" {failing} "*) cat {self.root.parent}/error >&2; exit 1;; esac'
+        answer = f'case "$* " in {" ".join(cases)} esac'
+        self.compose.write_text(f"#!/bin/sh\n{refusal if failing else ''}\n{answer}\n")
+        self.compose.chmod(self.compose.stat().st_mode | stat.S_IXUSR)
+
+    def project(self, target: Target | None = None, overrides: Sequence[Path] = ()) -> Project:
+        """What `Project(...)` makes, less the engine."""
+        project = Project(target, overrides)
+        project.clock, project.http = self.tools.clock, self.tools.http  # type: ignore[assignment]
+        project.engine = self.tools.engine  # type: ignore[assignment]
+        project.tools = lambda: self.tools  # type: ignore[method-assign]
+        project.health = self._look  # type: ignore[method-assign]
+        project.probes = lambda: ()  # type: ignore[method-assign]
+        return project
+
+    def _look(self) -> Health:
+        self.cut("health")
+        return self.health.pop(0) if len(self.health) > 1 else self.health[0]
+
+    def driver(self, _config: object, folder: RunFolder) -> FakeDriver:
+        return FakeDriver(self.cut, samples=folder.samples_dir)
+
+    def runs(self) -> list[Path]:
+        """The run folders that are there."""
+        return sorted(path for path in self.reports.glob("2*") if path.is_dir())

@@ -1,0 +1,54 @@
+"""The command line, called in this process, in a folder of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fake_shop import COMPOSE_FILE, EXPERIMENT, Cli, Done, Shop
+from fakes import PROJECT
+
+from harness.adapters import compose_project
+from harness.cli import main, run_command, stack_commands, stage_commands
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """`harness ARGUMENTS`, as wide as 100 columns."""
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+
+    def call(*arguments: str | Path) -> Done:
+        capsys.readouterr()
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as error:  # argparse's way to end
+            code = int(str(error.code))
+        captured = capsys.readouterr()
+        return Done(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory of its own, with a Compose file and an experiment."""
+    root = tmp_path / "here"
+    root.mkdir()
+    (root / "docker-compose.yml").write_text(f"name: {PROJECT}\n" + COMPOSE_FILE.format(port=1))
+    (root / "x.yaml").write_text(EXPERIMENT)
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def shop(here: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """All commands see the fake project of `here`."""
+    made = Shop(here)
+    monkeypatch.setattr(compose_project, "compose_command", lambda: [str(made.compose)])
+    for module in (run_command, stack_commands, stage_commands):
+        monkeypatch.setattr(module, "Project", made.project)
+    monkeypatch.setattr(run_command, "LoadDriver", made.driver)
+    monkeypatch.setattr(stack_commands, "DockerEngine", lambda _: made.tools.engine)
+    monkeypatch.setattr(stack_commands, "tools_of", lambda *_: made.tools)
+    return made
