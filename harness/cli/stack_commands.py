@@ -48,6 +48,8 @@ def down(options: argparse.Namespace, screen: Screen) -> int:
         project.compose.down(volumes=options.volumes)
         project.journal.clear()
         if options.volumes:
+            if project.compose.is_bundled:
+                project.engine.remove_volumes()
             (project.state_dir / "canary_offset").unlink(missing_ok=True)
     screen.say(f"{project.name} is down")
     return 0
