@@ -129,7 +129,7 @@ ensure_images() {
     local inputs; inputs=$({ build_inputs | xargs -0 sha256sum; have_ids $BASE_IMAGE; } | sha256sum)
     # The images' ids are in the stamp because clones share them: another one may have rebuilt them.
     done_before images "$inputs $(stack_ids)" && return
-    say "Images of the stack (the first time: about 4 minutes)"
+    say "Images of the stack (the first time: about 2 minutes)"
     .venv/bin/python scripts/build_images.py
     mark_done images "$inputs $(stack_ids)"
 }
