@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +75,13 @@ Cli = Callable[..., Done]
 class Shop:
     """The project of `here` on a fake engine and a Compose binary that is a script.
 
-    Tests change what they need: `health`, `cut` of the load and of all effects, `tools`.
+    Tests change what they need: `health` (the last one stays), `error_rate`, hooks of `cut`.
     """
 
     root: Path
     cut: Cut = field(default_factory=Cut)
     health: list[Health] = field(default_factory=lambda: [Health((), {})])
+    error_rate: float = 0.0
 
     def __post_init__(self) -> None:
         clock = FakeClock()
@@ -140,7 +141,22 @@ class Shop:
         return self.health.pop(0) if len(self.health) > 1 else self.health[0]
 
     def driver(self, _config: object, folder: RunFolder) -> FakeDriver:
-        return FakeDriver(self.cut, samples=folder.samples_dir)
+        return FakeDriver(self.cut, self.error_rate, samples=folder.samples_dir)
+
+    def change(self, service: str, **facts: Any) -> None:
+        """Change a container as something else than the harness would."""
+        engine = self.tools.engine
+        assert isinstance(engine, FakeEngine)
+        engine.found[f"id-{service}"] = replace(engine.found[f"id-{service}"], **facts)
+
+    def fail_at(self, effect: str, error: BaseException) -> None:
+        """The next effect of that name raises."""
+
+        def fail() -> None:
+            del self.cut.hooks[effect]
+            raise error
+
+        self.cut.hooks[effect] = fail
 
     def runs(self) -> list[Path]:
         """The run folders that are there."""

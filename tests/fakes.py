@@ -29,7 +29,7 @@ class Cut:
     """Counts the effects of a run; at the one that was chosen it raises, or does, something.
 
     `stays`: every later effect raises too, as nothing happens any more after a SIGKILL. `only`:
-    no effects raise but those whose names begin so.
+    no effects raise but those whose names begin so. `hooks` are called at all effects of a name.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Cut:
     ) -> None:
         self.at, self.error, self.stays, self.only, self.act = at, error, stays, only, act
         self.names: list[str] = []
+        self.hooks: dict[str, Callable[[], None]] = {}
 
     @property
     def count(self) -> int:
@@ -50,6 +51,8 @@ class Cut:
 
     def __call__(self, name: str) -> None:
         self.names.append(name)
+        if hook := self.hooks.get(name):
+            hook()
         number = self.count - 1
         if number == self.at and self.act is not None:
             self.act()

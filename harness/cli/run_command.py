@@ -309,12 +309,14 @@ def _finish(
 
 
 def _point_latest(folder: Path) -> None:
-    link = folder.parent / "latest"
-    temporary = folder.parent / ".latest.part"
+    link, temporary = folder.parent / "latest", folder.parent / ".latest.part"
     with recorded(link):
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(folder.name)
-        temporary.replace(link)
+        try:
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(folder.name)
+            temporary.replace(link)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _print_summary(outcomes: Sequence[Outcome], screen: Screen) -> None:

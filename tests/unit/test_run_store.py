@@ -312,6 +312,14 @@ def test_the_read_back_comes_back(folder: RunFolder) -> None:
     assert folder.read_json("target/writes.json")["nodes"] == {"db-1": {"role": "primary"}}
 
 
+def test_a_read_back_that_is_missing_or_damaged_is_a_clear_error(folder: RunFolder) -> None:
+    with pytest.raises(RunFolderError, match=r"writes\.parquet: No such file"):
+        folder.read_writes()
+    (folder.path / "target" / "writes.parquet").write_bytes(b"PAR1 half")
+    with pytest.raises(RunFolderError, match=r"writes\.parquet: not a whole Parquet file"):
+        folder.read_writes()
+
+
 def test_a_read_back_that_does_not_fit_is_a_clear_error(folder: RunFolder) -> None:
     rows: dict[str, list[Any]] = {"node": [], "stream": [], "n": [], "rows": []}
     with _room(100), pytest.raises(RecordError, match=r"writes\.parquet: cannot be written"):

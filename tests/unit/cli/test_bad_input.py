@@ -9,12 +9,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fake_shop import EXPERIMENT, Cli, Done, Shop
-from fakes import FakeEngine
 
 from harness.probes.health import Health
 
@@ -283,8 +281,6 @@ def test_a_stack_that_needs_a_moment_is_waited_for(shop: Shop, cli: Cli) -> None
 
 def test_an_entry_that_no_container_publishes(shop: Shop, cli: Cli) -> None:
     """Found out when the stack is up, before a run folder is made."""
-    engine = shop.tools.engine
-    assert isinstance(engine, FakeEngine)
-    engine.found["id-app-1"] = replace(engine.found["id-app-1"], ports={})
+    shop.change("app-1", ports={})
     cli("run", "x.yaml").is_one_clear_error(4, "no entry 'lb'", "load.entry")
     assert shop.runs() == []

@@ -1,0 +1,224 @@
+"""`harness run` from file to report on a fake engine: exit codes, interruptions, a full disk."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_shop import EXPERIMENT, Cli, Shop
+from fakes import FakeEngine, FakeLinks
+
+from harness.errors import LoadError
+from harness.guard import run_lock
+from harness.run_store import EventLog
+from harness.undo import Journal
+
+
+def _result(shop: Shop) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((shop.runs()[-1] / "result.json").read_text())
+    return value
+
+
+def _assert_whole(shop: Shop) -> None:
+    """Nothing is broken, recorded as broken, locked, or half written."""
+    assert isinstance(shop.tools.engine, FakeEngine)
+    assert isinstance(shop.tools.links, FakeLinks)
+    assert all(c.is_running for c in shop.tools.engine.found.values())
+    assert all(shop.tools.links.enabled.values())
+    assert Journal(shop.state / "journal.jsonl").is_empty()
+    with run_lock(shop.state / "lock", "the next run"):
+        pass
+
+
+def test_a_run_that_passes(shop: Shop, cli: Cli) -> None:
+    done = cli("run", "x.yaml", "--seed", "7")
+    assert done.code == 0, done.out + done.err
+    assert "PASS One dead server costs no request" in done.out
+    result = _result(shop)
+    assert (result["status"], result["verdict"]) == ("completed", "pass")
+    assert result["faults"][0]["proven"]
+    assert result["faults"][0]["healed"]
+    run = shop.runs()[0]
+    assert sorted(path.name for path in run.iterdir()) == [
+        "environment.json", "events.jsonl", "experiment.yaml", "findings.json", "index.html",
+        "junit.xml", "plan.json", "result.json", "samples", "summary.md", "target",
+    ]  # fmt: skip
+    assert (shop.reports / "latest").resolve() == run
+    assert run.name in (shop.reports / "index.html").read_text()
+    assert json.loads((run / "environment.json").read_text())["seed"] == 7
+    _assert_whole(shop)
+
+
+def test_a_run_whose_claim_does_not_hold(shop: Shop, cli: Cli) -> None:
+    (shop.root / "x.yaml").write_text(EXPERIMENT.replace("failed_requests == 0", "requests > 99"))
+    done = cli("run", "x.yaml")
+    assert done.code == 1
+    assert "FAIL One dead server costs no request" in done.out
+    assert _result(shop)["verdict"] == "fail"
+
+
+def test_a_run_without_enough_samples_is_inconclusive(shop: Shop, cli: Cli) -> None:
+    (shop.root / "x.yaml").write_text(EXPERIMENT.replace("failed_requests == 0", "p99 < 1s"))
+    done = cli("run", "x.yaml")
+    assert done.code == 3
+    assert "too_few_samples" in {reason["code"] for reason in _result(shop)["reasons"]}
+
+
+def test_a_safeguard_that_trips(shop: Shop, cli: Cli) -> None:
+    (shop.root / "x.yaml").write_text(
+        EXPERIMENT + "safeguards: {abort_if: [{redirect: error_rate > 50% for 1s}]}\n"
+    )
+    shop.error_rate = 0.9
+    done = cli("run", "x.yaml")
+    assert done.code == 5
+    assert _result(shop)["status"] == "aborted"
+    assert _result(shop)["verdict"] == "fail"
+    _assert_whole(shop)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_while_the_fault_is_active(shop: Shop, cli: Cli, number: signal.Signals) -> None:
+    def act() -> None:
+        if not shop.tools.engine.containers()[0].is_running:
+            os.kill(os.getpid(), number)
+
+    shop.cut.hooks["driver.check"] = act
+    done = cli("run", "x.yaml", "x.yaml")
+    assert done.code == 130
+    assert "interrupted: healing every fault" in done.out
+    assert _result(shop)["status"] == "interrupted"
+    assert len(shop.runs()) == 1  # the second is not started
+    _assert_whole(shop)
+
+
+def test_ctrl_c_before_the_run(shop: Shop, cli: Cli) -> None:
+    shop.fail_at("health", KeyboardInterrupt())  # while the stack is waited for
+    done = cli("run", "x.yaml")
+    assert done.code == 130
+    assert done.errors == ["error: interrupted; no fault is active"]
+    assert shop.runs() == []
+    _assert_whole(shop)
+
+
+def test_the_load_dies(shop: Shop, cli: Cli) -> None:
+    shop.fail_at("driver.check", LoadError("the load generator ended with exit code 9", "log: x"))
+    done = cli("run", "x.yaml")
+    assert done.code == 4
+    assert done.errors == ["error: the load generator ended with exit code 9 log: x"]
+    assert _result(shop)["status"] == "error"
+    _assert_whole(shop)
+
+
+def test_a_fault_that_is_refused(shop: Shop, cli: Cli) -> None:
+    """The other server is down: the last one of its role may not be taken."""
+    shop.change("app-2", status="exited")
+    done = cli("run", "x.yaml")
+    assert done.code == 4
+    assert "app-1 is the last running member of role app" in done.errors[0]
+    assert _result(shop)["status"] == "error"
+    shop.change("app-2", status="running")
+    _assert_whole(shop)
+
+
+def test_what_cannot_be_healed_is_named_and_nothing_else_is_started(shop: Shop, cli: Cli) -> None:
+    assert isinstance(shop.tools.engine, FakeEngine)
+    engine = shop.tools.engine
+    engine.gone_s = (engine.clock.at_s + 5.5, 1e9)  # while the fault is active, and for good
+    done = cli("run", "x.yaml", "x.yaml")
+    done.is_one_clear_error(4, "kill of app-1 is not healed: the engine", "harness heal")
+    assert "recorded so far: reports/" in done.out
+    assert len(shop.runs()) == 1
+    engine.gone_s = (1e9, 1e9)
+    again = cli("run", "x.yaml")
+    again.is_one_clear_error(4, "not healed yet: kill of app-1", "harness heal")
+    assert len(shop.runs()) == 1
+    assert cli("heal").out.splitlines()[-1] == "nothing is broken"
+    _assert_whole(shop)
+
+
+def test_an_error_of_one_file_does_not_stop_the_next(shop: Shop, cli: Cli) -> None:
+    (shop.root / "y.yaml").write_text(EXPERIMENT)
+    shop.fail_at("driver.start", LoadError("it was not ready", "log: x"))
+    done = cli("run", "x.yaml", "y.yaml")
+    assert done.code == 4
+    assert [path.name.partition("-")[2][7:] for path in shop.runs()] == ["x", "y"]
+    assert _result(shop)["verdict"] == "pass"
+    assert "PASS" in done.out
+    _assert_whole(shop)
+
+
+def test_two_at_once_are_refused(shop: Shop, cli: Cli) -> None:
+    with run_lock(shop.state / "lock", "harness run y"):
+        for command in (["run", "x.yaml"], ["up"], ["down"], ["heal"]):
+            done = cli(*command)
+            done.is_one_clear_error(4, "another harness works on this project: harness run y")
+    assert shop.runs() == []
+
+
+def test_json_is_all_that_is_on_stdout(shop: Shop, cli: Cli) -> None:
+    done = cli("run", "--json", "x.yaml")
+    [only] = json.loads(done.out)
+    assert (only["experiment"], only["exit_code"], only["verdict"]) == ("x", 0, "pass")
+
+
+def test_a_summary_for_github(
+    shop: Shop, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    call = cli("validate", "x.yaml")  # the fixture has cleared the variable
+    assert call.code == 0
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+    cli("run", "x.yaml")
+    assert "## PASS: One dead server" in (tmp_path / "summary").read_text()
+
+
+# -- a full disk
+
+BEFORE_THE_FOLDER = ("canary_offset", "experiment.yaml", "plan.json", "environment.json")
+DURING_THE_RUN = ("events.jsonl", "journal.jsonl", "state.json")
+AFTER_IT = ("findings.json", "result.json", "junit.xml", "summary.md", "index.html", "latest")
+
+
+@contextmanager
+def _disk_that_is_full_from(first: str) -> Iterator[list[str]]:
+    """Nothing fits any more when a file called `first` is to be written; what was refused."""
+    refused: list[str] = []
+    rename, append = os.replace, EventLog._append
+
+    def take(name: str) -> None:
+        if refused or name == first:
+            refused.append(name)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def put_in_place(source: Any, target: Any, **more: Any) -> None:
+        take(Path(target).name)
+        rename(source, target, **more)
+
+    def write(log: EventLog, data: bytes) -> None:
+        take("events.jsonl")
+        append(log, data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", put_in_place)
+        patch.setattr(EventLog, "_append", write)
+        yield refused
+
+
+@pytest.mark.parametrize("first", [*BEFORE_THE_FOLDER, *DURING_THE_RUN, *AFTER_IT])
+def test_a_disk_that_fills_up(shop: Shop, cli: Cli, first: str) -> None:
+    """One clear message, all healed; where the run could not begin no folder is left."""
+    with _disk_that_is_full_from(first) as refused:
+        done = cli("run", "x.yaml")
+    assert refused
+    done.is_one_clear_error(4, "cannot be written: No space left on device", "free space")
+    assert bool(shop.runs()) == (first not in BEFORE_THE_FOLDER)
+    assert list(shop.root.rglob("*.part")) == []
+    if shop.runs():
+        assert f"recorded so far: {shop.runs()[0].relative_to(shop.root)}" in done.out
+    _assert_whole(shop)
