@@ -7,26 +7,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.analysis.record import Record, within
+from harness.analysis.record import Array, Record, within
 
 LATENESS_MAX_S, DROPPED_MAX, ON_TIME_S = 0.050, 0.001, 0.010
+NOT_SENT = ("dropped", "no_descriptors")
 
 
 def figures(record: Record) -> dict[str, Any]:
     """Counts, send lateness (sent - intended, judged phases) and what is wrong, in words."""
-    window = record.judged[-1]
-    samples = pd.concat([within(record.main, window), within(record.canary, window)])
-    late_s = (samples["sent_s"] - samples["intended_s"]).dropna().to_numpy()
-    dropped = int(samples["error"].isin(["dropped", "no_descriptors"]).sum())
+    streams = [within(samples, record.judged[-1]) for samples in (record.main, record.canary)]
+    intended = sum(len(samples) for samples in streams)
+    late_s = np.concatenate([_late_s(samples) for samples in streams])
+    dropped = sum(int(samples["error"].isin(NOT_SENT).sum()) for samples in streams)
     lateness = _lateness(late_s)
     summary = (record.events_of("load.summary") or [{}])[-1]
     duration_s = float(summary.get("duration_s") or 0)
-    problems = _problems(len(samples), dropped, lateness["p99"])
+    problems = _problems(intended, dropped, lateness["p99"])
     if exit_code := summary.get("exit_code"):
         problems.append(f"a load generator ended with exit code {exit_code}; see load.log")
     return {
-        "intended": len(samples),
-        "sent": len(samples) - dropped,
+        "intended": intended,
+        "sent": intended - dropped,
         "dropped": dropped,
         "send_lateness_s": lateness,
         "on_schedule_share": float((late_s <= ON_TIME_S).mean()) if late_s.size else None,
@@ -36,7 +37,12 @@ def figures(record: Record) -> dict[str, Any]:
     }
 
 
-def _lateness(late_s: np.ndarray[Any, Any]) -> dict[str, float | None]:
+def _late_s(samples: pd.DataFrame) -> Array:
+    late_s = samples["sent_s"].to_numpy() - samples["intended_s"].to_numpy()
+    return np.asarray(late_s[~np.isnan(late_s)])
+
+
+def _lateness(late_s: Array) -> dict[str, float | None]:
     if not late_s.size:
         return {"p50": None, "p99": None, "max": None}
     p50, p99 = np.percentile(late_s, [50, 99])

@@ -7,19 +7,29 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from harness.model.experiment import Experiment, Phase
 from harness.model.plan_json import experiment_from_json
 from harness.run_store import RunFolder
 
+COLUMNS = [
+    *("op", "key", "intended_s", "sent_s", "done_s", "ok", "error"),
+    *("served_by", "cache", "db_node", "write"),
+]
 NOT_THE_TARGETS = ("dropped", "no_descriptors", "unfinished")
 """Errors that say nothing about the target: the generator's own, and the end of the run."""
 
 
+Array = np.ndarray[Any, Any]
+
+
 @dataclass(frozen=True)
 class Record:
-    """`main` and `canary` have the columns of SAMPLES plus `response_s` and `service_s`; rows in
-    order of the intended time. Times are seconds since run start."""
+    """`main` and `canary` have COLUMNS of SAMPLES, rows in order of the intended time.
+
+    Times are seconds since run start.
+    """
 
     experiment: Experiment
     events: list[dict[str, Any]]
@@ -85,19 +95,43 @@ def read_record(folder: RunFolder) -> Record:
     )
 
 
-def within(samples: pd.DataFrame, phase: Phase) -> pd.DataFrame:
-    """The requests that were due in `phase`."""
+def bounds(samples: pd.DataFrame, phase: Phase) -> slice:
+    """Which rows were due in `phase`."""
     times = samples["intended_s"].to_numpy()
     first, last = np.searchsorted(times, [phase.start_s, phase.end_s])
-    return samples.iloc[first:last]
+    return slice(int(first), int(last))
+
+
+def within(samples: pd.DataFrame, phase: Phase) -> pd.DataFrame:
+    """The requests that were due in `phase`."""
+    return samples.iloc[bounds(samples, phase)]
+
+
+def is_the_targets(samples: pd.DataFrame) -> Array:
+    """For each request whether it says something about the target."""
+    return ~samples["error"].isin(NOT_THE_TARGETS).to_numpy()
+
+
+def codes_of(samples: pd.DataFrame, column: str) -> tuple[list[str], Array]:
+    """The names in a column of names, and for each row the place of its own among them."""
+    names = samples[column].astype("category").array
+    return [str(name) for name in names.categories], np.asarray(names.codes)
 
 
 def _samples(folder: RunFolder, stream: str) -> pd.DataFrame:
-    samples: pd.DataFrame = folder.read_samples(stream).to_pandas()
-    samples = samples.sort_values("intended_s", kind="stable", ignore_index=True)
-    samples["response_s"] = samples["done_s"] - samples["intended_s"]
-    samples["service_s"] = samples["done_s"] - samples["sent_s"]
-    return samples
+    """Column by column, so that a run of ten million requests is never in memory twice."""
+    table = folder.read_samples(stream, COLUMNS)
+    order = np.argsort(table["intended_s"].to_numpy(), kind="stable")
+    columns: dict[str, Any] = {}
+    for name in COLUMNS:
+        column = table[name].combine_chunks()
+        table = table.drop_columns([name])
+        if pa.types.is_dictionary(column.type):
+            codes = column.indices.to_numpy()[order]
+            columns[name] = pd.Categorical.from_codes(codes, column.dictionary.to_pylist())
+        else:
+            columns[name] = column.to_numpy(zero_copy_only=False)[order]
+    return pd.DataFrame(columns, copy=False)
 
 
 def _faults(experiment: Experiment, events: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.analysis.record import NOT_THE_TARGETS, Record
+from harness.analysis.record import Record, is_the_targets
 
 STABLE_SUCCESSES, STABLE_S = 20, 1.0
 Array = np.ndarray[Any, Any]
@@ -93,7 +93,8 @@ def figures(record: Record) -> dict[str, Any]:
 def _of_operation(record: Record, name: str) -> dict[str, Any]:
     stream = "canary" if (record.canary["op"] == name).any() else "main"
     samples = record.canary if stream == "canary" else record.main
-    samples = samples[(samples["op"] == name) & ~samples["error"].isin(NOT_THE_TARGETS)]
+    is_wanted = (samples["op"] == name) & is_the_targets(samples)
+    samples = samples.loc[is_wanted, ["intended_s", "sent_s", "done_s", "ok"]]
     samples = samples.dropna(subset=["sent_s", "done_s"])
     outages = find_outages(
         samples["sent_s"].to_numpy(), samples["done_s"].to_numpy(), samples["ok"].to_numpy()
@@ -180,6 +181,7 @@ def _degradation_s(record: Record, name: str, samples: pd.DataFrame) -> float | 
     if not limits or not starts or samples.empty:
         return None
     after = samples[samples["intended_s"] >= starts[0]]
+    after = after.assign(response_s=after["done_s"] - after["intended_s"])
     seconds = after.groupby(np.floor(after["intended_s"]))
     bad = (seconds["response_s"].quantile(0.95) > min(limits)) | ~seconds["ok"].all()
     return float(bad.index[bad][-1]) + 1 - starts[0] if bad.any() else 0.0

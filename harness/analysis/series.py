@@ -2,75 +2,99 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from harness.analysis.record import Record
+from harness.analysis import shares
+from harness.analysis.record import Array, Record, codes_of
 
 BUCKET_S = 1.0
-Array = np.ndarray[Any, Any]
+PERCENTILES = (50, 95, 99)
+
+
+class _Seconds:
+    """The requests of one stream, second by second."""
+
+    def __init__(self, samples: pd.DataFrame, seconds: int) -> None:
+        self.samples = samples
+        edges = np.searchsorted(samples["intended_s"].to_numpy(), np.arange(1, seconds + 1))
+        self.rows = [slice(first, last) for first, last in pairwise([0, *edges.tolist()])]
+
+    def is_of(self, operation: str) -> Array:
+        """For each request whether it is of the operation."""
+        return (self.samples["op"] == operation).to_numpy()
+
+    def count(self, is_wanted: Array) -> list[float]:
+        """How many are wanted in each second."""
+        return [float(np.count_nonzero(is_wanted[rows])) / BUCKET_S for rows in self.rows]
+
+    def percentiles(self, is_wanted: Array) -> dict[str, list[float]]:
+        """p50, p95 and p99 of the response times in each second, NaN where there are none."""
+        intended_s, done_s = (self.samples[c].to_numpy() for c in ("intended_s", "done_s"))
+        found = [
+            _percentiles((done_s[rows] - intended_s[rows])[is_wanted[rows]]) for rows in self.rows
+        ]
+        columns = np.array(found).reshape(len(self.rows), len(PERCENTILES)).T
+        return {f"p{p}": column.tolist() for p, column in zip(PERCENTILES, columns, strict=True)}
+
+    def tally(self, column: str, is_wanted: Array) -> dict[str, Array]:
+        """How many of the wanted have which name in each second."""
+        names, codes = codes_of(self.samples, column)
+        counts = [np.bincount(codes[r][is_wanted[r]], minlength=len(names)) for r in self.rows]
+        table = np.array(counts).reshape(len(self.rows), len(names)).T
+        return {name: row for name, row in zip(names, table, strict=True) if row.any()}
+
+
+def _percentiles(times_s: Array) -> Array:
+    known = times_s[~np.isnan(times_s)]
+    if not known.size:
+        return np.full(len(PERCENTILES), np.nan)
+    return np.asarray(np.percentile(known, PERCENTILES, overwrite_input=True))
 
 
 def figures(record: Record) -> dict[str, Any]:
     """Lists of one length, None where nothing was measured in that second."""
     seconds = int(np.ceil(record.experiment.end_s))
-    main, canary = _with_second(record.main), _with_second(record.canary)
-    sent = main[main["sent_s"].notna()]
-    reads = main[main["write"] == ""]
-    everything = pd.concat([main, canary])
-    database = everything[(everything["write"] == "") & (everything["db_node"] != "")]
+    main, canary = _Seconds(record.main, seconds), _Seconds(record.canary, seconds)
+    is_all, is_sent = np.ones(len(record.main), bool), record.main["sent_s"].notna().to_numpy()
+    has_failed = ~record.main["ok"].to_numpy()
     operations = list(record.experiment.load.mix)
+    database = [s.tally("db_node", shares.reached_database(s.samples)) for s in (main, canary)]
     return {
         "bucket_s": BUCKET_S,
         "t_s": [float(second) for second in range(seconds)],
-        "offered_per_s": _count(main, seconds),
-        "achieved_per_s": _count(sent, seconds),
-        "failed_per_s": {
-            name: _count(main[(main["op"] == name) & ~main["ok"]], seconds) for name in operations
-        },
-        "response_time_s": {
-            name: {
-                f"p{share}": _quantile(main[main["op"] == name], share / 100, seconds)
-                for share in (50, 95, 99)
-            }
-            for name in operations
-        },
-        "canary": {
-            name: {
-                "ok": _count(canary[(canary["op"] == name) & canary["ok"]], seconds),
-                "failed": _count(canary[(canary["op"] == name) & ~canary["ok"]], seconds),
-                "p95": _quantile(canary[canary["op"] == name], 0.95, seconds),
-            }
-            for name in operations
-        },
-        "traffic_share": _shares(main[~main["served_by"].isin(["", "edge"])], "served_by", seconds),
-        "cache_share": _shares(reads[reads["cache"] != ""], "cache", seconds),
-        "replica_share": _shares(database, "db_node", seconds),
+        "offered_per_s": main.count(is_all),
+        "achieved_per_s": main.count(is_sent),
+        "failed_per_s": {name: main.count(main.is_of(name) & has_failed) for name in operations},
+        "response_time_s": {name: main.percentiles(main.is_of(name)) for name in operations},
+        "canary": {name: _canary(canary, name) for name in operations},
+        "traffic_share": _shares([main.tally("served_by", shares.is_served(record.main))]),
+        "cache_share": _shares([main.tally("cache", shares.is_read_from(record.main))]),
+        "replica_share": _shares(database),
         "breakers": _breakers(record),
         "lb": _lb(record),
     }
 
 
-def _with_second(samples: pd.DataFrame) -> pd.DataFrame:
-    return samples.assign(second=np.floor(samples["intended_s"]).astype(int))
+def _canary(canary: _Seconds, name: str) -> dict[str, list[float]]:
+    is_mine, is_ok = canary.is_of(name), canary.samples["ok"].to_numpy()
+    return {
+        "ok": canary.count(is_mine & is_ok),
+        "failed": canary.count(is_mine & ~is_ok),
+        "p95": canary.percentiles(is_mine)["p95"],
+    }
 
 
-def _count(samples: pd.DataFrame, seconds: int) -> list[float]:
-    counts = np.bincount(samples["second"].to_numpy().clip(0), minlength=seconds)[:seconds]
-    return [float(count) / BUCKET_S for count in counts]
-
-
-def _quantile(samples: pd.DataFrame, share: float, seconds: int) -> list[float]:
-    found = samples.groupby("second")["response_s"].quantile(share)
-    return [float(value) for value in found.reindex(range(seconds)).to_numpy()]
-
-
-def _shares(samples: pd.DataFrame, column: str, seconds: int) -> dict[str, list[float]]:
-    table = pd.crosstab(samples["second"], samples[column].astype(str), normalize="index")
-    table = table.reindex(range(seconds))
-    return {str(name): table[name].astype(float).tolist() for name in sorted(table.columns)}
+def _shares(tallies: list[dict[str, Array]]) -> dict[str, list[float]]:
+    """The share of each name in each second, NaN in a second without any."""
+    names = sorted({name for tally in tallies for name in tally})
+    counts = {name: sum(tally.get(name, 0) for tally in tallies) for name in names}
+    total = sum(counts.values())
+    with np.errstate(invalid="ignore"):
+        return {name: np.divide(count, total).tolist() for name, count in counts.items()}
 
 
 def _breakers(record: Record) -> dict[str, list[list[Any]]]:

@@ -46,7 +46,7 @@ def _sent(record: Record) -> pd.DataFrame:
     """All creates of both streams, by stream letter and number, as the token has them."""
     parts = []
     for letter, samples in (("m", record.main), ("c", record.canary)):
-        creates = samples[samples["write"].astype(str) != ""]
+        creates = samples.loc[samples["write"] != "", ["key", "intended_s", "done_s", "write"]]
         part = creates[["key", "intended_s", "done_s"]].rename(columns={"key": "n"})
         parts.append(part.assign(stream=letter, write=creates["write"].astype(str)))
     return pd.concat(parts, ignore_index=True)
