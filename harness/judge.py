@@ -61,6 +61,12 @@ SHARE_CODES = {
 }
 
 
+CUT_OFF = ("interrupted", "error")
+"""Statuses of runs that say nothing: what was measured lacks its end."""
+OF_THE_RUN = ("load_unhealthy", "fault_not_proven", "run_interrupted")
+"""Reasons that are given once for the whole run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """What was measured. `gap` says why it is no evidence; `failure` overrides comparing."""
@@ -120,7 +126,7 @@ def _judgement_reasons(judgements: tuple[Judgement, ...]) -> list[Reason]:
     reasons: dict[tuple[str, str], Reason] = {}
     for wanted in ("fail", "inconclusive"):
         for item in judgements:
-            if item.outcome == wanted and item.code not in ("load_unhealthy", "fault_not_proven"):
+            if item.outcome == wanted and item.code not in OF_THE_RUN:
                 where = item.expectation_id.rpartition(".")[0]
                 text = f"{where}: {item.text}, but {item.evidence}"
                 reasons.setdefault((item.code, text), Reason(item.code, text))
@@ -133,6 +139,8 @@ def _judge_one(item: Expectation, findings: Findings) -> Judgement:
     problems = findings["load"]["problems"]
     if problems and _depends_on_load(item):
         gap, gap_code = f"the load generator was not healthy: {problems[0]}", "load_unhealthy"
+    if findings["status"] in CUT_OFF:
+        gap, gap_code = "the run did not come to its end", "run_interrupted"
     if gap:
         return _judgement(item, "inconclusive", figure.value, gap, gap_code)
     if figure.failure:

@@ -330,7 +330,8 @@ def _print_summary(outcomes: Sequence[Outcome], screen: Screen) -> None:
     rows = []
     for outcome in outcomes:
         verdict = str(outcome.result["verdict"]).upper() if outcome.result else "ERROR"
-        codes = [reason["code"] for reason in (outcome.result or {}).get("reasons", [])]
+        reasons = (outcome.result or {}).get("reasons", [])
+        codes = dict.fromkeys(reason["code"] for reason in reasons)
         where = str(outcome.folder / "index.html") if outcome.folder else outcome.message
         rows.append([outcome.name, verdict, ", ".join(codes) or "-", where])
     screen.table("Runs", ("experiment", "verdict", "reasons", "report"), rows)
