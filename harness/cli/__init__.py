@@ -17,6 +17,8 @@ from harness.cli import run_command, stack_commands, stage_commands
 from harness.cli.console import Screen
 from harness.errors import HarnessError
 
+_JSON = "print JSON, and nothing else, to stdout"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit code; no error is shown as a traceback."""
@@ -41,7 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """All subcommands with their flags."""
-    parser = argparse.ArgumentParser(prog="harness", description="Breaks a service, and measures.")
+    parser = argparse.ArgumentParser(
+        prog="harness",
+        description="Breaks parts of a service on purpose, and measures what its clients notice.",
+        epilog="Exit codes: 0 pass, 1 fail, 2 wrong usage or file, 3 inconclusive, 4 error, "
+        "5 aborted by a safeguard, 130 interrupted.",
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
     _add_stages(commands)
@@ -55,19 +62,30 @@ Commands = argparse._SubParsersAction  # its only name
 def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
     run = commands.add_parser("run", help="run experiments, judge them, write the reports")
     run.add_argument("files", nargs="+", type=Path, metavar="EXPERIMENT.yaml")
-    run.add_argument("--output", type=Path, default=Path("reports"), metavar="DIR")
-    run.add_argument("--seed", type=_seed, default=1, metavar="N")
-    run.add_argument("--override", type=Path, action="append", default=[], metavar="COMPOSE.yaml")
+    run.add_argument(
+        "--output", type=Path, default=Path("reports"), metavar="DIR", help="default: reports"
+    )
+    run.add_argument("--seed", type=_seed, default=1, metavar="N", help="of all chance; default: 1")
+    run.add_argument(
+        "--override",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="COMPOSE.yaml",
+        help="merged over the Compose file; may be repeated",
+    )
     run.add_argument("--no-up", action="store_true", help="take the stack as it is")
     run.add_argument("--allow-exec", action="store_true", help="allow the fault `exec`")
-    run.add_argument("--json", action="store_true", help="print the results as JSON")
+    run.add_argument("--json", action="store_true", help=_JSON)
     run.set_defaults(act=run_command.run)
 
 
 def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
     listing = commands.add_parser("list", help="list the experiments")
-    listing.add_argument("folder", nargs="?", type=Path, default=Path("experiments"))
-    listing.add_argument("--json", action="store_true")
+    listing.add_argument(
+        "folder", nargs="?", type=Path, default=Path("experiments"), help="default: experiments"
+    )
+    listing.add_argument("--json", action="store_true", help=_JSON)
     listing.set_defaults(act=stage_commands.list_experiments)
     for name, act, text in (
         ("validate", stage_commands.validate, "check experiment files"),
@@ -75,8 +93,8 @@ def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
     ):
         stage = commands.add_parser(name, help=text)
         stage.add_argument("files", nargs="+", type=Path, metavar="EXPERIMENT.yaml")
-        stage.add_argument("--seed", type=_seed, default=1, metavar="N")
-        stage.add_argument("--json", action="store_true")
+        stage.add_argument("--seed", type=_seed, default=1, metavar="N", help="default: 1")
+        stage.add_argument("--json", action="store_true", help=_JSON)
         stage.set_defaults(act=act)
     for name, act, text in (
         ("analyze", stage_commands.analyze, "run folder -> findings.json"),
@@ -98,7 +116,7 @@ def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
     down.add_argument("--volumes", action="store_true", help="delete its data too")
     down.set_defaults(act=stack_commands.down)
     status = commands.add_parser("status", help="containers, health, faults, who runs")
-    status.add_argument("--json", action="store_true")
+    status.add_argument("--json", action="store_true", help=_JSON)
     status.set_defaults(act=stack_commands.status)
     heal = commands.add_parser("heal", help="mend everything that a run left broken")
     heal.add_argument("--stop", action="store_true", help="end the run that is going on first")
@@ -110,7 +128,7 @@ def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     ui.set_defaults(act=stack_commands.ui)
     doctor = commands.add_parser("doctor", help="what is missing here, and what mends it")
-    doctor.add_argument("--json", action="store_true")
+    doctor.add_argument("--json", action="store_true", help=_JSON)
     doctor.set_defaults(act=stack_commands.doctor)
 
 

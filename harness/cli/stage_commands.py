@@ -45,8 +45,12 @@ def list_experiments(options: argparse.Namespace, screen: Screen) -> int:
     if screen.as_json:
         screen.value(found)
     else:
-        rows = [[f["file"], f"{f['s']:.0f} s", ", ".join(f["tags"]), f["title"]] for f in found]
-        screen.table("Experiments", ("file", "lasts", "tags", "claim"), rows)
+        rows = [
+            [Path(f["file"]).stem, f"{f['s']:.0f} s", ", ".join(f["tags"]), f["title"]]
+            for f in found
+        ]
+        title = str(options.folder / "NAME.yaml")
+        screen.table(title, ("name", "lasts", "tags", "claim"), rows)
     return 0
 
 

@@ -1,0 +1,78 @@
+"""`harness run --repeat N`: after the last round, one group for each experiment."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from harness.cli.console import Screen
+from harness.comparison import make_group, write_group
+from harness.report.comparison import GROUP_COLUMNS, group_rows, render_group
+from harness.run_store import RunFolder
+
+REPEAT_MAX = 100
+
+
+def repetitions(text: str) -> int:
+    """The number of `--repeat`."""
+    if not text.isdecimal() or not 1 <= int(text) <= REPEAT_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {REPEAT_MAX}")
+    return int(text)
+
+
+@dataclass(frozen=True)
+class Group:
+    """What all runs of one file say together, and where that is written."""
+
+    folder: Path
+    facts: dict[str, Any]
+
+
+def write_groups(
+    files: Sequence[Path], folders: Sequence[Path | None], screen: Screen
+) -> list[Group]:
+    """Write and return the group of each file.
+
+    `files` has all that was to be run, in order; `folders` what came of it, as far as it came:
+    None for a run without a result.
+    """
+    asked = [path.resolve() for path in files]
+    groups = []
+    for path in dict.fromkeys(asked):
+        runs = [folder for at, folder in zip(asked, folders, strict=False) if at == path]
+        judged = [RunFolder(folder) for folder in runs if folder]
+        if judged:
+            groups.append(_write(judged, asked.count(path), screen))
+    return groups
+
+
+def show_groups(groups: Sequence[Group], screen: Screen) -> None:
+    """Print the figures and the verdict of each group."""
+    for group in groups:
+        facts = group.facts
+        title = f"{facts['experiment']}, {len(facts['run_ids'])} runs"
+        screen.table(title, GROUP_COLUMNS, group_rows(facts))
+        screen.verdict(facts, group.folder / "index.html")
+
+
+def _write(runs: Sequence[RunFolder], asked: int, screen: Screen) -> Group:
+    results = [run.read_json("result.json") for run in runs]
+    facts = make_group(runs[0].read_experiment(), results, asked)
+    path = _new_folder(runs[0].path.parent, f"{facts['experiment']}-x{asked}")
+    write_group(path, facts)
+    render_group(path)
+    screen.summary_for_github((path / "summary.md").read_text(encoding="utf-8"))
+    return Group(path, facts)
+
+
+def _new_folder(reports: Path, name: str) -> Path:
+    """A folder that is not there yet: two files may have the same name."""
+    stem = f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{name}"
+    path, number = reports / stem, 2
+    while path.exists():
+        path, number = reports / f"{stem}-{number}", number + 1
+    return path

@@ -1,0 +1,116 @@
+"""What is compared: a list of figures out of the findings of a run. Less is always better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from harness.judge import P50_SAMPLES_MIN, P95_SAMPLES_MIN, P99_SAMPLES_MIN
+from harness.model.expectation import Unit
+
+Kind = Literal["response_time", "error_rate", "duration", "count", "never"]
+"""How a figure is compared; `never` is what must not happen at all, such as a lost write."""
+
+RESPONSE_TIMES = {"p50": P50_SAMPLES_MIN, "p95": P95_SAMPLES_MIN, "p99": P99_SAMPLES_MIN}
+"""Each percentile, and how many requests it takes to know it."""
+
+BREAKER_FIGURES: Mapping[str, tuple[Kind, Unit]] = {
+    "opens_within": ("duration", "s"),
+    "closes_within": ("duration", "s"),
+    "fast_fail_p99": ("response_time", "s"),
+    "failures_to_open": ("count", "count"),
+    "failures_to_reopen": ("count", "count"),
+    "probes_per_cooldown": ("count", "count"),
+    "flaps": ("count", "count"),
+}
+BREAKER_FLAGS = ("closed_at_end", "opened_on_all", "reopened_on_all")
+WRITES = ("lost", "phantom", "duplicates")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One row of a comparison; `subject` is an operation, `writes`, `breaker.NAME` or `status`."""
+
+    phase: str
+    subject: str
+    metric: str
+    kind: Kind
+    unit: Unit
+
+    @property
+    def id(self) -> str:
+        """`fault.create.p95`, as in the findings."""
+        return f"{self.phase}.{self.subject}.{self.metric}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The value in one run, infinite for what did not recover; out of how many requests."""
+
+    value: float
+    requests: int = 0
+
+
+def figures_of(findings: Mapping[str, Any], expected: set[str]) -> dict[Figure, Measured]:
+    """Every figure that was measured, in the order of the run.
+
+    `expected` holds `subject.metric` of all expectations: whether a breaker should open at all is
+    known only from there.
+    """
+    return dict(_all(findings, expected))
+
+
+def _all(findings: Mapping[str, Any], expected: set[str]) -> Iterator[tuple[Figure, Measured]]:
+    phases = sorted(findings["phases"], key=lambda name: float(findings["phases"][name]["start_s"]))
+    for phase in phases:
+        for name, by_phase in findings["operations"].items():
+            yield from _operation(phase, name, by_phase.get(phase) or {})
+    for name, found in findings["recovery"].items():
+        yield from _recovery(name, found)
+    for metric in WRITES:
+        count = findings["writes"].get(metric)
+        if count is not None and (findings["writes"].get("checked") or count):
+            yield Figure("run", "writes", metric, "never", "count"), Measured(float(count))
+    for name, found in (findings["breakers"].get("by_breaker") or {}).items():
+        yield from _breaker(f"breaker.{name}", found, expected)
+    aborted = float(findings["status"] == "aborted")
+    yield Figure("run", "status", "aborted", "never", "flag"), Measured(aborted)
+
+
+def _operation(
+    phase: str, name: str, found: Mapping[str, Any]
+) -> Iterator[tuple[Figure, Measured]]:
+    requests = int(found.get("requests") or 0)
+    if found.get("error_rate") is not None:
+        rate = Measured(float(found["error_rate"]), requests)
+        yield Figure(phase, name, "error_rate", "error_rate", "share"), rate
+    for metric, needed in RESPONSE_TIMES.items():
+        time_s = (found.get("response_time_s") or {}).get(metric)
+        if time_s is not None and requests >= needed:
+            figure = Figure(phase, name, metric, "response_time", "s")
+            yield figure, Measured(float(time_s), requests)
+
+
+def _recovery(name: str, found: Mapping[str, Any]) -> Iterator[tuple[Figure, Measured]]:
+    if found["recovered"] is not None:
+        time_s = float(found["recovery_time_s"]) if found["recovered"] else math.inf
+        yield Figure("run", name, "recovery_time", "duration", "s"), Measured(time_s)
+    if found.get("degradation_time_s") is not None:
+        figure = Figure("run", name, "degradation_time", "duration", "s")
+        yield figure, Measured(float(found["degradation_time_s"]))
+
+
+def _breaker(
+    subject: str, found: Mapping[str, Any], expected: set[str]
+) -> Iterator[tuple[Figure, Measured]]:
+    if not found["servers"]:
+        return
+    for metric, (kind, unit) in BREAKER_FIGURES.items():
+        if found.get(metric) is not None:
+            yield Figure("run", subject, metric, kind, unit), Measured(float(found[metric]))
+    for metric in BREAKER_FLAGS:
+        if metric == "closed_at_end" or f"{subject}.{metric}" in expected:
+            failed = Measured(float(not found[metric]))
+            yield Figure("run", subject, f"not_{metric}", "never", "flag"), failed

@@ -1,0 +1,142 @@
+"""The two sides of a comparison: which runs each has, and that they can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from harness.comparison.figures import Figure, Measured, figures_of
+from harness.comparison.folders import GROUP, read_group
+from harness.comparison.seconds import Table, count_seconds
+from harness.errors import RunFolderError, UsageError
+from harness.model.experiment import Experiment
+from harness.run_store import FINDINGS, RunFolder
+
+ANOTHER_CLAIM = {"title", "tags", "hypothesis", "safeguards", "max_duration_s"}
+"""What may differ between two runs of one experiment: it changes the verdict, not the figures."""
+
+SHOWN_DIFFERENCES = 5
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder with its findings."""
+
+    folder: RunFolder
+    experiment: Experiment
+    findings: Mapping[str, Any]
+
+    @cached_property
+    def figures(self) -> dict[Figure, Measured]:
+        """Every figure that was measured."""
+        expected = {f"{item.subject}.{item.metric}" for item in self.experiment.hypothesis}
+        return figures_of(self.findings, expected)
+
+    @cached_property
+    def seconds(self) -> dict[tuple[str, str], Table]:
+        """The requests by second, of each operation and phase; read when first asked for."""
+        return count_seconds(self.folder, self.experiment)
+
+    @property
+    def why_no_evidence(self) -> str:
+        """Why nothing can be learned of the target from this run; "" if something can."""
+        if self.findings["status"] in ("interrupted", "error"):
+            return f"the run is {self.findings['status']}"
+        if problems := self.findings["load"].get("problems"):
+            return f"the load generator was not healthy: {problems[0]}"
+        unproven = [fault for fault in self.findings["faults"] if not fault["proven"]]
+        return f"{unproven[0]['kind']} {unproven[0]['target']} is not proven" if unproven else ""
+
+
+@dataclass(frozen=True)
+class Side:
+    """Runs of one experiment; `left_out` are those that are no evidence."""
+
+    name: str
+    runs: tuple[Run, ...]
+    left_out: tuple[Run, ...] = ()
+
+    @property
+    def experiment(self) -> Experiment:
+        """What all its runs ran."""
+        return (*self.runs, *self.left_out)[0].experiment
+
+    def measured(self, figure: Figure) -> list[Measured]:
+        """The figure in each run that has it."""
+        return [run.figures[figure] for run in self.runs if figure in run.figures]
+
+
+def read_side(paths: Sequence[Path]) -> Side:
+    """The runs in folders of runs and groups; nothing is written.
+
+    RunFolderError if one cannot be read, UsageError if they are not runs of one experiment.
+    """
+    runs = [_read_run(folder) for path in paths for folder in _run_folders(path.resolve())]
+    ids = [run.folder.run_id for run in runs]
+    if twice := next((name for name in ids if ids.count(name) > 1), None):
+        raise UsageError(f"{twice}: named twice on one side", "name each run once")
+    for run in runs[1:]:
+        if found := differences(runs[0].experiment, run.experiment):
+            text = f"{ids[0]} and {run.folder.run_id} are not runs of one experiment"
+            raise UsageError(f"{text}: {'; '.join(found)}", "one experiment on each side")
+    name = paths[0].resolve().name + (f"+{len(paths) - 1}" if len(paths) > 1 else "")
+    return Side(
+        name,
+        tuple(run for run in runs if not run.why_no_evidence),
+        tuple(run for run in runs if run.why_no_evidence),
+    )
+
+
+def refuse_different(a: Side, b: Side) -> None:
+    """UsageError if the sides ran different experiments."""
+    if found := differences(a.experiment, b.experiment):
+        raise UsageError(
+            f"A and B are different experiments: {'; '.join(found)}",
+            "compare runs of the same experiment, or add --different",
+        )
+
+
+def differences(a: Experiment, b: Experiment) -> list[str]:
+    """What else was run, in words; expectations may differ."""
+    before, after = (
+        dict(_leaves("", one.model_dump(mode="json", exclude=ANOTHER_CLAIM))) for one in (a, b)
+    )
+    if a.name != b.name:
+        return [f"{a.name} and {b.name}"]
+    changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    texts = [f"{name} {before.get(name)} -> {after.get(name)}" for name in changed]
+    more = len(texts) - SHOWN_DIFFERENCES
+    return texts[:SHOWN_DIFFERENCES] + ([f"{more} more"] if more > 0 else [])
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Every scalar in nested data under its path, such as `faults[0].kind`."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(f"{path}.{key}".lstrip("."), item)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _leaves(f"{path}[{index}]", item)
+    else:
+        yield path, value
+
+
+def _run_folders(path: Path) -> list[RunFolder]:
+    if (path / "plan.json").exists():
+        return [RunFolder(path)]
+    if not (path / GROUP).exists():
+        what = "neither a run folder nor a group" if path.exists() else "no such folder"
+        raise RunFolderError(f"{path}: {what}", "ls reports")
+    folders = [RunFolder(path.parent / run_id) for run_id in read_group(path)["run_ids"]]
+    for folder in folders:
+        if not folder.has("plan.json"):
+            hint = "put the run folders beside the group, or name them joined with commas"
+            raise RunFolderError(f"{path}: its run {folder.run_id} is not beside it", hint)
+    return folders
+
+
+def _read_run(folder: RunFolder) -> Run:
+    return Run(folder, folder.read_experiment(), folder.read_json("findings.json", FINDINGS))
