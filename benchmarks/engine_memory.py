@@ -1,8 +1,8 @@
 """Resident memory of the arrival engine while it makes many requests: flat, below 150 MiB.
 
 `python benchmarks/engine_memory.py [REQUESTS [RATE]]`; without arguments 1,000,000 at 4,000 a
-second. The server, a process of its own, gives every request the same answer. Memory is read each
-half second; growth is the largest value of the last tenth over the largest of the second tenth.
+second. The server, a process of its own, gives every request the same answer. Memory is read twice
+a second; growth is from the largest value of the second tenth of the time to that of the last.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import common
 from harness.load.engine_config import EngineConfig
 from harness.model.load import SHORTENER_OPERATIONS, Keys, Load, Operation
 
-LIMIT_MIB, GROWTH_MAX_MIB, STEP_S, GRACE_S = 150.0, 10.0, 0.5, 60.0
+LIMIT_MIB, GROWTH_MAX_MIB, STEP_S, END_MAX_S = 150.0, 10.0, 0.5, 60.0
 ANSWER = (
     b"HTTP/1.1 302 Found\r\nLocation: https://example.com/one\r\nX-Served-By: app-1\r\n"
     b"X-Cache: local\r\nContent-Length: 0\r\n\r\n"
@@ -95,7 +95,9 @@ class EngineProcess:
         self.child.stdin.flush()
 
     def resident_mib(self) -> float:
-        """VmRSS now."""
+        """VmRSS now; RuntimeError if the engine is gone."""
+        if self.child.poll() is not None:
+            raise RuntimeError(f"the engine ended with exit code {self.child.returncode}")
         status = Path(f"/proc/{self.child.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
         return int(line.split()[1]) / 1024
@@ -103,7 +105,7 @@ class EngineProcess:
     def end(self) -> None:
         """Stop it and read its last report."""
         self.say("stop 6")
-        self.child.wait(GRACE_S)
+        self.child.wait(END_MAX_S)
         self._reader.join(5)
 
     def _read(self) -> None:
