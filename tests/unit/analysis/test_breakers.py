@@ -9,7 +9,10 @@ import pytest
 from harness.analysis.breakers import _server, _worst
 
 FAULT_S, HEALED_S = 10.0, 60.0
-STATES = [{"state": "CLOSED", "fast_fail_p99_s": 0.001}]
+STATES = [
+    {"state": "OPEN", "fast_fails": 40, "fast_fail_p99_s": 0.007},  # the slowest of a few
+    {"state": "CLOSED", "fast_fails": 5000, "fast_fail_p99_s": 0.001},
+]
 
 
 def move(t_s: float, states: str, failures: int = 0, probes: int | None = None) -> dict[str, Any]:
