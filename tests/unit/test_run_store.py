@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fakes import samples_table
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import RecordError, RunFolderError
@@ -89,7 +89,7 @@ def test_a_log_that_is_closed_takes_nothing_and_says_nothing(folder: RunFolder) 
 
 
 @given(cut=st.integers(0, 2000))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None)
 def test_a_log_cut_off_anywhere_is_read_up_to_the_cut(
     tmp_path_factory: pytest.TempPathFactory, cut: int
 ) -> None:
