@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.cli import run_command, stack_commands, stage_commands
+from harness.cli import compare_command, repeat, run_command, stack_commands, stage_commands
 from harness.cli.console import Screen
 from harness.errors import HarnessError
 
@@ -52,6 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
     _add_stages(commands)
+    _add_compare(commands)
     _add_stack(commands)
     return parser
 
@@ -73,6 +74,13 @@ def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
         default=[],
         metavar="COMPOSE.yaml",
         help="merged over the Compose file; may be repeated",
+    )
+    run.add_argument(
+        "--repeat",
+        type=repeat.repetitions,
+        default=1,
+        metavar="N",
+        help="run all files N times, one round after another, and judge each on its worst figures",
     )
     run.add_argument("--no-up", action="store_true", help="take the stack as it is")
     run.add_argument("--allow-exec", action="store_true", help="allow the fault `exec`")
@@ -107,6 +115,25 @@ def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
     schema = commands.add_parser("schema", help="print a JSON Schema")
     schema.add_argument("what", choices=("experiment", "result"), nargs="?", default="experiment")
     schema.set_defaults(act=stage_commands.schema)
+
+
+def _add_compare(commands: Commands[argparse.ArgumentParser]) -> None:
+    compare = commands.add_parser("compare", help="what got worse from A to B, and by how much")
+    for side in ("a", "b"):
+        what = "a run folder, a group folder, or several joined with commas"
+        compare.add_argument(side, metavar=side.upper(), help=what)
+    compare.add_argument("--output", type=Path, metavar="DIR", help="default: reports/compare-A-B")
+    compare.add_argument("--different", action="store_true", help="allow different experiments")
+    for name, parse, default, what in (
+        ("relative", compare_command.share, "10%", "of the value in A"),
+        ("response-time", compare_command.duration, "5ms", "of response time"),
+        ("error-rate", compare_command.share, "0.1%", "percentage points of errors"),
+        ("recovery", compare_command.duration, "1s", "of recovery time"),
+    ):
+        text = f"smallest change that matters, {what}; default: {default}".replace("%", "%%")
+        compare.add_argument(f"--min-{name}", type=parse, default=default, metavar="X", help=text)
+    compare.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    compare.set_defaults(act=compare_command.compare)
 
 
 def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -21,6 +21,7 @@ from harness.adapters.postgres_readback import PostgresReadback
 from harness.cli.console import Screen
 from harness.cli.environment import environment_facts
 from harness.cli.project import Project
+from harness.cli.repeat import Group, show_groups, write_groups
 from harness.cli.stage_commands import (
     analyze_folder,
     judge_folder,
@@ -96,12 +97,17 @@ def run(options: argparse.Namespace, screen: Screen) -> int:
         for lock in sorted({projects.of(e.target).lock_path for e in experiments}):
             stack.enter_context(run_lock(lock, holder))
         stack.enter_context(stop.handled())
-        for path, experiment in zip(options.files, experiments, strict=True):
+        files = options.files * options.repeat  # round after round, so that drift hits all alike
+        for path, experiment in zip(files, experiments * options.repeat, strict=True):
             job = Job(path, experiment, projects.of(experiment.target), options)
             outcomes.append(_run_file(job, screen, stop))
             if outcomes[-1].code == 130 or outcomes[-1].is_broken:
                 break
-    _print_summary(outcomes, screen)
+    groups = []
+    if options.repeat > 1:
+        groups = write_groups(files, [outcome.folder for outcome in outcomes], screen)
+    _print_summary(outcomes, groups, screen)
+    show_groups(groups, screen)
     return next(code for code in ORDER if any(o.code == code for o in outcomes))
 
 
@@ -319,11 +325,10 @@ def _point_latest(folder: Path) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _print_summary(outcomes: Sequence[Outcome], screen: Screen) -> None:
+def _print_summary(outcomes: Sequence[Outcome], groups: Sequence[Group], screen: Screen) -> None:
     if screen.as_json:
-        screen.value(
-            [{"experiment": o.name, "exit_code": o.code, **(o.result or {})} for o in outcomes]
-        )
+        runs = [{"experiment": o.name, "exit_code": o.code, **(o.result or {})} for o in outcomes]
+        screen.value({"runs": runs, "groups": [g.facts for g in groups]} if groups else runs)
         return
     if len(outcomes) == 1 and outcomes[0].result is None:
         return  # its error says it all
