@@ -214,6 +214,7 @@ class Metrics:
             buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5),
         )
         self._dropped = Counter("shortener_clicks_dropped", "Lost clicks", registry=self._registry)
+        self._waiting = Gauge("shortener_clicks_waiting", "In memory", registry=self._registry)
         self._open = Gauge("shortener_breaker_open", "1: open", ["name"], registry=self._registry)
         self._pool = Gauge("shortener_pool_used", "In use", ["name"], registry=self._registry)
         self._dropped_seen = 0
@@ -226,6 +227,7 @@ class Metrics:
         """All metrics as text."""
         self._dropped.inc(service.clicks.dropped - self._dropped_seen)
         self._dropped_seen = service.clicks.dropped
+        self._waiting.set(service.clicks.waiting)
         for breaker in service.breakers:
             self._open.labels(breaker.name).set(0 if breaker.is_closed else 1)
         for pool in (service.database.primary, service.database.replicas):

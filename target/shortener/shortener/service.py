@@ -119,7 +119,7 @@ class Service:
 
     async def close(self) -> None:
         """Hand over the clicks, as far as Redis is to be had, and close all connections."""
-        await self.clicks.flush()
+        await self.clicks.close()
         await self.redis.close()
         await self.database.primary.close()
         await self.database.replicas.close()

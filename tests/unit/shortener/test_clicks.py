@@ -7,7 +7,7 @@ import json
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from shortener.breaker import Breaker, TransitionLog
-from shortener.clicks import CODES_MAX, STREAM, Clicks
+from shortener.clicks import BATCH_CODES_MAX, CODES_MAX, STREAM, Clicks
 from shortener.settings import BreakerSettings
 from shortener.worker import read_counts
 
@@ -54,9 +54,29 @@ def test_a_full_buffer_drops_new_codes_and_counts_them():
     for number in range(CODES_MAX + 5):
         clicks.add(str(number))
     clicks.add("0")  # a code that is there already still fits
-    asyncio.run(clicks.flush())
+    asyncio.run(clicks.close())
     assert clicks.dropped == 5
-    assert sum(json.loads(stream.batches[0]["counts"]).values()) == CODES_MAX + 1
+    handed_over = [json.loads(batch["counts"]) for batch in stream.batches]
+    assert sum(sum(counts.values()) for counts in handed_over) == CODES_MAX + 1
+    assert clicks.waiting == 0
+
+
+def test_a_long_queue_is_handed_over_in_parts_the_oldest_first():
+    clicks, stream, _ = make()
+    for number in range(BATCH_CODES_MAX + 5):
+        clicks.add(str(number))
+    asyncio.run(clicks.flush())
+    assert list(json.loads(stream.batches[0]["counts"])) == [str(n) for n in range(BATCH_CODES_MAX)]
+    assert clicks.waiting == 5
+
+
+def test_closing_ends_though_redis_is_gone():
+    clicks, stream, _ = make()
+    stream.is_down = True
+    for number in range(3 * BATCH_CODES_MAX):
+        clicks.add(str(number))
+    asyncio.run(clicks.close())  # the breaker opens at the first failure
+    assert (clicks.dropped, clicks.waiting) == (BATCH_CODES_MAX, 2 * BATCH_CODES_MAX)
 
 
 def test_a_batch_of_unknown_outcome_is_dropped_rather_than_counted_twice():
@@ -74,6 +94,32 @@ def test_clicks_wait_in_the_buffer_while_the_breaker_is_open():
     clicks.add("a")
     asyncio.run(clicks.flush())
     assert (clicks.dropped, stream.batches, breaker.fast_fails) == (0, [], 0)
+
+
+def test_what_is_on_its_way_to_the_stream_still_waits():
+    clicks, stream, _ = make()
+    seen = []
+    add = stream.xadd
+
+    async def look_and_add(*args, **more):
+        clicks.add("b")  # comes in meanwhile
+        seen.append(clicks.waiting)
+        await add(*args, **more)
+
+    stream.xadd = look_and_add
+    clicks.add("a")
+    clicks.add("a")
+    assert clicks.waiting == 2
+    asyncio.run(clicks.flush())
+    assert (seen, clicks.waiting) == ([3], 1)
+
+
+def test_what_was_dropped_waits_no_more():
+    clicks, stream, _ = make()
+    stream.is_down = True
+    clicks.add("a")
+    asyncio.run(clicks.flush())
+    assert (clicks.waiting, clicks.dropped) == (0, 1)
 
 
 def test_the_worker_reads_what_the_buffer_wrote():
