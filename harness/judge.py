@@ -54,6 +54,15 @@ CODES = {
 }
 """The stable reason code of each metric that missed its limit."""
 
+CLICK_CODES = {
+    "acknowledged": "too_few_clicks",
+    "counted": "too_few_clicks",
+    "dropped": "clicks_dropped",
+    "lost": "clicks_lost",
+    "lost_beyond_memory": "clicks_lost",
+    "double": "clicks_double",
+}
+
 SHARE_CODES = {
     "traffic_share": "traffic_share_off",
     "replica_share": "replica_share_off",
@@ -159,6 +168,8 @@ def _judgement(
 
 
 def _code(item: Expectation) -> str:
+    if item.subject == "clicks":
+        return CLICK_CODES[item.metric]
     return SHARE_CODES.get(item.subject) or CODES[item.metric]
 
 
@@ -295,6 +306,23 @@ def _writes(item: Expectation, findings: Findings) -> Figure:
     return Figure(value, f"{seen}: {examples[0]}, ..." if value and examples else seen)
 
 
+def _clicks(item: Expectation, findings: Findings) -> Figure:
+    clicks = findings.get("clicks") or {}
+    if not clicks.get("checked"):
+        gap = clicks.get("why_not") or "the target's counts were not read"
+        return Figure(None, "", gap=gap, gap_code="clicks_not_checked")
+    if not clicks["acknowledged"]:
+        return Figure(None, "", gap="no app server answered a redirect", gap_code="too_few_samples")
+    value = clicks[item.metric]
+    seen = (
+        f"{value:,} clicks; {clicks['acknowledged']:,} acknowledged, {clicks['counted']:,} counted,"
+        f" {clicks['dropped']:,} told as dropped"
+    )
+    if clicks["in_memory"]:
+        seen += f", at most {clicks['in_memory']:,} in the memory of servers that died"
+    return Figure(value, seen)
+
+
 def _target(item: Expectation, findings: Findings) -> Figure:
     value = findings["target"].get(item.metric)
     if value is None:
@@ -311,6 +339,7 @@ READERS: dict[str, Callable[[Expectation, Findings], Figure]] = {
     "rotation": _rotation,
     "breaker": _breaker,
     "writes": _writes,
+    "clicks": _clicks,
     "target": _target,
 }
 

@@ -6,7 +6,7 @@ reports/<run-id>/
   environment.json    allow-listed facts of machine and target      run
   events.jsonl        one event a line, in order of time            run
   samples/*.parquet   one row per request: main-*.parquet (load), canary-*.parquet
-  target/*.json       what the target was asked after the run (writes.json, history.json)
+  target/*.json       what the target was asked after the run (writes.json, clicks.json)
   findings.json       every figure                                  analyze
   result.json         the verdict and the figures scripts rely on   judge
   junit.xml summary.md                                              judge
@@ -59,6 +59,14 @@ WRITES = pa.schema(
     ]
 )
 """What was found when the acknowledged writes were looked up: one row per node and token."""
+
+CLICKS = pa.schema(
+    [
+        ("code", pa.string()),
+        ("clicks", pa.int64()),  # how many more than before the run
+    ]
+)
+"""What the table of click counts gained during the run; codes that gained nothing are left out."""
 
 
 EVENTS: Mapping[str, Mapping[str, type]] = {
@@ -187,6 +195,10 @@ class RunFolder:
         """What the read-back found (columns: WRITES)."""
         return _read_table(self.path / "target" / "writes.parquet", WRITES)
 
+    def read_clicks(self) -> pa.Table:
+        """What the click counts gained (columns: CLICKS)."""
+        return _read_table(self.path / "target" / "clicks.parquet", CLICKS)
+
 
 class EventLog:
     """Appends events to `events.jsonl`, each handed to the operating system at once.
@@ -264,12 +276,22 @@ def write_samples(folder: Path, stream: str, part: int, rows: Mapping[str, Itera
 
 def write_readback(folder: RunFolder, nodes: Mapping[str, Any], rows: Mapping[str, Any]) -> None:
     """Write `target/writes.parquet` (columns: WRITES), and the nodes to `target/writes.json`."""
-    arrays = [pa.array(rows[field.name]).cast(field.type) for field in WRITES]
-    target = folder.path / "target" / "writes.parquet"
-    with recorded(target):
-        pq.write_table(pa.Table.from_arrays(arrays, schema=WRITES), target, **_PARQUET)
+    _write_table(folder.path / "target" / "writes.parquet", WRITES, rows)
     facts = {"nodes": nodes, "rows_file": "target/writes.parquet"}
     folder.write_json("target/writes.json", facts)
+
+
+def write_clicks(folder: RunFolder, facts: Mapping[str, Any], gained: Mapping[str, int]) -> None:
+    """Write `target/clicks.parquet` (columns: CLICKS), and the facts to `target/clicks.json`."""
+    rows = {"code": list(gained), "clicks": list(gained.values())}
+    _write_table(folder.path / "target" / "clicks.parquet", CLICKS, rows)
+    folder.write_json("target/clicks.json", {**facts, "rows_file": "target/clicks.parquet"})
+
+
+def _write_table(path: Path, schema: pa.Schema, rows: Mapping[str, Any]) -> None:
+    arrays = [pa.array(rows[field.name]).cast(field.type) for field in schema]
+    with recorded(path):
+        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, **_PARQUET)
 
 
 def run_folders(reports: Path) -> Iterator[RunFolder]:

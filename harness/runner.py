@@ -2,7 +2,7 @@
 
     start load -> t0 -> [tick each second | steps: phase, inject, heal] -> heal the rest
                                                  (exception, Ctrl-C, safeguard) --^
-    -> stop load -> wait for a healthy target -> read the writes back -> last look of each probe
+    -> stop load -> wait for a healthy target -> read writes and clicks -> last look of each probe
 
 The runner judges nothing. Every wait has a limit, and healing has its own, which nothing shortens.
 """
@@ -33,7 +33,7 @@ from harness.model.timeline import Plan, Step
 from harness.model.verdict import RunStatus
 from harness.probes.base import Probe, ProbeThread
 from harness.probes.health import Health
-from harness.run_store import EventLog, RunFolder, write_readback
+from harness.run_store import EventLog, RunFolder, write_clicks, write_readback
 from harness.safeguard import SafeguardWatch
 from harness.undo import Entry, Journal, heal_fault
 
@@ -58,6 +58,15 @@ class Found(Protocol):
 
     nodes: dict[str, dict[str, Any]]
     rows: dict[str, list[Any]]
+
+
+class Clicks(Protocol):
+    """What the target says of its clicks at one moment; see adapters/click_counts.py."""
+
+    @property
+    def facts(self) -> dict[str, Any]: ...  # noqa: D102
+    @property
+    def counts(self) -> dict[str, int]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,7 @@ class World:
     readback: Callable[[str], Found] | None
     show: Callable[[Progress], None]
     is_stopped: Callable[[], bool]
+    clicks: Callable[[], Clicks | None] = lambda: None
 
 
 @dataclass(slots=True)
@@ -119,6 +129,7 @@ class _Run:
         self._specs = {spec.id: spec for spec in plan.faults}
         self._watch = SafeguardWatch(experiment.safeguards)
         self._phase = "warmup"
+        self._clicks_before: Clicks | None = None
         self._t0_s = self._clock.now_s()
         self._next_tick_s = self._t0_s
         self._unrecorded: RecordError | None = None
@@ -158,6 +169,7 @@ class _Run:
 
     def _begin(self) -> None:
         before = self._world.health()
+        self._clicks_before = self._read_clicks()
         self._world.driver.start()
         self._t0_s = self._next_tick_s = self._clock.now_s() + LEAD_S
         self._write(
@@ -316,7 +328,7 @@ class _Run:
             thread.stop()
 
     def _settle(self) -> None:
-        """Wait, within a limit, until the target is healthy; then read the writes back."""
+        """Wait, within a limit, until the target is healthy; then read writes and clicks."""
         deadline_s = self._clock.now_s() + SETTLE_S
         health = self._world.health()
         while not health.healthy and self._clock.now_s() < deadline_s:
@@ -325,6 +337,15 @@ class _Run:
             self._clock.sleep_until_s(self._clock.now_s() + TICK_S)
             health = self._world.health()
         self._write_check("after", health)
+        self._read_writes()
+        after = self._read_clicks()
+        if self._clicks_before and after:
+            known = self._clicks_before.counts
+            gained = {c: n - known.get(c, 0) for c, n in after.counts.items() if n != known.get(c)}
+            facts = {"before": self._clicks_before.facts, "after": after.facts}
+            write_clicks(self._folder, facts, gained)
+
+    def _read_writes(self) -> None:
         if self._world.readback is None:
             return
         try:
@@ -332,6 +353,14 @@ class _Run:
             write_readback(self._folder, found.nodes, found.rows)
         except HarnessError as error:
             self._write("probe.gap", probe="readback", error=error.message)
+
+    def _read_clicks(self) -> Clicks | None:
+        """None where the target counts no clicks, or where they cannot be read."""
+        try:
+            return self._world.clicks()
+        except HarnessError as error:
+            self._write("probe.gap", probe="clicks", error=error.message)
+            return None
 
     def _write_check(self, when: str, health: Health) -> None:
         details = {**health.details, "problems": list(health.problems)}

@@ -1,23 +1,22 @@
 """Reads the acknowledged writes back from every database node, past all caches.
 
-Each node is asked by psql inside its own container, so no password and no port is needed. A
-replica is asked only after it has replayed what the primary had written when the read-back
+A replica is asked only after it has replayed what the primary had written when the read-back
 began; one that does not get there is reported as not caught up.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.adapters.postgres import database_nodes, query, role_of
 from harness.errors import TargetError
 from harness.faults.base import Engine
 from harness.model.clock import Clock
 from harness.model.container import Container
 
-CATCH_UP_S, QUERY_S, POLL_S = 30.0, 30.0, 0.3
+CATCH_UP_S, POLL_S = 30.0, 0.3
 RUN_ID = re.compile(r"[A-Za-z0-9-]+")
 URL_PREFIX = "https://example.com/new/"
 
@@ -42,25 +41,17 @@ class PostgresReadback:
         """Every token of the run on every node; a node that does not answer has an `error`."""
         if not RUN_ID.fullmatch(run_id):
             raise TargetError(f"run id {run_id!r} cannot be looked up in the database")
-        nodes = [c for c in self._engine.containers() if c.role == "db"]
+        nodes = database_nodes(self._engine)
         result = ReadBack()
-        roles = {node.service: self._role(node) for node in nodes}
+        roles = {node.service: role_of(self._engine, node) for node in nodes}
         primary = next((n for n in nodes if roles[n.service] == "primary"), None)
-        target = self._query(primary, "SELECT pg_current_wal_lsn()") if primary else ""
+        target = query(self._engine, primary, "SELECT pg_current_wal_lsn()") if primary else ""
         for node in nodes:
             role = roles[node.service]
             caught_up = role == "primary" or self._catches_up(node, role, target)
             facts = {"role": role, "caught_up": caught_up, "lsn": target}
             result.nodes[node.service] = {**facts, **self._collect(node, run_id, result)}
         return result
-
-    def _role(self, node: Container) -> str:
-        """primary, replica, or unknown for a node that does not answer."""
-        try:
-            answer = self._query(node, "SELECT pg_is_in_recovery()")
-        except TargetError:
-            return "unknown"
-        return {"f": "primary", "t": "replica"}.get(answer, "unknown")
 
     def _catches_up(self, node: Container, role: str, lsn: str) -> bool:
         """Whether the replica replays up to `lsn` within the time allowed."""
@@ -69,7 +60,7 @@ class PostgresReadback:
         deadline_s = self._clock.now_s() + CATCH_UP_S
         while self._clock.now_s() < deadline_s:
             try:
-                if self._query(node, f"SELECT pg_last_wal_replay_lsn() >= '{lsn}'") == "t":
+                if query(self._engine, node, f"SELECT pg_last_wal_replay_lsn() >= '{lsn}'") == "t":
                     return True
             except TargetError:
                 pass
@@ -84,7 +75,7 @@ class PostgresReadback:
             f"WHERE starts_with(long_url, '{prefix}') GROUP BY 1"
         )
         try:
-            lines = self._query(node, sql).splitlines()
+            lines = query(self._engine, node, sql).splitlines()
         except TargetError as error:
             return {"error": error.message, "caught_up": False}
         for line in lines:
@@ -94,12 +85,3 @@ class PostgresReadback:
                 for column, value in {**row, "rows": int(count)}.items():
                     result.rows[column].append(value)
         return {"found": len(lines)}
-
-    def _query(self, node: Container, sql: str) -> str:
-        command: Sequence[str] = ("psql", "-h", "/tmp", "-U", "postgres", "-d", "app", "-AtXc", sql)
-        if not node.is_running:
-            raise TargetError(f"{node.service} does not run")
-        code, output = self._engine.execute(node.id, command, QUERY_S)
-        if code != 0:
-            raise TargetError(f"{node.service}: psql exited with {code}: {output.strip()[:300]}")
-        return output.strip()

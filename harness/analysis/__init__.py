@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.analysis import (
     breakers,
+    clicks,
     load_health,
     operations,
     recovery,
@@ -42,6 +43,7 @@ def analyze(folder: RunFolder) -> dict[str, Any]:
         "operations": operations.figures(record),
         "recovery": recovery.figures(record),
         "writes": writes.figures(record, folder),
+        "clicks": clicks.figures(record, folder),
         "breakers": breakers.figures(record),
         "traffic_share": shares.traffic(record),
         "replica_share": shares.replicas(record),

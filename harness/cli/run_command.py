@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from harness.adapters.click_counts import ClickCounts
 from harness.adapters.postgres_readback import PostgresReadback
 from harness.cli.console import Screen
 from harness.cli.environment import environment_facts
@@ -210,6 +211,7 @@ def _execute(job: Job, folder: RunFolder, screen: Screen, stop: Stop) -> RunStat
         driver=_driver(experiment, project, job.options.seed, folder),
         health=project.health,
         readback=PostgresReadback(project.engine, project.clock).read,
+        clicks=ClickCounts(project.engine, project.http, project.clock).read,
         show=lambda progress: _show(progress, project, screen),
         is_stopped=lambda: stop.asked,
     )

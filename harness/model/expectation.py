@@ -52,6 +52,14 @@ SUBJECT_METRICS: dict[str, dict[str, Unit]] = {
         "duplicates": "count",
         "unknown": "count",
     },
+    "clicks": {
+        "acknowledged": "count",
+        "counted": "count",
+        "dropped": "count",
+        "lost": "count",
+        "lost_beyond_memory": "count",
+        "double": "count",
+    },
     "target": {
         "healthy": "flag",
         "old_primary_rejoined": "flag",

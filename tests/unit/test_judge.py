@@ -44,6 +44,10 @@ def findings(**changes: Any) -> dict[str, Any]:
             "acknowledged": 5000, "unknown": 0, "lost": 0, "phantom": 0, "duplicates": 0,
             "checked": True, "acknowledged_last_second_before_fault": 100, "examples": {},
         },
+        "clicks": {
+            "acknowledged": 9000, "counted": 8990, "dropped": 4, "lost": 6, "in_memory": 40,
+            "lost_beyond_memory": 0, "double": 0, "checked": True, "why_not": "",
+        },
         "breakers": {"transitions": [], "by_breaker": {"redis": {
             "servers": {"app-1": BREAKER}, "opened_on_all": True, "failures_to_open": 5,
             "opens_within": 0.2, "closes_within": 40.0, "closed_at_end": True, "flaps": 0,
@@ -99,6 +103,12 @@ def verdict_of(subject: str, clause: str, found: dict[str, Any]):
         ("writes", "lost == 0", {"writes__checked": False}, "inconclusive", "writes_not_checked"),
         ("writes", "lost == 0", {"writes__acknowledged_last_second_before_fault": 3},
          "inconclusive", "too_few_samples"),
+        ("clicks", "lost_beyond_memory == 0", {}, "pass", None),
+        ("clicks", "lost == 0", {}, "fail", "clicks_lost"),
+        ("clicks", "double == 0", {"clicks__double": 1}, "fail", "clicks_double"),
+        ("clicks", "double == 0", {"clicks__checked": False}, "inconclusive", "clicks_not_checked"),
+        ("clicks", "double == 0", {"clicks__acknowledged": 0}, "inconclusive", "too_few_samples"),
+        ("clicks", "double == 0", {"clicks": {}}, "inconclusive", "clicks_not_checked"),
         ("breaker.redis", "opened_on_all", {}, "pass", None),
         ("breaker.redis", "opened_on_all", {"breakers__by_breaker__redis__opened_on_all": False},
          "fail", "breaker_never_opened"),

@@ -23,6 +23,7 @@ from harness.run_store import (
     EventLog,
     RunFolder,
     run_folders,
+    write_clicks,
     write_file,
     write_readback,
     write_samples,
@@ -310,6 +311,13 @@ def test_the_read_back_comes_back(folder: RunFolder) -> None:
     write_readback(folder, {"db-1": {"role": "primary"}}, rows)
     assert folder.read_writes().to_pydict() == rows
     assert folder.read_json("target/writes.json")["nodes"] == {"db-1": {"role": "primary"}}
+
+
+def test_the_clicks_come_back(folder: RunFolder) -> None:
+    write_clicks(folder, {"before": {}, "after": {}}, {"h000001": 3, "c000002": 1})
+    rows = {"code": ["h000001", "c000002"], "clicks": [3, 1]}
+    assert folder.read_clicks().to_pydict() == rows
+    assert folder.read_json("target/clicks.json")["after"] == {}
 
 
 def test_a_read_back_that_is_missing_or_damaged_is_a_clear_error(folder: RunFolder) -> None:

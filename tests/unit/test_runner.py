@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import PROJECT, Cut, FakeDriver, FakeEngine, FakeLinks, make_tools
 
+from harness.adapters.click_counts import ClickReading
 from harness.errors import EngineError
 from harness.model.experiment import Experiment, FaultSpec, Phase, Safeguard
 from harness.model.load import Load
@@ -106,6 +108,34 @@ def test_a_run_injects_proves_heals_and_says_so(tmp_path: Path) -> None:
     assert healed["kill-1"] == pytest.approx(6, abs=0.01)
     assert len(case.events("run.clock")) >= 8
     assert case.events("run.finished")[0]["status"] == "completed"
+
+
+def test_clicks_are_read_before_the_load_and_after_healing(tmp_path: Path) -> None:
+    case = _Case(tmp_path, Cut())
+    readings: list[ClickReading] = []
+
+    def read() -> ClickReading:
+        assert case.driver.is_stopped is bool(readings)
+        counts = {"h1": 5, "h2": 1} if not readings else {"h1": 8, "h2": 1, "h3": 2}
+        readings.append(ClickReading({"look": len(readings)}, counts))
+        return readings[-1]
+
+    case.world = replace(case.world, clicks=read)
+    assert case.run() == "completed"
+    assert case.folder.read_clicks().to_pydict() == {"code": ["h1", "h3"], "clicks": [3, 2]}
+    facts = case.folder.read_json("target/clicks.json")
+    assert (facts["before"], facts["after"]) == ({"look": 0}, {"look": 1})
+
+
+def test_clicks_that_cannot_be_read_end_no_run(tmp_path: Path) -> None:
+    def read() -> ClickReading:
+        raise EngineError("no such table")
+
+    case = _Case(tmp_path, Cut())
+    case.world = replace(case.world, clicks=read)
+    assert case.run() == "completed"
+    assert [gap["error"] for gap in case.events("probe.gap")] == ["no such table"] * 2
+    assert not case.folder.has("target/clicks.json")
 
 
 def _steps_of_a_run(folder: Path) -> int:

@@ -219,6 +219,25 @@ def test_writes_that_were_not_read_back_are_not_called_kept(tmp_path):
     assert "were not read back" in text
 
 
+def test_clicks_are_shown_with_their_examples_or_with_why_they_are_not(tmp_path):
+    folder = make_run(tmp_path)
+    clicks = {
+        "acknowledged": 58158, "counted": 58044, "missing": 114, "dropped": 5, "lost": 109,
+        "lost_beyond_memory": 0, "double": 0, "in_memory": 625, "unknown": 7, "checked": True,
+        "why_not": "", "examples": {"lost": ["c047497: 1 acknowledged, 0 counted"], "double": []},
+    }  # fmt: skip
+    found = findings("x", "completed") | WORDS_ONLY | {"clicks": clicks}
+    write(folder, found, result("x", "pass", "completed"))
+    text = page_of(folder).text
+    assert all(shown in text for shown in ("58,158", "58,044", "109", "625"))
+    assert "Examples of lost: c047497: 1 acknowledged, 0 counted" in text
+    clicks |= {"checked": False, "why_not": "after the run clicks still waited for app-1"}
+    write(folder, found, result("x", "pass", "completed"))
+    text = page_of(folder).text
+    assert "after the run clicks still waited for app-1" in text
+    assert "58,158" not in text
+
+
 def test_phases_stand_in_the_order_of_the_run(whole_run):
     _, page = whole_run
     starts = [attrs["data-start"] for tag, attrs in page.elements if tag == "button"]

@@ -1,0 +1,115 @@
+"""Reads how often each link was clicked, once no click is on its way to the table any more.
+
+app server's memory --batch--> stream in Redis --worker--> table click_counts
+
+An app server tells how many clicks wait in its memory and how many it has dropped (label
+`harness.probe.clicks`, Prometheus' text); Redis is asked by redis-cli in its own container.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from harness.adapters.postgres import database_nodes, query, role_of
+from harness.errors import TargetError
+from harness.faults.base import Engine
+from harness.model.clock import Clock
+from harness.model.container import Container
+from harness.model.http import Http
+
+DRAIN_S, POLL_S = 30.0, 0.5
+LABEL = "harness.probe.clicks"
+STREAM, GROUP = "clicks", "worker"
+WAITING, DROPPED = "shortener_clicks_waiting", "shortener_clicks_dropped_total"
+ASK_REDIS = (
+    'export REDISCLI_AUTH="$REDIS_PASSWORD"; '
+    f"for ask in EXISTS 'XINFO STREAM' 'XINFO GROUPS'; do redis-cli --json $ask {STREAM}; done"
+)
+
+
+@dataclass(frozen=True)
+class ClickReading:
+    """`facts`: drained, what it waited for (""), and by app server its `started_s` (wall time),
+    `dropped` and `waiting`. `counts`: the clicks of each code."""
+
+    facts: dict[str, Any]
+    counts: dict[str, int]
+
+
+class ClickCounts:
+    """The click counts of the project; None is read where it has none."""
+
+    def __init__(self, engine: Engine, http: Http, clock: Clock) -> None:
+        self._engine, self._http, self._clock = engine, http, clock
+
+    def read(self) -> ClickReading | None:
+        """The counts, after waiting up to 30 s for the clicks that are on their way."""
+        containers = self._engine.containers()
+        caches = [c for c in containers if c.role == "cache"]
+        if not caches or not any(c.probe_url(LABEL) for c in containers):
+            return None
+        deadline_s = self._clock.now_s() + DRAIN_S
+        while True:
+            servers = self._servers()
+            waits_for = _of_servers(servers) or self._of_stream(caches[0])
+            if not waits_for or self._clock.now_s() > deadline_s:
+                break
+            self._clock.sleep_until_s(self._clock.now_s() + POLL_S)
+        facts = {"drained": not waits_for, "waits_for": waits_for, "servers": servers}
+        return ClickReading(facts, self._counts())
+
+    def _servers(self) -> dict[str, dict[str, Any]]:
+        """What each app server that runs says; None for what it does not say."""
+        found = {}
+        for container in self._engine.containers():
+            url = container.probe_url(LABEL)
+            if url and container.is_running:
+                text = self._http.ask(url).body.decode("utf-8", "replace")
+                found[container.service] = {
+                    "started_s": container.started_s,
+                    "dropped": _metric(text, DROPPED),
+                    "waiting": _metric(text, WAITING),
+                }
+        return found
+
+    def _of_stream(self, cache: Container) -> str:
+        """What the stream waits for, "" if the worker has stored and acknowledged all of it."""
+        code, output = self._engine.execute(cache.id, ["sh", "-c", ASK_REDIS])
+        try:
+            exists, stream, groups = map(json.loads, output.splitlines())
+            if not exists:
+                return ""  # Redis lost the stream, or there was no click yet
+            mine = next(group for group in groups if group["name"] == GROUP)
+            is_read = mine["last-delivered-id"] == stream["last-generated-id"]
+            return "" if is_read and not mine["pending"] else "the worker, with batches to store"
+        except (ValueError, TypeError, KeyError, StopIteration):
+            return f"redis-cli, which ended with {code}: {output.strip()[:200]}"
+
+    def _counts(self) -> dict[str, int]:
+        for node in database_nodes(self._engine):
+            if role_of(self._engine, node) == "primary":
+                rows = query(self._engine, node, "SELECT code, clicks FROM click_counts")
+                pairs = (line.rsplit("|", 1) for line in rows.splitlines())
+                return {code: int(clicks) for code, clicks in pairs}
+        raise TargetError("no database node is the primary", "see: harness status")
+
+
+def _of_servers(servers: dict[str, dict[str, Any]]) -> str:
+    """Which app server still holds clicks, or does not say; "" for none."""
+    for name, said in servers.items():
+        if said["waiting"] is None or said["dropped"] is None:
+            return f"{name}, which does not say how many clicks wait"
+        if said["waiting"]:
+            return f"{name}, with {said['waiting']} clicks in memory"
+    return ""
+
+
+def _metric(text: str, name: str) -> int | None:
+    """The value of a metric without labels in Prometheus' text, None if it is not there."""
+    for line in text.splitlines():
+        found, _, value = line.partition(" ")
+        if found == name:
+            return int(float(value))
+    return None
