@@ -262,16 +262,24 @@ def write_file(path: Path, text: str) -> None:
 
 
 _PARQUET = {"compression": "zstd", "write_page_checksum": True}
+_REPEATING = [field.name for field in SAMPLES if field.type not in (pa.float64(), pa.int64())]
 
 
-def write_samples(folder: Path, stream: str, part: int, rows: Mapping[str, Iterable[Any]]) -> Path:
+def write_samples(
+    folder: Path, stream: str, part: int, rows: Mapping[str, Iterable[Any] | pa.Array]
+) -> Path:
     """Write one Parquet part of `stream` (columns as in SAMPLES), whole or not at all."""
-    arrays = [pa.array(rows[field.name]).cast(field.type) for field in SAMPLES]
+    arrays = [_array(rows[field.name]).cast(field.type) for field in SAMPLES]
     target = folder / f"{stream}-{part:05d}.parquet"
     temporary = folder / f".{target.name}.part"
-    pq.write_table(pa.Table.from_arrays(arrays, schema=SAMPLES), temporary, **_PARQUET)
+    table = pa.Table.from_arrays(arrays, schema=SAMPLES)
+    pq.write_table(table, temporary, use_dictionary=_REPEATING, **_PARQUET)
     temporary.replace(target)
     return target
+
+
+def _array(values: Iterable[Any] | pa.Array) -> pa.Array:
+    return values if isinstance(values, pa.Array) else pa.array(values)
 
 
 def write_readback(folder: RunFolder, nodes: Mapping[str, Any], rows: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ import asyncio
 import json
 import multiprocessing
 import socket
+import ssl
 import struct
 import sys
 from collections.abc import Iterator
@@ -71,11 +72,14 @@ class GroundTruth:
 
 
 @contextmanager
-def ground_truth() -> Iterator[GroundTruth]:
-    """A running server on a free port of 127.0.0.1; gone at the end."""
+def ground_truth(certificate: str = "") -> Iterator[GroundTruth]:
+    """A running server on a free port of 127.0.0.1; gone at the end.
+
+    With a `certificate` (PEM file, its key in it) it speaks TLS.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    child = context.Process(target=_serve, args=(theirs,), daemon=True)
+    child = context.Process(target=_serve, args=(theirs, certificate), daemon=True)
     child.start()
     try:
         if not ours.poll(20):
@@ -88,13 +92,17 @@ def ground_truth() -> Iterator[GroundTruth]:
         theirs.close()
 
 
-def _serve(pipe: Connection) -> None:
-    asyncio.run(_Server(pipe).run())
+def _serve(pipe: Connection, certificate: str) -> None:
+    context = None
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+    asyncio.run(_Server(pipe, context).run())
 
 
 class _Server:
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
+    def __init__(self, pipe: Connection, context: ssl.SSLContext | None) -> None:
+        self._pipe, self._context = pipe, context
         self._mode, self._delay_s = "ok", 0.0
         self._received: list[tuple[float, str, str]] = []
         self._writers: set[asyncio.StreamWriter] = set()
@@ -112,7 +120,12 @@ class _Server:
 
     async def _listen(self) -> None:
         self._listener = await asyncio.start_server(
-            self._handle, "127.0.0.1", self._port, backlog=4096, reuse_address=True
+            self._handle,
+            "127.0.0.1",
+            self._port,
+            backlog=4096,
+            reuse_address=True,
+            ssl=self._context,
         )
         self._port = self._listener.sockets[0].getsockname()[1]
 

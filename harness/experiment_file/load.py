@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from harness.errors import RunFolderError
 from harness.experiment_file.names import Names
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import suggest
-from harness.model.load import SHORTENER_OPERATIONS, Keys, Load, Operation, Stage
+from harness.model.load import SHORTENER_OPERATIONS, Keys, Load, Operation, Stage, Tls
 from harness.model.quantity import parse_duration, parse_rate
+from harness.run_store import RunFolder
 
 RATE_MAX_PER_S = 100_000.0
+DURATIONS = {"limit": "limit_s", "read_after": "read_after_s"}
 KEYS = (
     "entry",
     "rate",
@@ -22,6 +28,9 @@ KEYS = (
     "operations",
     "canary_rate",
     "timeout",
+    "connect_timeout",
+    "tls",
+    "replay",
     "locustfile",
 )
 
@@ -40,16 +49,36 @@ def read_load(root: Node, names: Names) -> tuple[Load | None, dict[str, Operatio
     }
     values["entry"] = str(node.get("entry", "lb"))
     names.check_entry(node, values["entry"])
-    values["rate_per_s"] = _rate(node)
+    values["rate_per_s"] = _replayed_rate(node, values) if "replay" in node else _rate(node)
     values["mix"] = _mix(node, operations)
     values["stages"] = _stages(node)
+    _check_reads(node, values["mix"], operations)
     optional = {
         "timeout_s": node.quantity("timeout", parse_duration),
+        "connect_timeout_s": node.quantity("connect_timeout", parse_duration),
         "canary_rate_per_s": node.quantity("canary_rate", parse_rate),
         "keys": node.mapping("keys").model(Keys),
+        "tls": node.mapping("tls").model(Tls) if "tls" in node else None,
     }
     values |= {key: value for key, value in optional.items() if value is not None}
     return node.model(Load, values), operations
+
+
+def _replayed_rate(node: Node, values: dict[str, Any]) -> float:
+    """The highest rate of the recorded run's main load, over whole seconds."""
+    for key in ("rate", "stages", "arrivals", "locustfile"):
+        if key in node:
+            node.problem(key, "does not go with replay", "the recorded run says what is sent when")
+    values["replay"] = str(node.get("replay"))
+    try:
+        due_s = RunFolder(Path(values["replay"])).read_samples("main", ["intended_s"])["intended_s"]
+    except RunFolderError as error:
+        node.problem("replay", error.message, error.hint)
+        return 1.0
+    if not len(due_s):
+        node.problem("replay", f"{values['replay']}: no main load in it", "name a run folder")
+        return 1.0
+    return float(np.bincount(due_s.to_numpy().clip(min=0).astype(int)).max())
 
 
 def _rate(node: Node) -> float:
@@ -101,10 +130,22 @@ def _operations(node: Node) -> dict[str, Operation]:
     operations = node.mapping("operations")
     for name in operations:
         operation = operations.mapping(name)
-        values = {key: value for key, value in operation.tree.items() if key != "limit"}
-        limit_s = operation.quantity("limit", parse_duration)
-        if limit_s is not None:
-            values["limit_s"] = limit_s
+        values = {key: value for key, value in operation.tree.items() if key not in DURATIONS}
+        for key, field in DURATIONS.items():
+            duration_s = operation.quantity(key, parse_duration)
+            if duration_s is not None:
+                values[field] = duration_s
         if made := operation.model(Operation, values):
             found[str(name)] = made
     return found
+
+
+def _check_reads(node: Node, mix: Mapping[str, float], known: Mapping[str, Operation]) -> None:
+    """An operation that reads back reads a write of the same mix."""
+    writes = [name for name in mix if name in known and known[name].is_write]
+    for name in mix:
+        read = known[name].reads if name in known else ""
+        if read and read not in writes:
+            right = suggest(read, writes) if writes else "put the write into load.mix"
+            path = f"load.operations.{name}.reads"
+            node.problem("operations", f"{read} is no write in the mix", right, path)

@@ -8,6 +8,7 @@ from harness.experiment_file import load
 from harness.experiment_file.names import FaultKinds
 from harness.faults.base import FaultKind
 from harness.model.experiment import Target
+from harness.model.load import Tls
 
 DURATION = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(us|ms|s|min|m|h)$"}
 RATE = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*/\s*(s|min|m|h)$"}
@@ -30,8 +31,15 @@ def experiment_schema(kinds: FaultKinds) -> dict[str, Any]:
             "load": {
                 "type": "object",
                 "additionalProperties": False,
-                "required": ["rate"],
-                "properties": {**{key: {} for key in load.KEYS}, "rate": RATE, "timeout": DURATION},
+                "anyOf": [{"required": ["rate"]}, {"required": ["replay"]}],
+                "properties": {
+                    **{key: {} for key in load.KEYS},
+                    "rate": RATE,
+                    "timeout": DURATION,
+                    "connect_timeout": DURATION,
+                    "tls": Tls.model_json_schema(),
+                    "replay": {"type": "string"},
+                },
             },
             "phases": {"type": "object", "additionalProperties": DURATION},
             "faults": {"type": "array", "items": _fault(kinds)},

@@ -4,92 +4,74 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Mapping
+import ssl
 from time import monotonic
 
-from harness.load.http_parse import BadResponse, Response
-from harness.load.request import Request
+from typing_extensions import override
+
+from harness.load.request import Request, Values
+from harness.load.response import BadResponse, Heads, Response
 
 READ_MAX = 65_536
 
 
-class Ended:
-    """How one request ended; `error` is "" where a whole response came."""
-
-    __slots__ = (
-        "done_s",
-        "due_s",
-        "error",
-        "is_reusable",
-        "key",
-        "request",
-        "response",
-        "sent_s",
-        "values",
-    )
-
-    def __init__(self, connection: Connection, error: str, *, is_reusable: bool) -> None:
-        assert connection.request is not None
-        self.request: Request = connection.request
-        self.response = connection.response
-        self.values = connection.values
-        self.key = connection.key
-        self.due_s, self.sent_s = connection.due_s, connection.sent_s
-        self.done_s = connection.done_s
-        self.error = error
-        self.is_reusable = is_reusable
-
-
 class Connection:
-    """Non-blocking; OSError if no socket is to be had. It never sends a request twice."""
+    """Non-blocking; OSError if no socket is to be had. It never sends a request twice.
 
-    def __init__(self, endpoint: tuple[str, int]) -> None:
+    `outcome` is None while the request is under way, "" once a whole answer is there, and else the
+    class of the error; `release` makes the connection ready for the next request.
+    """
+
+    def __init__(self, endpoint: tuple[str, int], heads: Heads) -> None:
         self.endpoint = endpoint
         self._socket = socket.socket(socket.AF_INET6 if ":" in endpoint[0] else socket.AF_INET)
         self._socket.setblocking(False)  # noqa: FBT003 - the name of the method says it
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.descriptor = self._socket.fileno()
         self.events = 0  # what epoll watches it for
-        self._is_connected = False
+        self.is_connected = False
         self._connect_error = self._socket.connect_ex(endpoint)
         self._unsent = b""
         self.request: Request | None = None
-        self.response: Response | None = None
-        self.values: Mapping[str, str] = {}
-        self.key = 0
+        self.response = Response(heads)
+        self.values: Values = (0, 0, 0)
         self.due_s = self.sent_s = self.done_s = 0.0
-        self.ended: Ended | None = None
+        self.outcome: str | None = None
         self.is_closed_by_peer = False
 
     @property
-    def is_idle(self) -> bool:
-        """Whether no request is on it."""
-        return self.request is None
+    def is_reusable(self) -> bool:
+        """Whether another request may follow the one that has ended."""
+        return self.outcome == "" and self.response.keeps_connection and not self._unsent
 
     @property
     def wants_write(self) -> bool:
         """Whether it waits for the connection to stand, or to take the rest of a request."""
-        return not self._is_connected or bool(self._unsent)
+        return not self.is_connected or bool(self._unsent)
 
-    def begin(self, request: Request, values: Mapping[str, str], key: int, due_s: float) -> None:
+    def begin(self, request: Request, values: Values, due_s: float) -> None:
         """Send `request`; on a new connection as soon as it stands."""
-        self.request, self.values, self.key, self.due_s = request, values, key, due_s
-        self.response = Response(request.operation.method)
+        self.request, self.values, self.due_s = request, values, due_s
+        self.response.begin(has_body=request.has_body)
         self._unsent = request.render(values)
         self.sent_s = monotonic()
-        if self._is_connected:
+        if self.is_connected:
             self._send()
         elif self._connect_error not in (0, errno.EINPROGRESS):
             self.end(_class_of(self._connect_error))
 
+    def release(self) -> None:
+        """The request that ended has been looked at."""
+        self.request = self.outcome = None
+
     def write(self) -> None:
         """The socket can be written: it stands now, or failed to."""
-        if not self._is_connected:
+        if not self.is_connected:
             error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
                 self.end(_class_of(error))
                 return
-            self._is_connected = True
+            self.is_connected = True
         self._send()
 
     def read(self) -> None:
@@ -101,24 +83,12 @@ class Connection:
         except OSError as error:
             self._lost(_class_of(error.errno))
             return
-        if not data:
-            self._lost("closed")
-        elif self.response is None:
-            self._lost("bad_response")  # bytes that nobody asked for
-        else:
-            self._feed(self.response, data)
+        self._take(data)
 
-    def end(self, error: str) -> None:
-        """The request is over with `error`; the connection is not used again."""
+    def end(self, outcome: str) -> None:
+        """The request is over; with an error, the connection is not used again."""
         self.done_s = monotonic()
-        self.ended = Ended(self, error, is_reusable=False)
-
-    def take_end(self) -> Ended:
-        """How the request ended; the connection is idle from now on."""
-        assert self.ended is not None
-        ended, self.ended = self.ended, None
-        self.request = self.response = None
-        return ended
+        self.outcome = outcome
 
     def close(self) -> None:
         """Close the socket."""
@@ -134,26 +104,106 @@ class Connection:
         except OSError as error:
             self._lost(_class_of(error.errno))
 
-    def _feed(self, response: Response, data: bytes) -> None:
-        try:
-            response.feed(data)
-        except BadResponse:
-            self.end("bad_response")
-            return
-        if response.is_complete:
-            self.done_s = monotonic()
-            is_reusable = response.keeps_connection and not self._unsent
-            self.ended = Ended(self, "", is_reusable=is_reusable)
+    def _take(self, data: bytes) -> None:
+        if not data:
+            self._lost("closed")
+        elif self.request is None:
+            self._lost("bad_response")  # bytes that nobody asked for
+        else:
+            try:
+                self.response.feed(data)
+            except BadResponse:
+                self.end("bad_response")
+                return
+            if self.response.is_complete:
+                self.end("")
 
     def _lost(self, error: str) -> None:
         self.is_closed_by_peer = True
         if self.request is None:
             return
-        if error == "closed" and self.response is not None:
+        if error == "closed":
             self.response.close()
             if self.response.is_complete:
                 error = ""
         self.end(error)
+
+
+class TlsConnection(Connection):
+    """The same through TLS; a handshake that fails is the error class `tls`."""
+
+    def __init__(
+        self, endpoint: tuple[str, int], heads: Heads, context: ssl.SSLContext, server_name: str
+    ) -> None:
+        super().__init__(endpoint, heads)
+        self._context, self._server_name = context, server_name
+        self._tls: ssl.SSLSocket | None = None
+        self._handshake_writes = True
+
+    @property
+    @override
+    def wants_write(self) -> bool:
+        """As for any connection; during the handshake, what TLS waits for."""
+        return bool(self._unsent) if self.is_connected else self._handshake_writes
+
+    @override
+    def write(self) -> None:
+        """The socket can be written: go on with the handshake or the request."""
+        if self._tls is None:
+            error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error:
+                self.end(_class_of(error))
+                return
+            self._wrap()
+        self._go_on()
+
+    @override
+    def read(self) -> None:
+        """Take all that came: what TLS holds already is not told by epoll again."""
+        if not self.is_connected:
+            self._go_on()
+        while self.is_connected and self.outcome is None and not self.is_closed_by_peer:
+            try:
+                data = self._socket.recv(READ_MAX)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
+                return
+            except ssl.SSLEOFError:
+                data = b""
+            except OSError as error:
+                self._lost("tls" if isinstance(error, ssl.SSLError) else _class_of(error.errno))
+                return
+            self._take(data)
+
+    def _wrap(self) -> None:
+        self._tls = self._context.wrap_socket(
+            self._socket, server_hostname=self._server_name, do_handshake_on_connect=False
+        )
+        self._socket = self._tls
+
+    def _go_on(self) -> None:
+        if self._tls is not None and not self.is_connected:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._handshake_writes = False
+                return
+            except ssl.SSLWantWriteError:
+                self._handshake_writes = True
+                return
+            except OSError as error:
+                is_tls = isinstance(error, ssl.SSLError)
+                self._lost("tls" if is_tls else _class_of(error.errno))
+                return
+            self.is_connected = True
+        if self.is_connected:
+            self._send()
+
+    @override
+    def _send(self) -> None:
+        try:
+            super()._send()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
 
 
 def _class_of(number: int | None) -> str:

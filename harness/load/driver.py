@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from time import monotonic
@@ -18,6 +18,7 @@ from typing import NoReturn
 from harness.errors import LoadError
 from harness.load.engine_config import EngineConfig, check_endpoints
 from harness.load.generator_process import GeneratorProcess
+from harness.load.replay import write_replay
 from harness.load.statistics import summarise
 from harness.model.load import Load, LoadSnapshot, LoadSummary, Operation
 from harness.run_store import RunFolder
@@ -118,6 +119,8 @@ class LoadDriver:
             dropped=dropped,
             cpu_s=sum(t.cpu_s for t in totals),
             duration_s=max(0.0, stopped_s - self._began_s) if self._began_s else 0.0,
+            stalls=sum(t.stalls for t in totals),
+            stall_max_s=max((t.stall_max_s for t in totals), default=0.0),
             exit_code=next((code for code in codes if code), 4 if is_cut else 0),
         )
 
@@ -182,37 +185,49 @@ def _locust_command() -> list[str]:
 def _locust_environment(config: LoadConfig, work: Path) -> dict[str, str]:
     return {
         "HARNESS_ENGINE_CONFIG": str(_write_engine_config(config, "main", work)),
-        "HARNESS_RATE_PER_USER": repr(_peak_per_s(config.load) / _users(config.load)),
+        "HARNESS_RATE_PER_USER": repr(_rate_per_user(config.load)),
         "HARNESS_STATE_FILE": str(config.state_file or ""),
     }
 
 
-def _peak_per_s(load: Load) -> float:
-    return max([load.rate_per_s, *(stage.rate_per_s for stage in load.stages)])
-
-
 def _users(load: Load) -> int:
-    """Locust's users: one for each arrival a second, at most USERS_MAX."""
-    return min(USERS_MAX, max(1, round(_peak_per_s(load))))
+    """Locust's users: one for each arrival a second, at most USERS_MAX; one for a replay."""
+    return 1 if load.replay else min(USERS_MAX, max(1, round(load.peak_per_s)))
+
+
+def _rate_per_user(load: Load) -> float:
+    """The rate that one user stands for; that of a replay is its pace, 1 being the recorded one."""
+    return 1.0 if load.replay else load.peak_per_s / _users(load)
 
 
 def _write_engine_config(config: LoadConfig, stream: str, work: Path) -> Path:
     is_canary = stream == "canary"
-    names = [name for name, weight in config.load.mix.items() if weight > 0]
-    mix = {name: 1.0 if is_canary else config.load.mix[name] for name in names}
+    load = config.load
+    names = [name for name, weight in load.mix.items() if weight > 0]
     engine = EngineConfig(
         stream=stream,
         run_id=config.run_id,
         seed=config.seed + is_canary,
         endpoints=config.endpoints,
-        load=config.load.model_dump(mode="json"),
+        load=load.model_dump(mode="json"),
         operations={name: config.operations[name].model_dump(mode="json") for name in names},
-        mix=mix,
+        mix={name: 1.0 if is_canary else load.mix[name] for name in names},
         samples=str(config.samples_dir.absolute()),
-        rate_per_s=config.load.canary_rate_per_s * len(mix) if is_canary else 0.0,
-        cold_keys_offset=config.canary_key_offset if is_canary else -1,
         max_duration_s=config.duration_s + 60,
     )
+    if is_canary:
+        engine = replace(
+            engine,
+            rate_per_s=load.canary_rate_per_s * len(names),
+            cold_keys_offset=config.canary_key_offset,
+        )
+    elif load.stages:  # without stages Locust's users say the rate
+        stages = [(stage.rate_per_s, stage.ramp_s, stage.hold_s) for stage in load.stages]
+        engine = replace(engine, rate_per_s=load.rate_per_s, stages=stages)
+    elif load.replay:
+        recorded = work / "replay.parquet"
+        write_replay(RunFolder(Path(load.replay)), names, recorded)
+        engine = replace(engine, replay=str(recorded.absolute()))
     path = work / f"{stream}.json"
     path.write_text(engine.to_json())
     return path

@@ -21,24 +21,43 @@ import resource
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from time import monotonic, process_time
 from typing import Any
 
 from harness.errors import LoadError
-from harness.load.connection import Connection, Ended
+from harness.load.connection import Connection, TlsConnection
 from harness.load.engine_config import EngineConfig, engine_config_from_json
-from harness.load.recorder import Labels, Recorder
-from harness.load.request import Request
-from harness.load.schedule import Arrivals, operation_choices, sequential_keys, zipf_keys
+from harness.load.recorder import SIZE_MAX, Recorder
+from harness.load.replay import replayed
+from harness.load.request import Places, Request
+from harness.load.response import Head, Heads
+from harness.load.schedule import (
+    RateProfile,
+    Schedule,
+    by_weight,
+    drawn,
+    in_turn,
+    sequential_keys,
+    unit_gaps,
+    zipf_keys,
+)
 from harness.load.statistics import Statistics
-from harness.model.load import Keys, Load, Operation
+from harness.load.tls import client_context
+from harness.model.load import Load, Operation
 
 REPORT_S, FLUSH_S, SWEEP_S, IDLE_MAX_S = 0.5, 2.0, 0.02, 10.0
-OUTPUT_MAX, SIZE_MAX = 8 * 2**20, 2**31 - 1
+STALL_S = 0.01
+SENT_PER_TURN = 32
+"""At most so many requests are sent before answers are looked at again."""
+OUTPUT_MAX = 8 * 2**20
 GIL_SWITCH_S = 0.0005  # the writer's thread gives way to the sending one within this
+KEPT_HEADERS = {"served_by": b"x-served-by", "cache": b"x-cache", "db_node": b"x-db-node"}
+NO_NAMES = (0,) * len(KEPT_HEADERS)
 
 
 class Engine:
@@ -48,34 +67,32 @@ class Engine:
         self.config = config
         load = Load.model_validate(config.load)
         self._timeout_s = load.timeout_s
-        host, port = config.endpoints[0]
-        self._requests = [
-            Request(name, Operation.model_validate(config.operations[name]), f"{host}:{port}")
-            for name in config.mix
-        ]
-        is_canary = config.cold_keys_offset >= 0
-        self._arrivals = Arrivals(load.arrivals, config.seed)
-        self._next_operation = operation_choices(
-            list(config.mix.values()), config.seed, evenly=is_canary
-        )
-        self._next_key, self._key_format = _keys(load.keys, config)
-        self._token = f"{config.run_id}-{config.stream[0]}"
-        self._trace_start = f"{config.seed & (2**56 - 1):014x}{ord(config.stream[0]):02x}"
+        self._connect_timeout_s = load.connect_timeout_s or load.timeout_s
+        self._requests = _requests(config, load)
+        self._schedule = _schedule(config, load, self._requests)
         self._recorder = Recorder(Path(config.samples), config.part_name)
-        self._labels = {name: Labels() for name in ("x-served-by", "x-cache", "x-db-node")}
-        self._statistics = Statistics([(r.operation.method, r.name) for r in self._requests])
+        names = self._recorder.names
+        self._op_codes = [names["op"][request.name] for request in self._requests]
+        self._statistics = Statistics(names, {r.name: r.operation.method for r in self._requests})
+        self._written = {
+            index: Written(request.operation.read_after_s)
+            for index, request in enumerate(self._requests)
+            if request.operation.reads
+        }
         self._epoll = select.epoll()
         self._open: dict[int, Connection] = {}
         self._idle: dict[tuple[str, int], list[Connection]] = {e: [] for e in config.endpoints}
-        self._in_flight: dict[Connection, None] = {}  # in the order they were sent
+        self._in_flight: dict[Connection, int] = {}  # operations, in the order they were sent
         self._next_endpoint = cycle(self._idle)
+        self._connect = _connector(load)
         self._number = config.first_number
-        self._began_s = math.inf
         self._rate_per_s = config.rate_per_s
         self._stop_at_s = math.inf
-        self._in_flight_max = _in_flight_max(load)
+        self._in_flight_max = config.in_flight_max or _in_flight_max(load)
         self._commands = b""
         self._output = bytearray()
+        self._chore_s = self._report_s = self._flush_s = 0.0
+        self._stalls, self._stall_max_s = 0, 0.0
 
     def run(self) -> None:
         """Until told to stop, the owner is gone, or the longest duration is over."""
@@ -83,20 +100,29 @@ class Engine:
         os.set_blocking(1, False)
         self._epoll.register(0, select.EPOLLIN)
         self._say({"ready": True, "pid": os.getpid()})
-        end_s = monotonic() + self.config.max_duration_s
-        while not self._is_done() and monotonic() < end_s:
+        now_s = monotonic()
+        end_s = now_s + self.config.max_duration_s
+        while not self._is_done(now_s) and now_s < end_s:
             self._send_due()
             self._do_chores(monotonic())
-            self._wait(min(self._arrivals.due_s, self._chore_s) - monotonic())
+            waits_s = self._wait()
+            turned_s = monotonic()
+            self._note_stall(turned_s - now_s - waits_s)
+            now_s = turned_s
         self._finish()
 
-    _chore_s = _report_s = _flush_s = 0.0
+    def _note_stall(self, busy_s: float) -> None:
+        """Nothing could be sent or received for `busy_s`."""
+        if busy_s > STALL_S:
+            self._stalls += 1
+            self._stall_max_s = max(self._stall_max_s, busy_s)
 
     def _do_chores(self, now_s: float) -> None:
         if now_s < self._chore_s:
             return
         self._chore_s = now_s + SWEEP_S
         self._sweep(now_s)
+        self._statistics.add(self._recorder.collect())
         if now_s >= self._report_s:
             self._report_s = now_s + REPORT_S
             self._report()
@@ -104,51 +130,48 @@ class Engine:
             self._flush_s = now_s + FLUSH_S
             self._recorder.flush()
 
-    def _is_done(self) -> bool:
-        if self._stop_at_s == math.inf:
-            return False
-        return not self._in_flight or monotonic() >= self._stop_at_s
+    def _is_done(self, now_s: float) -> bool:
+        if self._stop_at_s == math.inf or now_s >= self._stop_at_s:
+            return now_s >= self._stop_at_s
+        return not self._in_flight and self._schedule.due_s == math.inf
 
     def _send_due(self) -> None:
-        arrivals = self._arrivals
-        while arrivals.due_s <= monotonic():
-            self._send(arrivals.due_s)
-            arrivals.advance()
+        schedule, in_flight = self._schedule, self._in_flight
+        for turn in range(SENT_PER_TURN):
+            if schedule.due_s > monotonic():
+                return
+            if turn and len(in_flight) >= self._in_flight_max:
+                return  # there may be answers by now; nothing is dropped before they are read
+            self._send(schedule.due_s, schedule.op, schedule.key)
+            schedule.advance()
 
-    def _send(self, due_s: float) -> None:
-        request = self._requests[next(self._next_operation)]
+    def _send(self, due_s: float, op: int, key: int) -> None:
         number = self._number
-        self._number += 1
-        key = next(self._next_key) if request.draws_key else number
+        self._number = number + 1
+        if op in self._written:
+            acknowledged = self._written[op].newest(monotonic())
+            if acknowledged is None:
+                return  # there is nothing to be read yet
+            key = acknowledged
         if len(self._in_flight) >= self._in_flight_max:
-            self._record_unsent(request, key, due_s, "dropped")
+            self._record_unsent(op, key, due_s, "dropped")
             return
-        connection = self._connection()
+        endpoint = next(self._next_endpoint)
+        idle = self._idle[endpoint]
+        connection = idle.pop() if idle else self._new_connection(endpoint)
         if connection is None:
-            self._record_unsent(request, key, due_s, "no_descriptors")
+            self._record_unsent(op, key, due_s, "no_descriptors")
             return
-        connection.begin(request, self._values(key, number), key, due_s)
-        self._in_flight[connection] = None
-        if connection.ended:
+        connection.begin(self._requests[op], (key, number, 0), due_s)
+        self._in_flight[connection] = op
+        if connection.outcome is not None:
             self._end(connection)
-        else:
+        elif connection.wants_write or not connection.events:
             self._watch(connection)
 
-    def _values(self, key: int, number: int) -> dict[str, str]:
-        """What fills the places of a request; the trace id is derived from seed and number."""
-        span = f"{number + 1:016x}"
-        return {
-            "key": self._key_format.format(index=key),
-            "token": f"{self._token}{number}",
-            "trace": f"00-{self._trace_start}{span}-{span}-01",
-        }
-
-    def _connection(self) -> Connection | None:
-        endpoint = next(self._next_endpoint)
-        if idle := self._idle[endpoint]:
-            return idle.pop()
+    def _new_connection(self, endpoint: tuple[str, int]) -> Connection | None:
         try:
-            connection = Connection(endpoint)
+            connection = self._connect(endpoint)
         except OSError:
             return None
         self._open[connection.descriptor] = connection
@@ -163,35 +186,44 @@ class Engine:
             self._epoll.modify(connection.descriptor, events)
         connection.events = events
 
-    def _wait(self, timeout_s: float) -> None:
+    def _wait(self) -> float:
+        """Handle what is there, or the first that comes before something is due; time waited."""
         # select() is exact to the microsecond; epoll's own time-out rounds up to a millisecond.
-        if timeout_s > 0:
-            select.select([self._epoll], (), (), min(timeout_s, SWEEP_S))
-        for descriptor, events in self._epoll.poll(0):
+        events, waited_s = self._epoll.poll(0), 0.0
+        if not events:
+            now_s = monotonic()
+            timeout_s = min(self._schedule.due_s, self._chore_s) - now_s
+            if timeout_s > 0:
+                select.select([self._epoll], (), (), timeout_s)
+                waited_s = min(monotonic() - now_s, timeout_s)
+                events = self._epoll.poll(0)
+        for descriptor, event in events:
             if descriptor == 0:
                 self._read_commands()
             elif connection := self._open.get(descriptor):
-                self._handle(connection, events)
+                self._handle(connection, event)
+        return waited_s
 
-    def _handle(self, connection: Connection, events: int) -> None:
-        if events & select.EPOLLOUT:
+    def _handle(self, connection: Connection, event: int) -> None:
+        if event & select.EPOLLOUT:
             connection.write()
-        if events & ~select.EPOLLOUT and not connection.ended:
+        if event != select.EPOLLOUT and connection.outcome is None:
             connection.read()
-        if connection.ended:
+        if connection.outcome is not None:
             self._end(connection)
-        elif connection.is_idle and connection.is_closed_by_peer:
+        elif connection.request is None and connection.is_closed_by_peer:
             self._idle[connection.endpoint].remove(connection)
             self._forget(connection)
-        else:
+        elif connection.wants_write or connection.events != select.EPOLLIN:
             self._watch(connection)
 
     def _end(self, connection: Connection) -> None:
-        ended = connection.take_end()
-        del self._in_flight[connection]
-        self._record(ended)
-        if ended.is_reusable:
-            self._watch(connection)
+        self._record(connection, self._in_flight.pop(connection))
+        is_reusable = connection.is_reusable
+        connection.release()
+        if is_reusable:
+            if connection.events != select.EPOLLIN:
+                self._watch(connection)
             self._idle[connection.endpoint].append(connection)
         else:
             self._forget(connection)
@@ -202,41 +234,68 @@ class Engine:
 
     def _sweep(self, now_s: float) -> None:
         """Time out what is too old; close what was idle for long (the server soon would)."""
+        longest_s = min(self._timeout_s, self._connect_timeout_s)
         for connection in list(self._in_flight):
-            if connection.sent_s + self._timeout_s > now_s:
+            if connection.sent_s + longest_s > now_s:
                 break
-            connection.end("timeout")
-            self._end(connection)
+            if connection.sent_s + self._timeout_s <= now_s:
+                connection.end("timeout")
+                self._end(connection)
+            elif not connection.is_connected:
+                connection.end("connect_timeout")
+                self._end(connection)
         for idle in self._idle.values():
             while idle and idle[0].done_s < now_s - IDLE_MAX_S:
                 self._forget(idle.pop(0))
 
-    def _record(self, ended: Ended) -> None:
-        request, response = ended.request, ended.response
-        took_s, error = ended.done_s - ended.due_s, ended.error
-        if not error and response is not None:
-            error = request.error_of(response, ended.values, took_s)
-        size = min(response.size, SIZE_MAX) if response else 0
-        status = response.status if response else 0
-        times = (t - self._began_s for t in (ended.due_s, ended.sent_s, ended.done_s))
-        served = (
-            labels.of(response.header(name.encode())) if response else ""
-            for name, labels in self._labels.items()
-        )
-        outcome = request.write_outcome(response, error)
+    def _record(self, connection: Connection, op: int) -> None:
+        request, response = self._requests[op], connection.response
+        head, error, values = response.head, connection.outcome or "", connection.values
+        due_s, done_s = connection.due_s, connection.done_s
+        if head is None:
+            status, served = 0, NO_NAMES
+        else:
+            status, served = head.status, head.names or self._names_of(head)
+            if not error:
+                error = request.error_of(head, response.body, values, done_s - due_s)
+        write = request.write_outcome(head, error) if request.operation.is_write else ""
+        if write == "ok":
+            self._note_written(request.name, values[1], done_s)
+        names = self._recorder.names
         self._recorder.add(
-            (request.name, ended.key, *times, status, not error, error, size, *served, outcome)
+            (
+                self._op_codes[op],
+                values[0],
+                due_s,
+                connection.sent_s,
+                done_s,
+                status,
+                names["error"][error],
+                min(response.size, SIZE_MAX),
+                *served,
+                names["write"][write],
+            )
         )
-        shown = f"{error} {status or ''}".strip() if error else ""
-        self._statistics.add_lateness(ended.sent_s - ended.due_s)
-        self._statistics.add(request.name, took_s, size, shown)
 
-    def _record_unsent(self, request: Request, key: int, due_s: float, error: str) -> None:
-        times = (due_s - self._began_s, math.nan, math.nan)
-        outcome = request.write_outcome(None, error)
-        row = (request.name, key, *times, 0, False, error, 0, "", "", "", outcome)
-        self._recorder.add(row)
-        self._statistics.add_dropped(request.name, error)
+    def _names_of(self, head: Head) -> tuple[int, ...]:
+        """The codes of the headers that are recorded, found once for each head."""
+        names = self._recorder.names
+        head.names = tuple(
+            names[column][head.header(header).decode("latin-1")]
+            for column, header in KEPT_HEADERS.items()
+        )
+        return head.names
+
+    def _note_written(self, name: str, number: int, done_s: float) -> None:
+        for op, written in self._written.items():
+            if self._requests[op].operation.reads == name:
+                written.add(done_s, number)
+
+    def _record_unsent(self, op: int, key: int, due_s: float, error: str) -> None:
+        names = self._recorder.names
+        write = names["write"][self._requests[op].write_outcome(None, error)]
+        unsent = (math.nan, math.nan, 0, names["error"][error], 0)
+        self._recorder.add((self._op_codes[op], key, due_s, *unsent, *NO_NAMES, write))
 
     def _read_commands(self) -> None:
         try:
@@ -252,24 +311,26 @@ class Engine:
             self._obey(word, float(value))
 
     def _obey(self, word: bytes, value: float) -> None:
-        now_s = monotonic()
+        schedule, now_s = self._schedule, monotonic()
         if word == b"begin":
-            self._began_s = value
             # Told too late, what was due since then is sent now, and recorded as late.
-            self._arrivals.set_rate(value, self._rate_per_s)
+            self._recorder.began_s = value
+            stages = self.config.stages
+            schedule.follow(RateProfile.of_stages(value, self._rate_per_s, stages))
         elif word == b"rate":
             self._rate_per_s = value
-            if self._began_s < math.inf:
-                self._arrivals.set_rate(max(now_s, self._began_s), value)
+            if self._recorder.began_s:
+                schedule.follow(schedule.profile.changed(now_s, value))
         elif word == b"stop":
-            self._arrivals.set_rate(now_s, 0)
+            schedule.follow(schedule.profile.changed(now_s, 0))
             self._stop_at_s = now_s + value
 
     def _report(self) -> None:
         batch = self._statistics.take()
         batch["cpu_s"] = process_time()
         batch["in_flight"] = len(self._in_flight)
-        batch["rate_per_s"] = self._rate_per_s
+        batch["rate_per_s"] = self._schedule.profile.rate_at(monotonic())
+        batch["stalls"], batch["stall_max_s"] = self._stalls, self._stall_max_s
         batch["error"] = self._recorder.error
         self._say(batch)
 
@@ -284,6 +345,11 @@ class Engine:
         for connection in list(self._in_flight):
             connection.end("unfinished")
             self._end(connection)
+        schedule, end_s = self._schedule, min(self._stop_at_s, monotonic())
+        while schedule.due_s <= end_s:
+            self._record_unsent(schedule.op, schedule.key, schedule.due_s, "dropped")
+            schedule.advance()
+        self._statistics.add(self._recorder.collect())
         self._recorder.close()
         os.set_blocking(1, True)
         self._report()
@@ -294,22 +360,73 @@ class Engine:
         self._recorder.close(1)
 
 
-def _keys(keys: Keys, config: EngineConfig) -> tuple[Iterator[int], str]:
-    """Indices and how a key is made of one: a canary draws keys that no cache holds."""
-    if config.cold_keys_offset < 0:
-        return zipf_keys(keys.population, keys.zipf, config.seed), keys.format
-    if keys.cold_population:
-        cold = sequential_keys(keys.cold_population, config.cold_keys_offset)
-        return cold, keys.cold_format
-    return sequential_keys(keys.population, config.cold_keys_offset), keys.format
+class Written:
+    """Acknowledged writes, of which the newest that is at least `after_s` old is read."""
+
+    def __init__(self, after_s: float) -> None:
+        self._after_s = after_s
+        self._waiting: deque[tuple[float, int]] = deque()
+        self._newest: int | None = None
+
+    def add(self, done_s: float, number: int) -> None:
+        """The write with this number was acknowledged."""
+        self._waiting.append((done_s, number))
+
+    def newest(self, now_s: float) -> int | None:
+        """The number of the write to read, None if none is old enough."""
+        while self._waiting and self._waiting[0][0] + self._after_s <= now_s:
+            self._newest = self._waiting.popleft()[1]
+        return self._newest
+
+
+def _requests(config: EngineConfig, load: Load) -> list[Request]:
+    host, port = config.endpoints[0]
+    is_canary = config.cold_keys_offset >= 0
+    keys = load.keys
+    places = Places(
+        key_format=keys.cold_format if is_canary and keys.cold_population else keys.format,
+        token_start=f"{config.run_id}-{config.stream[0]}",
+        trace_start=f"{config.seed & (2**56 - 1):014x}{ord(config.stream[0]):02x}",
+    )
+    return [
+        Request(name, Operation.model_validate(config.operations[name]), f"{host}:{port}", places)
+        for name in config.mix
+    ]
+
+
+def _schedule(config: EngineConfig, load: Load, requests: list[Request]) -> Schedule:
+    """A canary asks for each operation in turn, and for keys that no cache holds."""
+    draws_key = [request.draws_key for request in requests]
+    if config.replay:
+        return Schedule(replayed(Path(config.replay), draws_key, config.first_number))
+    keys, seed = load.keys, config.seed
+    if config.cold_keys_offset >= 0:
+        population = keys.cold_population or keys.population
+        chosen, key = in_turn(len(requests)), sequential_keys(population, config.cold_keys_offset)
+    else:
+        chosen = by_weight(list(config.mix.values()), seed)
+        key = zipf_keys(keys.population, keys.zipf, seed)
+    gaps = unit_gaps(load.arrivals, seed)
+    return Schedule(drawn(gaps, chosen, key, draws_key, config.first_number))
+
+
+def _connector(load: Load) -> Callable[[tuple[str, int]], Connection]:
+    heads = Heads()
+    if load.tls is None:
+        return lambda endpoint: Connection(endpoint, heads)
+    return partial(
+        TlsConnection,
+        heads=heads,
+        context=client_context(load.tls),
+        server_name=load.tls.server_name,
+    )
 
 
 def _in_flight_max(load: Load) -> int:
     """Room for what may wait at once (rate x time-out), within the limit of descriptors."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    peak = max([load.rate_per_s, *(stage.rate_per_s for stage in load.stages)])
-    wanted = math.ceil(1.2 * (peak + 2 * load.canary_rate_per_s) * load.timeout_s) + 100
+    wanted = math.ceil(1.2 * (load.peak_per_s + 2 * load.canary_rate_per_s) * load.timeout_s) + 100
     return max(1, min(wanted, hard - 100))
 
 

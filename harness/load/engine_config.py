@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
@@ -15,7 +15,10 @@ WORKER_NUMBERS = 10**12
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """One stream of arrivals; `rate_per_s` is the first rate, commands may change it."""
+    """One stream of arrivals; `rate_per_s` is the first rate, commands may change it.
+
+    From the start the rate goes through `stages` (rate, ramp_s, hold_s) and keeps the last one.
+    """
 
     stream: str  # main or canary
     run_id: str
@@ -26,6 +29,9 @@ class EngineConfig:
     mix: dict[str, float]
     samples: str
     rate_per_s: float = 0.0
+    stages: list[tuple[float, float, float]] = field(default_factory=list)
+    replay: str = ""  # a file of recorded arrivals in place of drawn ones; its pace is rate 1
+    in_flight_max: int = 0  # 0: what the highest rate and the time-out need
     cold_keys_offset: int = -1  # -1: Zipf keys of the population
     max_duration_s: float = 3600.0
     worker: int = -1  # -1: the only one

@@ -27,6 +27,8 @@ class Totals:
     failed: int = 0
     dropped: int = 0
     cpu_s: float = 0.0
+    stalls: int = 0
+    stall_max_s: float = 0.0
     error: str = ""
     recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=3))
 
@@ -127,5 +129,7 @@ class GeneratorProcess:
             totals.failed += op["num_failures"]
             totals.dropped += op["num_none_requests"]
         totals.cpu_s = report["cpu_s"]
+        totals.stalls = report.get("stalls", 0)  # a user's own class has no loop of ours
+        totals.stall_max_s = report.get("stall_max_s", 0.0)
         totals.error = report["error"]
         totals.recent.append(report)

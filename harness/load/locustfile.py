@@ -32,14 +32,15 @@ from locust import LoadTestShape, User, argument_parser, constant, events, runne
 from locust.runners import MasterRunner, WorkerRunner
 from locust.stats import StatsEntry, StatsError
 
-from harness.load.schedule import stage_rate
+from harness.load.schedule import RateProfile
 from harness.load.user_recorder import UserRecorder
 
 CONFIG = json.loads(Path(os.environ["HARNESS_ENGINE_CONFIG"]).read_text())
 LOAD = CONFIG["load"]
 RATE_PER_USER = float(os.environ.get("HARNESS_RATE_PER_USER", "10"))
 DRAIN_S = float(LOAD["timeout_s"])
-STAGES = [(s["rate_per_s"], s["ramp_s"], s["hold_s"]) for s in LOAD["stages"]]
+STAGES = CONFIG["stages"]
+PROFILE = RateProfile.of_stages(0, LOAD["rate_per_s"], STAGES)
 HAS_DRIVER = "HARNESS_COMMAND_FD" in os.environ
 HOST = "http://{}:{}".format(*CONFIG["endpoints"][0])
 STEER_S, REPORT_S, ENGINE_END_S, ENGINE_DIED = 0.1, 0.5, 5.0, 4
@@ -85,7 +86,7 @@ if STAGES:
 
         def tick(self) -> tuple[int, float] | None:
             """The user count of this second; the last stage is kept."""
-            rate_per_s = stage_rate(LOAD["rate_per_s"], STAGES, self.get_run_time())
+            rate_per_s = PROFILE.rate_at(self.get_run_time())
             return max(1, round(rate_per_s / RATE_PER_USER)), 10_000
 
 
@@ -96,7 +97,6 @@ class Engine:
         self._environment = environment
         self._is_stopping = False
         self._is_steered = False
-        self._began_s = monotonic()
         self._cpu_s = self._cpu_seen_s = 0.0
         self._child: Any = subprocess.Popen(  # gevent's; Ctrl-C is for Locust to handle
             [sys.executable, "-m", "harness.load.engine", str(config)],
@@ -117,7 +117,6 @@ class Engine:
 
     def begin(self, start_s: float) -> None:
         """Arrivals start at `start_s`."""
-        self._began_s = start_s
         self.say(f"begin {start_s!r}")
 
     def stop(self) -> None:
@@ -141,24 +140,18 @@ class Engine:
         return 100 * used_s / period_s
 
     def _steer(self) -> None:
-        said = -1.0
+        """The user count is the rate, but for stages: the engine itself follows these."""
+        runner, said = self._environment.runner, -1.0
+        follows_users = not STAGES or isinstance(runner, WorkerRunner)
         while not self._is_stopping:
-            rate_per_s = self._rate_per_s()
-            if rate_per_s != said:
+            rate_per_s = float(runner.user_count * RATE_PER_USER)
+            if follows_users and rate_per_s != said:
                 self.say(f"rate {rate_per_s}")
                 said = rate_per_s
-            runner = self._environment.runner
             if not self._is_steered and runner.user_count == runner.target_user_count > 0:
                 self._is_steered = True
                 report(b'{"ready": true}\n')
             gevent.sleep(STEER_S)
-
-    def _rate_per_s(self) -> float:
-        """The user count decides; alone on one machine, stages are followed more finely."""
-        runner = self._environment.runner
-        if not STAGES or isinstance(runner, WorkerRunner):
-            return float(runner.user_count * RATE_PER_USER)
-        return stage_rate(LOAD["rate_per_s"], STAGES, monotonic() - self._began_s)
 
     def _read(self) -> None:
         for line in self._child.stdout:
@@ -213,7 +206,7 @@ class UsersOwnLoad:
 
     def begin(self, start_s: float) -> None:
         """Users start at `start_s`."""
-        self._recorder.began_s = start_s
+        self._recorder.begin(start_s)
         runner = self._environment.runner
         users = max(1, round(LOAD["rate_per_s"]))
         gevent.spawn_later(max(0, start_s - monotonic()), runner.start, users, 10_000)
@@ -274,6 +267,8 @@ def _config_of_test(runner: Any) -> Path:
     if isinstance(runner, WorkerRunner):
         value["worker"] = runner.worker_index
         value["seed"] = CONFIG["seed"] + 1000 * (runner.worker_index + 1)
+        # Each worker sends the share that its users stand for.
+        value["rate_per_s"], value["stages"] = 0.0, []
     number = next(TESTS)
     if not HAS_DRIVER and not isinstance(runner, WorkerRunner):
         value["samples"] = f"{CONFIG['samples']}/{os.getpid()}-{number}"
@@ -288,6 +283,11 @@ def _config_of_test(runner: Any) -> Path:
 def start_generator(environment: Any, **_: Any) -> None:
     """A test begins: start its engine (a master has none)."""
     DRAINED.clear()
+    if LOAD["replay"] and isinstance(environment.runner, WorkerRunner):
+        logging.error("a recorded run is replayed by one process: leave out the workers")
+        environment.process_exit_code = ENGINE_DIED
+        environment.runner.quit()
+        return
     if isinstance(environment.runner, MasterRunner) or (LOAD["locustfile"] and GENERATORS):
         return
     kind = UsersOwnLoad if LOAD["locustfile"] else Engine

@@ -1,86 +1,141 @@
-"""Keeps what happened to each request and writes it as Parquet parts, off the sending thread."""
+"""Keeps what happened to each request and writes it as Parquet parts, off the sending thread.
+
+    rows --collect--> columns --flush--> writer thread --> main-00000.parquet, main-00001.parquet …
+
+A row is a tuple of numbers; names stand in it as codes, and each column of names has its table.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from harness.run_store import SAMPLES, write_samples
+from harness.run_store import write_samples
 
-Row = tuple[Any, ...]
-COLUMNS = [field.name for field in SAMPLES]
-ROWS_MAX = 20_000
-LABELS_MAX, LABEL_LENGTH_MAX = 100, 64
+Columns = dict[str, np.ndarray[Any, Any]]
+Row = tuple[float, ...]
+"""op, key, intended, sent, done, status, error, bytes, served_by, cache, db_node, write; times are
+monotonic seconds, names are codes."""
+COLUMNS = {
+    "op": np.int8,
+    "key": np.int64,
+    "intended_s": np.float64,
+    "sent_s": np.float64,
+    "done_s": np.float64,
+    "status": np.int16,
+    "error": np.int8,
+    "bytes": np.int32,
+    "served_by": np.int8,
+    "cache": np.int8,
+    "db_node": np.int8,
+    "write": np.int8,
+}
+TIMES = ("intended_s", "sent_s", "done_s")
+NAMED = ("op", "error", "served_by", "cache", "db_node", "write")
+ROWS_MAX = 100_000
+NAMES_MAX, NAME_LENGTH_MAX = 100, 64
+SIZE_MAX = 2**31 - 1
+WRITER_NICENESS = 10
 
 
-class Labels:
-    """Bounds what a target can put into a column of names: the table holds at most 127."""
+class Names(dict[str, int]):
+    """The code of each name in one column; a new name gets the next code.
+
+    Bounds what a target can put there: names are cut, and after NAMES_MAX all are `other`.
+    """
 
     def __init__(self) -> None:
-        self._known: set[str] = {""}
+        super().__init__({"": 0})
 
-    def of(self, text: str) -> str:
-        """`text` itself, cut to a sensible length; `other` once there are too many."""
-        text = text[:LABEL_LENGTH_MAX]
-        if text in self._known:
-            return text
-        if len(self._known) >= LABELS_MAX:
-            return "other"
-        self._known.add(text)
-        return text
+    def __missing__(self, name: str) -> int:
+        name = name[:NAME_LENGTH_MAX]
+        if name not in self:
+            name = name if len(self) < NAMES_MAX else "other"
+            self.setdefault(name, len(self))
+        return self[name]
 
 
 class Recorder:
-    """Rows in the order of SAMPLES; `flush` hands them to a writer thread and returns at once."""
+    """`add` a row, `collect` now and then, `flush` hands on to a writer thread and returns."""
 
     def __init__(self, folder: Path, stream: str) -> None:
         self._folder, self._stream = folder, stream
-        self._rows: list[Row] = []
-        self._part = 0
-        self._queue: SimpleQueue[list[Row] | None] = SimpleQueue()
+        self.names = {column: Names() for column in NAMED}
+        self.began_s = 0.0
         self.error = ""
+        self._rows: list[Row] = []
+        self.add = self._rows.append
+        self._collected: list[Columns] = []
+        self._part = 0
+        self._queue: SimpleQueue[list[Columns] | None] = SimpleQueue()
         _warm_up()
         self._thread = threading.Thread(target=self._write, name="recorder", daemon=True)
         self._thread.start()
 
-    def add(self, row: Row) -> None:
-        """Keep one row; ROWS_MAX of them are handed on at once."""
-        self._rows.append(row)
-        if len(self._rows) >= ROWS_MAX:
-            self.flush()
+    def collect(self) -> Columns | None:
+        """The rows since the last time as columns, times since run start; None if there are none.
+
+        `began_s` must be known by then.
+        """
+        if not self._rows:
+            return None
+        columns: Columns = {
+            name: np.array(values, dtype)
+            for (name, dtype), values in zip(
+                COLUMNS.items(), zip(*self._rows, strict=True), strict=True
+            )
+        }
+        self._rows.clear()
+        for name in TIMES:
+            columns[name] -= self.began_s
+        self._collected.append(columns)
+        return columns
 
     def flush(self) -> None:
-        """Have everything so far written as the next part."""
-        if self._rows:
-            rows, self._rows = self._rows, []
-            self._queue.put(rows)
+        """Have all that was collected written as the next part."""
+        if self._collected:
+            collected, self._collected = self._collected, []
+            self._queue.put(collected)
 
     def close(self, timeout_s: float = 10) -> None:
         """Write what is left and wait for it."""
+        self.collect()
         self.flush()
         self._queue.put(None)
         self._thread.join(timeout_s)
 
     def _write(self) -> None:
-        while (rows := self._queue.get()) is not None:
+        with suppress(OSError):  # on Linux the niceness of this thread alone
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), WRITER_NICENESS)
+        while (collected := self._queue.get()) is not None:
             try:
-                columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
+                columns = self._arrays(collected)
                 write_samples(self._folder, self._stream, self._part, columns)
                 self._part += 1
             except (OSError, pa.ArrowException) as error:
                 # Disk full: the schedule goes on, what is written stays, the owner is told.
                 self.error = f"{self._folder}: {error}"
 
+    def _arrays(self, collected: list[Columns]) -> dict[str, pa.Array]:
+        columns = {name: np.concatenate([part[name] for part in collected]) for name in COLUMNS}
+        arrays = {name: pa.array(values) for name, values in columns.items()}
+        for name in NAMED:
+            arrays[name] = pa.DictionaryArray.from_arrays(arrays[name], list(self.names[name]))
+        arrays["ok"] = pa.array(columns["error"] == 0)
+        return arrays
+
 
 def _warm_up() -> None:
     """Have pyarrow import what its first table needs (0.2 s) before a request could be delayed."""
-    row = ("", 0, 0.0, 0.0, 0.0, 0, False, "", 0, "", "", "", "")
+    row = ("", 0, 0.0, 0.0, 0.0, 0, "", 0, "", "", "", "")
+    columns: dict[str, Any] = {name: [value] for name, value in zip(COLUMNS, row, strict=True)}
     with TemporaryDirectory() as folder:
-        write_samples(
-            Path(folder), "warm-up", 0, {c: [v] for c, v in zip(COLUMNS, row, strict=True)}
-        )
+        write_samples(Path(folder), "warm-up", 0, {**columns, "ok": [False]})

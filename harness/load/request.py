@@ -3,66 +3,99 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
 
-from harness.load.http_parse import Response
-from harness.model.load import Operation
+from harness.load.response import Head
+from harness.model.load import Operation, percent_format
 
 NEVER_SENT = ("dropped", "no_descriptors", "unresolved")
-_PLACES = re.compile(r"\{(key|token|trace)\}")
+Values = tuple[int, int, int]
+"""What fills the places of one request: its key or the number of the write that it reads, its own
+number, the length of its body."""
+KEY, NUMBER, LENGTH = range(3)
+_PLACES = re.compile(r"\{(key|token|trace|written|length)\}")
+
+
+@dataclass(frozen=True)
+class Places:
+    """How `{key}`, `{token}`, `{trace}` and `{written}` are written, in the way of `%`."""
+
+    key_format: str
+    token_start: str
+    trace_start: str
+
+    def of(self, name: str) -> tuple[str, tuple[int, ...]]:
+        """The format of a place, and which of the values fill it."""
+        return {
+            "key": (percent_format(self.key_format), (KEY,)),
+            "token": (f"{_escape(self.token_start)}%d", (NUMBER,)),
+            "written": (f"{_escape(self.token_start)}%d", (KEY,)),
+            # trace id and span id, derived from seed, stream and number
+            "trace": (f"00-{self.trace_start}%016x-1%015x-01", (NUMBER, NUMBER)),
+            "length": ("%d", (LENGTH,)),
+        }[name]
 
 
 class Template:
-    """Text with `{key}`, `{token}` and `{trace}` in it, split once so that filling is a join."""
+    """Text with places in it, prepared once so that filling is one `%`."""
 
-    def __init__(self, text: str) -> None:
-        self._parts = _PLACES.split(text)
-        self.is_constant = len(self._parts) == 1
+    def __init__(self, text: str, places: Places) -> None:
+        *parts, last = _PLACES.split(text)
+        made, picked = "", list[int]()
+        for before, name in zip(parts[::2], parts[1::2], strict=True):
+            form, values = places.of(name)
+            made += _escape(before) + form
+            picked += values
+        self._text = (made + _escape(last)).encode()
+        self._pick: Callable[[Values], Any] = itemgetter(*picked) if picked else _nothing
 
-    def fill(self, values: Mapping[str, str]) -> str:
+    def fill(self, values: Values) -> bytes:
         """The text with its places filled."""
-        parts = self._parts
-        if self.is_constant:
-            return parts[0]
-        return "".join(part if index % 2 == 0 else values[part] for index, part in enumerate(parts))
+        filled: bytes = self._text % self._pick(values)
+        return filled
 
 
 class Request:
-    """One kind of request, ready to be rendered for a key and a token, and checked."""
+    """One kind of request, ready to be rendered for its values, and checked."""
 
-    def __init__(self, name: str, operation: Operation, host: str) -> None:
+    def __init__(self, name: str, operation: Operation, host: str, places: Places) -> None:
         self.name, self.operation = name, operation
-        places = [operation.path, operation.body, *operation.headers.values()]
+        self.has_body = operation.method != "HEAD"
+        texts = [operation.path, operation.body, *operation.headers.values()]
         # A write is found again by its number, a read by the index of its key.
-        self.draws_key = not operation.is_write and any("{key}" in text for text in places)
-        self._path = Template(operation.path)
+        self.draws_key = not operation.is_write and any("{key}" in text for text in texts)
         headers = {"Host": host, "traceparent": "{trace}", **operation.headers}
+        if operation.body:
+            headers["Content-Length"] = "{length}"
         lines = "".join(f"{key}: {value}\r\n" for key, value in headers.items())
-        self._head = Template(f" HTTP/1.1\r\n{lines}")
-        self._body = Template(operation.body) if operation.body else None
-        self._location = Template(operation.location) if operation.location else None
+        head = f"{operation.method} {operation.path} HTTP/1.1\r\n{lines}\r\n"
+        self._head = Template(head, places)
+        self._body = Template(operation.body, places) if operation.body else None
+        self._location = Template(operation.location, places) if operation.location else None
         contains = operation.body_contains
-        self._contains = Template(contains) if contains else None
+        self._contains = Template(contains, places) if contains else None
 
-    def render(self, values: Mapping[str, str]) -> bytes:
+    def render(self, values: Values) -> bytes:
         """The bytes to send."""
-        start = f"{self.operation.method} {self._path.fill(values)}{self._head.fill(values)}"
         if self._body is None:
-            return f"{start}\r\n".encode()
-        body = self._body.fill(values).encode()
-        return f"{start}Content-Length: {len(body)}\r\n\r\n".encode() + body
+            return self._head.fill(values)
+        body = self._body.fill(values)
+        return self._head.fill((values[KEY], values[NUMBER], len(body))) + body
 
-    def error_of(self, answer: Response, values: Mapping[str, str], took_s: float) -> str:
+    def error_of(self, head: Head, body: bytes, values: Values, took_s: float) -> str:
         """The class of error, "" for a success: the right status and content in time."""
-        if answer.status not in self.operation.status:
+        if head.status not in self.operation.status:
             return "wrong_status"
-        if self._location and answer.header(b"location") != self._location.fill(values):
+        if self._location and head.header(b"location") != self._location.fill(values):
             return "wrong_content"
-        if self._contains and self._contains.fill(values).encode() not in answer.body:
+        if self._contains and self._contains.fill(values) not in body:
             return "wrong_content"
         return "too_slow" if took_s > self.operation.limit_s else ""
 
-    def write_outcome(self, answer: Response | None, error: str) -> str:
+    def write_outcome(self, head: Head | None, error: str) -> str:
         """`ok`, `failed` (surely not attempted) or `unknown`; "" for a read.
 
         After Jepsen: only a refusal (4xx), a 503 that says `X-Write-Attempted: no`, and a request
@@ -72,12 +105,20 @@ class Request:
             return ""
         if error in ("", "too_slow"):
             return "ok"
-        if error in NEVER_SENT or (error == "wrong_status" and answer and _is_refusal(answer)):
+        if error in NEVER_SENT or (error == "wrong_status" and head and _is_refusal(head)):
             return "failed"
         return "unknown"
 
 
-def _is_refusal(answer: Response) -> bool:
-    if answer.status == 503:
-        return answer.header(b"x-write-attempted").lower() == "no"
-    return 400 <= answer.status < 500 and answer.status not in (408, 429)
+def _escape(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _nothing(_: Values) -> tuple[()]:
+    return ()
+
+
+def _is_refusal(head: Head) -> bool:
+    if head.status == 503:
+        return head.header(b"x-write-attempted").lower() == b"no"
+    return 400 <= head.status < 500 and head.status not in (408, 429)

@@ -3,100 +3,191 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-CHUNK = 8192
+Array = np.ndarray[Any, Any]
+Draw = Callable[[int], Array]
+CHUNK = 1024
+"""Arrivals prepared at once: about 0.1 ms of work."""
 
 
-class Arrivals:
-    """Due times of an open schedule whose rate may change at any moment.
+class RateProfile:
+    """The rate over time, linear between its corners, and the arrivals that are due by then.
 
-    `constant`: gaps of 1/rate. `poisson`: exponential gaps of that mean, from the seed.
+    rate  |       /----        units(t) = integral of the rate = arrivals expected by t
+          |  ____/     |____
+          +-----------------> time
     """
 
-    def __init__(self, kind: str, seed: int) -> None:
-        self.rate_per_s = 0.0
-        self.due_s = math.inf
-        self._gaps = _unit_gaps(kind, seed)
-        self._gap = 1.0
+    def __init__(self, start_s: float, rate_per_s: float) -> None:
+        self._times_s, self._units = [start_s], [0.0]
+        self._rates, self._slopes = [max(rate_per_s, 0.0)], [0.0]
 
-    def set_rate(self, now_s: float, rate_per_s: float) -> None:
-        """Change the rate; what is left of the current gap scales with the gap."""
-        if rate_per_s <= 0:
-            self.due_s = math.inf
-        elif self.rate_per_s <= 0 or math.isinf(self.due_s):
-            self.due_s = now_s
-        else:
-            self.due_s = now_s + (self.due_s - now_s) * self.rate_per_s / rate_per_s
-        self.rate_per_s = max(rate_per_s, 0.0)
+    @classmethod
+    def of_stages(
+        cls, start_s: float, rate_per_s: float, stages: Sequence[tuple[float, float, float]]
+    ) -> RateProfile:
+        """From `rate_per_s` through stages (rate, ramp_s, hold_s); the last rate is kept."""
+        profile, at_s = cls(start_s, rate_per_s), start_s
+        for rate, ramp_s, hold_s in stages:
+            if ramp_s > 0:
+                began_per_s = profile.rate_at(at_s)
+                profile._turn(at_s, began_per_s, (rate - began_per_s) / ramp_s)
+            at_s += ramp_s
+            profile._turn(at_s, rate, 0.0)
+            at_s += hold_s
+        return profile
+
+    def changed(self, at_s: float, rate_per_s: float) -> RateProfile:
+        """The same until `at_s`, and `rate_per_s` from then on."""
+        changed = RateProfile(self._times_s[0], self._rates[0])
+        kept = sum(time_s < at_s for time_s in self._times_s)
+        if kept:
+            changed._times_s, changed._units = self._times_s[:kept], self._units[:kept]
+            changed._rates, changed._slopes = self._rates[:kept], self._slopes[:kept]
+            changed._turn(at_s, rate_per_s, 0.0)
+            return changed
+        return RateProfile(at_s, rate_per_s)
+
+    def rate_at(self, at_s: float) -> float:
+        """Arrivals a second at `at_s`; before the start, those of the start."""
+        rate, slope, since_s = self._at(at_s)
+        return max(0.0, rate + slope * since_s)
+
+    def times_of(self, units: Array) -> Array:
+        """When each of `units` (rising) is due; infinity for what is never due."""
+        corner = np.searchsorted(self._units, units, side="right") - 1
+        left = units - np.take(self._units, corner)
+        rates, slopes = np.take(self._rates, corner), np.take(self._slopes, corner)
+        # left = rate x + slope x^2 / 2, solved for x in the form that is exact for slope 0
+        root = rates + np.sqrt(np.maximum(rates**2 + 2 * slopes * left, 0.0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            after_s = np.where(root > 0, 2 * left / root, np.where(slopes > 0, 0.0, np.inf))
+        due_s: Array = np.take(self._times_s, corner) + after_s
+        return due_s
+
+    def _at(self, at_s: float) -> tuple[float, float, float]:
+        corner = max(0, sum(time_s <= at_s for time_s in self._times_s) - 1)
+        since_s = max(0.0, at_s - self._times_s[corner])
+        return self._rates[corner], self._slopes[corner], since_s
+
+    def _turn(self, at_s: float, rate_per_s: float, slope: float) -> None:
+        """A new corner, at or after the last one."""
+        rate, old_slope, since_s = self._at(at_s)
+        self._units.append(self._units[-1] + since_s * (rate + old_slope * since_s / 2))
+        self._times_s.append(at_s)
+        self._rates.append(max(rate_per_s, 0.0))
+        self._slopes.append(slope)
+
+
+class Schedule:
+    """Arrivals in order; the next one is `due_s`, `op` and `key`, and `advance` moves on.
+
+    Nothing is due before a profile is set. A new profile moves the arrivals that are still to
+    come; their operations and keys stay, so these repeat from the seed whatever the rate does.
+    """
+
+    def __init__(self, chunks: Iterator[tuple[Array, list[int], list[int]]]) -> None:
+        self.due_s, self.op, self.key = math.inf, 0, 0
+        self._chunks = chunks
+        self._profile = RateProfile(math.inf, 0)
+        self._units = np.empty(0)
+        self._ahead: Iterator[tuple[float, int, int]] = iter(())
+        self._refill()
+
+    @property
+    def profile(self) -> RateProfile:
+        """The rate that is followed."""
+        return self._profile
 
     def advance(self) -> None:
         """The arrival that was due is done with: move on to the next."""
-        self.due_s += next(self._gaps) / self.rate_per_s
+        arrival = next(self._ahead, None)
+        if arrival is None:
+            self._refill()
+        else:
+            self.due_s, self.op, self.key = arrival
+
+    def follow(self, profile: RateProfile) -> None:
+        """Move what is still to come to the times of `profile`."""
+        left = [(self.op, self.key), *((op, key) for _, op, key in self._ahead)]
+        self._profile, self._units = profile, self._units[-len(left) :]
+        self._plan([op for op, _ in left], [key for _, key in left])
+
+    def _refill(self) -> None:
+        chunk = next(self._chunks, None)
+        if chunk is None:  # a replay is over
+            chunk = np.array([math.inf]), [0], [0]
+        self._units, ops, keys = chunk
+        self._plan(ops, keys)
+
+    def _plan(self, ops: list[int], keys: list[int]) -> None:
+        due_s = self._profile.times_of(self._units).tolist()
+        self._ahead = zip(due_s, ops, keys, strict=True)
+        self.due_s, self.op, self.key = next(self._ahead)
 
 
-def _unit_gaps(kind: str, seed: int) -> Iterator[float]:
+def drawn(
+    gaps: Draw, operations: Draw, keys: Draw, draws_key: Sequence[bool], first_number: int
+) -> Iterator[tuple[Array, list[int], list[int]]]:
+    """Chunks for a Schedule: units, operation indices, keys.
+
+    A request that draws no key has its own number instead, so that a write is found again.
+    """
+    end, number = 0.0, first_number
+    is_drawing = np.asarray(draws_key)
+    while True:
+        chunk_gaps, chosen = gaps(CHUNK), operations(CHUNK)
+        ends = end + np.cumsum(chunk_gaps)
+        end = float(ends[-1])
+        numbers = np.arange(number, number + CHUNK)
+        number += CHUNK
+        draws = is_drawing[chosen]
+        numbers[draws] = keys(int(draws.sum()))
+        yield ends - chunk_gaps, chosen.tolist(), numbers.tolist()
+
+
+def unit_gaps(kind: str, seed: int) -> Draw:
+    """Gaps between arrivals in units of the mean gap: all 1 (`constant`), or exponential."""
     if kind == "constant":
-        while True:
-            yield 1.0
+        return np.ones
     random = np.random.default_rng(seed)
-    while True:
-        yield from random.exponential(1.0, CHUNK).tolist()
+    return random.standard_exponential
 
 
-def operation_choices(weights: Sequence[float], seed: int, *, evenly: bool) -> Iterator[int]:
-    """Indices of operations in proportion to `weights`; `evenly` interleaves without chance."""
-    shares = np.asarray(weights, dtype=float) / sum(weights)
-    if evenly:
-        credit = np.zeros(len(shares))
-        while True:
-            credit += shares
-            chosen = int(credit.argmax())
-            credit[chosen] -= 1
-            yield chosen
+def in_turn(count: int) -> Draw:
+    """Indices of `count` operations, one after the other, around and around."""
+    return sequential_keys(count, 0)
+
+
+def by_weight(weights: Sequence[float], seed: int) -> Draw:
+    """Indices of operations, drawn with probabilities in proportion to `weights`."""
+    limits = np.cumsum(np.asarray(weights, dtype=float))
     random = np.random.default_rng([seed, 1])
-    while True:
-        yield from random.choice(len(shares), CHUNK, p=shares).tolist()
+    return lambda n: np.searchsorted(limits, random.random(n) * limits[-1], side="right")
 
 
-def zipf_keys(population: int, exponent: float, seed: int) -> Iterator[int]:
+def zipf_keys(population: int, exponent: float, seed: int) -> Draw:
     """Key indices drawn with probability proportional to 1 / (rank ** exponent); 0 is uniform.
 
     The index is the rank less one: key 0 is the most popular.
     """
-    cumulative = np.cumsum(np.arange(1, population + 1, dtype=float) ** -exponent)
-    cumulative /= cumulative[-1]
+    limits = np.cumsum(np.arange(1, population + 1, dtype=float) ** -exponent)
     random = np.random.default_rng([seed, 2])
-    while True:
-        yield from np.searchsorted(cumulative, random.random(CHUNK)).tolist()
+    return lambda n: np.searchsorted(limits, random.random(n) * limits[-1], side="right")
 
 
-def sequential_keys(population: int, offset: int) -> Iterator[int]:
+def sequential_keys(population: int, offset: int) -> Draw:
     """Every key once, from `offset` on, around and around."""
-    index = offset % max(population, 1)
-    while True:
-        yield index
-        index = (index + 1) % max(population, 1)
+    at = offset
 
+    def take(n: int) -> Array:
+        nonlocal at
+        taken = np.arange(at, at + n) % max(population, 1)
+        at += n
+        return taken
 
-def stage_rate(
-    start_per_s: float, stages: Sequence[tuple[float, float, float]], elapsed_s: float
-) -> float:
-    """The rate `elapsed_s` after the start; a stage is (rate, ramp_s, hold_s), the last is kept.
-
-    rate  |        ____        linear over ramp_s, then held for hold_s
-          |   ____/    \\__
-          +----------------->  elapsed
-    """
-    rate_per_s = start_per_s
-    for target_per_s, ramp_s, hold_s in stages:
-        if elapsed_s < ramp_s:
-            return rate_per_s + (target_per_s - rate_per_s) * max(elapsed_s, 0) / ramp_s
-        rate_per_s = target_per_s
-        elapsed_s -= ramp_s
-        if elapsed_s < hold_s:
-            break
-        elapsed_s -= hold_s
-    return rate_per_s
+    return take

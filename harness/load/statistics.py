@@ -2,109 +2,102 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import time
 from typing import Any
 
 import numpy as np
 
+from harness.load.recorder import Columns, Names
+
+Array = np.ndarray[Any, Any]
+USED = ("op", "error", "status", "bytes", "intended_s", "sent_s", "done_s")
+
 
 class Statistics:
-    """One batch of counters per operation."""
+    """`add` what the recorder collected, `take` one batch of counters per operation.
 
-    def __init__(self, operations: list[tuple[str, str]]) -> None:
-        self._operations = {name: _Batch(method, name) for method, name in operations}
-        self._lateness_s: list[float] = []
+    `methods` has the HTTP method of each operation; one that is not in it is a `GET`.
+    """
+
+    def __init__(self, names: Mapping[str, Names], methods: Mapping[str, str]) -> None:
+        self._names, self._methods = names, methods
+        self._parts: list[Columns] = []
         self._started_s = time()
 
-    def add_operation(self, method: str, name: str) -> None:
-        """Make an operation known that was not from the start."""
-        if name not in self._operations:
-            self._operations[name] = _Batch(method, name)
-
-    def add_lateness(self, late_s: float) -> None:
-        """Note how long after it was due an arrival was sent."""
-        self._lateness_s.append(late_s)
-
-    def add(self, name: str, took_s: float, size: int, error: str) -> None:
-        """Count one request that was sent; `error` is "" for a success."""
-        self._operations[name].add(took_s, size, error)
-
-    def add_dropped(self, name: str, error: str) -> None:
-        """Count one arrival that could not be sent."""
-        self._operations[name].add_dropped(error)
+    def add(self, columns: Columns | None) -> None:
+        """Count these requests in the next batch."""
+        if columns is not None:
+            self._parts.append({name: columns[name] for name in USED})
 
     def take(self) -> dict[str, Any]:
         """The batch as JSON data, counted for the second it ends in; counting starts anew."""
         now_s = time()
-        batch = {
-            "window_s": now_s - self._started_s,
-            "ops": [o.report(now_s) for o in self._operations.values() if o.requests],
-            "late_p99_s": float(np.percentile(self._lateness_s, 99)) if self._lateness_s else 0.0,
-        }
-        self._started_s, self._lateness_s = now_s, []
+        parts, self._parts = self._parts, []
+        batch = {"window_s": now_s - self._started_s, "ops": [], "late_p99_s": 0.0}
+        self._started_s = now_s
+        if parts:
+            columns = {name: np.concatenate([part[name] for part in parts]) for name in USED}
+            late_s = columns["sent_s"] - columns["intended_s"]
+            late_s = late_s[~np.isnan(late_s)]
+            batch["late_p99_s"] = float(np.percentile(late_s, 99)) if late_s.size else 0.0
+            batch["ops"] = self._operations(columns, now_s)
         return batch
 
+    def _operations(self, columns: Columns, now_s: float) -> list[dict[str, Any]]:
+        found = []
+        for name, code in self._names["op"].items():
+            is_mine = columns["op"] == code
+            if is_mine.any():
+                mine = {column: values[is_mine] for column, values in columns.items()}
+                method = self._methods.get(name, "GET")
+                found.append({"name": name, "method": method, **self._figures(mine, now_s)})
+        return found
 
-class _Batch:
-    def __init__(self, method: str, name: str) -> None:
-        self._method, self._name = method, name
-        self._clear()
-
-    def _clear(self) -> None:
-        self.requests = self._failures = self._dropped = self._bytes = 0
-        self._total_ms = self._max_ms = 0.0
-        self._min_ms: float | None = None
-        self._times: defaultdict[int, int] = defaultdict(int)
-        self._errors: defaultdict[str, int] = defaultdict(int)
-
-    def add(self, took_s: float, size: int, error: str) -> None:
-        took_ms = took_s * 1e3
-        self.requests += 1
-        self._bytes += size
-        self._total_ms += took_ms
-        self._max_ms = max(self._max_ms, took_ms)
-        self._min_ms = took_ms if self._min_ms is None else min(self._min_ms, took_ms)
-        self._times[_bucket(took_ms)] += 1
-        if error:
-            self._failures += 1
-            self._errors[error] += 1
-
-    def add_dropped(self, error: str) -> None:
-        self.requests += 1
-        self._dropped += 1
-        self._failures += 1
-        self._errors[error] += 1
-
-    def report(self, now_s: float) -> dict[str, Any]:
+    def _figures(self, mine: Columns, now_s: float) -> dict[str, Any]:
+        took_ms = 1e3 * (mine["done_s"] - mine["intended_s"])
+        took_ms = took_ms[~np.isnan(took_ms)]
+        requests, failures = len(mine["op"]), int((mine["error"] != 0).sum())
         second = int(now_s)
-        report = {
-            "name": self._name,
-            "method": self._method,
+        return {
             "last_request_timestamp": now_s,
             "start_time": now_s - 0.5,
-            "num_requests": self.requests,
-            "num_none_requests": self._dropped,
-            "num_failures": self._failures,
-            "total_response_time": self._total_ms,
-            "max_response_time": self._max_ms,
-            "min_response_time": self._min_ms,
-            "total_content_length": self._bytes,
-            "response_times": list(self._times.items()),
-            "num_reqs_per_sec": [[second, self.requests]],
-            "num_fail_per_sec": [[second, self._failures]] if self._failures else [],
-            "errors": list(self._errors.items()),
+            "num_requests": requests,
+            "num_none_requests": requests - len(took_ms),
+            "num_failures": failures,
+            "total_response_time": float(took_ms.sum()),
+            "max_response_time": float(took_ms.max(initial=0.0)),
+            "min_response_time": float(took_ms.min()) if took_ms.size else None,
+            "total_content_length": int(mine["bytes"].sum(dtype=np.int64)),
+            "response_times": _counted(_buckets(took_ms)),
+            "num_reqs_per_sec": [[second, requests]],
+            "num_fail_per_sec": [[second, failures]] if failures else [],
+            "errors": self._errors(mine) if failures else [],
         }
-        self._clear()
-        return report
+
+    def _errors(self, mine: Columns) -> list[tuple[str, int]]:
+        names = list(self._names["error"])
+        failed = mine["error"] != 0
+        pairs = np.stack([mine["error"][failed].astype(int), mine["status"][failed].astype(int)])
+        found, counts = np.unique(pairs, axis=1, return_counts=True)
+        return [
+            (f"{names[error]} {status or ''}".strip(), int(count))
+            for (error, status), count in zip(found.T.tolist(), counts, strict=True)
+        ]
 
 
-def _bucket(took_ms: float) -> int:
+def _buckets(took_ms: Array) -> Array:
     """Locust's rule: two significant digits from 100 ms on."""
-    if took_ms < 100:
-        return round(took_ms)
-    return int(round(took_ms, -1 if took_ms < 1000 else -2 if took_ms < 10000 else -3))
+    step = np.select([took_ms < 100, took_ms < 1000, took_ms < 10_000], [1, 10, 100], 1000)
+    buckets: Array = (np.round(took_ms / step) * step).astype(int)
+    return buckets
+
+
+def _counted(buckets: Array) -> list[list[int]]:
+    values, counts = np.unique(buckets, return_counts=True)
+    return np.stack([values, counts], axis=1).tolist()  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 import threading
 from pathlib import Path
 from time import monotonic, process_time
 from typing import Any
 
-from harness.load.recorder import Labels, Recorder
+from harness.load.recorder import SIZE_MAX, Recorder
 from harness.load.statistics import Statistics
 
 FLUSH_S = 2.0
+SERVED = {"served_by": "X-Served-By", "cache": "X-Cache", "db_node": "X-Db-Node"}
 _CLASSES = (
     ("refused", "refused"),
     ("reset", "reset"),
@@ -37,11 +37,9 @@ class UserRecorder:
     """
 
     def __init__(self, samples: Path, stream: str) -> None:
-        self.began_s = math.nan
         self._recorder = Recorder(samples, stream)
-        self._statistics = Statistics([])
-        self._names = Labels()
-        self._labels = {name: Labels() for name in ("X-Served-By", "X-Cache", "X-Db-Node")}
+        self._methods: dict[str, str] = {}
+        self._statistics = Statistics(self._recorder.names, self._methods)
         self._flushed_s = monotonic()
         self._number = 0
         self._lock = threading.Lock()
@@ -50,25 +48,27 @@ class UserRecorder:
         self, request_type: str, name: str, response_time: float, response_length: int, **more: Any
     ) -> None:
         """One request ended; the arguments are those of Locust's event."""
-        done_s = monotonic() - self.began_s
+        done_s = monotonic()
         response = more.get("response")
         status = int(getattr(response, "status_code", 0) or 0)
         error = error_class(more.get("exception"), status)
         headers = getattr(response, "headers", None) or {}
-        served = (known.of(headers.get(key) or "") for key, known in self._labels.items())
-        name, size = self._names.of(name), int(response_length or 0)
         sent_s = done_s - response_time / 1e3
-        row = (self._number, sent_s, sent_s, done_s, status, not error, error, size)
+        times = (sent_s, sent_s, done_s)
+        size = min(int(response_length or 0), SIZE_MAX)
         with self._lock:
+            names = self._recorder.names
+            op = names["op"][name]
+            self._methods.setdefault(list(names["op"])[op], request_type)
+            answer = (status, names["error"][error], size)
+            served = (names[column][headers.get(key) or ""] for column, key in SERVED.items())
+            self._recorder.add((op, self._number, *times, *answer, *served, 0))
             self._number += 1
-            self._recorder.add((name, *row, *served, ""))
-            self._statistics.add_operation(request_type, name)
-            self._statistics.add_lateness(0.0)
-            self._statistics.add(name, response_time / 1e3, size, error)
 
     def report(self) -> bytes:
         """The statistics since the last report, as the engine would write them."""
         with self._lock:
+            self._statistics.add(self._recorder.collect())
             if monotonic() - self._flushed_s > FLUSH_S:
                 self._flushed_s = monotonic()
                 self._recorder.flush()
@@ -76,8 +76,14 @@ class UserRecorder:
         batch.update(cpu_s=process_time(), error=self._recorder.error)
         return json.dumps(batch).encode() + b"\n"
 
+    def begin(self, start_s: float) -> None:
+        """Second 0 of the samples, in the host's monotonic seconds."""
+        self._recorder.began_s = start_s
+
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is left, and have the next report count it."""
+        with self._lock:
+            self._statistics.add(self._recorder.collect())
         self._recorder.close()
 
 

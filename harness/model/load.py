@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+_INDEX = re.compile(r"\{index(?::(0?\d*)d)?\}")
 
 
 class _Frozen(BaseModel):
@@ -17,6 +20,9 @@ class Operation(_Frozen):
 
     `{key}` is a key drawn from `Keys`, `{token}` is unique for each request of the run.
     `limit_s` is how long an answer may take and still be a success, in seconds.
+    With `reads` (a write in the same mix) each request reads the newest write that was acknowledged
+    at least `read_after_s` before: `{written}` is that write's token. Before there is one, none is
+    sent.
     """
 
     method: str = "GET"
@@ -28,6 +34,8 @@ class Operation(_Frozen):
     body_contains: str | None = None
     limit_s: float = 5.0
     is_write: bool = False
+    reads: str = ""
+    read_after_s: float = Field(default=0.0, ge=0)
 
 
 class Keys(_Frozen):
@@ -39,6 +47,21 @@ class Keys(_Frozen):
     cold_population: int = Field(default=300_000, ge=0)
     cold_format: str = "c{index:06d}"
 
+    @field_validator("format", "cold_format")
+    @classmethod
+    def _is_format(cls, value: str) -> str:
+        percent_format(value)
+        return value
+
+
+def percent_format(key_format: str) -> str:
+    """The format of a key in the way of `%`, for its index; ValueError unless it has one."""
+    parts = _INDEX.split(key_format)
+    if len(parts) != 3 or re.search("[{}]", parts[0] + parts[2]):
+        raise ValueError(f"write {key_format!r} like h{{index:06d}}, with one {{index}} in it")
+    before, width, after = parts
+    return f"{before.replace('%', '%%')}%{width or ''}d{after.replace('%', '%%')}"
+
 
 class Stage(_Frozen):
     """`rate_per_s` is reached linearly over `ramp_s`, then held for `hold_s` seconds."""
@@ -48,8 +71,19 @@ class Stage(_Frozen):
     hold_s: float = Field(default=0, ge=0)
 
 
+class Tls(_Frozen):
+    """`ca_file` (PEM) signs the target's certificate; without one it is not verified."""
+
+    ca_file: str = ""
+    server_name: str = "localhost"
+
+
 class Load(_Frozen):
-    """Arrivals a second at one entry of the target, shared over operations by weight."""
+    """Arrivals a second at one entry of the target, shared over operations by weight.
+
+    `replay` is the run folder whose main load is sent again; its highest rate is `rate_per_s`.
+    `connect_timeout_s` is `timeout_s` where it is not given.
+    """
 
     entry: str = "lb"
     rate_per_s: float = Field(gt=0)
@@ -60,7 +94,15 @@ class Load(_Frozen):
     operations: Mapping[str, Operation] = Field(default_factory=dict)
     canary_rate_per_s: float = Field(default=100, ge=0)
     timeout_s: float = Field(default=5.0, gt=0)
+    connect_timeout_s: float | None = Field(default=None, gt=0)
+    tls: Tls | None = None
+    replay: str | None = None
     locustfile: str | None = None
+
+    @property
+    def peak_per_s(self) -> float:
+        """The highest rate of the main load."""
+        return max([self.rate_per_s, *(stage.rate_per_s for stage in self.stages)])
 
 
 SHORTENER_OPERATIONS: dict[str, Operation] = {

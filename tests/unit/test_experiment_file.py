@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import re
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from harness.errors import InvalidExperiment, UsageError
 from harness.experiment_file import load_experiment, parse_experiment
 from harness.faults import KINDS
 from harness.model.experiment import Experiment
+from harness.run_store import SAMPLES, RunFolder, write_samples
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "experiments").glob("*.yaml"))
@@ -76,6 +79,35 @@ def test_times_are_seconds_from_run_start() -> None:
     assert experiment.load.rate_per_s == 400
 
 
+def test_the_load_may_speak_tls_and_read_back_what_it_wrote() -> None:
+    text = GOOD.replace(
+        "create: 0.04}",
+        "create: 0.04, mine: 0.1}, connect_timeout: 500ms, tls: {server_name: x.test}, "
+        "operations: {mine: {path: '/{written}', reads: create, read_after: 1s}}",
+    )
+    experiment = parse(text)
+    load = experiment.load
+    assert load.tls is not None
+    assert (load.tls.ca_file, load.tls.server_name) == ("", "x.test")
+    assert load.connect_timeout_s == 0.5
+    assert experiment.operations["mine"].read_after_s == 1
+
+
+def test_a_replay_takes_its_highest_rate_from_the_recorded_run(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "recorded")
+    folder.create()
+    due_s = [0.5, 0.6, 1.0, 1.1, 1.2, 7.0]
+    names: dict[str, Any] = dict.fromkeys((field.name for field in SAMPLES), [""] * len(due_s))
+    for field in SAMPLES:
+        if not pa.types.is_dictionary(field.type):
+            names[field.name] = [0] * len(due_s)
+    rows = {**names, "intended_s": due_s, "op": ["redirect"] * len(due_s)}
+    write_samples(folder.samples_dir, "main", 0, rows)
+    load = parse(GOOD.replace("rate: 400/s", f"replay: {folder.path}")).load
+    assert load.replay == str(folder.path)
+    assert load.rate_per_s == 3
+
+
 def test_a_fault_without_for_lasts_to_the_end_of_its_phase() -> None:
     assert parse(GOOD.replace("    for: 30s\n", "")).faults[0].end_s == 90
 
@@ -100,6 +132,17 @@ def test_a_fault_without_for_lasts_to_the_end_of_its_phase() -> None:
         ("p95 < 200ms", "p95 < 200", 9, "is not a duration"),
         ("  fault: {redirect", "  faults: {redirect", 9, "no judged phase"),
         ("p95 < 200ms", "p95 < 100ms, p95 > 200ms", 9, "contradictory limits"),
+        ("rate: 400/s", "rate: 400/s, replay: x", 2, "does not go with replay"),
+        ("rate: 400/s", "replay: no/such/run", 2, "no main load in it"),
+        ("rate: 400/s", "rate: 400/s, tls: {ca: x.pem}", 2, "load.tls.ca: extra inputs"),
+        ("rate: 400/s", "rate: 400/s, connect_timeout: 1", 2, "is not a duration"),
+        ("rate: 400/s", "rate: 400/s, keys: {format: x}", 2, "with one {index} in it"),
+        (
+            "rate: 400/s",
+            "rate: 400/s, operations: {create: {path: /, reads: redirect}}",
+            2,
+            "redirect is no write in the mix; put the write into load.mix",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_line_and_what_would_be_right(

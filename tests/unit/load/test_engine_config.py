@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import LoadError
 from harness.load.engine_config import EngineConfig, check_endpoints, engine_config_from_json
-from harness.load.recorder import LABELS_MAX, Labels
+from harness.load.recorder import NAMES_MAX, Names
 from harness.load.user_recorder import error_class
 
 
@@ -49,11 +49,17 @@ def test_workers_number_their_requests_apart_and_name_their_parts() -> None:
 
 
 def test_a_target_cannot_fill_a_column_with_names() -> None:
-    labels = Labels()
-    names = {labels.of(f"server-{number}") for number in range(1000)}
-    assert len(names) <= LABELS_MAX
-    assert "other" in names
-    assert len(labels.of("x" * 10_000)) <= 64
+    names = Names()
+    codes = {names[f"server-{number}"] for number in range(1000)}
+    assert len(codes) <= NAMES_MAX
+    assert len(names) == NAMES_MAX + 1 < 127
+    assert names["server-999"] == names["other"]
+    assert all(len(name) <= 64 for name in names)
+
+
+def test_a_long_name_is_cut_and_found_again() -> None:
+    names = Names()
+    assert names["x" * 10_000] == names["x" * 64] == 1
 
 
 @pytest.mark.parametrize(

@@ -2,39 +2,64 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from harness.load.recorder import ROWS_MAX, Recorder, Row
+from harness.load.recorder import Recorder, Row
 
-ROW: Row = ("create", 7, 0.1, 0.2, 0.3, 201, True, "", 99, "app-1", "db", "db-1", "ok")
+
+def row(recorder: Recorder, key: int, error: str = "") -> Row:
+    names = recorder.names
+    served = (names["served_by"]["app-1"], names["cache"]["db"], names["db_node"]["db-1"])
+    answer = (201, names["error"][error], 99)
+    times = (10.5, 10.75, 11.0)
+    return (names["op"]["create"], key, *times, *answer, *served, names["write"]["ok"])
 
 
 def test_rows_come_back_as_they_were_added(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, "main")
-    recorder.add(ROW)
+    recorder.began_s = 10.0
+    recorder.add(row(recorder, 7))
+    columns = recorder.collect()
+    assert columns is not None
+    assert columns["intended_s"].tolist() == [0.5]
     recorder.flush()
-    recorder.add(ROW)
+    recorder.add(row(recorder, 2**40, "timeout"))
     recorder.close()
     parts = sorted(tmp_path.iterdir())
     assert [part.name for part in parts] == ["main-00000.parquet", "main-00001.parquet"]
-    assert tuple(pq.read_table(parts[0]).to_pylist()[0].values()) == ROW
+    first, second = (tuple(pq.read_table(part).to_pylist()[0].values()) for part in parts)
+    served = ("app-1", "db", "db-1", "ok")
+    assert first == ("create", 7, 0.5, 0.75, 1.0, 201, True, "", 99, *served)
+    assert second == ("create", 2**40, 0.5, 0.75, 1.0, 201, False, "timeout", 99, *served)
 
 
-def test_many_rows_do_not_wait_for_a_flush(tmp_path: Path) -> None:
+def test_what_was_never_sent_has_no_times(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, "main")
-    for _ in range(ROWS_MAX + 1):
-        recorder.add(ROW)
+    dropped = recorder.names["error"]["dropped"]
+    recorder.add((0, 1, 0.5, math.nan, math.nan, 0, dropped, 0, 0, 0, 0, 0))
     recorder.close()
-    counts = [pq.read_metadata(part).num_rows for part in sorted(tmp_path.iterdir())]
-    assert counts == [ROWS_MAX, 1]
+    only = pq.read_table(tmp_path / "main-00000.parquet").to_pylist()[0]
+    assert math.isnan(only["sent_s"])
+    assert only["error"] == "dropped"
+
+
+def test_nothing_is_written_twice_or_for_nothing(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, "main")
+    assert recorder.collect() is None
+    recorder.flush()
+    recorder.add(row(recorder, 1))
+    recorder.collect()
+    assert recorder.collect() is None
+    recorder.close()
+    assert [pq.read_metadata(part).num_rows for part in tmp_path.iterdir()] == [1]
 
 
 def test_what_cannot_be_written_is_told_and_does_not_end_the_recorder(tmp_path: Path) -> None:
     folder = tmp_path / "missing"
     recorder = Recorder(folder, "main")
-    recorder.add(ROW)
-    recorder.flush()
+    recorder.add(row(recorder, 1))
     recorder.close()
     assert str(folder) in recorder.error

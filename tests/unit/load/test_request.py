@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import pytest
 
-from harness.load.http_parse import Response
-from harness.load.request import Request
-from harness.model.load import SHORTENER_OPERATIONS
+from harness.load.request import Places, Request, Values
+from harness.load.response import Head
+from harness.model.load import SHORTENER_OPERATIONS, Operation, percent_format
 
-VALUES = {"key": "h000007", "token": "run-m5", "trace": "00-1-2-01"}
-REDIRECT = Request("redirect", SHORTENER_OPERATIONS["redirect"], "127.0.0.1:80")
-CREATE = Request("create", SHORTENER_OPERATIONS["create"], "127.0.0.1:80")
+VALUES: Values = (7, 5, 0)
+PLACES = Places("h{index:06d}", "run-m", "00000000000003" + "6d")
 
 
-def answer(status: int, headers: str = "", body: str = "") -> Response:
-    response = Response("GET")
-    head = f"HTTP/1.1 {status} X\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
-    response.feed(f"{head}{body}".encode())
-    return response
+def request(name: str, operation: Operation) -> Request:
+    return Request(name, operation, "127.0.0.1:80", PLACES)
+
+
+REDIRECT = request("redirect", SHORTENER_OPERATIONS["redirect"])
+CREATE = request("create", SHORTENER_OPERATIONS["create"])
+
+
+def answer(status: int, headers: str = "") -> Head:
+    return Head(f"HTTP/1.1 {status} X\r\n{headers}Content-Length: 0".encode())
 
 
 def test_a_read_is_rendered_with_its_key_and_trace() -> None:
     head = REDIRECT.render(VALUES).decode()
     assert head.startswith("GET /h000007 HTTP/1.1\r\n")
-    assert "traceparent: 00-1-2-01\r\n" in head
+    trace = "00-00000000000003" + "6d" + "0000000000000005"
+    assert f"traceparent: {trace}-1000000000000005-01\r\n" in head
+    assert head.endswith("\r\n\r\n")
     assert REDIRECT.draws_key
 
 
@@ -35,8 +41,35 @@ def test_a_write_carries_its_token_in_body_and_header() -> None:
     assert not CREATE.draws_key
 
 
+def test_a_read_back_asks_for_the_write_that_it_is_given() -> None:
+    operation = Operation(path="/{written}?me={token}", reads="create")
+    head = request("read_back", operation).render((3, 9, 0)).decode()
+    assert head.startswith("GET /run-m3?me=run-m9 HTTP/1.1")
+
+
+def test_percent_signs_are_sent_as_they_are() -> None:
+    operation = Operation(path="/a%20b/{key}%d", headers={"X": "100%"})
+    head = request("odd", operation).render(VALUES).decode()
+    assert head.startswith("GET /a%20b/h000007%d HTTP/1.1")
+    assert "X: 100%\r\n" in head
+
+
 @pytest.mark.parametrize(
-    ("response", "took_s", "error"),
+    ("key_format", "key"),
+    [("h{index:06d}", "h000042"), ("{index}-x", "42-x"), ("%{index:3d}", "% 42")],
+)
+def test_a_key_is_made_as_its_format_says(key_format: str, key: str) -> None:
+    assert percent_format(key_format) % 42 == key == key_format.format(index=42)
+
+
+@pytest.mark.parametrize("key_format", ["", "x", "{}", "{index}{index}", "{index:x}", "{index}}"])
+def test_a_key_format_without_one_index_is_refused(key_format: str) -> None:
+    with pytest.raises(ValueError, match="with one"):
+        percent_format(key_format)
+
+
+@pytest.mark.parametrize(
+    ("head", "took_s", "error"),
     [
         (answer(302, "Location: https://example.com/h000007\r\n"), 0.1, ""),
         (answer(302, "Location: https://example.com/h000007\r\n"), 5.1, "too_slow"),
@@ -46,20 +79,18 @@ def test_a_write_carries_its_token_in_body_and_header() -> None:
         (answer(503), 9.0, "wrong_status"),
     ],
 )
-def test_success_is_status_and_content_in_time(
-    response: Response, took_s: float, error: str
-) -> None:
-    assert REDIRECT.error_of(response, VALUES, took_s) == error
+def test_success_is_status_and_content_in_time(head: Head, took_s: float, error: str) -> None:
+    assert REDIRECT.error_of(head, b"", VALUES, took_s) == error
 
 
 def test_the_body_must_contain_what_the_operation_says() -> None:
-    good = answer(201, body="a https://example.com/new/run-m5 b")
-    assert CREATE.error_of(good, VALUES, 0.1) == ""
-    assert CREATE.error_of(answer(201, body="run-m6"), VALUES, 0.1) == "wrong_content"
+    good = b"a https://example.com/new/run-m5 b"
+    assert CREATE.error_of(answer(201), good, VALUES, 0.1) == ""
+    assert CREATE.error_of(answer(201), b"run-m6", VALUES, 0.1) == "wrong_content"
 
 
 @pytest.mark.parametrize(
-    ("response", "error", "outcome"),
+    ("head", "error", "outcome"),
     [
         (answer(201), "", "ok"),
         (answer(201), "too_slow", "ok"),
@@ -78,7 +109,7 @@ def test_the_body_must_contain_what_the_operation_says() -> None:
     ],
 )
 def test_a_write_failed_only_where_it_was_surely_not_attempted(
-    response: Response | None, error: str, outcome: str
+    head: Head | None, error: str, outcome: str
 ) -> None:
-    assert CREATE.write_outcome(response, error) == outcome
-    assert REDIRECT.write_outcome(response, error) == ""
+    assert CREATE.write_outcome(head, error) == outcome
+    assert REDIRECT.write_outcome(head, error) == ""

@@ -4,68 +4,124 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from itertools import islice
+from itertools import pairwise
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.load.schedule import (
-    Arrivals,
-    operation_choices,
+    CHUNK,
+    RateProfile,
+    Schedule,
+    by_weight,
+    drawn,
+    in_turn,
     sequential_keys,
-    stage_rate,
+    unit_gaps,
     zipf_keys,
 )
 
+STAGES = [(100.0, 10.0, 10.0), (30.0, 0.0, 5.0)]
+Arrival = tuple[float, int, int]
 
-def due_times(arrivals: Arrivals, count: int) -> list[float]:
-    times = []
+
+def schedule(kind: str = "constant", seed: int = 1, first_number: int = 0) -> Schedule:
+    chunks = drawn(
+        unit_gaps(kind, seed),
+        by_weight([3, 1], seed),
+        zipf_keys(1000, 1, seed),
+        [True, False],
+        first_number,
+    )
+    return Schedule(chunks)
+
+
+def take(arrivals: Schedule, count: int) -> list[Arrival]:
+    taken = []
     for _ in range(count):
-        times.append(arrivals.due_s)
+        taken.append((arrivals.due_s, arrivals.op, arrivals.key))
         arrivals.advance()
-    return times
+    return taken
+
+
+def due_times(arrivals: Schedule, count: int) -> list[float]:
+    return [due_s for due_s, _, _ in take(arrivals, count)]
 
 
 def test_constant_arrivals_are_evenly_spaced() -> None:
-    arrivals = Arrivals("constant", 1)
-    arrivals.set_rate(10.0, 200)
+    arrivals = schedule()
+    arrivals.follow(RateProfile(10.0, 200))
     assert due_times(arrivals, 4) == pytest.approx([10.0, 10.005, 10.01, 10.015])
 
 
-def test_poisson_arrivals_repeat_from_the_seed_and_have_the_rate() -> None:
-    first, second = Arrivals("poisson", 7), Arrivals("poisson", 7)
-    first.set_rate(0, 100)
-    second.set_rate(0, 100)
-    times = due_times(first, 20_000)
-    assert times == due_times(second, 20_000)
-    assert times[-1] == pytest.approx(200, rel=0.03)
+def test_constant_arrivals_do_not_drift_over_many_chunks() -> None:
+    arrivals = schedule()
+    arrivals.follow(RateProfile(0, 300))
+    times = due_times(arrivals, 5 * CHUNK)
+    assert times == pytest.approx([index / 300 for index in range(5 * CHUNK)], abs=1e-9)
 
 
-def test_nothing_is_due_before_a_rate_is_set_nor_at_rate_zero() -> None:
-    arrivals = Arrivals("constant", 1)
+def test_poisson_arrivals_repeat_from_the_seed_and_are_exponential() -> None:
+    first, second = schedule("poisson", 7), schedule("poisson", 7)
+    first.follow(RateProfile(0, 100))
+    second.follow(RateProfile(0, 100))
+    arrivals = take(first, 20_000)
+    assert arrivals == take(second, 20_000)
+    gaps_s = np.diff([due_s for due_s, _, _ in arrivals])
+    assert gaps_s.mean() == pytest.approx(0.01, rel=0.03)
+    assert gaps_s.std() == pytest.approx(0.01, rel=0.03)
+    assert (gaps_s > 0.01).mean() == pytest.approx(math.exp(-1), abs=0.02)
+
+
+def test_nothing_is_due_before_a_profile_is_followed_nor_at_rate_zero() -> None:
+    arrivals = schedule()
     assert math.isinf(arrivals.due_s)
-    arrivals.set_rate(0, 10)
-    arrivals.set_rate(1, 0)
+    arrivals.follow(RateProfile(0, 10))
+    take(arrivals, 6)
+    arrivals.follow(arrivals.profile.changed(0.55, 0))
     assert math.isinf(arrivals.due_s)
-    arrivals.set_rate(5, 10)
-    assert arrivals.due_s == 5
+    arrivals.follow(arrivals.profile.changed(5, 10))
+    assert due_times(arrivals, 2) == pytest.approx([5.05, 5.15])
 
 
 def test_a_new_rate_scales_what_is_left_of_the_gap() -> None:
-    arrivals = Arrivals("constant", 1)
-    arrivals.set_rate(0, 1)
+    arrivals = schedule()
+    arrivals.follow(RateProfile(0, 1))
     arrivals.advance()
-    arrivals.set_rate(0.5, 5)
-    assert arrivals.due_s == pytest.approx(0.6)
+    arrivals.follow(arrivals.profile.changed(0.5, 5))
+    assert due_times(arrivals, 2) == pytest.approx([0.6, 0.8])
 
 
-@pytest.mark.parametrize("evenly", [True, False])
-def test_operations_come_in_proportion_to_their_weights(evenly: bool) -> None:
-    chosen = Counter(islice(operation_choices([96, 4], 3, evenly=evenly), 10_000))
-    assert chosen[1] == pytest.approx(400, abs=1 if evenly else 80)
+def test_a_new_rate_changes_neither_operations_nor_keys_nor_what_was_due() -> None:
+    plain, edited = schedule(), schedule()
+    plain.follow(RateProfile(0, 100))
+    edited.follow(RateProfile(0, 100))
+    expected = take(plain, 3000)
+    found = take(edited, 1500)
+    edited.follow(edited.profile.changed(20, 700))
+    found += take(edited, 1500)
+    assert [arrival[1:] for arrival in found] == [arrival[1:] for arrival in expected]
+    assert [a[0] for a in found[:2000]] == pytest.approx([a[0] for a in expected[:2000]])
+    assert found[2001][0] == pytest.approx(20 + 1 / 700)
+
+
+def test_an_arrival_without_a_key_has_its_own_number() -> None:
+    arrivals = take(schedule(first_number=5000), 3000)
+    numbers = [5000 + index for index, (_, op, _) in enumerate(arrivals) if op == 1]
+    assert [key for _, op, key in arrivals if op == 1] == numbers
+    assert max(key for _, op, key in arrivals if op == 0) < 1000
+
+
+def test_operations_come_in_proportion_to_their_weights() -> None:
+    chosen = Counter(by_weight([96, 4], 3)(10_000).tolist())
+    assert chosen[1] == pytest.approx(400, abs=80)
+    assert Counter(in_turn(3)(9000).tolist()) == {0: 3000, 1: 3000, 2: 3000}
 
 
 def test_zipf_keys_are_popular_by_rank_and_within_the_population() -> None:
-    counts = Counter(islice(zipf_keys(1000, 1.0, 5), 50_000))
+    counts = Counter(zipf_keys(1000, 1.0, 5)(50_000).tolist())
     expected = 50_000 / sum(1 / rank for rank in range(1, 1001))
     assert counts[0] == pytest.approx(expected, rel=0.05)
     assert counts[1] == pytest.approx(expected / 2, rel=0.08)
@@ -73,16 +129,67 @@ def test_zipf_keys_are_popular_by_rank_and_within_the_population() -> None:
 
 
 def test_exponent_zero_draws_all_keys_alike() -> None:
-    counts = Counter(islice(zipf_keys(10, 0, 5), 50_000))
+    counts = Counter(zipf_keys(10, 0, 5)(50_000).tolist())
     assert min(counts.values()) > 4500
 
 
 def test_sequential_keys_start_at_the_offset_and_go_around() -> None:
-    assert list(islice(sequential_keys(3, 5), 4)) == [2, 0, 1, 2]
+    keys = sequential_keys(3, 5)
+    assert [*keys(1).tolist(), *keys(3).tolist()] == [2, 0, 1, 2]
 
 
 @pytest.mark.parametrize(
     ("at_s", "rate"), [(-1, 10), (0, 10), (5, 55), (10, 100), (19, 100), (20, 30), (99, 30)]
 )
 def test_stages_ramp_then_hold_and_the_last_is_kept(at_s: float, rate: float) -> None:
-    assert stage_rate(10, [(100, 10, 10), (30, 0, 5)], at_s) == pytest.approx(rate)
+    assert RateProfile.of_stages(0, 10, STAGES).rate_at(at_s) == pytest.approx(rate)
+
+
+def test_arrivals_follow_the_stages_exactly() -> None:
+    """A ramp from 10/s to 100/s in 10 s holds 550 arrivals, the next 10 s hold 1000."""
+    arrivals = schedule()
+    arrivals.follow(RateProfile.of_stages(50, 10, STAGES))
+    times = np.array(due_times(arrivals, 2000))
+    counts = [((times >= a) & (times < b)).sum() for a, b in pairwise([50, 60, 70, 75])]
+    assert counts == pytest.approx([550, 1000, 150], abs=1)
+
+
+def test_a_ramp_from_and_to_nothing() -> None:
+    arrivals = schedule()
+    arrivals.follow(RateProfile.of_stages(0, 0, [(100, 2, 0), (0, 2, 0)]))
+    times = due_times(arrivals, 201)
+    assert times[:2] == pytest.approx([0, 0.2])
+    assert times[100] == pytest.approx(2)
+    assert times[199] < 4
+    assert math.isinf(times[200]) or times[200] == pytest.approx(4)
+
+
+def arrivals_by(at_s: float, rate: float, stages: list[tuple[int, int, int]]) -> float:
+    """The integral of the rate from 0 to `at_s`, one trapezium after the other."""
+    total, began_s = 0.0, 0.0
+    for target, ramp_s, hold_s in [*stages, (stages[-1][0] if stages else rate, 0, 10**9)]:
+        in_ramp_s = min(max(at_s - began_s, 0), ramp_s)
+        reached = rate + (target - rate) * (in_ramp_s / ramp_s if ramp_s else 1)
+        total += in_ramp_s * (rate + reached) / 2
+        total += min(max(at_s - began_s - ramp_s, 0), hold_s) * target
+        began_s, rate = began_s + ramp_s + hold_s, target
+    return total
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 900), st.integers(0, 20), st.integers(0, 20)), max_size=5),
+    st.integers(0, 500),
+)
+def test_the_nth_arrival_is_due_when_the_rate_has_added_up_to_n(
+    stages: list[tuple[int, int, int]], rate_per_s: int
+) -> None:
+    profile = RateProfile.of_stages(0, rate_per_s, stages)
+    units = np.linspace(0, 3000, 31)
+    due_s = profile.times_of(units)
+    finite = due_s[np.isfinite(due_s)]
+    assert (np.diff(finite) >= -1e-9).all()
+    assert [arrivals_by(at_s, rate_per_s, stages) for at_s in finite] == pytest.approx(
+        units[: len(finite)].tolist(), abs=1e-3
+    )
+    if len(finite) < len(units):
+        assert arrivals_by(1e6, rate_per_s, stages) <= units[len(finite)]

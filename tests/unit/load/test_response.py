@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.load.http_parse import BODY_KEPT_MAX, HEAD_MAX, BadResponse, Response
+from harness.load.response import (
+    BODY_KEPT_MAX,
+    HEAD_MAX,
+    HEADS_MAX,
+    BadResponse,
+    Heads,
+    Response,
+)
 
 CASES = {
     b"HTTP/1.1 302 Found\r\nLocation: https://x/y\r\nContent-Length: 5\r\n\r\nhello": b"hello",
@@ -18,10 +25,16 @@ CASES = {
 }
 
 
+def expecting(*, has_body: bool = True) -> Response:
+    response = Response(Heads())
+    response.begin(has_body=has_body)
+    return response
+
+
 @pytest.mark.parametrize("raw", CASES)
 @pytest.mark.parametrize("step", [1, 2, 7, 10_000])
 def test_a_response_is_whole_however_it_is_cut(raw: bytes, step: int) -> None:
-    response = Response("GET")
+    response = expecting()
     for start in range(0, len(raw), step):
         assert not response.is_complete
         response.feed(raw[start : start + step])
@@ -32,14 +45,15 @@ def test_a_response_is_whole_however_it_is_cut(raw: bytes, step: int) -> None:
 
 
 def test_headers_are_found_without_regard_to_case() -> None:
-    response = Response("GET")
+    response = expecting()
     response.feed(b"HTTP/1.1 302 Found\r\nLOCATION:  https://x/y \r\ncontent-length: 0\r\n\r\n")
-    assert response.header(b"location") == "https://x/y"
-    assert response.header(b"x-cache") == ""
+    assert response.head is not None
+    assert response.head.header(b"location") == b"https://x/y"
+    assert response.head.header(b"x-cache") == b""
 
 
 def test_without_a_length_the_body_ends_with_the_connection() -> None:
-    response = Response("GET")
+    response = expecting()
     response.feed(b"HTTP/1.1 200 OK\r\n\r\nabc")
     assert not response.is_complete
     response.close()
@@ -48,14 +62,14 @@ def test_without_a_length_the_body_ends_with_the_connection() -> None:
 
 
 def test_a_body_cut_short_by_the_end_of_the_connection_is_not_complete() -> None:
-    response = Response("GET")
+    response = expecting()
     response.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
     response.close()
     assert not response.is_complete
 
 
 def test_an_answer_to_head_has_no_body() -> None:
-    response = Response("HEAD")
+    response = expecting(has_body=False)
     response.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
     assert response.is_complete
 
@@ -70,7 +84,7 @@ def test_an_answer_to_head_has_no_body() -> None:
     ],
 )
 def test_a_connection_that_cannot_be_trusted_again_is_not_kept(head: bytes) -> None:
-    response = Response("GET")
+    response = expecting()
     response.feed(head)
     assert response.is_complete
     assert not response.keeps_connection
@@ -94,11 +108,32 @@ def test_a_connection_that_cannot_be_trusted_again_is_not_kept(head: bytes) -> N
 )
 def test_what_is_not_a_response_is_a_bad_one(raw: bytes) -> None:
     with pytest.raises(BadResponse):
-        Response("GET").feed(raw)
+        expecting().feed(raw)
+
+
+def test_one_response_follows_another_on_the_same_connection() -> None:
+    response = expecting()
+    response.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")
+    response.begin(has_body=True)
+    assert not response.is_complete
+    response.feed(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+    assert response.is_complete
+    assert response.body == b""
+    assert response.head is not None
+    assert response.head.status == 404
+
+
+def test_equal_heads_are_parsed_once_and_never_too_many_are_kept() -> None:
+    heads = Heads()
+    first = heads.of(b"HTTP/1.1 200 OK\r\nX: 0")
+    assert heads.of(b"HTTP/1.1 200 OK\r\nX: 0") is first
+    for number in range(HEADS_MAX + 1):
+        heads.of(b"HTTP/1.1 200 OK\r\nX: %d" % number)
+    assert heads.of(b"HTTP/1.1 200 OK\r\nX: 0") is not first
 
 
 def test_a_huge_body_is_counted_but_not_kept() -> None:
-    response = Response("GET")
+    response = expecting()
     response.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n")
     for _ in range(100):
         response.feed(b"x" * 100_000)
@@ -111,7 +146,7 @@ def test_a_huge_body_is_counted_but_not_kept() -> None:
     st.lists(st.binary(max_size=60), max_size=6), st.sampled_from([*CASES, b"", b"HTTP/1.1 200"])
 )
 def test_no_bytes_can_do_more_than_be_a_bad_response(parts: list[bytes], start: bytes) -> None:
-    response = Response("GET")
+    response = expecting()
     try:
         response.feed(start[:-3])
         for part in parts:
