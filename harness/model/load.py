@@ -138,7 +138,10 @@ class LoadSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class LoadSummary:
-    """How the generator did: counts, its CPU seconds, its exit code."""
+    """How the generator did: counts, its CPU seconds, its exit code.
+
+    `stalls`: how often an engine's loop did not turn for over 10 ms, `stall_max_s`: the longest.
+    """
 
     intended: int
     sent: int
@@ -146,3 +149,5 @@ class LoadSummary:
     cpu_s: float
     duration_s: float
     exit_code: int
+    stalls: int = 0
+    stall_max_s: float = 0.0
