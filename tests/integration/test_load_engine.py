@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -39,13 +40,16 @@ def truth() -> Iterator[GroundTruth]:
 class EngineUnderTest:
     """An engine process, what it said, and what it recorded."""
 
-    def __init__(self, config: Path, samples: Path) -> None:
+    def __init__(self, config: Path, samples: Path, limit: tuple[int, int] | None) -> None:
         self.samples = samples
         self.child = subprocess.Popen(
             [sys.executable, "-m", "harness.load.engine", str(config)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
+        if limit:
+            kind, value = limit
+            resource.prlimit(self.child.pid, kind, (value, value))
         self.said: list[dict[str, Any]] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -92,6 +96,7 @@ def engine(truth: GroundTruth, folder: Path, **changes: Any) -> Iterator[EngineU
     )
     mix = changes.pop("mix", {"redirect": 0.8, "create": 0.2})
     operations = {**SHORTENER_OPERATIONS, **changes.pop("operations", {})}
+    limit = changes.pop("limit", None)
     config = EngineConfig(
         stream="main",
         run_id="run",
@@ -106,7 +111,7 @@ def engine(truth: GroundTruth, folder: Path, **changes: Any) -> Iterator[EngineU
     path = folder / "engine.json"
     path.write_text(config.to_json())
     truth.set("ok")
-    under_test = EngineUnderTest(path, folder)
+    under_test = EngineUnderTest(path, folder, limit)
     try:
         yield under_test
     finally:
@@ -260,6 +265,37 @@ def test_the_engine_is_gone_soon_after_its_owner(truth: GroundTruth, tmp_path: P
         under_test.child.wait(2)
         assert monotonic() - closed_s < 2
         assert len(under_test.rows()) >= under_test.total("num_requests")
+
+
+def test_a_disk_that_fills_up_loses_nothing_that_was_written(
+    truth: GroundTruth, tmp_path: Path
+) -> None:
+    """Parts over the limit of a file's size cannot be written: told, and the schedule goes on."""
+    with engine(truth, tmp_path) as under_test:
+        under_test.begin(100)
+        wait_for(lambda: bool(list(tmp_path.glob("main-*.parquet"))), 15, "a part")
+        resource.prlimit(under_test.child.pid, resource.RLIMIT_FSIZE, (100, 100))
+        wait_for(lambda: bool(under_test.said[-1].get("error")), 15, "the error to be told")
+        sent = under_test.total("num_requests")
+        wait_for(lambda: under_test.total("num_requests") > sent + 50, 15, "more requests")
+        rows = under_test.stop()
+    assert str(tmp_path) in under_test.said[-2]["error"]
+    assert len(rows) > 50
+    assert under_test.child.returncode == 0
+
+
+def test_too_few_descriptors_are_dropped_arrivals_not_the_end(
+    truth: GroundTruth, tmp_path: Path
+) -> None:
+    """With room for one connection a hang drops what comes meanwhile; later requests succeed."""
+    with engine(truth, tmp_path, limit=(resource.RLIMIT_NOFILE, 64)) as under_test:
+        start_s = under_test.begin(200)
+        truth.follow(start_s, [(0.3, "hang", 0), (0.6, "ok", 0)])
+        wait_for(lambda: under_test.total("num_requests") > 400, 15, "400 requests")
+        rows = under_test.stop()
+    assert errors(rows, 0.35, 0.55) <= {"dropped", "no_descriptors", "timeout"}
+    assert "" in errors(rows, 1.5, 10)
+    assert len(rows) == under_test.total("num_requests")
 
 
 def test_what_was_flushed_survives_sigkill(truth: GroundTruth, tmp_path: Path) -> None:
