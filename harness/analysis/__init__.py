@@ -7,6 +7,7 @@ from typing import Any
 from harness.analysis import (
     breakers,
     clicks,
+    clocks,
     load_health,
     operations,
     recovery,
@@ -52,6 +53,7 @@ def analyze(folder: RunFolder) -> dict[str, Any]:
         "rotation": rotation.figures(record),
         "target": target.figures(record),
         "safeguards": record.events_of("safeguard.tripped"),
+        "clocks": clocks.figures(record),
         "notes": record.notes(),
         "series": series.figures(record),
     }

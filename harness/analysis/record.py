@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,13 @@ class Record:
             return float("nan")
         nearest = min(pairs, key=lambda pair: abs(float(pair["wall_s"]) - wall_s))
         return float(nearest["t_s"]) + wall_s - float(nearest["wall_s"])
+
+    def wall_uncertainty_s(self) -> float:
+        """How wrong that can be: the most by which two neighbouring pairs disagree."""
+        pairs = self.events_of("run.clock")
+        offsets_s = [float(pair["wall_s"]) - float(pair["t_s"]) for pair in pairs]
+        moved_s = [abs(later - earlier) for earlier, later in pairwise(offsets_s)]
+        return max(moved_s, default=float("nan"))
 
 
 def read_record(folder: RunFolder) -> Record:

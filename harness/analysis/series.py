@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from harness.analysis import shares
+from harness.analysis.degradation import objective_of
 from harness.analysis.record import Array, Record, codes_of
 
 BUCKET_S = 1.0
@@ -70,7 +71,7 @@ def figures(record: Record) -> dict[str, Any]:
         "achieved_per_s": main.count(is_sent),
         "failed_per_s": {name: main.count(main.is_of(name) & has_failed) for name in operations},
         "response_time_s": {name: main.percentiles(main.is_of(name)) for name in operations},
-        "canary": {name: _canary(canary, name) for name in operations},
+        "canary": {name: _canary(record, canary, name) for name in operations},
         "traffic_share": _shares([main.tally("served_by", shares.is_served(record.main))]),
         "cache_share": _shares([main.tally("cache", shares.is_read_from(record.main))]),
         "replica_share": _shares(database),
@@ -79,13 +80,15 @@ def figures(record: Record) -> dict[str, Any]:
     }
 
 
-def _canary(canary: _Seconds, name: str) -> dict[str, list[float]]:
+def _canary(record: Record, canary: _Seconds, name: str) -> dict[str, list[float]]:
+    """Successes, those of them over the limit for latency (if there is one), and failures."""
     is_mine, is_ok = canary.is_of(name), canary.samples["ok"].to_numpy()
-    return {
-        "ok": canary.count(is_mine & is_ok),
-        "failed": canary.count(is_mine & ~is_ok),
-        "p95": canary.percentiles(is_mine)["p95"],
-    }
+    objective = objective_of(record, name)
+    lines = {"ok": canary.count(is_mine & is_ok), "failed": canary.count(is_mine & ~is_ok)}
+    if objective is not None:
+        took_s = (canary.samples["done_s"] - canary.samples["intended_s"]).to_numpy()
+        lines["slow"] = canary.count(is_mine & is_ok & (took_s > objective[1]))
+    return {**lines, "p95": canary.percentiles(is_mine)["p95"]}
 
 
 def _shares(tallies: list[dict[str, Array]]) -> dict[str, list[float]]:
@@ -98,14 +101,23 @@ def _shares(tallies: list[dict[str, Array]]) -> dict[str, list[float]]:
 
 
 def _breakers(record: Record) -> dict[str, list[list[Any]]]:
-    """[time, state] from run start on, by "server/breaker"."""
+    """[time, state] from run start on, by "server/breaker"; a new process begins with its own."""
     result: dict[str, list[list[Any]]] = {}
-    for event in record.events_of("breaker.state"):
-        result.setdefault(f"{event['server']}/{event['breaker']}", [[0.0, event["state"]]])
-    for event in record.events_of("breaker.transition"):
-        if event["t_s"] >= 0:
-            states = result.setdefault(f"{event['server']}/{event['breaker']}", [[0.0, "CLOSED"]])
-            states.append([event["t_s"], event["to"]])
+    renewed: set[str] = set()
+    for event in record.events_of("breaker.state", "breaker.transition", "clock.offset"):
+        if event["event"] == "clock.offset":
+            renewed |= {name for name in result if name.startswith(f"{event['service']}/")}
+            continue
+        name, at_s = f"{event['server']}/{event['breaker']}", event["t_s"]
+        if event["event"] == "breaker.transition":
+            if at_s >= 0:
+                result.setdefault(name, [[0.0, event["from"]]]).append([at_s, event["to"]])
+        elif name not in result:
+            result[name] = [[0.0, event["state"]]]
+        elif name in renewed:
+            renewed.discard(name)
+            if result[name][-1][1] != event["state"]:
+                result[name].append([at_s, event["state"]])
     return dict(sorted(result.items()))
 
 

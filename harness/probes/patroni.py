@@ -16,7 +16,10 @@ LEADER = ("leader", "standby_leader")
 
 @dataclass
 class PatroniProbe:
-    """Asks the nodes in turn until one answers. `nodes`: service -> URL of its REST interface."""
+    """Asks the nodes in turn until one answers; a change lies half way between two looks.
+
+    `nodes`: service -> URL of its REST interface.
+    """
 
     nodes: Mapping[str, str]
     http: Http
@@ -24,6 +27,7 @@ class PatroniProbe:
     interval_s: float = 0.3
     name: str = "patroni"
     _seen: Mapping[str, Any] = field(default_factory=dict)
+    _last_s: float | None = None
     _leader: str = ""
     _former: set[str] = field(default_factory=set)
 
@@ -36,10 +40,12 @@ class PatroniProbe:
         facts = read_cluster(cluster)
         events = []
         if facts != self._seen:
-            events.append(event(at_s, "patroni.cluster", **facts))
+            half_s = (at_s - self._last_s) / 2 if self._last_s is not None else 0.0
+            known = {**facts, "uncertainty_s": round(half_s, 4)}
+            events.append(event(at_s - half_s, "patroni.cluster", **known))
         self._note_leader(facts["leader"])
         events += self._rejoined(facts)
-        self._seen = facts
+        self._seen, self._last_s = facts, at_s
         return Observation(self.name, at_s, ok=True, facts=facts, events=tuple(events))
 
     def finish(self) -> Observation:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.recovery import _of_fault, find_outages
+from harness.analysis.outages import find_outages
+from harness.analysis.recovery_time import of_fault as recovery_of
 
 GAP_S = 0.01
 
@@ -70,7 +71,7 @@ def test_requests_that_hang_until_the_target_is_back_end_with_it() -> None:
 
 
 def of_fault(fault_s: float, *all_s: float, failing: tuple[tuple[float, float], ...]) -> float:
-    found = _of_fault(find_outages(*probes(*failing, took_s=0.012)), fault_s, list(all_s))
+    found = recovery_of(find_outages(*probes(*failing, took_s=0.012)), fault_s, list(all_s))
     return float(found["recovery_time_s"])
 
 

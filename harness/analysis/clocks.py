@@ -1,0 +1,35 @@
+"""How far the clocks of a run agree: the containers' monotonic one, and the host's wall clock.
+
+Containers share the host's monotonic clock (docs/adr/0003), so an app's own times need no
+translation; the offset that was measured says so. What exists only as wall time (Patroni's history,
+the engine's events) is placed by the pairs of both clocks that are logged each second.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.analysis.record import Record
+
+
+def figures(record: Record) -> dict[str, Any]:
+    """By container its offset from the host's monotonic clock; the wall clock's spread."""
+    best: dict[str, dict[str, Any]] = {}
+    for event in record.events_of("clock.offset"):
+        known = best.get(event["service"])
+        if known is None or event["uncertainty_s"] < known["uncertainty_s"]:
+            best[event["service"]] = event
+    return {
+        "containers": {
+            service: {
+                "offset_s": event["offset_s"],
+                "uncertainty_s": event["uncertainty_s"],
+                "is_shared": abs(event["offset_s"]) <= event["uncertainty_s"],
+            }
+            for service, event in sorted(best.items())
+        },
+        "wall": {
+            "pairs": len(record.events_of("run.clock")),
+            "uncertainty_s": record.wall_uncertainty_s(),
+        },
+    }
