@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 from harness.analysis.record import Record
@@ -28,22 +29,24 @@ def figures(record: Record) -> dict[str, Any]:
 
 def _transitions(record: Record) -> list[Row]:
     """Those since run start: a log may reach back further."""
-    keys = ("t_s", "server", "breaker", "from", "to", "failures", "probes")
+    keys = ("t_s", "server", "boot", "breaker", "from", "to", "failures", "probes")
     found = record.events_of("breaker.transition")
     return [{key: event.get(key) for key in keys} for event in found if event["t_s"] >= 0]
 
 
 def _breaker(record: Record, name: str, transitions: list[Row]) -> Row:
+    mine = [t for t in transitions if t["breaker"] == name]
     states = [e for e in record.events_of("breaker.state") if e["breaker"] == name]
-    servers = sorted({e["server"] for e in states})
+    boots = record.events_of("clock.offset")
     window = _window(record)
     by_server = {
         server: _server(
-            [t for t in transitions if t["breaker"] == name and t["server"] == server],
+            [t for t in mine if t["server"] == server],
             [e for e in states if e["server"] == server],
             window,
+            [e["t_s"] for e in boots if e["service"] == server],
         )
-        for server in servers
+        for server in sorted({e["server"] for e in [*mine, *states]})
     }
     return {"servers": by_server, **_worst(by_server)}
 
@@ -55,29 +58,45 @@ def _window(record: Record) -> tuple[float, float]:
     return (min(starts, default=math.inf), max(heals, default=math.inf))
 
 
-def _server(transitions: list[Row], states: list[Row], window: tuple[float, float]) -> Row:
+def _server(
+    transitions: list[Row], states: list[Row], window: tuple[float, float], boots: list[float]
+) -> Row:
+    """One breaker of one server; `boots`: when each of its processes was first seen."""
     start_s, healed_s = window
     opens = [t for t in transitions if (t["from"], t["to"]) == ("CLOSED", "OPEN")]
-    opened = next((t for t in opens if t["t_s"] >= start_s), None)
+    since = [t for t in opens if t["t_s"] >= start_s]
+    opened_s = since[0]["t_s"] if since else None
     reopens = [t for t in transitions if (t["from"], t["to"]) == ("HALF_OPEN", "OPEN")]
-    last_state = states[-1]["state"] if states else None
-    if transitions:
-        last_state = transitions[-1]["to"]
-    closed = transitions[-1] if transitions and last_state == "CLOSED" else None
-    fast = [e["fast_fail_p99_s"] for e in states if (e.get("fast_fails") or 0) >= P99_MIN]
+    ends = [t for t in transitions if t["from"] == "HALF_OPEN"]
+    changed_s, state = _last_state(transitions, states, boots)
+    closed_s = changed_s if state == "CLOSED" and transitions else None
     return {
-        "opened_s": opened["t_s"] if opened else None,
-        "opened_after_fault_s": opened["t_s"] - start_s if opened else None,
-        "failures_to_open": opened["failures"] if opened else None,
+        "opened_s": opened_s,
+        "opened_after_fault_s": opened_s - start_s if opened_s is not None else None,
+        "failures_to_open": _most(t["failures"] for t in since),
         "reopened": len(reopens),
         "failures_to_reopen": _failures_to_reopen(transitions),
-        "probes_per_cooldown": _probes(reopens),
-        "closed_s": closed["t_s"] if closed else None,
-        "closed_after_heal_s": max(0.0, closed["t_s"] - healed_s) if closed else None,
-        "state_at_end": last_state,
+        "probes_per_cooldown": _most(t["probes"] for t in ends),
+        "shortest_cooldown_s": _shortest_cooldown_s(transitions),
+        "closed_s": closed_s,
+        "closed_after_heal_s": max(0.0, closed_s - healed_s) if closed_s is not None else None,
+        "state_at_end": state,
         "flaps": max(0, len(opens) - 1),
-        "fast_fail_p99_s": max(fast, default=None),
+        **_fast_fails(states, boots),
     }
+
+
+def _last_state(
+    transitions: list[Row], states: list[Row], boots: list[float]
+) -> tuple[float | None, str | None]:
+    """The state at the end and since when, by the log; a new process began with its own."""
+    last = transitions[-1] if transitions else None
+    renewed_s = max(boots, default=-math.inf)
+    if last is None or renewed_s > last["t_s"]:
+        fresh = [e for e in states if e["t_s"] >= renewed_s] or states
+        if fresh:
+            return fresh[0]["t_s"], fresh[-1]["state"]
+    return (last["t_s"], last["to"]) if last else (None, None)
 
 
 def _failures_to_reopen(transitions: list[Row]) -> int | None:
@@ -92,8 +111,36 @@ def _failures_to_reopen(transitions: list[Row]) -> int | None:
     return max(needed, default=None)
 
 
-def _probes(reopens: list[Row]) -> int | None:
-    return max((int(t["probes"]) for t in reopens if t.get("probes") is not None), default=None)
+def _shortest_cooldown_s(transitions: list[Row]) -> float | None:
+    """The shortest time from an opening until a probe was let through, in one process."""
+    return min(
+        (
+            later["t_s"] - earlier["t_s"]
+            for earlier, later in pairwise(transitions)
+            if (earlier["to"], later["from"]) == ("OPEN", "OPEN")
+            and earlier["boot"] == later["boot"]
+        ),
+        default=None,
+    )
+
+
+def _fast_fails(states: list[Row], boots: list[float]) -> Row:
+    """Calls refused since the run began, and the p99 of what refusing took.
+
+    The server tells the p99 of its last 1,000, whenever they were: it counts only once as many
+    were refused since the first look (a later process began to count at 0).
+    """
+    times, count = [], 0
+    for number, (first_s, next_s) in enumerate(pairwise([*(boots or [-math.inf]), math.inf])):
+        mine = [e for e in states if first_s <= e["t_s"] < next_s]
+        known = [e for e in mine if e.get("fast_fails") is not None]
+        before = known[0]["fast_fails"] if known and number == 0 else 0
+        fresh = [e["fast_fails"] - before for e in known]
+        count += max(fresh, default=0)
+        times += [
+            e["fast_fail_p99_s"] for e, new in zip(known, fresh, strict=True) if new >= P99_MIN
+        ]
+    return {"fast_fails": count, "fast_fail_p99_s": max(times, default=None)}
 
 
 def _worst(servers: dict[str, Row]) -> Row:
@@ -108,6 +155,7 @@ def _worst(servers: dict[str, Row]) -> Row:
         "reopened_on_all": bool(rows) and all(row["reopened"] > 0 for row in rows),
         "failures_to_reopen": _most(row["failures_to_reopen"] for row in rows),
         "probes_per_cooldown": _most(row["probes_per_cooldown"] for row in rows),
+        "cooldown": _least(row["shortest_cooldown_s"] for row in rows),
         "fast_fail_p99": _most(row["fast_fail_p99_s"] for row in rows),
         "closes_within": None if stuck else _most(row["closed_after_heal_s"] for row in opened),
         "closed_at_end": bool(rows) and all(row["state_at_end"] == "CLOSED" for row in rows),
@@ -117,3 +165,7 @@ def _worst(servers: dict[str, Row]) -> Row:
 
 def _most(values: Iterable[Any]) -> Any:
     return max((value for value in values if value is not None), default=None)
+
+
+def _least(values: Iterable[Any]) -> Any:
+    return min((value for value in values if value is not None), default=None)

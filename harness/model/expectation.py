@@ -38,6 +38,7 @@ SUBJECT_METRICS: dict[str, dict[str, Unit]] = {
         "failures_to_open": "count",
         "opens_within": "s",
         "probes_per_cooldown": "count",
+        "cooldown": "s",
         "failures_to_reopen": "count",
         "reopened_on_all": "flag",
         "fast_fail_p99": "s",

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, cast
 
+import pandas as pd
 import pytest
 
-from harness.analysis.breakers import _server, _worst
+from harness.analysis.breakers import _server, _worst, figures
+from harness.analysis.record import Record
+from harness.analysis.series import _breakers as drawn
 
 FAULT_S, HEALED_S = 10.0, 60.0
 STATES = [
-    {"state": "OPEN", "fast_fails": 40, "fast_fail_p99_s": 0.007},  # the slowest of a few
-    {"state": "CLOSED", "fast_fails": 5000, "fast_fail_p99_s": 0.001},
+    {"t_s": -0.5, "state": "CLOSED", "fast_fails": 9000, "fast_fail_p99_s": 0.009},  # of before
+    {"t_s": 10.5, "state": "OPEN", "fast_fails": 9040, "fast_fail_p99_s": 0.007},  # a few
+    {"t_s": 71.5, "state": "CLOSED", "fast_fails": 14_000, "fast_fail_p99_s": 0.001},
 ]
+BOOTS = [-0.5]
 
 
 def move(t_s: float, states: str, failures: int = 0, probes: int | None = None) -> dict[str, Any]:
     before, after = states.split(" ")
-    return {"t_s": t_s, "from": before, "to": after, "failures": failures, "probes": probes}
+    return {
+        "t_s": t_s, "from": before, "to": after, "failures": failures, "probes": probes,
+        "boot": "a",
+    }  # fmt: skip
 
 
 OPENED = [move(10.2, "CLOSED OPEN", failures=5)]
@@ -26,11 +36,11 @@ REOPENED = [
     move(40.2, "OPEN HALF_OPEN"),
     move(40.3, "HALF_OPEN OPEN", failures=6, probes=1),
 ]
-CLOSED = [*REOPENED, move(70.3, "OPEN HALF_OPEN"), move(71.0, "HALF_OPEN CLOSED", probes=3)]
+CLOSED = [*REOPENED, move(70.3, "OPEN HALF_OPEN"), move(71.0, "HALF_OPEN CLOSED", probes=1)]
 
 
 def server(transitions: list[dict[str, Any]]) -> dict[str, Any]:
-    return _server(transitions, STATES, (FAULT_S, HEALED_S))
+    return _server(transitions, STATES, (FAULT_S, HEALED_S), BOOTS)
 
 
 def test_a_whole_course_gives_every_figure() -> None:
@@ -41,10 +51,12 @@ def test_a_whole_course_gives_every_figure() -> None:
         "reopened": 1,
         "failures_to_reopen": 1,
         "probes_per_cooldown": 1,
+        "shortest_cooldown_s": pytest.approx(30.0),
         "closed_s": 71.0,
         "closed_after_heal_s": pytest.approx(11.0),
         "state_at_end": "CLOSED",
         "flaps": 0,
+        "fast_fails": 5000,
         "fast_fail_p99_s": 0.001,
     }
 
@@ -69,5 +81,107 @@ def test_one_breaker_that_never_opened_is_not_hidden_by_one_that_did() -> None:
 
 
 def test_closing_before_the_heal_is_no_negative_time() -> None:
-    early = [*OPENED, move(40.2, "OPEN HALF_OPEN"), move(41.0, "HALF_OPEN CLOSED", probes=3)]
+    early = [*OPENED, move(40.2, "OPEN HALF_OPEN"), move(41.0, "HALF_OPEN CLOSED", probes=1)]
     assert server(early)["closed_after_heal_s"] == 0
+
+
+MOVES = {"CLOSED": ["OPEN"], "OPEN": ["HALF_OPEN"], "HALF_OPEN": ["OPEN", "CLOSED"]}
+
+
+def walks(state: str, steps: int) -> Iterator[tuple[str, ...]]:
+    """Every way a breaker can go from `state` in so many steps."""
+    if not steps:
+        yield (state,)
+        return
+    for following in MOVES[state]:
+        for rest in walks(following, steps - 1):
+            yield (state, *rest)
+
+
+def log_of(walk: tuple[str, ...], failures: int, needed: int, let_through: int) -> Any:
+    """A move each 7 s: opens after `failures`, re-opens after `needed` in HALF_OPEN."""
+    count, moves = 0, []
+    for number, (before, after) in enumerate(pairwise(walk)):
+        count = {"CLOSED OPEN": failures, "HALF_OPEN OPEN": count + needed}.get(
+            f"{before} {after}", 0 if after == "CLOSED" else count
+        )
+        probes = let_through if before == "HALF_OPEN" else None
+        moves.append(move(11.0 + 7 * number, f"{before} {after}", count, probes))
+    return moves
+
+
+@pytest.mark.parametrize("steps", range(13))
+@pytest.mark.parametrize(("failures", "needed", "let_through"), [(5, 1, 1), (7, 5, 3), (1, 2, 1)])
+def test_every_course_of_a_breaker_is_told_as_it_was(
+    steps: int, failures: int, needed: int, let_through: int
+) -> None:
+    for walk in walks("CLOSED", steps):
+        moves = log_of(walk, failures, needed, let_through)
+        found, steps_taken = server(moves), list(pairwise(walk))
+        opens = steps_taken.count(("CLOSED", "OPEN"))
+        reopens = steps_taken.count(("HALF_OPEN", "OPEN"))
+        left_half_open = reopens + steps_taken.count(("HALF_OPEN", "CLOSED"))
+        assert found["state_at_end"] == walk[-1]
+        assert found["opened_s"] == (11.0 if opens else None)
+        assert found["failures_to_open"] == (failures if opens else None)
+        assert found["flaps"] == max(0, opens - 1)
+        assert found["reopened"] == reopens
+        assert found["failures_to_reopen"] == (needed if reopens else None)
+        assert found["probes_per_cooldown"] == (let_through if left_half_open else None)
+        assert found["shortest_cooldown_s"] == (7.0 if "HALF_OPEN" in walk else None)
+        closed_s = moves[-1]["t_s"] if moves and walk[-1] == "CLOSED" else None
+        assert found["closed_s"] == closed_s
+        late_s = max(0.0, closed_s - HEALED_S) if closed_s else None
+        assert found["closed_after_heal_s"] == late_s
+
+
+def test_one_instance_that_misbehaves_is_seen_in_each_figure_of_the_worst() -> None:
+    good = server(CLOSED)
+    walk = ("CLOSED", "OPEN", "HALF_OPEN", "OPEN", "HALF_OPEN", "CLOSED", "OPEN", "HALF_OPEN")
+    bad = server(log_of(walk, 9, 5, 3)) | {"fast_fail_p99_s": 0.2}
+    worst = _worst({"app-1": good, "app-2": bad, "app-3": good})
+    assert worst == {
+        "opened_on_all": True,
+        "failures_to_open": 9,
+        "opens_within": pytest.approx(1.0),
+        "reopened_on_all": True,
+        "failures_to_reopen": 5,
+        "probes_per_cooldown": 3,
+        "cooldown": 7.0,
+        "fast_fail_p99": 0.2,
+        "closes_within": None,
+        "closed_at_end": False,
+        "flaps": 1,
+    }
+
+
+def test_without_a_thousand_fast_failures_of_this_run_their_p99_is_not_known() -> None:
+    quick = [*STATES[:2], {**STATES[2], "fast_fails": 9999}]
+    found = _server(CLOSED, quick, (FAULT_S, HEALED_S), BOOTS)
+    assert (found["fast_fails"], found["fast_fail_p99_s"]) == (999, None)
+
+
+def test_a_process_that_was_killed_while_open_begins_closed() -> None:
+    """Its successor logs nothing; the state that it shows first is the one that counts."""
+    origin = {"server": "app-2", "breaker": "redis"}
+    events = [
+        {"event": "clock.offset", "t_s": -0.5, "service": "app-2"},
+        {"event": "breaker.state", **origin, **STATES[0]},
+        *({"event": "breaker.transition", **origin, **moved} for moved in OPENED),
+        {"event": "clock.offset", "t_s": 70.0, "service": "app-2"},
+        {"event": "breaker.state", **origin, "t_s": 70.0, "state": "CLOSED", "fast_fails": 0},
+    ]
+    faults = [{"start_s": FAULT_S, "healed_s": HEALED_S}]
+    record = Record(cast(Any, None), events, pd.DataFrame(), pd.DataFrame(), faults)
+    found = figures(record)["by_breaker"]["redis"]["servers"]["app-2"]
+    assert (found["state_at_end"], found["closed_after_heal_s"]) == ("CLOSED", 10.0)
+    assert drawn(record) == {"app-2/redis": [[0.0, "CLOSED"], [10.2, "OPEN"], [70.0, "CLOSED"]]}
+
+
+def test_an_instance_known_only_by_its_log_is_told_of_too() -> None:
+    log = [
+        {"event": "breaker.transition", "server": "app-9", "breaker": "redis", **m} for m in CLOSED
+    ]
+    record = Record(cast(Any, None), log, pd.DataFrame(), pd.DataFrame(), [])
+    found = figures(record)["by_breaker"]["redis"]["servers"]
+    assert found["app-9"]["state_at_end"] == "CLOSED"
