@@ -35,6 +35,7 @@ CODES = {
     "reopened_on_all": "breaker_not_reopened",
     "failures_to_reopen": "breaker_not_reopened",
     "probes_per_cooldown": "breaker_probes",
+    "cooldown": "breaker_probes",
     "fast_fail_p99": "breaker_fast_fail_slow",
     "closes_within": "breaker_closed_late",
     "closed_at_end": "breaker_never_closed",
@@ -217,13 +218,8 @@ def _recovery(item: Expectation, findings: Findings) -> Figure:
     if not found or found["recovered"] is None:
         return Figure(None, "", gap="no fault was injected")
     if item.metric == "degradation_time":
-        value = found["degradation_time_s"]
-        return Figure(value, f"degraded for {_shown(value, 's')}")
-    mine = [
-        found["by_fault"][fault["fault"]]
-        for fault in findings["faults"]
-        if fault["fault"] in found["by_fault"] and item.phase in ("run", fault["phase"])
-    ]
+        return _degradation(item, found.get("degradation"), findings)
+    mine = _of_phase(item, found["by_fault"], findings)
     if not mine:
         return Figure(None, "", gap=f"no fault was injected in {item.phase}")
     if any(not one["recovered"] for one in mine):
@@ -231,10 +227,49 @@ def _recovery(item: Expectation, findings: Findings) -> Figure:
             None, "", failure="it had not recovered at the end", failure_code="not_recovered"
         )
     worst = max(mine, key=lambda one: float(one["recovery_time_s"]))
-    value, half = worst["recovery_time_s"], worst["uncertainty_s"]
+    return Figure(worst["recovery_time_s"], _recovery_words(worst, found))
+
+
+def _of_phase(
+    item: Expectation, by_fault: Mapping[str, Any], findings: Findings
+) -> list[Mapping[str, Any]]:
+    """What was found for each fault of the expectation's phase."""
+    return [
+        by_fault[fault["fault"]]
+        for fault in findings["faults"]
+        if fault["fault"] in by_fault and item.phase in ("run", fault["phase"])
+    ]
+
+
+def _recovery_words(worst: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     if found["never_failed"]:
-        return Figure(value, f"never failed in {found['probes']:,} probes")
-    return Figure(value, f"recovered after {value:.3f} s (± {half * 1e3:.0f} ms)")
+        return f"never failed in {found['probes']:,} probes"
+    text = _after(worst["recovery_time_s"], worst["uncertainty_s"], "recovered", "no outage")
+    scattered = found.get("scattered") or {}
+    if scattered.get("failed"):
+        last = f"the last at {scattered['last_s']:.2f} s"
+        text += f"; scattered failures beside: {scattered['failed']:,}, {last}"
+    return text
+
+
+def _degradation(item: Expectation, found: Mapping[str, Any] | None, findings: Findings) -> Figure:
+    if not found:
+        gap = f"the experiment sets no p95, p99 or p50 limit that {item.subject} could miss"
+        return Figure(None, "", gap=gap)
+    mine = _of_phase(item, found["by_fault"], findings)
+    if not mine:
+        return Figure(None, "", gap=f"no fault was injected in {item.phase}")
+    limit = f"{found['metric']} within {format_duration(found['limit_s'])}"
+    if any(not one["recovered"] for one in mine):
+        text = f"{limit} was not regained by the end"
+        return Figure(None, "", failure=text, failure_code="not_recovered")
+    worst = max(mine, key=lambda one: float(one["recovery_time_s"]))
+    value, half_s = worst["recovery_time_s"], worst["uncertainty_s"]
+    return Figure(value, _after(value, half_s, f"{limit} regained", f"{limit} all along"))
+
+
+def _after(value_s: float, half_s: float, what: str, never: str) -> str:
+    return f"{what} after {value_s:.3f} s (± {half_s * 1e3:.0f} ms)" if value_s else never
 
 
 def _share(item: Expectation, findings: Findings) -> Figure:
@@ -279,6 +314,8 @@ def _breaker(item: Expectation, findings: Findings) -> Figure:
     if value is None and item.metric == "closes_within":
         text = f"it never closed: {shown}"
         return Figure(None, shown, failure=text, failure_code="breaker_never_closed")
+    if value is None and item.metric == "fast_fail_p99":
+        return Figure(None, shown, gap=f"too few calls failed fast to tell: {_fast_fails(servers)}")
     return Figure(value, f"{_shown(value, item.unit)} at worst")
 
 
@@ -287,6 +324,10 @@ def _breaker_words(row: Mapping[str, Any]) -> str:
         return "never opened"
     text = f"opened after {row['failures_to_open']} failures, re-opened {row['reopened']} times"
     return f"{text}, {row['state_at_end']} at the end"
+
+
+def _fast_fails(servers: Mapping[str, Mapping[str, Any]]) -> str:
+    return ", ".join(f"{server} {row.get('fast_fails', 0):,}" for server, row in servers.items())
 
 
 def _writes(item: Expectation, findings: Findings) -> Figure:

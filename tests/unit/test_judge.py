@@ -38,7 +38,9 @@ def findings(**changes: Any) -> dict[str, Any]:
         "operations": {"redirect": {"fault": {**operation, "response_time_s": times}}},
         "recovery": {
             "redirect": {**RECOVERY, "never_failed": False, "probes": 9000,
-                         "degradation_time_s": 2.0, "by_fault": {"kill-1": dict(RECOVERY)}},
+                         "scattered": {"failed": 0}, "by_fault": {"kill-1": dict(RECOVERY)},
+                         "degradation": {"metric": "p95", "limit_s": 0.2, "by_fault":
+                                         {"kill-1": {**RECOVERY, "recovery_time_s": 2.0}}}},
         },
         "writes": {
             "acknowledged": 5000, "unknown": 0, "lost": 0, "phantom": 0, "duplicates": 0,
@@ -52,7 +54,7 @@ def findings(**changes: Any) -> dict[str, Any]:
             "servers": {"app-1": BREAKER}, "opened_on_all": True, "failures_to_open": 5,
             "opens_within": 0.2, "closes_within": 40.0, "closed_at_end": True, "flaps": 0,
             "reopened_on_all": True, "failures_to_reopen": 1, "probes_per_cooldown": 1,
-            "fast_fail_p99": 0.0001,
+            "fast_fail_p99": 0.0001, "cooldown": 60.0,
         }}},
         "traffic_share": {"app-1": {"fault": 0.5}, "app-3": {"fault": 0.5}},
         "replica_share": {}, "cache_share": {"redis": {"fault": 0.2}},
@@ -96,6 +98,19 @@ def verdict_of(subject: str, clause: str, found: dict[str, Any]):
         ("redirect", "recovery_time <= 20s", {}, "fail", "recovery_time_exceeded"),
         ("redirect", "recovery_time <= 30s",
          {"recovery__redirect__by_fault__kill-1__recovered": False}, "fail", "not_recovered"),
+        ("redirect", "degradation_time <= 5s", {}, "pass", None),
+        ("redirect", "degradation_time <= 1s", {}, "fail", "degradation_time_exceeded"),
+        ("redirect", "degradation_time <= 5s",
+         {"recovery__redirect__degradation__by_fault__kill-1__recovered": False},
+         "fail", "not_recovered"),
+        ("redirect", "degradation_time <= 5s", {"recovery__redirect__degradation": None},
+         "inconclusive", "not_measured"),
+        ("redirect", "degradation_time <= 5s", {"faults": [{**FAULT, "phase": "baseline"}]},
+         "inconclusive", "not_measured"),
+        ("breaker.redis", "cooldown >= 59s", {}, "pass", None),
+        ("breaker.redis", "cooldown >= 61s", {}, "fail", "breaker_probes"),
+        ("breaker.redis", "fast_fail_p99 < 5ms",
+         {"breakers__by_breaker__redis__fast_fail_p99": None}, "inconclusive", "not_measured"),
         ("redirect", "p95 < 50ms", {"load__problems": ["sent late"]},
          "inconclusive", "load_unhealthy"),
         ("writes", "lost == 0", {}, "pass", None),
@@ -155,6 +170,25 @@ def test_a_run_that_was_cut_off_fails_nothing_that_it_did_not_see_to_the_end():
     assert [judgement.outcome for judgement in verdict.judgements] == ["inconclusive"]
     assert verdict.outcome == "inconclusive"
     assert [reason.code for reason in verdict.reasons] == ["run_interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "recovered after 21.000 s (± 10 ms)"),
+        ({"never_failed": True}, "never failed in 9,000 probes"),
+        ({"scattered": {"failed": 3, "last_s": 70.5}},
+         "(± 10 ms); scattered failures beside: 3, the last at 70.50 s"),
+        ({"by_fault": {"kill-1": {**RECOVERY, "recovery_time_s": 0.0}},
+          "scattered": {"failed": 1, "last_s": 31.0}},
+         "no outage; scattered failures beside: 1, the last at 31.00 s"),
+    ],
+)  # fmt: skip
+def test_failures_that_make_no_outage_stand_beside_the_recovery_time(changes, words):
+    found = findings()
+    found["recovery"]["redirect"] |= changes
+    _, verdict = verdict_of("redirect", "recovery_time <= 30s", found)
+    assert words in verdict.judgements[0].evidence
 
 
 def test_an_unhealthy_generator_never_makes_the_target_fail():
