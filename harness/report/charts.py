@@ -132,11 +132,16 @@ def _milliseconds(value: Any) -> float | None:
 
 def _canary_charts(axis: TimeAxis, series: Mapping[str, Any]) -> Iterable[Chart | None]:
     canary = series.get("canary") or {}
-    lines = {
-        f"{op} {name}": canary[op].get(name) or [] for op in canary for name in ("ok", "failed")
-    }
+    names = ("ok", "slow", "failed") if _has_slow(canary) else ("ok", "failed")
+    lines = {f"{op} {name}": canary[op].get(name) or [] for op in canary for name in names}
     note = "a second, from a process of its own, on keys that no cache holds"
-    yield _lines(axis, series, "canary", "Canary", note, lines, per_color=2)
+    if "slow" in names:
+        note += "; slow: successes over the limit that the experiment sets"
+    yield _lines(axis, series, "canary", "Canary", note, lines, per_color=len(names))
+
+
+def _has_slow(canary: Mapping[str, Any]) -> bool:
+    return any(value for found in canary.values() for value in found.get("slow") or [])
 
 
 def _lines(  # noqa: PLR0913  # a chart is just that many independent words and lines

@@ -27,7 +27,8 @@ LINKED_FILES = (
 )  # fmt: skip
 
 PART_NAMES = {
-    "detected_s": "detected", "promoted_s": "promoted", "routed_s": "routed",
+    "detected_s": "detected", "promoted_s": "promoted", "restarted_s": "restarted",
+    "healed_s": "healed", "routed_s": "routed", "breakers_closed_s": "breakers closed",
     "first_success_s": "first success",
 }  # fmt: skip
 """The parts of a recovery in the order in which they happen."""
@@ -51,6 +52,7 @@ def render(folder: RunFolder) -> Path:
         phase_order=_judged_phases(findings),
         shares=_share_tables(findings),
         parts=_recovery_parts(findings.get("recovery") or {}),
+        clocks=_clock_words(findings.get("clocks") or {}),
         facts=_environment(_optional(folder, "environment.json")),
         command=_command(result, _optional(folder, "plan.json")),
         files=[name for name in LINKED_FILES if folder.has(name)],
@@ -116,6 +118,9 @@ def _recovery_figures(recovery: Mapping[str, Any]) -> Iterable[dict[str, str]]:
             yield _figure(f"{op} failed", count(found.get("failed_requests")), f"{note}; no fault")
         elif not is_number(found.get("recovery_time_s")):
             yield _figure(f"{op} recovery", "not recovered", "still failing at the end", "bad")
+        elif found["recovery_time_s"] == 0:
+            failed = count(found.get("failed_requests"))
+            yield _figure(f"{op} recovery", "no outage", f"{failed} failures beside; {note}")
         else:
             figure = _figure(f"{op} recovery time", seconds(found["recovery_time_s"]), note)
             yield {**figure, "uncertainty": uncertainty(found.get("uncertainty_s"))}
@@ -178,6 +183,23 @@ def _recovery_parts(recovery: Mapping[str, Any]) -> dict[str, list[dict[str, Any
         if known:
             found[op] = known
     return found
+
+
+def _clock_words(clocks: Mapping[str, Any]) -> str:
+    """How far the containers' clocks and the wall clock can be trusted, in a sentence."""
+    offsets = [
+        f"{name} {seconds(found['offset_s'])}{uncertainty(found['uncertainty_s'])}"
+        for name, found in (clocks.get("containers") or {}).items()
+    ]
+    wall_s = (clocks.get("wall") or {}).get("uncertainty_s")
+    sentences = []
+    if offsets:
+        shared = all(found.get("is_shared") for found in clocks["containers"].values())
+        verdict = "the host's, as far as can be measured" if shared else "not the host's"
+        sentences.append(f"the containers' monotonic clock is {verdict}: {', '.join(offsets)}.")
+    if is_number(wall_s):
+        sentences.append(f"Times known only by the wall clock are placed within {seconds(wall_s)}.")
+    return " ".join(sentences)
 
 
 def _share_tables(findings: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:

@@ -257,6 +257,66 @@ def test_two_faults_have_a_row_and_a_recovery_each(tmp_path):
     assert "not healed" in text
 
 
+def test_partial_outages_scattered_failures_and_slow_successes_are_told(tmp_path):
+    folder = make_run(tmp_path)
+    found = findings("x", "completed") | WORDS_ONLY
+    stretch = {"start_s": 30.0, "end_s": 53.9, "uncertainty_s": 0.006, "slow": 240, "failed": 348,
+               "probes": 2390}  # fmt: skip
+    found["recovery"]["create"] |= {
+        "outages": [
+            {"kind": "partial", "start_s": 30.0, "end_s": None, "uncertainty_s": 0.04,
+             "failed": 348, "probes": 1044, "error_rate": 1 / 3}
+        ],
+        "scattered": {"failed": 7, "error_rate": 0.002, "first_s": 60.5, "last_s": 88.25},
+        "degradation": {
+            "metric": "p95", "limit_s": 0.2, "slow": 251, "stretches": [stretch],
+            "recovered": True, "recovery_time_s": 23.9, "uncertainty_s": 0.006,
+            "after_outage": {"slow": 240, "duration_s": 2.5},
+        },
+        "marks": [{"part": "promoted_s", "at_s": 49.9, "uncertainty_s": 0.002,
+                   "evidence": "Patroni's history"}],
+    }  # fmt: skip
+    found["clocks"] = {
+        "containers": {"app-1": {"offset_s": 0.0003, "uncertainty_s": 0.0007, "is_shared": True}},
+        "wall": {"pairs": 110, "uncertainty_s": 0.00002},
+    }
+    write(folder, found, result("x", "pass", "completed"))
+    text = page_of(folder).text
+    assert "partial 30.00 s still failing ± 40 ms 348 33.3 %" in text
+    assert "7 (0.2 % of the requests outside outages), between 60.50 s and 88.25 s" in text
+    assert "p95 within 200 ms: regained 23.9 s ± 6 ms after the fault; 251 successes" in text
+    assert "240 successes were still too slow, for 2.50 s" in text
+    assert "promoted 49.90 s ± 2 ms Patroni's history" in text
+    assert "clock is the host's, as far as can be measured: app-1 0.3 ms ± 0.7 ms." in text
+    assert "placed within 0.02 ms" in text
+
+
+def test_failures_that_make_no_outage_are_not_called_a_recovery(tmp_path):
+    folder = make_run(tmp_path)
+    found = findings("x", "completed") | WORDS_ONLY
+    found["recovery"]["create"] |= {
+        "recovery_time_s": 0.0, "uncertainty_s": 0.0, "outages": [], "parts": {},
+        "failed_requests": 2,
+    }  # fmt: skip
+    write(folder, found, result("x", "pass", "completed"))
+    text = page_of(folder).text
+    assert "create: no outage" in text
+    assert "no outage 2 failures beside" in text
+    assert "did not tell the parts" not in text
+
+
+def test_every_instance_of_a_breaker_has_every_figure(tmp_path):
+    folder = make_run(tmp_path)
+    found = findings("x", "completed") | WORDS_ONLY
+    rows = found["breakers"]["by_breaker"]["redis"]["servers"]
+    rows["app-2"] |= {
+        "reopened": 1, "failures_to_reopen": 1, "probes_per_cooldown": 1,
+        "shortest_cooldown_s": 60.004, "fast_fails": 11_191,
+    }  # fmt: skip
+    write(folder, found, result("x", "pass", "completed"))
+    assert "app-2 1.20 s 5 1 1 1 60.0 s 2.20 s CLOSED 0 11,191 0.2 ms" in page_of(folder).text
+
+
 def test_failures_without_a_fault_are_not_called_a_lost_recovery(tmp_path):
     folder = make_run(tmp_path)
     found = findings("x", "completed") | WORDS_ONLY
