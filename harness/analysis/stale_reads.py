@@ -1,0 +1,51 @@
+"""Reads of what was written: does a read that begins after the acknowledgement see the write?
+
+An operation with `reads` asks for a write that was acknowledged before. An answer that does not
+have it (404, or the wrong content) is stale; an error or a time-out is no answer and says nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from harness.analysis.record import Record
+
+EXAMPLES = 10
+COLUMNS = ["op", "key", "sent_s", "done_s", "status", "error", "write"]
+
+
+def figures(record: Record) -> dict[str, Any]:
+    """`answered`: reads that say something; `stale`: those that did not see the write.
+
+    `stale_for_s`: the longest time after its acknowledgement at which a write was not seen.
+    """
+    operations = record.experiment.operations
+    reads = [name for name in record.experiment.load.mix if operations[name].reads]
+    if not reads:
+        return {"answered": None, "stale": None, "stale_for_s": None, "examples": []}
+    parts = [_answered(samples[COLUMNS], reads) for samples in (record.main, record.canary)]
+    answered = pd.concat(parts, ignore_index=True)
+    stale = answered[answered["error"].isin(["wrong_status", "wrong_content"])]
+    return {
+        "answered": len(answered),
+        "stale": len(stale),
+        "stale_for_s": float(stale["age_s"].max()) if len(stale) else 0.0,
+        "examples": [
+            f"{age_s:.3f} s after its acknowledgement write {key} was answered {status}"
+            for age_s, key, status in zip(
+                stale["age_s"][:EXAMPLES], stale["key"], stale["status"], strict=False
+            )
+        ],
+    }
+
+
+def _answered(samples: pd.DataFrame, reads: list[str]) -> pd.DataFrame:
+    """Reads of one stream that found or missed their write, with the write's age when sent."""
+    writes = samples[samples["write"].isin(["ok"])].set_index("key")["done_s"]
+    mine = samples[samples["op"].isin(reads)]
+    is_miss = mine["status"].isin([404, 410]) & (mine["error"] == "wrong_status")
+    is_wrong = mine["error"] == "wrong_content"
+    mine = mine[mine["error"].isin(["", "too_slow"]) | is_miss | is_wrong]
+    return mine.assign(age_s=mine["sent_s"] - mine["key"].map(writes))
