@@ -18,6 +18,7 @@ from harness.model.verdict import Judgement, Outcome, Reason, Verdict
 Findings = Mapping[str, Any]
 P99_SAMPLES_MIN, P95_SAMPLES_MIN, P50_SAMPLES_MIN = 1000, 200, 40
 ACKNOWLEDGED_MIN = 20
+READS_MIN = 100
 SHARE_SAMPLES_MIN = 300
 
 CODES = {
@@ -45,6 +46,8 @@ CODES = {
     "duplicates": "writes_duplicated",
     "acknowledged": "too_few_writes",
     "unknown": "writes_unknown",
+    "stale": "reads_stale",
+    "stale_for": "reads_stale",
     "healthy": "target_unhealthy",
     "old_primary_rejoined": "old_primary_not_rejoined",
     "restarted_by_itself": "not_restarted_by_itself",
@@ -347,6 +350,19 @@ def _writes(item: Expectation, findings: Findings) -> Figure:
     return Figure(value, f"{seen}: {examples[0]}, ..." if value and examples else seen)
 
 
+def _reads(item: Expectation, findings: Findings) -> Figure:
+    reads = findings.get("reads") or {}
+    answered = reads.get("answered") or 0
+    if answered < READS_MIN:
+        gap = f"{answered} reads of acknowledged writes were answered, {READS_MIN} are needed"
+        return Figure(None, "", gap=gap, gap_code="too_few_samples")
+    seen = f"{reads['stale']:,} of {answered:,} reads did not see a write acknowledged before"
+    if reads["stale"]:
+        seen += f", up to {format_duration(reads['stale_for_s'])} later"
+    value = reads["stale"] if item.metric == "stale" else reads["stale_for_s"]
+    return Figure(value, seen)
+
+
 def _clicks(item: Expectation, findings: Findings) -> Figure:
     clicks = findings.get("clicks") or {}
     if not clicks.get("checked"):
@@ -380,6 +396,7 @@ READERS: dict[str, Callable[[Expectation, Findings], Figure]] = {
     "rotation": _rotation,
     "breaker": _breaker,
     "writes": _writes,
+    "reads": _reads,
     "clicks": _clicks,
     "target": _target,
 }

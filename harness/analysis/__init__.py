@@ -14,6 +14,7 @@ from harness.analysis import (
     rotation,
     series,
     shares,
+    stale_reads,
     target,
     writes,
 )
@@ -44,6 +45,7 @@ def analyze(folder: RunFolder) -> dict[str, Any]:
         "operations": operations.figures(record),
         "recovery": recovery.figures(record),
         "writes": writes.figures(record, folder),
+        "reads": stale_reads.figures(record),
         "clicks": clicks.figures(record, folder),
         "breakers": breakers.figures(record),
         "traffic_share": shares.traffic(record),

@@ -53,6 +53,7 @@ SUBJECT_METRICS: dict[str, dict[str, Unit]] = {
         "duplicates": "count",
         "unknown": "count",
     },
+    "reads": {"stale": "count", "stale_for": "s"},
     "clicks": {
         "acknowledged": "count",
         "counted": "count",

@@ -219,6 +219,17 @@ def test_writes_that_were_not_read_back_are_not_called_kept(tmp_path):
     assert "were not read back" in text
 
 
+def test_stale_reads_are_shown_with_examples(tmp_path):
+    folder = make_run(tmp_path)
+    reads = {"answered": 4321, "stale": 2, "stale_for_s": 0.25, "examples": ["<b>write 7"]}
+    found = findings("x", "completed") | WORDS_ONLY | {"reads": reads}
+    write(folder, found, result("x", "pass", "completed"))
+    text = page_of(folder).text
+    assert "4,321 reads asked for a write" in text
+    assert "up to 250 ms after its acknowledgement" in text
+    assert "Examples: <b>write 7" in text
+
+
 def test_clicks_are_shown_with_their_examples_or_with_why_they_are_not(tmp_path):
     folder = make_run(tmp_path)
     clicks = {
