@@ -62,7 +62,10 @@ def containers(project: str) -> list[Container]:
     api = docker.from_env().api
     label = {"label": f"com.docker.compose.project={project}"}
     found = [api.inspect_container(item["Id"]) for item in api.containers(filters=label)]
-    return [_container(facts["Name"].strip("/"), facts["State"]["Pid"]) for facts in found]
+    return [
+        _container(facts["Config"]["Labels"]["com.docker.compose.service"], facts["State"]["Pid"])
+        for facts in found
+    ]
 
 
 def _container(name: str, pid: int) -> Container:
@@ -110,6 +113,7 @@ def process_memory_mib(pid: int) -> float:
 def main(seconds: float) -> int:
     """Read all counters twice, and show who used how much in between."""
     project = Project()
+    project.compose.up()
     project.wait_healthy()
     running, engine = containers(project.name), engine_processes()
     before = {c.name: c.cpu_s() for c in running}

@@ -45,7 +45,7 @@ def analyze(folder: RunFolder) -> dict[str, Any]:
         "operations": operations.figures(record),
         "recovery": recovery.figures(record),
         "writes": writes.figures(record, folder),
-        "reads": stale_reads.figures(record),
+        "reads": stale_reads.figures(record, folder),
         "clicks": clicks.figures(record, folder),
         "breakers": breakers.figures(record),
         "traffic_share": shares.traffic(record),

@@ -11,12 +11,13 @@ from typing import Any
 import pandas as pd
 
 from harness.analysis.record import Record
+from harness.run_store import RunFolder
 
 EXAMPLES = 10
 COLUMNS = ["op", "key", "sent_s", "done_s", "status", "error", "write"]
 
 
-def figures(record: Record) -> dict[str, Any]:
+def figures(record: Record, folder: RunFolder) -> dict[str, Any]:
     """`answered`: reads that say something; `stale`: those that did not see the write.
 
     `stale_for_s`: the longest time after its acknowledgement at which a write was not seen.
@@ -25,8 +26,8 @@ def figures(record: Record) -> dict[str, Any]:
     reads = [name for name in record.experiment.load.mix if operations[name].reads]
     if not reads:
         return {"answered": None, "stale": None, "stale_for_s": None, "examples": []}
-    parts = [_answered(samples[COLUMNS], reads) for samples in (record.main, record.canary)]
-    answered = pd.concat(parts, ignore_index=True)
+    streams = [folder.read_samples(stream, COLUMNS).to_pandas() for stream in ("main", "canary")]
+    answered = pd.concat([_answered(samples, reads) for samples in streams], ignore_index=True)
     stale = answered[answered["error"].isin(["wrong_status", "wrong_content"])]
     return {
         "answered": len(answered),

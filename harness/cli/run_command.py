@@ -99,7 +99,10 @@ def run(options: argparse.Namespace, screen: Screen) -> int:
             stack.enter_context(run_lock(lock, holder))
         stack.enter_context(stop.handled())
         files = options.files * options.repeat  # round after round, so that drift hits all alike
-        for path, experiment in zip(files, experiments * options.repeat, strict=True):
+        jobs = zip(files, experiments * options.repeat, strict=True)
+        for number, (path, experiment) in enumerate(jobs, 1):
+            if len(files) > 1:
+                screen.say(f"run {number} of {len(files)}")
             job = Job(path, experiment, projects.of(experiment.target), options)
             outcomes.append(_run_file(job, screen, stop))
             if outcomes[-1].code == 130 or outcomes[-1].is_broken:

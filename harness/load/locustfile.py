@@ -24,7 +24,7 @@ import subprocess
 import sys
 from itertools import count
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 import gevent  # type: ignore[import-untyped]
@@ -44,6 +44,7 @@ PROFILE = RateProfile.of_stages(0, LOAD["rate_per_s"], STAGES)
 HAS_DRIVER = "HARNESS_COMMAND_FD" in os.environ
 HOST = "http://{}:{}".format(*CONFIG["endpoints"][0])
 STEER_S, REPORT_S, ENGINE_END_S, ENGINE_DIED = 0.1, 0.5, 5.0, 4
+STATE_OLD_S = 15.0
 runners.WORKER_REPORT_INTERVAL = 1.0
 # A worker would build the whole argument parser again for each message, 165 ms of CPU.
 argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
@@ -369,10 +370,17 @@ def extend_page(web_ui: Any) -> None:
 
 
 def read_state(path: Path) -> dict[str, str]:
-    """Phase and faults as the runner wrote them last."""
+    """Phase and faults as the runner wrote them in the last moments."""
     try:
         state = json.loads(path.read_text())
+        if time() - path.stat().st_mtime > STATE_OLD_S:
+            raise TimeoutError
     except (OSError, ValueError):
         return {"run": "none: start one with harness run"}
     faults = ", ".join(state.get("faults", [])) or "none"
-    return {"run": state.get("run_id", ""), "phase": state.get("phase", ""), "faults": faults}
+    return {
+        "run": state.get("run_id", ""),
+        "second": f"{state.get('at_s', 0):.0f} of {state.get('end_s', 0):.0f}",
+        "phase": state.get("phase", ""),
+        "faults": faults,
+    }

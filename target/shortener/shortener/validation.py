@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 ALPHABET = string.ascii_letters + string.digits
-CODE = re.compile(r"[A-Za-z0-9_-]{3,32}")
+CODE = re.compile(r"[A-Za-z0-9_-]{3,64}")
 URL_MAX, KEY_MAX, TTL_MAX_S = 2048, 128, 10 * 365 * 86400
 
 
@@ -68,7 +68,7 @@ def _alias(alias: object) -> str | None:
     if alias is None:
         return None
     if not isinstance(alias, str) or not CODE.fullmatch(alias):
-        raise Invalid("alias must have 3 to 32 letters, digits, - or _")
+        raise Invalid("alias must have 3 to 64 letters, digits, - or _")
     return alias
 
 

@@ -6,31 +6,40 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from harness.analysis.record import Record
-from harness.analysis.stale_reads import COLUMNS, figures
+from harness.analysis.stale_reads import figures
 from harness.model.load import SHORTENER_OPERATIONS, Operation
+from harness.run_store import RunFolder
 
+Row = tuple[Any, ...]
 READ = Operation(path="/{written}", status=(302,), reads="create")
 
 
-def record(main: list[tuple[Any, ...]], canary: list[tuple[Any, ...]], *names: str) -> Record:
+class Folder:
+    """Two streams of samples, as a run folder gives them."""
+
+    def __init__(self, main: list[Row], canary: list[Row]) -> None:
+        self._streams = {"main": main, "canary": canary}
+
+    def read_samples(self, stream: str, columns: list[str]) -> pa.Table:
+        return pa.Table.from_pandas(pd.DataFrame(self._streams[stream], columns=columns))
+
+
+def found(main: list[Row], canary: list[Row], *names: str) -> dict[str, Any]:
     operations = {**SHORTENER_OPERATIONS, "read_back": READ}
     load = SimpleNamespace(mix=dict.fromkeys(names, 1.0))
-    made = SimpleNamespace(
-        experiment=SimpleNamespace(load=load, operations=operations),
-        main=pd.DataFrame(main, columns=COLUMNS),
-        canary=pd.DataFrame(canary, columns=COLUMNS),
-    )
-    return cast(Record, made)
+    record = SimpleNamespace(experiment=SimpleNamespace(load=load, operations=operations))
+    return figures(cast(Record, record), cast(RunFolder, Folder(main, canary)))
 
 
-def create(key: int, done_s: float, write: str = "ok") -> tuple[Any, ...]:
+def create(key: int, done_s: float, write: str = "ok") -> Row:
     return ("create", key, done_s - 0.01, done_s, 201, "", write)
 
 
-def read(key: int, sent_s: float, status: int, error: str = "") -> tuple[Any, ...]:
+def read(key: int, sent_s: float, status: int, error: str = "") -> Row:
     return ("read_back", key, sent_s, sent_s + 0.01, status, error, "")
 
 
@@ -43,10 +52,10 @@ def test_what_does_not_see_the_write_is_stale_and_its_age_told() -> None:
         read(1, 9.0, 302, "too_slow"),
     ]
     canary = [create(1, 5.0), read(1, 5.125, 404, "wrong_status")]
-    found = figures(record(main, canary, "create", "read_back"))
-    assert (found["answered"], found["stale"]) == (5, 3)
-    assert found["stale_for_s"] == pytest.approx(0.75)
-    assert "0.250 s after its acknowledgement write 1 was answered 404" in found["examples"]
+    result = found(main, canary, "create", "read_back")
+    assert (result["answered"], result["stale"]) == (5, 3)
+    assert result["stale_for_s"] == pytest.approx(0.75)
+    assert "0.250 s after its acknowledgement write 1 was answered 404" in result["examples"]
 
 
 @pytest.mark.parametrize(
@@ -55,9 +64,9 @@ def test_what_does_not_see_the_write_is_stale_and_its_age_told() -> None:
 )
 def test_an_error_is_no_answer(status: int, error: str) -> None:
     main = [create(1, 1.0), read(1, 1.25, status, error)]
-    found = figures(record(main, [], "create", "read_back"))
-    assert (found["answered"], found["stale"], found["stale_for_s"]) == (0, 0, 0.0)
+    result = found(main, [], "create", "read_back")
+    assert (result["answered"], result["stale"], result["stale_for_s"]) == (0, 0, 0.0)
 
 
 def test_without_such_an_operation_nothing_is_said() -> None:
-    assert figures(record([create(1, 1.0)], [], "create"))["stale"] is None
+    assert found([create(1, 1.0)], [], "create")["stale"] is None

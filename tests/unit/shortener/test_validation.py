@@ -48,7 +48,7 @@ def test_only_the_url_is_needed():
         (body(url="https://example.com/\ud800"), "http://"),
         (body(url="https://example.com/" + "x" * 2048), "at most 2048"),
         (body(url=URL, alias="ab"), "alias must"),
-        (body(url=URL, alias="x" * 33), "alias must"),
+        (body(url=URL, alias="x" * 65), "alias must"),
         (body(url=URL, alias="a/b"), "alias must"),
         (body(url=URL, alias="abc\n"), "alias must"),
         (body(url=URL, alias=7), "alias must"),
