@@ -25,6 +25,7 @@ from harness.report.comparison import (
     about,
     comparison_rows,
     headline,
+    outcome_word,
     render_comparison,
 )
 
@@ -84,7 +85,7 @@ def _show(path: Path, page: Path, sides: tuple[Side, Side], screen: Screen) -> i
         rows = comparison_rows(found, outcome)
         if rows:
             screen.table(f"{OUTCOMES[outcome][0]} ({len(rows)})", COMPARISON_COLUMNS, rows)
-    word = "REGRESSION" if found["is_regression"] else "NO REGRESSION FOUND"
-    screen.say(f"{word}: {headline(found)}", "bold red" if found["is_regression"] else "bold")
+    style = "bold red" if found["is_regression"] else "bold"
+    screen.say(f"{outcome_word(found).upper()}: {headline(found)}", style)
     screen.say(f"  report: {page}")
     return int(found["is_regression"])

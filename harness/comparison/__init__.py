@@ -1,6 +1,6 @@
 """What several runs of one experiment say together, and what changed between two sets of runs.
 
-Pure: reads run folders, touches none of them, and gives the same bytes for the same files.
+Reads run folders, touches none of them, and gives the same bytes for the same files.
 """
 
 from harness.comparison.compare import compare

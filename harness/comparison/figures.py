@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.judge import P50_SAMPLES_MIN, P95_SAMPLES_MIN, P99_SAMPLES_MIN
-from harness.model.expectation import Unit
+from harness.model.expectation import Expectation, Unit
 
 Kind = Literal["response_time", "error_rate", "duration", "count", "never"]
 """How a figure is compared; `never` is what must not happen at all, such as a lost write."""
@@ -44,6 +44,13 @@ class Figure:
         """`fault.create.p95`, as in the findings."""
         return f"{self.phase}.{self.subject}.{self.metric}"
 
+    @property
+    def never(self) -> float | None:
+        """The value that is bad news even in a single run; None if it takes more of them."""
+        if self.metric == "recovery_time":
+            return math.inf
+        return 1.0 if self.kind == "never" else None
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -53,13 +60,14 @@ class Measured:
     requests: int = 0
 
 
-def figures_of(findings: Mapping[str, Any], expected: set[str]) -> dict[Figure, Measured]:
+def figures_of(
+    findings: Mapping[str, Any], hypothesis: Iterable[Expectation]
+) -> dict[Figure, Measured]:
     """Every figure that was measured, in the order of the run.
 
-    `expected` holds `subject.metric` of all expectations: whether a breaker should open at all is
-    known only from there.
+    Only the hypothesis knows whether a breaker should open at all.
     """
-    return dict(_all(findings, expected))
+    return dict(_all(findings, {f"{item.subject}.{item.metric}" for item in hypothesis}))
 
 
 def _all(findings: Mapping[str, Any], expected: set[str]) -> Iterator[tuple[Figure, Measured]]:
@@ -94,12 +102,11 @@ def _operation(
 
 
 def _recovery(name: str, found: Mapping[str, Any]) -> Iterator[tuple[Figure, Measured]]:
-    if found["recovered"] is not None:
-        time_s = float(found["recovery_time_s"]) if found["recovered"] else math.inf
-        yield Figure("run", name, "recovery_time", "duration", "s"), Measured(time_s)
-    if found.get("degradation_time_s") is not None:
-        figure = Figure("run", name, "degradation_time", "duration", "s")
-        yield figure, Measured(float(found["degradation_time_s"]))
+    parts = {"recovery_time": found, "degradation_time": found.get("degradation")}
+    for metric, part in parts.items():
+        if part and part["recovered"] is not None:
+            time_s = float(part["recovery_time_s"]) if part["recovered"] else math.inf
+            yield Figure("run", name, metric, "duration", "s"), Measured(time_s)
 
 
 def _breaker(

@@ -1,30 +1,27 @@
 """Where the difference of two sides lies: bootstrap intervals (Efron 1979, the percentile method).
 
-A: 21.0 20.4 22.1      drawn again, many times:    median* of B - median* of A
-B: 26.3 25.1 27.0                                  |--- 2.5 % ... 97.5 % ---|
+A: 21.0 20.4 22.1      whole runs drawn again,     median* of B - median* of A
+B: 26.3 25.1 27.0      many times:                 |--- 2.5 % ... 97.5 % ---|
 """
 
 from __future__ import annotations
 
 import math
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from harness.comparison.figures import Figure, Measured
-from harness.comparison.seconds import resample
-from harness.comparison.sides import Side
 
 Array = np.ndarray[Any, Any]
 CONFIDENCE = 0.95
 RUNS_MIN = 3
-DRAWS_OF_RUNS, DRAWS_OF_SECONDS = 10_000, 2_000
-SPLITS_MIN = 40
-"""With fewer ways to deal the runs to two sides, chance alone parts them once in 20 times."""
+DRAWS = 10_000
+SPLITS_OF_ONE_WIDTH = 30
+"""With so few ways to deal the runs to two sides, the gap must be as wide as the wider side."""
 
 
 @dataclass(frozen=True)
@@ -47,94 +44,50 @@ class Spread:
         return float(low - below), float(high + above)
 
 
-SpreadOf = Callable[[Figure], Spread | None]
-
-
-def spread_over_runs(a: Side, b: Side) -> SpreadOf:
-    """By drawing whole runs again; None for a figure that fewer than RUNS_MIN runs of a side have.
-
-    Needs no samples.
-    """
-
-    def spread_of(figure: Figure) -> Spread | None:
-        sides = a.measured(figure), b.measured(figure)
-        if min(map(len, sides)) < RUNS_MIN:
-            return None
-        random = _random(figure.id)
-        before, after = (_draw_medians(side, random) for side in sides)
-        return _spread(figure, before, after, sides)
-
-    return spread_of
-
-
-def spread_over_seconds(a: Side, b: Side) -> SpreadOf:
-    """By drawing the seconds of each run again; None for what is no figure of single requests."""
-    runs = [(name, run) for name, side in (("A", a), ("B", b)) for run in side.runs]
-
-    @cache
-    def redrawn(at: int, subject: str, phase: str) -> dict[str, Array]:
-        name, run = runs[at]
-        random = _random(f"{name}{at}.{phase}.{subject}")
-        return resample(run.seconds[subject, phase], DRAWS_OF_SECONDS, random)
-
-    def draws(wanted: str, figure: Figure) -> Array:
-        """The median over the side's runs, each redrawn from its own seconds."""
-        found = [
-            run.figures[figure].value + redrawn(at, figure.subject, figure.phase)[figure.metric]
-            for at, (name, run) in enumerate(runs)
-            if name == wanted and figure in run.figures
-        ]
-        medians: Array = np.median(np.array(found), axis=0)
-        return medians
-
-    def spread_of(figure: Figure) -> Spread | None:
-        sides = a.measured(figure), b.measured(figure)
-        if figure.phase == "run" or not all(sides):
-            return None
-        return _spread(figure, draws("A", figure), draws("B", figure), sides)
-
-    return spread_of
-
-
-def is_apart(a: Sequence[float], b: Sequence[float]) -> bool:
-    """Whether so few runs lie so far apart that it is no chance.
-
-    From SPLITS_MIN ways to deal the runs on, the interval alone tells. With fewer the gap between
-    the sides must be as wide as the widest side.
-    """
-    if math.comb(len(a) + len(b), len(a)) >= SPLITS_MIN:
-        return True
-    gap = max(min(b) - max(a), min(a) - max(b))
-    return gap >= max(_width(a), _width(b))
-
-
-def _width(values: Sequence[float]) -> float:
-    return max(values) - min(values) if max(values) > min(values) else 0.0
-
-
-def _random(name: str) -> np.random.Generator:
-    """The same draws for the same figure, whatever else is compared."""
-    return np.random.default_rng(zlib.crc32(name.encode()))
-
-
-def _draw_medians(side: Sequence[Measured], random: np.random.Generator) -> Array:
-    values = np.array([measured.value for measured in side])
-    drawn = random.integers(0, len(values), (DRAWS_OF_RUNS, len(values)))
-    medians: Array = np.median(values[drawn], axis=1)
-    return medians
-
-
-def _spread(
-    figure: Figure, before: Array, after: Array, sides: tuple[list[Measured], list[Measured]]
-) -> Spread:
+def spread_of(figure: Figure, a: Sequence[Measured], b: Sequence[Measured]) -> Spread | None:
+    """The spread of the difference of medians; None with fewer than RUNS_MIN runs on a side."""
+    if min(len(a), len(b)) < RUNS_MIN:
+        return None
+    before, after = (_draw_medians(side, seed) for seed, side in enumerate((a, b)))
     with np.errstate(invalid="ignore"):
         differences = after - before
     differences[np.isnan(differences)] = 0.0  # both did not recover
     differences.sort()
     if figure.kind != "error_rate":
         return Spread(differences)
-    below, above = (_unseen(side) for side in sides)
-    return Spread(differences, (below, above))
+    return Spread(differences, (_unseen(a), _unseen(b)))
+
+
+def is_apart(a: Sequence[float], b: Sequence[float], tested: int) -> bool:
+    """Whether so few runs lie so far apart that it is no chance, looking at `tested` figures.
+
+        A  o o  o                    there are `splits` ways to deal the runs to two sides, and
+        B        <-- gap -->  o o o  in one of them B is the worse half, whatever was changed
+
+    With ways enough the interval alone tells. With fewer there must be a gap too, the wider the
+    fewer they are.
+    """
+    splits = math.comb(len(a) + len(b), len(a))
+    if splits * (1 - CONFIDENCE) >= tested:
+        return True
+    gap = max(min(b) - max(a), min(a) - max(b))
+    return gap >= SPLITS_OF_ONE_WIDTH / splits * max(_width(a), _width(b))
+
+
+def _width(values: Sequence[float]) -> float:
+    return max(values) - min(values) if max(values) > min(values) else 0.0
+
+
+def _draw_medians(side: Sequence[Measured], seed: int) -> Array:
+    values = np.array([measured.value for measured in side])
+    medians: Array = np.median(values[_draw_runs(len(values), DRAWS, seed)], axis=1)
+    return medians
+
+
+@lru_cache(maxsize=4)
+def _draw_runs(runs: int, draws: int, seed: int) -> Array:
+    """Which runs each draw has: the same ones for all figures, and each time."""
+    return np.random.default_rng([seed, runs]).integers(0, runs, (draws, runs))
 
 
 def _unseen(side: Sequence[Measured]) -> float:

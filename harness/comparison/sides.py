@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.comparison.figures import Figure, Measured, figures_of
 from harness.comparison.folders import GROUP, read_group
-from harness.comparison.seconds import Table, count_seconds
 from harness.errors import RunFolderError, UsageError
 from harness.model.experiment import Experiment
 from harness.run_store import FINDINGS, RunFolder
@@ -23,32 +21,15 @@ SHOWN_DIFFERENCES = 5
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder with its findings."""
+    """What a comparison needs of one run."""
 
-    folder: RunFolder
+    run_id: str
     experiment: Experiment
-    findings: Mapping[str, Any]
-
-    @cached_property
-    def figures(self) -> dict[Figure, Measured]:
-        """Every figure that was measured."""
-        expected = {f"{item.subject}.{item.metric}" for item in self.experiment.hypothesis}
-        return figures_of(self.findings, expected)
-
-    @cached_property
-    def seconds(self) -> dict[tuple[str, str], Table]:
-        """The requests by second, of each operation and phase; read when first asked for."""
-        return count_seconds(self.folder, self.experiment)
-
-    @property
-    def why_no_evidence(self) -> str:
-        """Why nothing can be learned of the target from this run; "" if something can."""
-        if self.findings["status"] in ("interrupted", "error"):
-            return f"the run is {self.findings['status']}"
-        if problems := self.findings["load"].get("problems"):
-            return f"the load generator was not healthy: {problems[0]}"
-        unproven = [fault for fault in self.findings["faults"] if not fault["proven"]]
-        return f"{unproven[0]['kind']} {unproven[0]['target']} is not proven" if unproven else ""
+    figures: Mapping[Figure, Measured]
+    why_no_evidence: str = ""
+    """Why nothing can be learned of the target from it; "" if something can."""
+    verdict: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,12 +56,12 @@ def read_side(paths: Sequence[Path]) -> Side:
     RunFolderError if one cannot be read, UsageError if they are not runs of one experiment.
     """
     runs = [_read_run(folder) for path in paths for folder in _run_folders(path.resolve())]
-    ids = [run.folder.run_id for run in runs]
+    ids = [run.run_id for run in runs]
     if twice := next((name for name in ids if ids.count(name) > 1), None):
         raise UsageError(f"{twice}: named twice on one side", "name each run once")
     for run in runs[1:]:
         if found := differences(runs[0].experiment, run.experiment):
-            text = f"{ids[0]} and {run.folder.run_id} are not runs of one experiment"
+            text = f"{ids[0]} and {run.run_id} are not runs of one experiment"
             raise UsageError(f"{text}: {'; '.join(found)}", "one experiment on each side")
     name = paths[0].resolve().name + (f"+{len(paths) - 1}" if len(paths) > 1 else "")
     return Side(
@@ -130,7 +111,9 @@ def _run_folders(path: Path) -> list[RunFolder]:
     if not (path / GROUP).exists():
         what = "neither a run folder nor a group" if path.exists() else "no such folder"
         raise RunFolderError(f"{path}: {what}", "ls reports")
-    folders = [RunFolder(path.parent / run_id) for run_id in read_group(path)["run_ids"]]
+    folders = [RunFolder(path.parent / str(run_id)) for run_id in read_group(path)["run_ids"]]
+    if not folders:
+        raise RunFolderError(f"{path}: a group without runs", "name its run folders, with commas")
     for folder in folders:
         if not folder.has("plan.json"):
             hint = "put the run folders beside the group, or name them joined with commas"
@@ -139,4 +122,26 @@ def _run_folders(path: Path) -> list[RunFolder]:
 
 
 def _read_run(folder: RunFolder) -> Run:
-    return Run(folder, folder.read_experiment(), folder.read_json("findings.json", FINDINGS))
+    experiment, findings = folder.read_experiment(), folder.read_json("findings.json", FINDINGS)
+    try:
+        figures, why = figures_of(findings, experiment.hypothesis), _why_no_evidence(findings)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        where = folder.path / "findings.json"
+        text = f"{where}: cannot be understood: {type(error).__name__}: {error}"
+        raise RunFolderError(text, f"harness analyze {folder.path}") from error
+    verdict = str(_if_there(folder, "result.json").get("verdict", ""))
+    facts = _if_there(folder, "environment.json")
+    return Run(folder.run_id, experiment, figures, why, verdict, facts)
+
+
+def _why_no_evidence(findings: Mapping[str, Any]) -> str:
+    if findings["status"] in ("interrupted", "error"):
+        return f"the run is {findings['status']}"
+    if problems := findings["load"].get("problems"):
+        return f"the load generator was not healthy: {problems[0]}"
+    unproven = [fault for fault in findings["faults"] if not fault["proven"]]
+    return f"{unproven[0]['kind']} {unproven[0]['target']} is not proven" if unproven else ""
+
+
+def _if_there(folder: RunFolder, name: str) -> dict[str, Any]:
+    return folder.read_json(name) if folder.has(name) else {}

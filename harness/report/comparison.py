@@ -5,6 +5,7 @@ Reads group.json or comparison.json and computes no figure.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,13 +53,13 @@ def render_comparison(path: Path) -> Path:
         name: _runs(path, ((run["run_id"], run["verdict"]) for run in found[name]["runs"]))
         for name in ("a", "b")
     }
-    rows = [{**row, **_texts(row, found), "plot": _plot(row)} for row in found["figures"]]
     text = templates().get_template("comparison.html").render(
         found=found,
+        word=outcome_word(found),
         headline=headline(found),
         tone=_tone(found),
         sections=[
-            (heading, tone, [row for row in rows if row["outcome"] == outcome])
+            (heading, tone, [_drawn(row, found) for row in _largest_first(found, outcome)])
             for outcome, (heading, tone) in OUTCOMES.items()
         ],
         sides=sides,
@@ -69,11 +70,16 @@ def render_comparison(path: Path) -> Path:
     return _write(path, text, comparison_markdown(found))
 
 
+def outcome_word(found: Row) -> str:
+    """The outcome in a word or two."""
+    if found["is_regression"]:
+        return "Regression"
+    return "No regression found" if found["tested"] else "Too few runs to tell"
+
+
 def headline(found: Row) -> str:
     """The outcome in a sentence."""
     counts = found["counts"]
-    if not found["figures"]:
-        return "Nothing was measured on both sides."
     worse = counts["regression"]
     parts = [
         f"{worse} {'figure is' if worse == 1 else 'figures are'} worse" if worse else "",
@@ -91,10 +97,11 @@ def about(found: Row) -> list[str]:
     for name in ("a", "b"):
         for run in found[name]["left_out"]:
             notes.append(f"{name.upper()}: {run['run_id']} is left out: {run['why']}.")
-    if found["resampled"] == "seconds":
+    few = [name.upper() for name in ("a", "b") if len(found[name]["runs"]) < found["runs_min"]]
+    if few:
         notes.append(
-            "A side has fewer than 3 runs: the intervals say how these runs differ, not how the "
-            "next ones will. Repeat: harness run --repeat 5 FILE."
+            f"Fewer than {found['runs_min']} runs in {' and '.join(few)}: only what must never "
+            "happen is found. More runs: harness run --repeat 5 FILE."
         )
     if found["experiment_differences"]:
         changed = "; ".join(found["experiment_differences"])
@@ -121,8 +128,7 @@ def comparison_rows(found: Row, outcome: str) -> list[list[str]]:
     names = ("a_text", "b_text", "change", "interval_text")
     return [
         [row["id"], *(_short(_texts(row, found)[name]) for name in names)]
-        for row in found["figures"]
-        if row["outcome"] == outcome
+        for row in _largest_first(found, outcome)
     ]
 
 
@@ -130,20 +136,35 @@ def group_markdown(group: Row) -> str:
     """The verdict and every judged figure, for a pull request."""
     runs = len(group["run_ids"])
     lines = [f"## {group['verdict'].upper()} in {runs} runs: {_cell(group['title'])}", ""]
-    lines += [f"- `{reason['code']}` {_cell(reason['text'])}" for reason in group["reasons"]]
+    lines += [f"- {_code(reason['code'])} {_cell(reason['text'])}" for reason in group["reasons"]]
     head = ("expected", "median", "spread", "worst", "outcome")
     lines += ["", *_table(head, group_rows(group))]
-    return "\n".join([*lines, "", f"Runs: {', '.join(f'`{name}`' for name in group['run_ids'])}\n"])
+    return "\n".join([*lines, "", f"Runs: {', '.join(map(_code, group['run_ids']))}\n"])
 
 
 def comparison_markdown(found: Row) -> str:
     """The outcome and every figure, for a pull request."""
-    word = "Regression" if found["is_regression"] else "No regression"
-    names = " against ".join(f"`{found[side]['name']}`" for side in ("b", "a"))
-    lines = [f"## {word}: {headline(found)}", "", f"B {names} A", ""]
+    lines = [f"## {outcome_word(found)}: {headline(found)}", ""]
+    lines += [f"B {_code(found['b']['name'])} against A {_code(found['a']['name'])}", ""]
     lines += [f"- {_cell(note)}" for note in about(found)]
     rows = [[outcome, *cells] for outcome in OUTCOMES for cells in comparison_rows(found, outcome)]
     return "\n".join([*lines, "", *_table(("outcome", *COMPARISON_COLUMNS), rows), ""])
+
+
+def _largest_first(found: Row, outcome: str) -> list[Row]:
+    """The figures with this outcome, by how many times their change is what matters."""
+    rows = [row for row in found["figures"] if row["outcome"] == outcome]
+    return sorted(rows, key=_size, reverse=True)
+
+
+def _size(row: Row) -> float:
+    if not is_number(row["difference"]):
+        return math.inf if row["difference"] else -1.0
+    return abs(float(row["difference"])) / max(float(row["minimum_effect"]), 1e-12)
+
+
+def _drawn(row: Row, found: Row) -> dict[str, Any]:
+    return {**row, **_texts(row, found), "plot": _plot(row)}
 
 
 def _texts(row: Row, found: Row) -> dict[str, str]:
@@ -182,7 +203,7 @@ def _signed(value: Any, unit: str) -> str:
 
 
 def _digits(value: float) -> str:
-    return f"{value:.2f}" if abs(value) >= 0.1 or not value else f"{value:.2g}"
+    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 
 def _relative(value: Any) -> str:
@@ -194,10 +215,10 @@ def _why(row: Row, found: Row) -> str:
     missing = "A" if not row["a"]["values"] else "B"
     reasons = {
         "not_measured": f"not measured in {missing}",
-        "one_value_per_run": "one value a run: it takes 3 runs on each side",
+        "too_few_runs": f"it takes {found['runs_min']} runs on each side",
         "interval_too_wide": "the interval holds changes that matter and changes that do not",
-        "may_be_chance": f"beyond what matters, but of {found['tested']} figures one may be so "
-        "by chance with so few runs",
+        "may_be_chance": f"it matters, but with so few runs one of {found['tested']} figures may "
+        "be so by chance",
         "seen_in_b_alone": "in B, and in no run of A: once is enough",
     }
     return reasons.get(row["reason"], "")
@@ -275,6 +296,11 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+def _code(name: str) -> str:
+    inside = _cell(name).replace("`", "'")
+    return f"`{inside}`"
 
 
 def _short(text: str) -> str:
