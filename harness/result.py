@@ -105,7 +105,8 @@ def result_schema() -> dict[str, Any]:
         "judgements": _list_of(judgement),
         "faults": _list_of({**fault, "proven": flag, "healed": flag}),
         "phases": {"type": "object", "additionalProperties": anything},
-        **dict.fromkeys(("operations", "recovery", "writes", "breakers", "load"), anything),
+        "recovery": {"type": "object", "additionalProperties": _recovery_schema()},
+        **dict.fromkeys(("operations", "writes", "breakers", "load"), anything),
         **dict.fromkeys(("traffic_share", "replica_share", "cache_share", "target"), anything),
         "rotation": {"type": "array", "items": anything},
     }
@@ -114,6 +115,41 @@ def result_schema() -> dict[str, Any]:
         "title": "harness result",
         **_object(properties),
     }
+
+
+def _recovery_schema() -> dict[str, Any]:
+    """One operation's recovery; what is not required is missing in results of older versions."""
+    number, count = {"type": ["number", "null"]}, {"type": "integer"}
+    flag, facts = {"type": "boolean"}, {"type": ["object", "null"]}
+    outage = _object(
+        {**dict.fromkeys(("start_s", "end_s", "uncertainty_s"), number), "failed": count}
+    )
+    outage["properties"] |= {
+        "kind": {"enum": ["total", "partial"]},
+        "error_rate": number,
+        "probes": count,
+    }
+    recovery = _object(
+        {
+            **dict.fromkeys(("recovery_time_s", "uncertainty_s", "fault_start_s"), number),
+            **dict.fromkeys(("failed_requests", "probes"), count),
+            "recovered": {"type": ["boolean", "null"]},
+            "never_failed": flag,
+            "outages": {"type": "array", "items": outage},
+            "degradation_time_s": number,
+            "parts": {"type": "object"},
+            "by_fault": {"type": "object"},
+            "stream": {"enum": ["canary", "main"]},
+        }
+    )
+    mark = {"part": {"type": "string"}, "at_s": number, "uncertainty_s": number}
+    recovery["properties"] |= {
+        "error_budget": number,
+        "scattered": facts,
+        "degradation": facts,
+        "marks": _list_of({**mark, "evidence": {"type": "string"}}),
+    }
+    return recovery
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from harness.analysis import recovery, series
 from harness.analysis.record import Record
 from harness.experiment_file import parse_experiment
 from harness.faults import KINDS
+from harness.result import result_schema
 
 FAULT_S = 20.0
+SAMPLE = Path(__file__).parents[3] / "reports" / "sample" / "result.json"
 EXPERIMENT = """\
 title: A claim
 load: {{rate: 40/s, mix: {{redirect: 1}}}}
@@ -145,3 +148,14 @@ def test_failures_of_outages_and_scattered_ones_are_all_there_are() -> None:
     assert inside + result["scattered"]["failed"] == result["failed_requests"]
     assert result["scattered"]["failed"] == 1
     assert result["recovery_time_s"] == pytest.approx(25, abs=0.1)
+
+
+def test_the_schema_of_a_result_knows_each_fact_and_an_older_result_has_what_it_requires() -> None:
+    schema = result_schema()["properties"]["recovery"]["additionalProperties"]
+    now = found(during(30, 33, 0.3), lambda at_s: (at_s >= 21) & (at_s < 30))
+    assert now.keys() == schema["properties"].keys()
+    outage = schema["properties"]["outages"]["items"]
+    assert now["outages"][0].keys() == outage["properties"].keys()
+    sample = json.loads(SAMPLE.read_text(encoding="utf-8"))["recovery"]["create"]
+    assert sample.keys() >= set(schema["required"])
+    assert sample["outages"][0].keys() >= set(outage["required"])
