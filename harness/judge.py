@@ -308,18 +308,30 @@ def _breaker(item: Expectation, findings: Findings) -> Figure:
     if not found or not found["servers"]:
         return Figure(None, "", gap=f"no breaker called {name} told of itself")
     servers, value = found["servers"], found[item.metric]
+    early = [name for name, row in servers.items() if row["state_at_fault"] != "CLOSED"]
+    if early and item.metric not in ("flaps", "closed_at_end"):
+        gap = f"not CLOSED when the fault began: {', '.join(early)}; the machine may be too busy"
+        return Figure(None, "", gap=gap, gap_code="breaker_not_closed_before")
     shown = "; ".join(f"{server} {_breaker_words(row)}" for server, row in servers.items())
     if item.unit == "flag":
         return Figure(1.0 if value else 0.0, shown)
-    if value is None and not found["opened_on_all"]:
+    if value is None:
+        return _unmeasured(item.metric, found, shown)
+    return Figure(value, f"{_shown(value, item.unit)} at worst")
+
+
+def _unmeasured(metric: str, found: Findings, shown: str) -> Figure:
+    """Why a breaker has no such figure: it did not do what is measured, or not often enough."""
+    if not found["opened_on_all"]:
         text = f"it never opened everywhere: {shown}"
         return Figure(None, shown, failure=text, failure_code="breaker_never_opened")
-    if value is None and item.metric == "closes_within":
+    if metric == "closes_within":
         text = f"it never closed: {shown}"
         return Figure(None, shown, failure=text, failure_code="breaker_never_closed")
-    if value is None and item.metric == "fast_fail_p99":
-        return Figure(None, shown, gap=f"too few calls failed fast to tell: {_fast_fails(servers)}")
-    return Figure(value, f"{_shown(value, item.unit)} at worst")
+    if metric == "fast_fail_p99":
+        refused = _fast_fails(found["servers"])
+        return Figure(None, shown, gap=f"too few calls failed fast to tell: {refused}")
+    return Figure(None, shown)
 
 
 def _breaker_words(row: Mapping[str, Any]) -> str:

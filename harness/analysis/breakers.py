@@ -70,7 +70,9 @@ def _server(
     ends = [t for t in transitions if t["from"] == "HALF_OPEN"]
     changed_s, state = _last_state(transitions, states, boots)
     closed_s = changed_s if state == "CLOSED" and transitions else None
+    before = [t["to"] for t in transitions if t["t_s"] < start_s]
     return {
+        "state_at_fault": before[-1] if before else "CLOSED",
         "opened_s": opened_s,
         "opened_after_fault_s": opened_s - start_s if opened_s is not None else None,
         "failures_to_open": _most(t["failures"] for t in since),

@@ -24,7 +24,8 @@ FAULT = {
 }  # fmt: skip
 RECOVERY = {"recovery_time_s": 21.0, "uncertainty_s": 0.01, "recovered": True}
 BREAKER = {
-    "opened_s": 31.0, "failures_to_open": 5, "reopened": 1, "state_at_end": "CLOSED",
+    "state_at_fault": "CLOSED", "opened_s": 31.0, "failures_to_open": 5, "reopened": 1,
+    "state_at_end": "CLOSED",
 }  # fmt: skip
 
 
@@ -136,6 +137,12 @@ def verdict_of(subject: str, clause: str, found: dict[str, Any]):
          "fail", "breaker_never_opened"),
         ("breaker.other", "opened_on_all", {}, "inconclusive", "not_measured"),
         ("breaker.redis", "closes_within <= 30s", {}, "fail", "breaker_closed_late"),
+        ("breaker.redis", "opened_on_all",
+         {"breakers__by_breaker__redis__servers__app-1": {**BREAKER, "state_at_fault": "OPEN"}},
+         "inconclusive", "breaker_not_closed_before"),
+        ("breaker.redis", "flaps <= 1",
+         {"breakers__by_breaker__redis__servers__app-1": {**BREAKER, "state_at_fault": "OPEN"}},
+         "pass", None),
         ("traffic_share", "min >= 45%", {}, "pass", None),
         ("traffic_share", "app-2 >= 30%", {}, "fail", "traffic_share_off"),
         ("cache", "redis_share >= 30%", {}, "fail", "cache_share_off"),

@@ -45,6 +45,7 @@ def server(transitions: list[dict[str, Any]]) -> dict[str, Any]:
 
 def test_a_whole_course_gives_every_figure() -> None:
     assert server(CLOSED) == {
+        "state_at_fault": "CLOSED",
         "opened_s": 10.2,
         "opened_after_fault_s": pytest.approx(0.2),
         "failures_to_open": 5,
@@ -78,6 +79,12 @@ def test_one_breaker_that_never_opened_is_not_hidden_by_one_that_did() -> None:
     worst = _worst({"app-1": server(CLOSED), "app-2": server([])})
     assert worst["opened_on_all"] is False
     assert worst["closes_within"] == pytest.approx(11.0)
+
+
+def test_a_breaker_that_was_open_before_the_fault_says_so() -> None:
+    early = [move(1.5, "CLOSED OPEN", failures=5)]
+    assert server(early)["state_at_fault"] == "OPEN"
+    assert server(early)["opened_s"] is None
 
 
 def test_closing_before_the_heal_is_no_negative_time() -> None:
