@@ -81,9 +81,8 @@ def _show(path: Path, page: Path, sides: tuple[Side, Side], screen: Screen) -> i
         screen.say(f"{letter}: {count} {'run' if count == 1 else 'runs'}, {side.name}")
     for note in about(found):
         screen.say(f"  {note}")
-    for outcome in reversed(OUTCOMES):
-        rows = comparison_rows(found, outcome)
-        if rows:
+    for outcome in ("too few runs to tell", "improvement", "regression"):  # the rest: on the page
+        if rows := comparison_rows(found, outcome):
             screen.table(f"{OUTCOMES[outcome][0]} ({len(rows)})", COMPARISON_COLUMNS, rows)
     style = "bold red" if found["is_regression"] else "bold"
     screen.say(f"{outcome_word(found).upper()}: {headline(found)}", style)

@@ -207,7 +207,13 @@ def _digits(value: float) -> str:
 
 
 def _relative(value: Any) -> str:
-    return f"{value:+.0%}".replace("-", MINUS) if is_number(value) and value else ""
+    if not is_number(value) or not value:
+        return ""
+    return (
+        f"\N{MULTIPLICATION SIGN} {1 + value:,.1f}"
+        if value >= 1
+        else f"{value:+.0%}".replace("-", MINUS)
+    )
 
 
 def _why(row: Row, found: Row) -> str:

@@ -65,6 +65,7 @@ def test_a_regression_is_told_first(tmp_path):
     page, markdown = pages_of(tmp_path, drawn(5, 0), drawn(5, 10, later_s=5))
     assert page.text.index("REGRESSION") < page.text.index("redirect recovery time")
     assert "1 figure is worse" in page.text
+    assert re.search(r"\+2\d%", page.text)
     assert markdown.startswith("## Regression: 1 figure is worse, ")
     head, _, first, *rest = cells(markdown)
     assert head == ["outcome", "figure", "A", "B", "change", "95 % interval"]
@@ -81,6 +82,7 @@ def test_too_few_runs_are_said_to_be_too_few(tmp_path):
         assert "Fewer than 3 runs in A and B" in text
         assert "harness run --repeat 5 FILE" in text
     assert "TOO FEW RUNS TO TELL" in page.text
+    assert re.search("\N{MULTIPLICATION SIGN} 3[.]\\d", page.text)
     assert markdown.startswith("## Too few runs to tell: ")
     too_few = [row[1] for row in cells(markdown) if row[0] == "too few runs to tell"]
     assert too_few[0].startswith("fault.")  # the largest change is not hidden in the crowd
