@@ -48,7 +48,8 @@ SAMPLES = pa.schema(
     ]
 )
 """One row per arrival of any stream. Error classes: dropped, refused, reset, closed, timeout,
-bad_response, wrong_status, wrong_content, too_slow, unresolved, no_descriptors, unfinished."""
+connect_timeout, tls, bad_response, wrong_status, wrong_content, too_slow, unresolved,
+no_descriptors, unfinished."""
 
 WRITES = pa.schema(
     [

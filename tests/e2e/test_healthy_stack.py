@@ -77,6 +77,7 @@ def test_a_killed_primary_loses_no_acknowledged_write(run_experiment: RunExperim
         "add-app-server",
         "lb-crash",
         "replica-loss",
+        "read-your-writes",
     ],
 )
 def test_the_other_experiments_pass(run_experiment: RunExperiment, name: str) -> None:
