@@ -17,38 +17,29 @@ import gc
 import json
 import math
 import os
-import resource
 import select
 import signal
 import sys
-from collections import deque
-from collections.abc import Callable
-from functools import partial
 from itertools import cycle
 from pathlib import Path
 from time import monotonic, process_time
 from typing import Any
 
 from harness.errors import LoadError
-from harness.load.connection import Connection, TlsConnection
+from harness.load.connection import Connection
 from harness.load.engine_config import EngineConfig, engine_config_from_json
-from harness.load.recorder import SIZE_MAX, Recorder
-from harness.load.replay import replayed
-from harness.load.request import Places, Request
-from harness.load.response import Head, Heads
-from harness.load.schedule import (
-    RateProfile,
-    Schedule,
-    by_weight,
-    drawn,
-    in_turn,
-    sequential_keys,
-    unit_gaps,
-    zipf_keys,
+from harness.load.engine_setup import (
+    in_flight_limit,
+    make_connector,
+    make_requests,
+    make_schedule,
 )
+from harness.load.recorder import SIZE_MAX, Recorder
+from harness.load.response import Head
+from harness.load.schedule import RateProfile
 from harness.load.statistics import Statistics
-from harness.load.tls import client_context
-from harness.model.load import Load, Operation
+from harness.load.written import Written
+from harness.model.load import Load
 
 REPORT_S, FLUSH_S, SWEEP_S, IDLE_MAX_S = 0.5, 2.0, 0.02, 10.0
 STALL_S = 0.01
@@ -68,8 +59,8 @@ class Engine:
         load = Load.model_validate(config.load)
         self._timeout_s = load.timeout_s
         self._connect_timeout_s = load.connect_timeout_s or load.timeout_s
-        self._requests = _requests(config, load)
-        self._schedule = _schedule(config, load, self._requests)
+        self._requests = make_requests(config, load)
+        self._schedule = make_schedule(config, load, self._requests)
         self._recorder = Recorder(Path(config.samples), config.part_name)
         names = self._recorder.names
         self._op_codes = [names["op"][request.name] for request in self._requests]
@@ -84,11 +75,11 @@ class Engine:
         self._idle: dict[tuple[str, int], list[Connection]] = {e: [] for e in config.endpoints}
         self._in_flight: dict[Connection, int] = {}  # operations, in the order they were sent
         self._next_endpoint = cycle(self._idle)
-        self._connect = _connector(load)
+        self._connect = make_connector(load)
         self._number = config.first_number
         self._rate_per_s = config.rate_per_s
         self._stop_at_s = math.inf
-        self._in_flight_max = config.in_flight_max or _in_flight_max(load)
+        self._in_flight_max = config.in_flight_max or in_flight_limit(load)
         self._commands = b""
         self._output = bytearray()
         self._chore_s = self._report_s = self._flush_s = 0.0
@@ -358,76 +349,6 @@ class Engine:
     def abandon(self) -> None:
         """The owner is gone: keep what is recorded, be quick."""
         self._recorder.close(1)
-
-
-class Written:
-    """Acknowledged writes, of which the newest that is at least `after_s` old is read."""
-
-    def __init__(self, after_s: float) -> None:
-        self._after_s = after_s
-        self._waiting: deque[tuple[float, int]] = deque()
-        self._newest: int | None = None
-
-    def add(self, done_s: float, number: int) -> None:
-        """The write with this number was acknowledged."""
-        self._waiting.append((done_s, number))
-
-    def newest(self, now_s: float) -> int | None:
-        """The number of the write to read, None if none is old enough."""
-        while self._waiting and self._waiting[0][0] + self._after_s <= now_s:
-            self._newest = self._waiting.popleft()[1]
-        return self._newest
-
-
-def _requests(config: EngineConfig, load: Load) -> list[Request]:
-    host, port = config.endpoints[0]
-    is_canary = config.cold_keys_offset >= 0
-    keys = load.keys
-    places = Places(
-        key_format=keys.cold_format if is_canary and keys.cold_population else keys.format,
-        token_start=f"{config.run_id}-{config.stream[0]}",
-        trace_start=f"{config.seed & (2**56 - 1):014x}{ord(config.stream[0]):02x}",
-    )
-    return [
-        Request(name, Operation.model_validate(config.operations[name]), f"{host}:{port}", places)
-        for name in config.mix
-    ]
-
-
-def _schedule(config: EngineConfig, load: Load, requests: list[Request]) -> Schedule:
-    """A canary asks for each operation in turn, and for keys that no cache holds."""
-    draws_key = [request.draws_key for request in requests]
-    if config.replay:
-        return Schedule(replayed(Path(config.replay), draws_key, config.first_number))
-    keys, seed = load.keys, config.seed
-    if config.cold_keys_offset >= 0:
-        population = keys.cold_population or keys.population
-        chosen, key = in_turn(len(requests)), sequential_keys(population, config.cold_keys_offset)
-    else:
-        chosen = by_weight(list(config.mix.values()), seed)
-        key = zipf_keys(keys.population, keys.zipf, seed)
-    gaps = unit_gaps(load.arrivals, seed)
-    return Schedule(drawn(gaps, chosen, key, draws_key, config.first_number))
-
-
-def _connector(load: Load) -> Callable[[tuple[str, int]], Connection]:
-    heads = Heads()
-    if load.tls is None:
-        return lambda endpoint: Connection(endpoint, heads)
-    return partial(
-        TlsConnection,
-        heads=heads,
-        context=client_context(load.tls),
-        server_name=load.tls.server_name,
-    )
-
-
-def _in_flight_max(load: Load) -> int:
-    """Room for what may wait at once (rate x time-out), within the limit of descriptors."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    wanted = math.ceil(1.2 * (load.peak_per_s + 2 * load.canary_rate_per_s) * load.timeout_s) + 100
-    return max(1, min(wanted, hard - 100))
 
 
 def main() -> None:
