@@ -20,6 +20,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -301,6 +302,15 @@ def _write_table(path: Path, schema: pa.Schema, rows: Mapping[str, Any]) -> None
     arrays = [pa.array(rows[field.name]).cast(field.type) for field in schema]
     with recorded(path):
         pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, **_PARQUET)
+
+
+def new_folder(reports: Path, name: str) -> Path:
+    """A folder named by time and `name` that is not there yet."""
+    stem = f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{name}"
+    path, number = reports / stem, 2
+    while path.exists():
+        path, number = reports / f"{stem}-{number}", number + 1
+    return path
 
 
 def run_folders(reports: Path) -> Iterator[RunFolder]:

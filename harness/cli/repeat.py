@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from harness.cli.console import Screen
 from harness.comparison import make_group, write_group
 from harness.report.comparison import GROUP_COLUMNS, group_rows, render_group
-from harness.run_store import RunFolder
+from harness.run_store import RunFolder, new_folder
 
 REPEAT_MAX = 100
 
@@ -62,17 +61,8 @@ def show_groups(groups: Sequence[Group], screen: Screen) -> None:
 def _write(runs: Sequence[RunFolder], asked: int, screen: Screen) -> Group:
     results = [run.read_json("result.json") for run in runs]
     facts = make_group(runs[0].read_experiment(), results, asked)
-    path = _new_folder(runs[0].path.parent, f"{facts['experiment']}-x{asked}")
+    path = new_folder(runs[0].path.parent, f"{facts['experiment']}-x{asked}")
     write_group(path, facts)
     render_group(path)
     screen.summary_for_github((path / "summary.md").read_text(encoding="utf-8"))
     return Group(path, facts)
-
-
-def _new_folder(reports: Path, name: str) -> Path:
-    """A folder that is not there yet: two files may have the same name."""
-    stem = f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{name}"
-    path, number = reports / stem, 2
-    while path.exists():
-        path, number = reports / f"{stem}-{number}", number + 1
-    return path

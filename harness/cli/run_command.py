@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -39,7 +38,7 @@ from harness.model.experiment import Experiment, Target
 from harness.model.plan_json import plan_to_json
 from harness.model.verdict import RunStatus
 from harness.plan import make_plan
-from harness.run_store import RunFolder, recorded, write_file
+from harness.run_store import RunFolder, new_folder, recorded, write_file
 from harness.runner import Progress, World, run_plan
 from harness.undo import boot_id
 
@@ -174,7 +173,7 @@ def _run_file(job: Job, screen: Screen, stop: Stop) -> Outcome:
     """One file from stack to report; an error ends this file, not the others."""
     experiment, name = job.experiment, job.experiment.name
     screen.say(f"{name}: {experiment.title}", "bold")
-    folder = RunFolder(job.options.output / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{name}")
+    folder = RunFolder(new_folder(job.options.output, name))
     if stop.asked:
         return Outcome(name, 130, message="not started: interrupted")
     try:
