@@ -22,6 +22,7 @@ from harness.run_store import (
     SAMPLES,
     EventLog,
     RunFolder,
+    new_folder,
     run_folders,
     write_clicks,
     write_file,
@@ -335,6 +336,15 @@ def test_a_read_back_that_does_not_fit_is_a_clear_error(folder: RunFolder) -> No
 
 
 # -- all runs
+
+
+def test_folders_of_the_same_second_are_numbered(tmp_path: Path) -> None:
+    made = []
+    for _ in range(3):
+        made.append(new_folder(tmp_path, "x"))
+        made[-1].mkdir()
+    assert len(set(made)) == 3
+    assert made == sorted(made)
 
 
 def test_runs_are_listed_newest_first_and_links_left_out(tmp_path: Path) -> None:

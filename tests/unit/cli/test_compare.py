@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 from fake_shop import EXPERIMENT, Cli, Shop
 
-from harness.cli import repeat, run_command
+from harness import run_store
+from harness.cli import repeat
 from harness.cli.console import Screen
 from harness.errors import TargetError
 
 
 @pytest.fixture
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each look at the clock is a second later, so that no two runs have one name."""
+    """Each look at the clock is a second later, so that no two runs begin in the same one."""
     seconds = itertools.count()
 
     class Clock(datetime):
@@ -28,8 +29,7 @@ def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
         def now(cls, tz: Any = None) -> Any:
             return datetime(2026, 1, 1, tzinfo=tz).astimezone() + timedelta(seconds=next(seconds))
 
-    for module in (run_command, repeat):
-        monkeypatch.setattr(module, "datetime", Clock)
+    monkeypatch.setattr(run_store, "datetime", Clock)
 
 
 @pytest.fixture
