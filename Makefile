@@ -35,6 +35,7 @@ check: lint      ## Lint and the tests that need no Docker
 	.venv/bin/pytest tests/unit --timeout 60
 
 bench: setup     ## Run what measures the harness itself (benchmarks/)
+	@benchmarks/install_peers.sh
 	@for each in $(filter-out %/common.py,$(wildcard benchmarks/*.py)); do \
 	  echo "==> $$each"; .venv/bin/python "$$each" || exit $$?; done
 

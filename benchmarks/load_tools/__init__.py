@@ -1,0 +1,1 @@
+"""What sends the load and what answers it in the benchmarks that compare."""
