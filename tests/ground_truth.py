@@ -146,12 +146,13 @@ class _Server:
         times = []
         for after_s, mode, delay_s in steps:
             await asyncio.sleep(max(0, start_s + after_s - monotonic()))
-            await self._change(mode, delay_s)
-            times.append(monotonic())
+            times.append(await self._change(mode, delay_s))
         self._pipe.send(times)
 
-    async def _change(self, mode: str, delay_s: float) -> None:
+    async def _change(self, mode: str, delay_s: float) -> float:
+        """The moment from which no request is answered in the mode before."""
         was, self._mode, self._delay_s = self._mode, mode, delay_s
+        at_s = monotonic()
         if mode == "refuse" and self._listener:
             self._listener.close()
             self._listener = None
@@ -159,6 +160,8 @@ class _Server:
                 _reset(writer)
         elif was == "refuse" and mode != "refuse":
             await self._listen()
+            at_s = monotonic()
+        return at_s
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
@@ -231,7 +234,8 @@ def _answer(mode: str, line: str, body: str) -> bytes:
 def _reset(writer: asyncio.StreamWriter) -> None:
     """Close with a TCP reset instead of an orderly end."""
     raw = writer.get_extra_info("socket")
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if raw.fileno() >= 0:  # else the client was gone first, while the answer hung
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
