@@ -271,15 +271,17 @@ def answers(port: int) -> bool:
     return True
 
 
+def faults_tab(port: int) -> dict[str, str]:
+    stats = json.loads(get(port, "/stats/requests"))
+    return {row["name"]: row["value"] for row in stats["extended_stats"][0]["data"]}
+
+
 def test_the_page_starts_edits_and_stops_the_arrivals(
     truth: GroundTruth, folder: RunFolder, tmp_path: Path
 ) -> None:
     """Locust's page steers the engine and shows phase and faults of the run."""
     truth.set("ok")
     port, script = free_port(), tmp_path / "page.py"
-    (folder.path / "state.json").write_text(
-        json.dumps({"run_id": "r1", "phase": "fault", "faults": ["kill db-1"]})
-    )
     script.write_text(
         "import sys, pathlib\n"
         "sys.path.insert(0, 'tests/integration')\n"
@@ -296,9 +298,20 @@ def test_the_page_starts_edits_and_stops_the_arrivals(
     )
     try:
         wait_for(lambda: answers(port), 15, "the page")
-        stats = json.loads(get(port, "/stats/requests"))
-        shown = {row["name"]: row["value"] for row in stats["extended_stats"][0]["data"]}
-        assert shown == {"run": "r1", "phase": "fault", "faults": "kill db-1"}
+        state = folder.path / "state.json"
+        state.write_text(
+            json.dumps(
+                {"run_id": "r1", "phase": "fault", "faults": ["kill 1"], "at_s": 31.2, "end_s": 90}
+            )
+        )
+        assert faults_tab(port) == {
+            "run": "r1",
+            "second": "31 of 90",
+            "phase": "fault",
+            "faults": "kill 1",
+        }
+        os.utime(state, (0, 0))  # of a run that is long over
+        assert faults_tab(port) == {"run": "none: start one with harness run"}
         assert b"Faults" in get(port, "/")
         first = len(truth.received())
         get(port, "/swarm", {"user_count": "100", "spawn_rate": "1000"})
