@@ -66,7 +66,7 @@ def read_safeguards(root: Node, operations: Set[str]) -> tuple[list[Safeguard], 
     node = root.mapping("safeguards")
     node.check_keys(("abort_if", "max_duration"))
     longest_s = node.quantity("max_duration", parse_duration)
-    entries, found = node.get("abort_if") or [], []
+    entries, found = node.get("abort_if", []), []
     if not isinstance(entries, list):
         node.problem("abort_if", "not a list")
         entries = []
@@ -76,7 +76,7 @@ def read_safeguards(root: Node, operations: Set[str]) -> tuple[list[Safeguard], 
         else:
             path = f"{node.path_of('abort_if')}[{index}]"
             node.problem("abort_if", "not understood", f"write - redirect: {_RULE}", path)
-    return found, longest_s or DURATION_DEFAULT_S
+    return found, DURATION_DEFAULT_S if longest_s is None else longest_s
 
 
 def _safeguard(entry: Any, operations: Set[str]) -> Safeguard | None:

@@ -38,6 +38,7 @@ def read_experiment(name: str, tree: Any, problems: Problems, names: Names) -> E
     title, tags = root.text("title"), root.texts("tags")
     target = root.mapping("target").model(Target)
     phases = _phases(root)
+    allow_total_loss = root.flag("allow_total_loss")
     load, operations = read_load(root, names)
     faults = read_faults(root, phases, names)
     hypothesis = read_hypothesis(root, phases, set(operations))
@@ -60,7 +61,7 @@ def read_experiment(name: str, tree: Any, problems: Problems, names: Names) -> E
         hypothesis=tuple(hypothesis),
         safeguards=tuple(safeguards),
         max_duration_s=max_duration_s,
-        allow_total_loss=root.get("allow_total_loss") is True,
+        allow_total_loss=allow_total_loss,
     )
 
 

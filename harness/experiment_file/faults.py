@@ -18,9 +18,10 @@ SELECTORS = ("service", "role", "container", "link")
 
 def read_faults(root: Node, phases: Sequence[Phase], names: Names) -> list[FaultSpec]:
     """Every fault that is right, in the order of the file."""
-    entries, found = root.get("faults") or [], []
+    entries, found = root.get("faults", []), []
     if not isinstance(entries, list) or len(entries) > FAULTS_MAX:
-        root.problem("faults", f"not a list of up to {FAULTS_MAX}")
+        text = f"not a list of up to {FAULTS_MAX}"
+        root.problem("faults", text, "list them, or leave the key out")
         return []
     for index, tree in enumerate(entries):
         path = f"faults[{index}]"

@@ -107,7 +107,7 @@ def _mix(node: Node, operations: Mapping[str, Operation]) -> dict[str, float]:
 
 
 def _stages(node: Node) -> tuple[Stage, ...]:
-    stages, found = node.get("stages") or [], []
+    stages, found = node.get("stages", []), []
     if not isinstance(stages, list):
         node.problem("stages", "not a list")
         return ()

@@ -51,9 +51,9 @@ class Node:
 
     def mapping(self, key: Any) -> Node:
         """The mapping at `key`; an empty one if there is none, or something else."""
-        value = self.tree.get(key)
-        if value is not None and not isinstance(value, Mapping):
-            self.problem(key, "not a mapping", "write key: value pairs")
+        value = self.tree.get(key, {})
+        if not isinstance(value, Mapping):
+            self.problem(key, "not a mapping", "write key: value pairs, or leave it out")
         return self.entry(value if isinstance(value, Mapping) else {}, self.path_of(key))
 
     def entry(self, tree: Mapping[Any, Any], path: str) -> Node:
@@ -70,11 +70,18 @@ class Node:
 
     def texts(self, key: str) -> tuple[str, ...]:
         """The list of texts at `key`, empty if there is none."""
-        value = self.tree.get(key) or []
+        value = self.tree.get(key, [])
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return tuple(value)
         self.problem(key, "not a list of texts", "write [a, b]")
         return ()
+
+    def flag(self, key: str) -> bool:
+        """Whether `key` is true; false if it is missing."""
+        value = self.tree.get(key, False)
+        if not isinstance(value, bool):
+            self.problem(key, "not true or false", "write true or false")
+        return value is True
 
     def quantity(self, key: Any, parse: Callable[[str], float]) -> float | None:
         """The value at `key` in base units; None if it is missing or wrong."""

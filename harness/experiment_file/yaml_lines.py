@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ def read_yaml(data: bytes, path: Path) -> Any:
     if data.count(b"*") > ALIASES_MAX:  # an alias may be repeated into billions of nodes
         raise InvalidExperiment(str(path), [f"more than {ALIASES_MAX} aliases or *"])
     try:
-        return YAML(typ="rt").load(data.decode("utf-8"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # such as an anchor that is defined twice
+            return YAML(typ="rt").load(data.decode("utf-8"))
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}: " if mark else ""
