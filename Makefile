@@ -39,6 +39,12 @@ bench: setup     ## Run what measures the harness itself (benchmarks/)
 	@for each in $(filter-out %/common.py,$(wildcard benchmarks/*.py)); do \
 	  echo "==> $$each"; .venv/bin/python "$$each" || exit $$?; done
 
+defects: setup   ## Plant the defects of tests/defects; each must be caught (NAMES="a b": only these)
+	.venv/bin/python scripts/defects.py $(NAMES)
+
+soak: setup      ## Repeat the healthy headline experiments N times (60), count verdicts but PASS
+	.venv/bin/python scripts/soak.py $(or $(N),60)
+
 clean:           ## Remove the stack with its data, .venv, reports; refuses while a fault is not healed
 	@if [ -n "$$(cat .harness/*/journal.jsonl 2>/dev/null)" ]; then \
 	  echo "error: a fault is not healed yet; run: $(HARNESS) heal" >&2; exit 4; fi
@@ -47,4 +53,4 @@ clean:           ## Remove the stack with its data, .venv, reports; refuses whil
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 	find reports -mindepth 1 -maxdepth 1 ! -name sample -exec rm -rf {} +
 
-.PHONY: help demo test setup up down lint check bench clean
+.PHONY: help demo test setup up down lint check bench defects soak clean

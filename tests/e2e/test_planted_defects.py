@@ -1,28 +1,24 @@
 """The same experiment files and thresholds must fail on a defective stack, for the right reason.
 
-The control beside each case is the same experiment in test_healthy_stack.py.
+Only those of the catalogue that are marked `in_ci`; `make defects` plants them all. The control
+beside each case is the same experiment in test_healthy_stack.py.
 """
 
 from __future__ import annotations
 
 import pytest
+from defects import Defect, read_catalogue
 from experiment_run import RunExperiment
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e]
+PLANTED = [defect for defect in read_catalogue() if defect.in_ci]
 
 
-@pytest.mark.parametrize(
-    ("experiment", "defect", "code"),
-    [
-        ("redis-outage", "breakers-off", "breaker_never_opened"),
-        ("app-server-crash", "no-redispatch", "requests_failed"),
-        ("db-primary-failover", "async-replication", "writes_lost"),
-    ],
-)
+@pytest.mark.parametrize("defect", PLANTED, ids=lambda defect: defect.name)
 def test_a_planted_defect_fails_with_its_reason(
-    run_experiment: RunExperiment, experiment: str, defect: str, code: str
+    run_experiment: RunExperiment, defect: Defect
 ) -> None:
-    run = run_experiment(experiment, defect)
+    run = run_experiment(defect.experiment, *defect.overrides)
     assert run.result["verdict"] == "fail", run.explain()
     assert run.exit_code == 1
-    assert code in run.codes, run.explain()
+    assert defect.code in run.codes, run.explain()

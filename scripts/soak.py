@@ -1,0 +1,138 @@
+"""Repeats the healthy headline experiments in turn and counts verdicts other than PASS.
+
+`python scripts/soak.py [N] [--resume] [--experiment NAME ...]`; N runs in all, 60 if not given;
+needs Docker. Reports of runs that did not pass are kept in reports/soak/, and a line for each run
+in reports/soak/runs.jsonl, so that `--resume` goes on where it was stopped. The last line is one
+JSON object. Exit codes: 0 all passed, 1 not all, 2 wrong usage, 4 no engine, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from harness_command import ROOT, Run, engine_problem, run_experiment, take_down
+
+FOLDER = ROOT / "reports" / "soak"
+
+
+def headline_experiments() -> list[str]:
+    """The names of the experiments with the tag `headline`."""
+    paths = sorted((ROOT / "experiments").glob("*.yaml"))
+    tags = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))["tags"] for path in paths}
+    return [name for name, its in tags.items() if "headline" in its]
+
+
+def to_row(number: int, name: str, run: Run) -> dict[str, Any]:
+    """The line of one run."""
+    return {
+        "run": number,
+        "experiment": name,
+        "verdict": run.verdict,
+        "codes": list(run.codes),
+        "duration_s": round(run.duration_s, 1),
+        "report": str(run.folder.relative_to(ROOT)) if run.folder else "",
+        "message": run.message,
+    }
+
+
+def summary(rows: Sequence[dict[str, Any]], asked: int) -> dict[str, Any]:
+    """The last line of the output; `false_alarms` are all verdicts but PASS."""
+    verdicts = Counter(row["verdict"] for row in rows)
+    alarms = [row for row in rows if row["verdict"] != "pass"]
+    return {
+        "asked": asked,
+        "runs": len(rows),
+        "passed": verdicts["pass"],
+        "false_alarms": len(alarms),
+        "verdicts": dict(verdicts),
+        "experiments": dict(Counter(row["experiment"] for row in rows)),
+        "alarms": alarms,
+    }
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The runs so far; a line that was cut off is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows
+
+
+def soak(names: Sequence[str], asked: int, rows: list[dict[str, Any]]) -> None:
+    """Run until there are `asked` rows; each is on disk before the next run begins.
+
+    The stack stays up between runs, as in use; after a run without a verdict it is made anew.
+    """
+    while len(rows) < asked:
+        name = names[len(rows) % len(names)]
+        run = run_experiment(name, (), FOLDER)
+        row = to_row(len(rows) + 1, name, run)
+        rows.append(row)
+        with (FOLDER / "runs.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        said = ", ".join(run.codes) or run.message
+        _say(f"{row['run']:>4} of {asked}  {name:<26}{run.verdict:<14}{said}".rstrip())
+        if run.verdict == "pass" and run.folder:
+            shutil.rmtree(run.folder)
+        if run.verdict == "error":
+            take_down()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Soak, and print the count; what was done before a Ctrl-C counts."""
+    options = _parse(arguments)
+    names = options.experiment or headline_experiments()
+    unknown = [name for name in names if not (ROOT / "experiments" / f"{name}.yaml").is_file()]
+    if unknown or options.runs < 1:
+        what = f"no experiments/{unknown[0]}.yaml" if unknown else "N is a number from 1 on"
+        sys.stderr.write(f"error: {what}\n")
+        return 2
+    if problem := engine_problem():
+        sys.stderr.write(f"error: {problem}\n")
+        return 4
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    if not options.resume:
+        (FOLDER / "runs.jsonl").unlink(missing_ok=True)
+    rows = read_rows(FOLDER / "runs.jsonl")
+    interrupted = False
+    try:
+        soak(names, options.runs, rows)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        take_down()
+    found = summary(rows, options.runs)
+    _say(json.dumps({**found, "interrupted": interrupted}))
+    if interrupted:
+        return 130
+    return 1 if found["false_alarms"] else 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Repeat healthy experiments; all must pass.")
+    parser.add_argument("runs", nargs="?", type=int, default=60, metavar="N", help="default: 60")
+    parser.add_argument("--resume", action="store_true", help="go on after the runs of last time")
+    parser.add_argument(
+        "--experiment", action="append", metavar="NAME", help="default: those tagged headline"
+    )
+    return parser.parse_args(arguments)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""The catalogue of planted defects names what exists, and its edits still change something."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import shutil
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from defects import FOLDER, Defect, choose, judge_run, main, read_catalogue, summary
+from harness_command import Run
+
+from harness import judge
+from harness.adapters.compose_project import compose_command, prepare_environment
+from harness.errors import EngineError
+from harness.experiment_file import load_experiment
+from harness.faults import KINDS
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENTS = {
+    path.stem: load_experiment(path, KINDS) for path in (ROOT / "experiments").glob("*.yaml")
+}
+CATALOGUE = read_catalogue()
+OVERRIDES = sorted({name for defect in CATALOGUE for name in defect.overrides})
+PLACES = {
+    "shortener/": ROOT / "target" / "shortener" / "shortener",
+    "/etc/haproxy/": ROOT / "target" / "lb",
+    "/etc/patroni/": ROOT / "target" / "database",
+    "/etc/varnish/": ROOT / "target" / "edge",
+    "/etc/toxiproxy/": ROOT / "target" / "toxiproxy",
+}
+"""Where the files of the images come from."""
+WITHOUT_RESULT = {
+    "recovery_time": "not_recovered",
+    "returns_to_rotation": "never_returned_rotation",
+    "leaves_rotation": "never_left_rotation",
+}
+"""The other code of a metric: what was waited for did not happen at all."""
+
+
+class _ComposeLoader(yaml.SafeLoader):
+    """Takes the tags that say how a value is merged."""
+
+
+_ComposeLoader.add_constructor("!override", lambda loader, node: loader.construct_sequence(node))
+
+
+def _scripts(override: str) -> list[str]:
+    """What the services of an override do before they start, as the shell sees it."""
+    text = (FOLDER / f"{override}.yaml").read_text(encoding="utf-8")
+    content = yaml.load(text, _ComposeLoader)
+    commands = [service.get("command") for service in content["services"].values()]
+    scripts = [command[0].replace("$$", "$") for command in commands if command]
+    return list(dict.fromkeys(scripts))
+
+
+def _edits(script: str) -> list[tuple[str, str]]:
+    """(file in the image, one command of sed) for all of them."""
+    found = []
+    here = r"sed (?:-i )?-E -f - (\S+)(?: > \S+)? <<'END'\n(.*?)\nEND\n"
+    for path, text in re.findall(here, script, re.DOTALL):
+        found += [(path, each) for each in re.split(r"(?<!\\)\n", text)]
+    rest = re.sub(here, "", script, flags=re.DOTALL).replace("\\\n", " ")
+    for line in re.findall(r"(?m)^ *(sed .*)$", rest):
+        words = shlex.split(line.partition(" > ")[0])
+        commands = [after for word, after in pairwise(words) if word == "-e"]
+        plain = [word for word in words[1:] if not word.startswith("-") and word not in commands]
+        found += [(plain[-1], command) for command in commands or plain[:-1]]
+    return found
+
+
+EDITS = [
+    (override, path, command)
+    for override in OVERRIDES
+    for script in _scripts(override)
+    for path, command in _edits(script)
+]
+
+
+def _source(path: str) -> Path:
+    place = next(place for place in PLACES if path.startswith(place))
+    return PLACES[place] / path.removeprefix(place)
+
+
+def test_there_are_thirty_defects_and_no_row_twice() -> None:
+    rows = [(defect.name, defect.experiment) for defect in CATALOGUE]
+    assert len(set(rows)) == len(rows)
+    assert len({name for name, _ in rows}) >= 30
+
+
+def test_every_shipped_experiment_catches_a_defect() -> None:
+    assert {defect.experiment for defect in CATALOGUE} == EXPERIMENTS.keys()
+
+
+def test_every_override_is_in_the_catalogue_and_says_what_is_wrong() -> None:
+    files = {path.stem for path in FOLDER.glob("*.yaml")} - {"catalogue"}
+    assert files == set(OVERRIDES)
+    for defect in CATALOGUE:
+        text = (FOLDER / f"{defect.name}.yaml").read_text(encoding="utf-8")
+        assert text.startswith("# Defect: "), defect.name
+
+
+@pytest.mark.parametrize("defect", CATALOGUE, ids=lambda defect: defect.name)
+def test_the_experiment_has_an_expectation_that_gives_the_code(defect: Defect) -> None:
+    expectations = EXPERIMENTS[defect.experiment].hypothesis
+    codes = {judge._code(item) for item in expectations}
+    codes |= {WITHOUT_RESULT.get(item.metric, "") for item in expectations}
+    assert defect.code in codes
+
+
+def test_the_edits_of_all_overrides_were_found() -> None:
+    scripts = [script for override in OVERRIDES for script in _scripts(override)]
+    assert len({override for override, _, _ in EDITS}) >= 40
+    assert sum(script.count("sed ") for script in scripts) <= len(EDITS)
+
+
+@pytest.mark.parametrize(("override", "path", "command"), EDITS)
+def test_every_edit_still_changes_its_file(override: str, path: str, command: str) -> None:
+    source = _source(path)
+    done = subprocess.run(
+        ["sed", "-E", "-f", "-", str(source)],
+        input=command + "\n",
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    assert done.stdout != source.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("override", OVERRIDES)
+def test_edited_python_compiles(override: str, tmp_path: Path) -> None:
+    for script in _scripts(override):
+        if not script.startswith("cp -r /app/shortener /tmp && cd /tmp\n"):
+            continue
+        edits = script.partition("\n")[2].partition("\nexec ")[0]
+        shutil.copytree(PLACES["shortener/"], tmp_path / "shortener", dirs_exist_ok=True)
+        subprocess.run(["sh", "-ec", edits], cwd=tmp_path, timeout=20, check=True)
+        for path in (tmp_path / "shortener").glob("*.py"):
+            compile(path.read_text(encoding="utf-8"), path, "exec")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All that Compose reads of the project, with passwords and ports of its own."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "target").mkdir()
+    for name in ("docker-compose.yml", "target/app.env"):
+        shutil.copy(ROOT / name, folder / name)
+    prepare_environment(folder)
+    return folder
+
+
+@pytest.mark.parametrize("defect", CATALOGUE, ids=lambda defect: defect.name)
+def test_compose_takes_the_overrides(defect: Defect, project: Path) -> None:
+    try:
+        command = [*compose_command(), "--project-directory", str(project), "--profile", "core"]
+    except EngineError:
+        pytest.skip("no Compose binary")
+    for path in (project / "docker-compose.yml", *_paths(defect)):
+        command += ["--file", str(path)]
+    done = subprocess.run(
+        [*command, "config", "--quiet"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _paths(defect: Defect) -> list[Path]:
+    return [FOLDER / f"{name}.yaml" for name in defect.overrides]
+
+
+def _run(verdict: str, *codes: str) -> Run:
+    return Run(exit_code=1, verdict=verdict, codes=codes, folder=None, duration_s=60.0)
+
+
+@pytest.mark.parametrize(
+    ("run", "caught", "right"),
+    [
+        (_run("fail", "writes_lost", "target_unhealthy"), True, True),
+        (_run("fail", "target_unhealthy"), True, False),
+        (_run("inconclusive", "writes_lost"), False, False),
+        (_run("pass"), False, False),
+        (_run("error"), False, False),
+    ],
+)
+def test_only_a_fail_with_the_code_is_the_right_finding(
+    run: Run, caught: bool, right: bool
+) -> None:
+    row = judge_run(Defect("d", "e", "writes_lost", "so"), run)
+    assert (row.caught, row.right_finding) == (caught, right)
+    counts = summary([row])
+    assert (counts["defects"], counts["caught"], counts["right_finding"]) == (1, caught, right)
+
+
+def _options(**chosen: Any) -> Any:
+    return argparse.Namespace(**{"names": [], "experiment": None, "first": None, **chosen})
+
+
+def test_defects_are_chosen_by_name_experiment_and_number() -> None:
+    both = choose(CATALOGUE, _options(names=["no-redispatch"]))
+    assert {defect.experiment for defect in both} == {
+        "app-server-out-of-memory",
+        "app-server-crash",
+    }
+    one = choose(CATALOGUE, _options(names=["no-redispatch"], experiment="app-server-crash"))
+    assert len(one) == 1
+    assert choose(CATALOGUE, _options(first=2)) == CATALOGUE[:2]
+
+
+def test_an_unknown_defect_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["no-such-defect"]) == 2
+    assert "no-such-defect" in capsys.readouterr().err
+
+
+def test_without_an_engine_it_says_so_and_plants_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["breakers-off"]) == 4
+    assert "make setup" in capsys.readouterr().err
