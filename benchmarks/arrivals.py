@@ -37,7 +37,7 @@ CLIENT_CORE, SERVER_CORE, CONNECTIONS = 0, 1, 64
 SETTLE_S, START_MAX_S, PROBE_S = 1.0, 30.0, 2.0
 PROBE_PER_S, OVERLOAD = 90_000.0, 1.1
 SEARCH_STEPS, SEARCH_TRIES = 6, 2
-ON_TIME_SHARE = 0.999
+ON_TIME_SHARE = RECORDED_SHARE = 0.999
 AT_LEAST = {"vegeta": 1.3, "k6": 3.0, "locust_fast": 4.0}
 HARNESS, REDIRECTS = "harness", "harness_redirects"
 REDIRECT = {"redirect": SHORTENER_OPERATIONS["redirect"]}
@@ -71,7 +71,7 @@ def main(rounds: int, window_s: float) -> int:
     _print_table(windows, medians)
     return common.show(
         "arrivals",
-        _figures(medians, held_per_s),
+        _figures(medians, held_per_s, min(bench.recorded_shares)),
         rounds=rounds,
         window_s=window_s,
         connections={tool: window.connections for tool, window in medians.items()},
@@ -84,6 +84,7 @@ class _Bench:
     def __init__(self, server: Nginx, folder: Path, window_s: float) -> None:
         self._server, self._folder, self._window_s = server, folder, window_s
         self._runs = 0
+        self.recorded_shares: list[float] = []  # of what nginx answered
 
     def new_folder(self) -> Path:
         self._runs += 1
@@ -119,12 +120,14 @@ class _Bench:
             in_flight_max=CONNECTIONS,
             operations=operations,
         )
+        before = self._server.counters().requests
         with engine(config, CLIENT_CORE) as process:
             start_s = process.begin()
             window = self._window(process.child)
             took_s = process.stop() - start_s
-        recorded_per_s = int(read_samples(folder)["ok"].sum()) / took_s
-        return Window(recorded_per_s, window.cpu_us, window.connections)
+        recorded = int(read_samples(folder)["ok"].sum())
+        self.recorded_shares.append(recorded / (self._server.counters().requests - before))
+        return Window(recorded / took_s, window.cpu_us, window.connections)
 
     def answered_per_s(self, rate_per_s: float) -> float:
         """Successes a second that the engine records in a short run at this rate."""
@@ -205,7 +208,9 @@ def _print_table(windows: dict[str, list[Window]], medians: dict[str, Window]) -
         sys.stdout.write(f"{row}{window.connections:>7}{ratio:>7.2f}\n")
 
 
-def _figures(medians: dict[str, Window], held_per_s: float) -> list[common.Figure]:
+def _figures(
+    medians: dict[str, Window], held_per_s: float, recorded_share: float
+) -> list[common.Figure]:
     ours = medians[HARNESS].rate_per_s
     rates = [common.Figure(f"{t}_per_s", w.rate_per_s, "1/s") for t, w in medians.items()]
     ratios = [
@@ -213,7 +218,12 @@ def _figures(medians: dict[str, Window], held_per_s: float) -> list[common.Figur
         for t, w in medians.items()
         if t not in (HARNESS, REDIRECTS)
     ]
-    return [*rates, common.Figure("harness_held_per_s", held_per_s, "1/s"), *ratios]
+    return [
+        *rates,
+        common.Figure("harness_held_per_s", held_per_s, "1/s"),
+        common.Figure("harness_recorded_share", recorded_share, "", RECORDED_SHARE, at_least=True),
+        *ratios,
+    ]
 
 
 if __name__ == "__main__":
