@@ -188,10 +188,11 @@ class RunFolder:
         return parts
 
     def read_samples(self, stream: str, columns: list[str] | None = None) -> pa.Table:
-        """All samples of a stream; an empty table if there are none."""
-        tables = [_read_table(part, SAMPLES) for part in self.sample_parts(stream)]
-        table = pa.concat_tables(tables).unify_dictionaries() if tables else SAMPLES.empty_table()
-        return table.select(columns) if columns else table
+        """All samples of a stream, or only some `columns` of them; empty if there are none."""
+        tables = [_read_table(part, SAMPLES, columns) for part in self.sample_parts(stream)]
+        if not tables:
+            return SAMPLES.empty_table().select(columns or SAMPLES.names)
+        return pa.concat_tables(tables).unify_dictionaries()
 
     def read_writes(self) -> pa.Table:
         """What the read-back found (columns: WRITES)."""
@@ -339,17 +340,19 @@ def _understood(path: Path, hint: str) -> Iterator[None]:
         raise RunFolderError(f"{path}: cannot be understood: {text}", hint) from error
 
 
-def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
+def _read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
     with _understood(path, DAMAGED):
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                table = file.read()
+                names = file.schema_arrow.names
+                if names != schema.names:
+                    raise ValueError(f"its columns are {', '.join(names)}")
+                table = file.read(columns=columns)
             table.validate(full=True)
         except pa.ArrowException as error:
             raise RunFolderError(f"{path}: not a whole Parquet file", DAMAGED) from error
-        if table.schema.names != schema.names:
-            raise ValueError(f"its columns are {', '.join(table.schema.names)}")
-        return table.cast(schema)
+        wanted = columns or schema.names
+        return table.select(wanted).cast(pa.schema([schema.field(name) for name in wanted]))
 
 
 def _refuse_gaps(parts: list[Path]) -> None:

@@ -128,18 +128,20 @@ def codes_of(samples: pd.DataFrame, column: str) -> tuple[list[str], Array]:
 
 def _samples(folder: RunFolder, stream: str) -> pd.DataFrame:
     """Column by column, so that a run of ten million requests is never in memory twice."""
-    table = folder.read_samples(stream, COLUMNS)
-    order = np.argsort(table["intended_s"].to_numpy(), kind="stable")
+    order = np.argsort(_column(folder, stream, "intended_s").to_numpy(), kind="stable")
     columns: dict[str, Any] = {}
     for name in COLUMNS:
-        column = table[name].combine_chunks()
-        table = table.drop_columns([name])
+        column = _column(folder, stream, name)
         if pa.types.is_dictionary(column.type):
             codes = column.indices.to_numpy()[order]
             columns[name] = pd.Categorical.from_codes(codes, column.dictionary.to_pylist())
         else:
             columns[name] = column.to_numpy(zero_copy_only=False)[order]
     return pd.DataFrame(columns, copy=False)
+
+
+def _column(folder: RunFolder, stream: str, name: str) -> pa.Array:
+    return folder.read_samples(stream, [name])[name].combine_chunks()
 
 
 def _faults(experiment: Experiment, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
