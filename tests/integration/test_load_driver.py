@@ -25,9 +25,9 @@ from harness.model.load import SHORTENER_OPERATIONS, Load, Stage
 from harness.run_store import RunFolder
 
 USERS_OWN = """
-from locust import FastHttpUser, constant, task
+from locust import BASE, constant, task
 
-class Visitor(FastHttpUser):
+class Visitor(BASE):
     wait_time = constant(0.1)
 
     @task
@@ -153,11 +153,12 @@ def test_a_recorded_run_is_sent_again(truth: GroundTruth, folder: RunFolder) -> 
     assert all(row["ok"] for row in after)
 
 
-def test_a_users_own_class_is_recorded(truth: GroundTruth, folder: RunFolder) -> None:
+@pytest.mark.parametrize("base", ["HttpUser", "FastHttpUser"])
+def test_a_users_own_class_is_recorded(truth: GroundTruth, folder: RunFolder, base: str) -> None:
     """Each request of the user's class is a row, and the driver counts it."""
     truth.set("ok")
     path = folder.path / "own.py"
-    path.write_text(USERS_OWN)
+    path.write_text(USERS_OWN.replace("BASE", base))
     driver = LoadDriver(
         config(truth, folder, rate_per_s=5, locustfile=f"{path}::Visitor", canary_rate_per_s=0),
         folder,
