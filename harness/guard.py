@@ -16,6 +16,8 @@ from harness.model.container import Container
 from harness.model.experiment import Experiment
 
 LONGEST_RUN_S = 3600.0
+LONGEST_FAULT_S = 1800.0
+PROTECTED_ROLES = ("toxiproxy", "monitoring")  # whatever their labels say
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def check_fault(
         target = next((c for c in containers if c.id == touched["id"]), None)
         if target is None or target.project != project:
             raise TargetError(f"{touched['name']} is not part of project {project}")
-        if "harness.protect" in target.labels or target.role == "toxiproxy":
+        if "harness.protect" in target.labels or target.role in PROTECTED_ROLES:
             raise TargetError(
                 f"{target.service} is protected: it is an instrument", "choose another"
             )
@@ -89,7 +91,7 @@ def check_fault(
 
 
 def check_flags(experiment: Experiment, needing: Sequence[str], *, allow_exec: bool) -> None:
-    """UsageError if a fault needs a flag that was not given, or the run is too long."""
+    """UsageError if a fault needs a flag that was not given, or something lasts too long."""
     if needing and not allow_exec:
         raise UsageError(
             f"{experiment.name}: the faults {', '.join(needing)} run commands inside containers",
@@ -99,6 +101,22 @@ def check_flags(experiment: Experiment, needing: Sequence[str], *, allow_exec: b
         raise UsageError(
             f"{experiment.name} lasts {experiment.end_s:.0f} s, longer than its max_duration",
             "shorten the phases, or raise safeguards.max_duration",
+        )
+    for fault in experiment.faults:
+        if fault.end_s - fault.start_s > LONGEST_FAULT_S:
+            raise UsageError(
+                f"{experiment.name}: {fault.id} lasts longer than {LONGEST_FAULT_S:.0f} s",
+                "give it a shorter `for`",
+            )
+
+
+def check_host_access(asked: Sequence[str], *, allow: bool) -> None:
+    """UsageError if the Compose project asks for more than containers of its own."""
+    if asked and not allow:
+        listed = "".join(f"\n  {what}" for what in asked)
+        raise UsageError(
+            f"the Compose project asks for access to this machine:{listed}",
+            "if you trust it: --allow-host-access",
         )
 
 
@@ -140,12 +158,12 @@ def _has_open(pid: int, path: Path) -> bool:
 def _check_members(target: Container, containers: Sequence[Container], *, allow: bool) -> None:
     """The last member of a role, and the majority of etcd, are lost only on purpose.
 
-    A member that is on no network is lost already.
+    A member that is on no network, or that its own health check calls unhealthy, is lost already.
     """
     if allow or not target.role:
         return
     members = [c for c in containers if c.role == target.role and not c.is_standby]
-    left = [c for c in members if c.is_running and c.networks and c.id != target.id]
+    left = [c for c in members if c.is_serving and c.id != target.id]
     if target.role == "etcd" and len(left) <= len(members) // 2:
         raise TargetError(
             f"{target.service}: without it etcd has no majority ({len(left)} of {len(members)})",

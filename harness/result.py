@@ -78,7 +78,8 @@ def summary_markdown(result: Mapping[str, Any]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    text = text.replace("|", "\\|").replace("\n", " ")
+    return text.replace("<", "&lt;").replace("[", "\\[")  # no tag, link or image
 
 
 def _clean(text: str) -> str:

@@ -53,10 +53,11 @@ BYTES = (
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1.5, math.nan, math.inf, 10**400, "", "x", "no", "9" * 400 + "s",
     "9" * 400 + "/s", "0s", "1us", "1s", "59m", "400/s", "0/s", "50%", "fault + 1s", "warmup + -1s",
-    "run", "app-2", "app-*", "*", "*.*", "lb", "\x00", "\x1b[31m", "<script>", "{key", "{index}",
-    "h{index:999999d}", "../../etc/passwd", "recovery_time <= 1s", "p95 < 1s", "p95 < 1s for 1s",
-    b"\xff", datetime.date(2026, 1, 1), [], {}, [[]], [{}], {"a": 1}, {None: None}, {1: 2},
-    ["x"] * 60, {"kill": {"service": "app-1"}, "at": "fault + 0s"}, {"rate": "1/s", "hold": "9s"},
+    "run", "app-2", "app-*", "*", "*.*", "lb", "10.0.0.1:80", "[::1]:8", "\x00", "\x1b[31m",
+    "<script>", "{key", "{index}", "h{index:999999d}", "../../etc/passwd", "recovery_time <= 1s",
+    "p95 < 1s", "p95 < 1s for 1s", b"\xff", datetime.date(2026, 1, 1), [], {}, [[]], [{}], {"a": 1},
+    {None: 1}, ["x"] * 60, {"kill": {"service": "app-1"}, "at": "fault + 0s"},
+    {"rate": "1/s", "hold": "9s"},
 )  # fmt: skip
 
 
@@ -126,7 +127,7 @@ def assert_right(experiment: Experiment) -> None:
     end_s = experiment.end_s
     assert 0 < end_s <= min(experiment.max_duration_s, LONGEST_S)
     assert 0 < experiment.load.peak_per_s <= 100_000
-    assert experiment.load.entry in ("lb", "edge")
+    assert experiment.load.entry in ("lb", "edge") or experiment.load.address
     assert set(experiment.load.mix) <= set(experiment.operations)
     assert all(0 < weight < math.inf for weight in experiment.load.mix.values())
     for fault in experiment.faults:

@@ -28,6 +28,7 @@ def read_container(raw: Mapping[str, Any]) -> Container:
         image=raw["Image"],
         ports=_ports(raw["NetworkSettings"].get("Ports") or {}, host.get("PortBindings") or {}),
         networks=_networks(raw),
+        health=(state.get("Health") or {}).get("Status", "").replace("none", ""),
         volumes=tuple(m["Destination"] for m in raw.get("Mounts", []) if m["Type"] == "volume"),
     )
 

@@ -17,6 +17,7 @@ from harness.cli import compare_command, repeat, run_command, stack_commands, st
 from harness.cli.console import Screen
 from harness.errors import HarnessError
 
+_HOST = "allow a Compose file that asks for mounts, devices or privileges of this machine"
 _JSON = "print JSON, and nothing else, to stdout"
 
 
@@ -84,6 +85,10 @@ def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     run.add_argument("--no-up", action="store_true", help="take the stack as it is")
     run.add_argument("--allow-exec", action="store_true", help="allow the fault `exec`")
+    run.add_argument("--allow-host-access", action="store_true", help=_HOST)
+    run.add_argument(
+        "--dry-run", action="store_true", help="show what would be touched, and touch nothing"
+    )
     run.add_argument("--json", action="store_true", help=_JSON)
     run.set_defaults(act=run_command.run)
 
@@ -138,6 +143,7 @@ def _add_compare(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
     up = commands.add_parser("up", help="start the stack and wait until it is healthy")
+    up.add_argument("--allow-host-access", action="store_true", help=_HOST)
     up.set_defaults(act=stack_commands.up)
     down = commands.add_parser("down", help="stop the stack")
     down.add_argument("--volumes", action="store_true", help="delete its data too")

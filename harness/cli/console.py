@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as without_markup
 from rich.table import Table
 
 from harness.errors import HarnessError
@@ -17,6 +17,13 @@ from harness.runner import Progress
 
 COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 PLAIN_EVERY_S = 10.0
+_CONTROL = (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_SHOWN = {code: repr(chr(code))[1:-1] for code in _CONTROL if chr(code) not in "\n\t"}
+
+
+def escape(text: str) -> str:
+    """`text` as it is to be read: what the target sent neither styles nor steers the terminal."""
+    return without_markup(text.translate(_SHOWN))
 
 
 class Screen:

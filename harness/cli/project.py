@@ -14,8 +14,10 @@ from harness.adapters.http_client import HttpClient
 from harness.adapters.toxiproxy_links import ToxiproxyLinks
 from harness.errors import HealError, TargetError
 from harness.faults.base import Tools
+from harness.host_access import host_access
 from harness.model.container import Container
 from harness.model.experiment import Target
+from harness.model.load import Load
 from harness.probes.base import Probe
 from harness.probes.breakers import BreakerProbe
 from harness.probes.containers import ContainerProbe
@@ -44,7 +46,7 @@ class Project:
     def __init__(self, target: Target | None = None, overrides: Sequence[Path] = ()) -> None:
         self.root = project_root()
         self.target = target or Target()
-        if (self.root / "target").is_dir():
+        if (self.root / "target" / "secrets.env.example").is_file():  # the bundled stack
             prepare_environment(self.root)
         self.compose = ComposeProject(
             self.root,
@@ -84,6 +86,10 @@ class Project:
         """What faults act with."""
         return tools_of(self.engine, self.clock, self.http)
 
+    def host_access(self) -> list[str]:
+        """What the Compose file asks of this machine beyond containers of its own."""
+        return host_access(self.compose.config())
+
     def health(self) -> Health:
         """Whether the target is as a run needs it."""
         containers = self.engine.containers()
@@ -113,8 +119,11 @@ class Project:
             listed = ", ".join(f"{e.spec.kind} of {e.undo['target']}" for e in entries)
             raise HealError(f"not healed yet: {listed}", "harness heal")
 
-    def endpoints(self, entry: str) -> list[tuple[str, int]]:
+    def endpoints(self, load: Load) -> list[tuple[str, int]]:
         """Where the load enters: the published ports of all containers with that entry."""
+        if load.address is not None:
+            return [load.address]
+        entry = load.entry
         named = [entry_port(c) for c in self.engine.containers() if not c.is_standby]
         found = [("127.0.0.1", port) for name, port in filter(None, named) if name == entry]
         if not found:

@@ -19,6 +19,7 @@ from typing import Any
 from harness.adapters.click_counts import ClickCounts
 from harness.adapters.postgres_readback import PostgresReadback
 from harness.cli.console import Screen
+from harness.cli.dry_run import dry_run
 from harness.cli.environment import environment_facts
 from harness.cli.project import Project
 from harness.cli.repeat import Group, show_groups, write_groups
@@ -29,11 +30,13 @@ from harness.cli.stage_commands import (
     render_folder,
     render_list,
 )
-from harness.errors import HarnessError, HealError, Interrupted, UsageError
+from harness.errors import HarnessError, HealError, Interrupted, LoadError, UsageError
 from harness.faults import KINDS
 from harness.faults.target import pick_container
-from harness.guard import check_flags, run_lock
+from harness.guard import check_flags, check_host_access, run_lock
+from harness.load.allowed_hosts import check_hosts
 from harness.load.driver import LoadConfig, LoadDriver
+from harness.load.secret import missing_secrets
 from harness.model.experiment import Experiment, Target
 from harness.model.plan_json import plan_to_json
 from harness.model.verdict import RunStatus
@@ -89,7 +92,12 @@ def run(options: argparse.Namespace, screen: Screen) -> int:
     """Run all files; the exit code is the first of 4, 130, 5, 1, 3, 0 that occurred."""
     _check_paths(options)
     projects = _Projects(options.override)
-    experiments = _load_all(options.files, projects, allow_exec=options.allow_exec)
+    experiments = _load_all(options, projects)
+    if options.dry_run:
+        aimed = [projects.of(experiment.target) for experiment in experiments]
+        return dry_run(
+            list(zip(options.files, experiments, aimed, strict=True)), options.output, screen
+        )
     stop = Stop(screen)
     outcomes: list[Outcome] = []
     holder = f"harness run {' '.join(path.stem for path in options.files)}"
@@ -150,16 +158,15 @@ def _check_paths(options: argparse.Namespace) -> None:
         raise UsageError(f"--output {options.output}: {output} {what}", "choose another folder")
 
 
-def _load_all(paths: Sequence[Path], projects: _Projects, *, allow_exec: bool) -> list[Experiment]:
+def _load_all(options: argparse.Namespace, projects: _Projects) -> list[Experiment]:
     """All files, or one error with the problems of all."""
     loaded: list[Experiment] = []
     problems: list[UsageError] = []
-    for path in paths:
+    for path in options.files:
         try:
-            target = load(path, None).target
-            experiment = load(path, projects.of(target).compose.services())
-            needing = [f.id for f in experiment.faults if KINDS[f.kind].needs_flag]
-            check_flags(experiment, needing, allow_exec=allow_exec)
+            project = projects.of(load(path, None).target)
+            experiment = load(path, project.compose.services())
+            _check_allowed(experiment, project, options)
             loaded.append(experiment)
         except UsageError as error:
             problems.append(error)
@@ -167,6 +174,20 @@ def _load_all(paths: Sequence[Path], projects: _Projects, *, allow_exec: bool) -
         text = "\n".join(problem.message for problem in problems)
         raise UsageError(text, "; ".join(dict.fromkeys(problem.hint for problem in problems)))
     return loaded
+
+
+def _check_allowed(experiment: Experiment, project: Project, options: argparse.Namespace) -> None:
+    """UsageError for what needs the user's word: flags, and a list of hosts that load may go to."""
+    needing = [f.id for f in experiment.faults if KINDS[f.kind].needs_flag]
+    check_flags(experiment, needing, allow_exec=options.allow_exec)
+    check_host_access(project.host_access(), allow=options.allow_host_access)
+    if missing := missing_secrets(experiment.operations[name] for name in experiment.load.mix):
+        raise UsageError(f"{experiment.name}: {missing[0]} is not set", f"export {missing[0]}=...")
+    if experiment.load.address is not None:
+        try:
+            check_hosts([experiment.load.address[0]])
+        except LoadError as error:
+            raise UsageError(f"{experiment.name}: {error.message}", error.hint) from error
 
 
 def _run_file(job: Job, screen: Screen, stop: Stop) -> Outcome:
@@ -247,7 +268,7 @@ def _driver(experiment: Experiment, project: Project, seed: int, folder: RunFold
     config = LoadConfig(
         load=experiment.load,
         operations=experiment.operations,
-        endpoints=project.endpoints(experiment.load.entry),
+        endpoints=project.endpoints(experiment.load),
         seed=seed,
         run_id=folder.run_id,
         duration_s=experiment.end_s,

@@ -21,17 +21,18 @@ from harness.cli.project import Project, project_root, state_root, tools_of
 from harness.cli.stage_commands import load
 from harness.errors import HealError
 from harness.faults.base import Proof
-from harness.guard import lock_holder, run_lock
+from harness.guard import check_host_access, lock_holder, run_lock
 from harness.load.driver import LoadConfig, run_ui
-from harness.undo import Entry, Journal, replay
+from harness.undo import Entry, Journal, boot_id, replay
 
 STOP_S = 120.0
 UI_DURATION_S = 3600.0  # a test started in the page ends by itself after this
 
 
-def up(_options: argparse.Namespace, screen: Screen) -> int:
+def up(options: argparse.Namespace, screen: Screen) -> int:
     """Start everything and wait until it is healthy."""
     project = Project()
+    check_host_access(project.host_access(), allow=options.allow_host_access)
     started_s = project.clock.now_s()
     with run_lock(project.lock_path, "harness up"):
         project.compose.up()
@@ -114,7 +115,8 @@ def _heal_project(folder: Path, screen: Screen) -> int:
 
     def say(entry: Entry, proof: Proof | None, detail: str) -> None:
         word = "healed" if proof else "NOT healed"
-        screen.say(f"{word}: {entry.spec.kind} of {entry.undo['target']}: {detail}")
+        since = "" if entry.boot_id == boot_id() else " (from before a reboot)"
+        screen.say(f"{word}: {entry.spec.kind} of {entry.undo['target']}{since}: {detail}")
 
     tools = tools_of(DockerEngine(folder.name), SystemClock(), HttpClient())
     return len(replay(journal, tools, say))
@@ -132,7 +134,7 @@ def ui(options: argparse.Namespace, screen: Screen) -> int:
     config = LoadConfig(
         load=experiment.load,
         operations=experiment.operations,
-        endpoints=project.endpoints(experiment.load.entry),
+        endpoints=project.endpoints(experiment.load),
         seed=1,
         run_id=name,
         duration_s=UI_DURATION_S,

@@ -12,7 +12,7 @@ from harness.errors import RunFolderError
 from harness.experiment_file.names import Names
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import suggest
-from harness.model.load import SHORTENER_OPERATIONS, Keys, Load, Operation, Stage, Tls
+from harness.model.load import SHORTENER_OPERATIONS, Keys, Load, Operation, Stage, Tls, address_of
 from harness.model.quantity import parse_duration, parse_rate
 from harness.run_store import RunFolder
 
@@ -49,6 +49,8 @@ def read_load(root: Node, names: Names) -> tuple[Load | None, dict[str, Operatio
     }
     values["entry"] = str(node.get("entry", "lb"))
     names.check_entry(node, values["entry"])
+    if ":" in values["entry"] and address_of(values["entry"]) is None:
+        node.problem("entry", f"{values['entry']} is no IP address and port", "192.0.2.7:8080")
     values["rate_per_s"] = _replayed_rate(node, values) if "replay" in node else _rate(node)
     values["mix"] = _mix(node, operations)
     values["stages"] = _stages(node)

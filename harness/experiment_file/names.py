@@ -24,8 +24,11 @@ class Names:
     services: Services | None
 
     def check_entry(self, load: Node, entry: str) -> None:
-        """Report `load.entry` if no service carries the label `harness.entry` with that name."""
-        if self.services is None:
+        """Report `load.entry` if no service carries the label `harness.entry` with that name.
+
+        ADDRESS:PORT needs no label; whether load may go there is asked before a run.
+        """
+        if self.services is None or ":" in entry:
             return
         entries = {
             labels["harness.entry"].partition(":")[0]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from ipaddress import ip_address
 from typing import Any
 
 from harness.errors import LoadError
+from harness.load.allowed_hosts import check_hosts
 
 WORKER_NUMBERS = 10**12
 """Each Locust worker counts its requests from a number of its own: tokens stay unique."""
@@ -52,7 +52,7 @@ class EngineConfig:
 
 
 def engine_config_from_json(text: str) -> EngineConfig:
-    """The configuration in `text`; LoadError unless all endpoints are on this machine."""
+    """The configuration in `text`; LoadError unless load may go to all endpoints."""
     value = json.loads(text)
     value["endpoints"] = [(host, port) for host, port in value["endpoints"]]
     check_endpoints(value["endpoints"])
@@ -60,15 +60,7 @@ def engine_config_from_json(text: str) -> EngineConfig:
 
 
 def check_endpoints(endpoints: list[tuple[str, int]]) -> None:
-    """LoadError unless there are endpoints, and all are loopback addresses."""
+    """LoadError unless there are endpoints, and all are on this machine or allowed by its user."""
     if not endpoints:
         raise LoadError("no endpoint to send load to", "is the entry published on a port?")
-    for host, _ in endpoints:
-        try:
-            is_loopback = ip_address(host).is_loopback
-        except ValueError:
-            is_loopback = False
-        if not is_loopback:
-            raise LoadError(
-                f"{host} is not an address of this machine: load goes to 127.0.0.1 only"
-            )
+    check_hosts(host for host, _ in endpoints)

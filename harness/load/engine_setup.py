@@ -22,6 +22,7 @@ from harness.load.schedule import (
     unit_gaps,
     zipf_keys,
 )
+from harness.load.secret import with_secrets
 from harness.load.tls import client_context
 from harness.model.load import Load, Operation
 
@@ -37,7 +38,12 @@ def make_requests(config: EngineConfig, load: Load) -> list[Request]:
         trace_start=f"{config.seed & (2**56 - 1):014x}{ord(config.stream[0]):02x}",
     )
     return [
-        Request(name, Operation.model_validate(config.operations[name]), f"{host}:{port}", places)
+        Request(
+            name,
+            with_secrets(Operation.model_validate(config.operations[name])),
+            f"{host}:{port}",
+            places,
+        )
         for name in config.mix
     ]
 

@@ -41,6 +41,7 @@ class Container:
     ports: Mapping[int, int] = field(default_factory=dict)
     networks: Mapping[str, Attachment] = field(default_factory=dict)
     volumes: tuple[str, ...] = ()
+    health: str = ""  # what its own health check says: healthy, unhealthy, starting; "": none
 
     @property
     def project(self) -> str:
@@ -61,6 +62,11 @@ class Container:
     def is_running(self) -> bool:
         """Whether its processes run; a paused one's do not."""
         return self.status == "running"
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether it runs, is on a network, and its own health check does not deny it."""
+        return self.is_running and bool(self.networks) and self.health != "unhealthy"
 
     @property
     def is_standby(self) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):(\d{1,5})")
 _INDEX = re.compile(r"\{index(?::(0?\d*)d)?\}")
 
 
@@ -81,6 +83,7 @@ class Tls(_Frozen):
 class Load(_Frozen):
     """Arrivals a second at one entry of the target, shared over operations by weight.
 
+    `entry` is the name of a published entry; or ADDRESS:PORT, where the user has allowed that host.
     `replay` is the run folder whose main load is sent again; its highest rate is `rate_per_s`.
     `connect_timeout_s` is `timeout_s` where it is not given.
     """
@@ -100,9 +103,25 @@ class Load(_Frozen):
     locustfile: str | None = None
 
     @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port where `entry` is written as ADDRESS:PORT, None where it is a name."""
+        return address_of(self.entry)
+
+    @property
     def peak_per_s(self) -> float:
         """The highest rate of the main load."""
         return max([self.rate_per_s, *(stage.rate_per_s for stage in self.stages)])
+
+
+def address_of(entry: str) -> tuple[str, int] | None:
+    """Host and port out of ADDRESS:PORT or [ADDRESS]:PORT; None for anything else."""
+    match = _ADDRESS.fullmatch(entry)
+    if match is None or not 0 < int(match[3]) < 65_536:
+        return None
+    try:
+        return str(ip_address(match[1] or match[2])), int(match[3])
+    except ValueError:
+        return None
 
 
 SHORTENER_OPERATIONS: dict[str, Operation] = {

@@ -301,7 +301,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    text = text.replace("|", "\\|").replace("\n", " ")
+    return text.replace("<", "&lt;").replace("[", "\\[")  # no tag, link or image
 
 
 def _code(name: str) -> str:

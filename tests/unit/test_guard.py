@@ -16,7 +16,15 @@ from fakes import PROJECT, container, make_tools
 
 from harness.errors import HarnessError, RecordError, TargetError, UsageError
 from harness.faults import KINDS, make_fault
-from harness.guard import Holder, check_fault, check_flags, lock_holder, run_lock
+from harness.guard import (
+    LONGEST_FAULT_S,
+    Holder,
+    check_fault,
+    check_flags,
+    check_host_access,
+    lock_holder,
+    run_lock,
+)
 from harness.model.experiment import Experiment, FaultSpec, Phase
 from harness.model.load import Load
 
@@ -158,6 +166,7 @@ def test_the_last_running_member_is_lost_only_on_purpose(kind: str) -> None:
     [
         {"status": "paused"},
         {"networks": {}},  # disconnected by another fault
+        {"health": "unhealthy"},
         {"labels": {"harness.role": "app", "harness.standby": "true"}},
     ],
 )
@@ -183,7 +192,9 @@ def test_the_majority_of_etcd_is_lost_only_on_purpose(up: int, allowed: bool) ->
     _check("kill", *members, allow_total_loss=True)
 
 
-@pytest.mark.parametrize("facts", [{"role": "toxiproxy"}, {"labels": {"harness.protect": ""}}])
+@pytest.mark.parametrize(
+    "facts", [{"role": "toxiproxy"}, {"role": "monitoring"}, {"labels": {"harness.protect": ""}}]
+)
 @pytest.mark.parametrize("kind", ["kill", "pause", "restart"])
 def test_an_instrument_is_protected_whatever_the_experiment_says(
     kind: str, facts: dict[str, Any]
@@ -218,3 +229,26 @@ def test_a_run_is_bounded_by_its_own_limit_and_by_ours(longest_s: float) -> None
     phases = (Phase(name="p", start_s=0, end_s=end_s),)
     with pytest.raises(UsageError, match="longer than its max_duration"):
         check_flags(_experiment(phases=phases, max_duration_s=longest_s), [], allow_exec=False)
+
+
+@pytest.mark.parametrize(("length_s", "allowed"), [(LONGEST_FAULT_S, True), (1801.0, False)])
+def test_a_fault_is_bounded(length_s: float, allowed: bool) -> None:
+    fault = FaultSpec(
+        id="kill-1", kind="kill", selector={}, phase="p", start_s=9, end_s=9 + length_s
+    )
+    phases = (Phase(name="p", start_s=0, end_s=2000),)
+    experiment = _experiment(phases=phases, faults=(fault,), max_duration_s=3600)
+    if allowed:
+        check_flags(experiment, [], allow_exec=False)
+        return
+    with pytest.raises(UsageError, match="kill-1 lasts longer than 1800 s"):
+        check_flags(experiment, [], allow_exec=False)
+
+
+def test_access_to_the_host_needs_a_flag() -> None:
+    asked = ["web: is privileged", "db: mounts /etc of this machine"]
+    with pytest.raises(UsageError, match=r"asks for access.*\n  web: is.*\n  db: mounts") as caught:
+        check_host_access(asked, allow=False)
+    assert "--allow-host-access" in caught.value.hint
+    check_host_access(asked, allow=True)
+    check_host_access([], allow=False)

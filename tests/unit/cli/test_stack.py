@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from fakes import FakeEngine
 from harness.faults import make_fault
 from harness.model.experiment import FaultSpec
 from harness.probes.health import Health
-from harness.undo import Entry, Journal
+from harness.undo import Entry, Journal, boot_id
 
 HOLD = """
 import signal, sys
@@ -49,7 +50,7 @@ def _break(shop: Shop, kind: str = "kill", **selector: str) -> Journal:
     )  # fmt: skip
     journal = Journal(shop.state / "journal.jsonl")
     fault = make_fault(spec, shop.tools)
-    journal.add(Entry(spec.id, spec, fault.prepare(), "run", "b", 0.0))
+    journal.add(Entry(spec.id, spec, fault.prepare(), "run", boot_id(), 0.0))
     fault.inject()
     return journal
 
@@ -121,6 +122,14 @@ def test_heal_mends_newest_first_and_says_so(shop: Shop, cli: Cli) -> None:
     ]
     assert done.code == 0
     assert cli("heal").out == "nothing is broken\n"
+
+
+def test_heal_says_that_a_fault_is_older_than_the_last_boot(shop: Shop, cli: Cli) -> None:
+    journal = _break(shop)
+    [entry] = journal.entries()
+    journal.add(replace(entry, boot_id="another"))
+    assert "healed: kill of app-1 (from before a reboot): app-1 is running" in cli("heal").out
+    assert journal.is_empty()
 
 
 def test_heal_needs_no_compose_file(shop: Shop, cli: Cli) -> None:

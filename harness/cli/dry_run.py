@@ -1,0 +1,151 @@
+"""`harness run --dry-run`: exactly what a run would touch now, and what would be refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harness.cli.console import Screen
+from harness.cli.project import Project
+from harness.errors import HarnessError
+from harness.faults import KINDS, make_fault
+from harness.guard import check_fault
+from harness.model.container import Container
+from harness.model.experiment import Experiment, FaultSpec
+
+Jobs = Sequence[tuple[Path, Experiment, Project]]
+
+
+def dry_run(jobs: Jobs, output: Path, screen: Screen) -> int:
+    """Show every file's run and start nothing; 4 if a fault would be refused, else 0."""
+    shown = [_looked_at(experiment, project, output) for _, experiment, project in jobs]
+    if screen.as_json:
+        screen.value(shown)
+    else:
+        for (path, *_), facts in zip(jobs, shown, strict=True):
+            _show(path, facts, screen)
+    refusals = [
+        HarnessError(f"{fault['fault']} would be refused: {fault['refused']}", "harness status")
+        for facts in shown
+        for fault in facts["faults"]
+        if fault["refused"]
+    ]
+    for refusal in refusals:
+        screen.error(refusal)
+    return 4 if refusals else 0
+
+
+def _looked_at(experiment: Experiment, project: Project, output: Path) -> dict[str, Any]:
+    containers = project.engine.containers()
+    services = project.compose.services()
+    running = {c.service for c in containers if c.is_running}
+    standby = {name for name, labels in services.items() if "harness.standby" in labels}
+    return {
+        "experiment": experiment.name,
+        "project": project.name,
+        "starts": sorted(services.keys() - running - standby),
+        "load": _load_facts(experiment, project, containers),
+        "faults": _faults(experiment, project, containers, services),
+        "writes": [str(output), str(project.state_dir)],
+    }
+
+
+def _load_facts(
+    experiment: Experiment, project: Project, containers: Sequence[Container]
+) -> dict[str, Any]:
+    load = experiment.load
+    to = [f"{host}:{port}" for host, port in project.endpoints(load)] if containers else []
+    return {
+        "to": to or [f"entry {load.entry}"],
+        "peak_per_s": load.peak_per_s,
+        "seconds": experiment.end_s,
+        "locustfile": load.locustfile,
+    }
+
+
+def _faults(
+    experiment: Experiment,
+    project: Project,
+    containers: Sequence[Container],
+    services: Mapping[str, Mapping[str, str]],
+) -> list[dict[str, Any]]:
+    """In order of time; each is held against the members that those before it have taken."""
+    found: list[dict[str, Any]] = []
+    for spec in sorted(experiment.faults, key=lambda fault: fault.start_s):
+        names, links, refused = _candidates(spec, services), list[str](), ""
+        if containers:
+            taken = _taken(found, spec.start_s)
+            left = [replace(c, status="exited") if c.name in taken else c for c in containers]
+            names, links, refused = _resolved(spec, project, left, experiment)
+        found.append(
+            {
+                "fault": spec.id,
+                "kind": spec.kind,
+                "start_s": spec.start_s,
+                "end_s": spec.end_s,
+                "containers": names,
+                "links": links or [v for k, v in spec.selector.items() if k == "link"],
+                "refused": refused,
+            }
+        )
+    return found
+
+
+def _taken(earlier: Sequence[Mapping[str, Any]], at_s: float) -> set[str]:
+    """The containers that faults of before have taken from their role at that time."""
+    return {
+        name
+        for fault in earlier
+        if KINDS[fault["kind"]].takes_member and fault["end_s"] > at_s
+        for name in fault["containers"]
+    }
+
+
+def _resolved(
+    spec: FaultSpec, project: Project, containers: Sequence[Container], experiment: Experiment
+) -> tuple[list[str], list[str], str]:
+    """Containers and links that it would touch now, and why it would be refused, "" if not."""
+    try:
+        undo = make_fault(spec, project.tools()).prepare()
+    except HarnessError as error:
+        return [], [], error.message
+    names = [touched["name"] for touched in undo["containers"]]
+    try:
+        check_fault(KINDS[spec.kind], undo, containers, project.name, experiment)
+    except HarnessError as error:
+        return names, list(undo.get("links", ())), error.message
+    return names, list(undo.get("links", ())), ""
+
+
+def _candidates(spec: FaultSpec, services: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """By the Compose file, where no container exists: the services that it may be."""
+    [(how, name)] = spec.selector.items()
+    if how == "role":
+        part = "db" if name.startswith("db-") and name != "db-lb" else name
+        return sorted(s for s, labels in services.items() if labels.get("harness.role") == part)
+    return [name] if how in ("service", "container") else []
+
+
+def _show(path: Path, facts: Mapping[str, Any], screen: Screen) -> None:
+    load = facts["load"]
+    screen.say(f"{path}: a dry run; nothing is started or touched", "bold")
+    if facts["starts"]:
+        screen.say(f"  would start in {facts['project']}: {', '.join(facts['starts'])}")
+    what = f"up to {load['peak_per_s']:g}/s for {load['seconds']:.0f} s to {', '.join(load['to'])}"
+    screen.say(f"  would send {what}")
+    if load["locustfile"]:
+        screen.say(f"  would run {load['locustfile']}: your own code, sent where it wants")
+    screen.say(f"  would write below {' and '.join(facts['writes'])}")
+    rows = [
+        [
+            f"{fault['start_s']:.1f} s",
+            f"{fault['end_s']:.1f} s",
+            fault["fault"],
+            ", ".join([*fault["containers"], *fault["links"]]) or "nothing found",
+            f"REFUSED: {fault['refused']}" if fault["refused"] else "allowed",
+        ]
+        for fault in facts["faults"]
+    ]
+    screen.table("Faults, aimed anew when they start", ("from", "to", "fault", "at", ""), rows)

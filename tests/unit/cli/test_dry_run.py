@@ -1,0 +1,190 @@
+"""What needs the user's word is refused without it; a dry run shows what would be touched."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import fuzz_experiments
+import pytest
+from fake_shop import EXPERIMENT, Cli, Shop
+from fakes import FakeEngine
+
+from harness.experiment_file import parse_experiment
+from harness.faults import KINDS
+from harness.undo import Journal
+
+ROOT = Path(__file__).parents[3]
+TWO = """
+faults:
+  - kill: {service: app-1}
+    at: fault + 0s
+    for: 2s
+  - kill: {service: app-2}
+    at: fault + 1s
+    for: 1s
+  - down: {link: "app-*.redis"}
+    at: fault + 2s
+"""
+
+
+def _dry(cli: Cli, *flags: str, code: int = 0) -> dict[str, Any]:
+    done = cli("run", "x.yaml", "--dry-run", "--json", *flags)
+    assert done.code == code, done.err
+    [only] = json.loads(done.out)
+    return dict(only)
+
+
+def _write(shop: Shop, faults: str, more: str = "") -> None:
+    line = next(line for line in EXPERIMENT.splitlines() if line.startswith("faults:"))
+    (shop.root / "x.yaml").write_text(EXPERIMENT.replace(line, faults) + more)
+
+
+def _assert_untouched(shop: Shop) -> None:
+    """No effect on engine, links or load; no run, no journal, no state."""
+    assert shop.cut.names == []
+    assert shop.runs() == []
+    assert not shop.reports.exists()
+    assert not (shop.root / ".harness").exists()
+
+
+def test_a_dry_run_names_every_container_and_link_and_touches_nothing(shop: Shop, cli: Cli) -> None:
+    _write(shop, TWO, "allow_total_loss: true\n")
+    facts = _dry(cli)
+    touched = {f["fault"]: (f["containers"], f["links"]) for f in facts["faults"]}
+    assert touched == {
+        "kill-1": (["fake-app-1-1"], []),
+        "kill-2": (["fake-app-2-1"], []),
+        "down-3": ([], ["app-1.redis", "app-2.redis"]),
+    }
+    assert facts["load"]["to"] == ["127.0.0.1:1"]
+    assert facts["starts"] == []
+    assert facts["writes"] == ["reports", str(shop.state)]
+    _assert_untouched(shop)
+
+
+def test_a_dry_run_in_words(shop: Shop, cli: Cli) -> None:
+    done = cli("run", "x.yaml", "--dry-run")
+    assert done.code == 0
+    assert "x.yaml: a dry run; nothing is started or touched" in done.out
+    assert "would send up to 10/s for 10 s to 127.0.0.1:1" in done.out
+    assert "fake-app-1-1" in done.out
+    _assert_untouched(shop)
+
+
+def test_a_dry_run_tells_what_would_be_refused_while_another_fault_is_active(
+    shop: Shop, cli: Cli
+) -> None:
+    _write(shop, TWO)
+    first, second, third = _dry(cli, code=4)["faults"]
+    assert (first["refused"], third["refused"]) == ("", "")
+    assert second["refused"] == "app-2 is the last running member of role app"
+    _assert_untouched(shop)
+    _write(shop, TWO.replace("for: 2s", "for: 1s"))  # healed before the other is taken
+    assert [fault["refused"] for fault in _dry(cli)["faults"]] == ["", "", ""]
+
+
+def test_a_dry_run_tells_what_is_protected(shop: Shop, cli: Cli) -> None:
+    container = shop.tools.engine.containers()[0]
+    shop.change("app-1", labels={**container.labels, "harness.protect": ""})
+    done = cli("run", "x.yaml", "--dry-run")
+    done.is_one_clear_error(4, "kill-1 would be refused: app-1 is protected")
+    assert "REFUSED" in done.out
+
+
+def test_a_dry_run_before_anything_runs_goes_by_the_compose_file(shop: Shop, cli: Cli) -> None:
+    assert isinstance(shop.tools.engine, FakeEngine)
+    shop.tools.engine.found.clear()
+    facts = _dry(cli)
+    assert facts["starts"] == ["app-1", "app-2", "redis"]
+    assert facts["faults"][0]["containers"] == ["app-1"]
+    assert facts["load"]["to"] == ["entry lb"]
+    _assert_untouched(shop)
+
+
+# -- what needs the user's word
+
+
+def test_a_compose_file_that_asks_for_the_host_needs_a_flag(shop: Shop, cli: Cli) -> None:
+    shop.answers["config"]["services"]["app-2"]["privileged"] = True
+    mount = {"type": "bind", "source": "/var/run/docker.sock"}
+    shop.answers["config"]["services"]["redis"]["volumes"] = [mount]
+    shop.write_compose()
+    for command in (["run", "x.yaml"], ["run", "x.yaml", "--dry-run"], ["up"]):
+        done = cli(*command)
+        done.is_one_clear_error(2, "app-2: is privileged", "--allow-host-access")
+        assert "redis: mounts /var/run/docker.sock, where the engine's socket is" in done.err
+    _assert_untouched(shop)
+    assert cli("run", "x.yaml", "--dry-run", "--allow-host-access").code == 0
+    assert cli("up", "--allow-host-access").code == 0
+
+
+def test_load_for_another_host_needs_its_address_in_the_users_list(
+    shop: Shop, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    text = EXPERIMENT.replace("entry: lb", 'entry: "192.0.2.7:8080"')
+    (shop.root / "x.yaml").write_text(text)
+    path = tmp_path / "harness" / "allowed-hosts"
+    cli("run", "x.yaml").is_one_clear_error(2, "192.0.2.7 is not an address of", str(path))
+    _assert_untouched(shop)
+    path.parent.mkdir()
+    path.write_text("192.0.2.7\n")
+    path.chmod(0o600)
+    assert _dry(cli)["load"]["to"] == ["192.0.2.7:8080"]
+
+
+def test_an_entry_that_is_a_name_and_a_port_is_refused(shop: Shop, cli: Cli) -> None:
+    (shop.root / "x.yaml").write_text(EXPERIMENT.replace("entry: lb", "entry: 'example.com:80'"))
+    cli("run", "x.yaml").is_one_clear_error(2, "example.com:80 is no IP address and port")
+
+
+def test_a_fault_that_lasts_too_long_is_refused(shop: Shop, cli: Cli) -> None:
+    text = EXPERIMENT.replace("fault: 3s", "fault: 31m") + "safeguards: {max_duration: 1h}\n"
+    (shop.root / "x.yaml").write_text(text)
+    cli("run", "x.yaml").is_one_clear_error(2, "kill-1 lasts longer than 1800 s", "shorter")
+    _assert_untouched(shop)
+
+
+def test_no_effect_ever_comes_of_an_invalid_file(shop: Shop, cli: Cli) -> None:
+    """Mutations that are refused, given to `harness run`; `make fuzz` looks at thousands."""
+    refused = 0
+    for seed in range(0, 60, 2):
+        data = fuzz_experiments.mutated_bytes(fuzz_experiments.random.Random(seed))
+        try:
+            parse_experiment(data, Path("x.yaml"), KINDS, shop.project().compose.services())
+        except Exception:  # noqa: BLE001  # which one is the other tests' matter
+            refused += 1
+            (shop.root / "x.yaml").write_bytes(data)
+            cli("run", "x.yaml").is_one_clear_error(2)
+            _assert_untouched(shop)
+    assert refused > 20
+
+
+# -- make clean
+
+
+def test_make_clean_refuses_while_a_fault_is_not_healed(tmp_path: Path) -> None:
+    """In a folder of its own, with nothing of the project but the Makefile."""
+
+    def clean() -> subprocess.CompletedProcess[str]:
+        command = ["make", "--no-print-directory", "-f", str(ROOT / "Makefile"), "clean"]
+        return subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+        )
+
+    (tmp_path / "reports" / "old").mkdir(parents=True)
+    journal = Journal(tmp_path / ".harness" / "fake" / "journal.jsonl")
+    journal.path.parent.mkdir(parents=True)
+    journal.path.write_text('{"fault": "kill-1"}\n')
+    done = clean()
+    assert done.returncode != 0
+    assert "a fault is not healed yet; run: .venv/bin/harness heal" in done.stderr
+    assert not journal.is_empty()
+    assert (tmp_path / "reports" / "old").exists()
+    journal.clear()
+    assert clean().returncode == 0
+    assert list((tmp_path / "reports").iterdir()) == []
+    assert not (tmp_path / ".harness").exists()

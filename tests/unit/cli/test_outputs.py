@@ -1,0 +1,158 @@
+"""Whatever a run writes or prints: no secret is in it, and what the target sent is only text."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import fakes
+import pytest
+from fake_shop import EXPERIMENT, Cli, Done, Shop
+from typing_extensions import override
+
+from harness.cli import run_command
+from harness.cli.project import Project
+from harness.errors import LoadError
+from harness.model.observation import Observation
+from harness.probes.base import event
+from harness.probes.health import Health
+
+SECRETS = {
+    "environment": "planted-in-the-environment",
+    "request": "planted-for-a-request",
+    ".env": "planted-in-dot-env",
+    "secrets.env": "planted-in-secrets-env",
+    "compose": "planted-in-the-compose-file",
+}
+HOSTILE = (
+    "</script><script>alert(1)</script><img src=x onerror=alert(2)>![x](http://x.test)|`\x1b[2J\x07"
+)
+MORE = """
+load: {entry: lb, rate: 10/s, mix: {redirect: 1, mine: 1},
+       operations: {mine: {path: "/{key}", headers: {Authorization: "Bearer {secret:TOKEN}"}}}}
+"""
+
+
+class _HostileProbe:
+    """Sees what a target may say of itself."""
+
+    name, interval_s = "hostile", 0.5
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+
+    def observe(self) -> Observation:
+        at_s = self._clock.now_s()
+        return Observation(
+            (
+                event(at_s, "lb.server", lb=HOSTILE, backend=HOSTILE, server=HOSTILE, status="UP"),
+                event(at_s, "breaker.state", server=HOSTILE, breaker=HOSTILE, state=HOSTILE),
+                event(at_s, "probe.gap", probe=HOSTILE, error=HOSTILE),
+            )
+        )
+
+    finish = observe
+
+
+@pytest.fixture
+def planted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A project whose secrets are everywhere, and whose target sends markup everywhere."""
+    line = next(line for line in EXPERIMENT.splitlines() if line.startswith("load:"))
+    (shop.root / "x.yaml").write_text(EXPERIMENT.replace(line, MORE.strip()))
+    monkeypatch.setenv("DATABASE_PASSWORD", SECRETS["environment"])
+    monkeypatch.setenv("HARNESS_SECRET_TOKEN", SECRETS["request"])
+    (shop.root / ".env").write_text(f"PASSWORD={SECRETS['.env']}\n")
+    (shop.root / "target").mkdir()
+    (shop.root / "target" / "secrets.env").write_text(f"PASSWORD={SECRETS['secrets.env']}\n")
+    shop.answers["config"]["services"]["app-1"]["environment"] = {"PASSWORD": SECRETS["compose"]}
+    shop.write_compose()
+    shop.health = [Health((), {HOSTILE: HOSTILE}), Health((HOSTILE,), {HOSTILE: HOSTILE})]
+    samples = fakes.samples_table
+
+    def hostile_samples(seconds: int) -> dict[str, list[Any]]:
+        names = dict.fromkeys(("served_by", "cache", "db_node"), [HOSTILE] * seconds)
+        return {**samples(seconds), **names}
+
+    def project(*arguments: Any) -> Project:
+        made = shop.project(*arguments)
+        made.probes = lambda: (_HostileProbe(made.clock),)  # type: ignore[method-assign]
+        return made
+
+    monkeypatch.setattr(fakes, "samples_table", hostile_samples)
+    monkeypatch.setattr(run_command, "Project", project)
+    return shop
+
+
+def _written(shop: Shop) -> dict[str, bytes]:
+    """Every file of the run and of the harness's own state, what Parquet holds as text too."""
+    files = [p for folder in (shop.reports, shop.root / ".harness") for p in folder.rglob("*")]
+    return {str(path): path.read_bytes() for path in files if path.is_file()}
+
+
+class _Tags(HTMLParser):
+    """The tags and attributes of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self.feed(text)
+
+    @override
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen += [tag, *(name for name, _ in attrs)]
+
+
+def _assert_harmless(shop: Shop, done: Done) -> None:
+    for page in shop.reports.rglob("index.html"):
+        tags = _Tags(page.read_text()).seen
+        assert "img" not in tags, page
+        assert not any(tag.startswith("on") for tag in tags), page
+    for path in shop.reports.rglob("junit.xml"):
+        ET.parse(path)
+    for path in shop.reports.rglob("summary.md"):
+        text = path.read_text()
+        assert "<" not in text
+        assert "![x]" not in text
+    for control in "\x1b\x07":
+        assert control not in done.out + done.err
+
+
+def _assert_no_secret(shop: Shop, done: Done) -> None:
+    everything = {**_written(shop), "stdout": done.out.encode(), "stderr": done.err.encode()}
+    assert len(everything) > 12
+    for name, content in everything.items():
+        for where, secret in SECRETS.items():
+            assert secret.encode() not in content, f"the secret of {where} is in {name}"
+
+
+def test_a_whole_run_gives_away_nothing_and_takes_nothing_for_markup(
+    planted: Shop, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = cli("run", "x.yaml")
+    assert done.code in (0, 1, 3), done.err
+    page = (planted.reports / "latest" / "index.html").read_text()
+    assert "alert(1)" in page  # the target's words are shown, as words
+    _assert_harmless(planted, done)
+    _assert_no_secret(planted, done)
+    status = cli("status")
+    assert "alert(2)" in status.out
+    _assert_harmless(planted, status)
+
+
+def test_an_error_text_gives_away_nothing_and_is_no_markup(planted: Shop, cli: Cli) -> None:
+    planted.fail_at("driver.check", LoadError(HOSTILE, HOSTILE))
+    done = cli("run", "x.yaml")
+    assert done.code == 4
+    assert "alert(1)" in done.err
+    _assert_harmless(planted, done)
+    _assert_no_secret(planted, done)
+
+
+def test_a_secret_that_is_not_set_is_asked_for_before_anything_starts(
+    planted: Shop, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HARNESS_SECRET_TOKEN")
+    cli("run", "x.yaml").is_one_clear_error(2, "HARNESS_SECRET_TOKEN is not set", "export")
+    assert planted.runs() == []
