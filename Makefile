@@ -45,6 +45,13 @@ defects: setup   ## Plant the defects of tests/defects; each must be caught (NAM
 soak: setup      ## Repeat the healthy headline experiments N times (60), count verdicts but PASS
 	.venv/bin/python scripts/soak.py $(or $(N),60)
 
+fuzz:            ## Mutate experiment files N times (10,000); needs no Docker
+	@scripts/bootstrap.sh --no-docker
+	.venv/bin/python tests/fuzz_experiments.py $(or $(N),10000)
+
+interrupt: setup ## Interrupt runs on the real stack in every way, and look for what is left
+	.venv/bin/python scripts/interrupt.py $(if $(RESTART_ENGINE),--restart-engine "$(RESTART_ENGINE)")
+
 clean:           ## Remove the stack with its data, .venv, reports; refuses while a fault is not healed
 	@if [ -n "$$(cat .harness/*/journal.jsonl 2>/dev/null)" ]; then \
 	  echo "error: a fault is not healed yet; run: $(HARNESS) heal" >&2; exit 4; fi
@@ -53,4 +60,4 @@ clean:           ## Remove the stack with its data, .venv, reports; refuses whil
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 	find reports -mindepth 1 -maxdepth 1 ! -name sample -exec rm -rf {} +
 
-.PHONY: help demo test setup up down lint check bench defects soak clean
+.PHONY: help demo test setup up down lint check bench defects soak fuzz interrupt clean
