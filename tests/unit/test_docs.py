@@ -19,6 +19,13 @@ def test_the_list_of_experiments_is_current() -> None:
     assert done.returncode == 0, "run: .venv/bin/python scripts/generate_docs.py"
 
 
+def test_every_test_that_a_promise_names_is_there() -> None:
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "docs" / "SAFETY.md").read_text())
+    assert len(named) > 40
+    for file, name in named:
+        assert f"def {name}(" in (ROOT / "tests" / "unit" / file).read_text(), f"{file}::{name}"
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_between_documents_lead_somewhere(path: Path) -> None:
     for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8")):
