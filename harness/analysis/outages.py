@@ -161,7 +161,7 @@ class _Stream:
         start_s, half_s = _middle(last_good_s, float(self._sent_s[first]))
         end_s = None
         if is_over:
-            end_s, end_half_s = self._end(last, failed_s, unseen)
+            end_s, end_half_s = self._end(first, last, unseen)
             half_s = max(half_s, end_half_s)
         from_s, to_s = float(self._sent_s[first]), float(self._sent_s[last])
         return Outage(
@@ -169,14 +169,21 @@ class _Stream:
             from_s, to_s,
         )  # fmt: skip
 
-    def _end(self, last: int, failed_s: Array, unseen: int) -> tuple[float, float]:
-        """Between the last sign that it failed and the first that it can no longer have."""
+    def _end(self, first: int, last: int, unseen: int) -> tuple[float, float]:
+        """Between the last sign that it failed and the first that it can no longer have.
+
+        A failure that was told at once is a sign of when it was sent; one that had to wait for
+        longer than until the next probe, of when it ended.
+        """
         after = slice(last + 1, last + 1 + STABLE_SUCCESSES)
         good_s = float(self._done_s[after][self._ok[after]].min())
-        broken_s = float(failed_s[failed_s <= good_s].max(initial=self._sent_s[last]))
+        gap_s = float(self._sent_s[last + 1] - self._sent_s[last])
+        sent_s, done_s = self._sent_s[first : last + 1], self._done_s[first : last + 1]
+        waited = ~self._ok[first : last + 1] & (done_s - sent_s > gap_s) & (done_s <= good_s)
+        broken_s = float(done_s[waited].max(initial=self._sent_s[last]))
         seen = min(last + unseen, len(self._ok) - 1)
         end_s, half_s = _middle(broken_s, max(good_s, float(self._sent_s[seen])))
-        return end_s, max(half_s, float(self._sent_s[last + 1] - self._sent_s[last]) / 2)
+        return end_s, max(half_s, gap_s / 2)
 
 
 def _middle(low: float, high: float) -> tuple[float, float]:
