@@ -71,6 +71,7 @@ class Recorder:
         self.names = {column: Names() for column in NAMED}
         self.began_s = 0.0
         self.error = ""
+        pa.set_memory_pool(pa.system_memory_pool())  # gives back what a part took
         self._rows: list[Row] = []
         self.add = self._rows.append
         self._collected: list[Columns] = []
