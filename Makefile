@@ -42,7 +42,7 @@ bench: setup     ## Run what measures the harness itself (benchmarks/)
 defects: setup   ## Plant the defects of tests/defects; each must be caught (NAMES="a b": only these)
 	.venv/bin/python scripts/defects.py $(NAMES)
 
-soak: setup      ## Repeat the healthy headline experiments N times (60), count verdicts but PASS
+soak: setup      ## Run the shipped experiments in turn, N runs (60), count verdicts but PASS
 	.venv/bin/python scripts/soak.py $(or $(N),60)
 
 fuzz:            ## Mutate experiment files N times (10,000); needs no Docker

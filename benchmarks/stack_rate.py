@@ -44,6 +44,7 @@ class Step:
     rate_per_s: float
     p95_s: dict[str, float]
     error_rate: float
+    errors: dict[str, int]
     late_p99_s: float
     dropped: float
     edge_share: float
@@ -76,7 +77,7 @@ def measure(project: Project, rate_per_s: float, settle_s: float, seconds: float
         config = LoadConfig(
             load=load,
             operations=SHORTENER_OPERATIONS,
-            endpoints=project.endpoints("edge"),
+            endpoints=project.endpoints(load),
             seed=int(now.timestamp()),
             run_id=folder.run_id,
             duration_s=settle_s + seconds,
@@ -116,6 +117,7 @@ def _step(rate_per_s: float, samples: pd.DataFrame, generator_percent: float) ->
             for name in sent["op"].unique()
         },
         error_rate=float((~sent["ok"]).mean()),
+        errors=sent.loc[~sent["ok"], "error"].value_counts().head(3).to_dict(),
         late_p99_s=float(np.percentile(sent["sent_s"] - sent["intended_s"], 99)),
         dropped=1 - len(sent) / len(samples),
         edge_share=float((sent.loc[sent["op"] == "redirect", "cache"] == "edge").mean()),
@@ -137,14 +139,23 @@ def search(project: Project, held: Step) -> Step:
             held = step
         else:
             too_much_per_s = step.rate_per_s
+            _start_anew(project)
     return held
+
+
+def _start_anew(project: Project) -> None:
+    """What one rate broke must not count against the next."""
+    project.compose.down()
+    project.compose.up()
+    project.wait_healthy()
 
 
 def _say(step: Step) -> None:
     times = ", ".join(f"{name} p95 {p95_s * 1e3:.1f} ms" for name, p95_s in step.p95_s.items())
+    told = "".join(f", {count} {error}" for error, count in step.errors.items() if count)
     sys.stdout.write(
         f"{step.rate_per_s:,.0f}/s {'held' if step.is_held else 'NOT held'}: {times},"
-        f" errors {step.error_rate:.3%}, late p99 {step.late_p99_s * 1e3:.1f} ms,"
+        f" errors {step.error_rate:.3%}{told}, late p99 {step.late_p99_s * 1e3:.1f} ms,"
         f" dropped {step.dropped:.3%}, edge {step.edge_share:.1%}\n"
     )
     sys.stdout.flush()

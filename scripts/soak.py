@@ -1,4 +1,4 @@
-"""Repeats the healthy headline experiments in turn and counts verdicts other than PASS.
+"""Repeats the shipped experiments on the healthy stack, in turn; counts verdicts but PASS.
 
 `python scripts/soak.py [N] [--resume] [--experiment NAME ...]`; N runs in all, 60 if not given;
 needs Docker. Reports of runs that did not pass are kept in reports/soak/, and a line for each run
@@ -17,17 +17,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from harness_command import ROOT, Run, engine_problem, run_experiment, take_down
 
 FOLDER = ROOT / "reports" / "soak"
 
 
-def headline_experiments() -> list[str]:
-    """The names of the experiments with the tag `headline`."""
-    paths = sorted((ROOT / "experiments").glob("*.yaml"))
-    tags = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))["tags"] for path in paths}
-    return [name for name, its in tags.items() if "headline" in its]
+def shipped_experiments() -> list[str]:
+    """The names of all of them."""
+    return sorted(path.stem for path in (ROOT / "experiments").glob("*.yaml"))
 
 
 def to_row(number: int, name: str, run: Run) -> dict[str, Any]:
@@ -92,7 +89,7 @@ def soak(names: Sequence[str], asked: int, rows: list[dict[str, Any]]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Soak, and print the count; what was done before a Ctrl-C counts."""
     options = _parse(arguments)
-    names = options.experiment or headline_experiments()
+    names = options.experiment or shipped_experiments()
     unknown = [name for name in names if not (ROOT / "experiments" / f"{name}.yaml").is_file()]
     if unknown or options.runs < 1:
         what = f"no experiments/{unknown[0]}.yaml" if unknown else "N is a number from 1 on"
@@ -124,7 +121,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("runs", nargs="?", type=int, default=60, metavar="N", help="default: 60")
     parser.add_argument("--resume", action="store_true", help="go on after the runs of last time")
     parser.add_argument(
-        "--experiment", action="append", metavar="NAME", help="default: those tagged headline"
+        "--experiment", action="append", metavar="NAME", help="default: all shipped ones"
     )
     return parser.parse_args(arguments)
 

@@ -79,7 +79,7 @@ class Engine:
         self._number = config.first_number
         self._rate_per_s = config.rate_per_s
         self._stop_at_s = math.inf
-        self._in_flight_max = config.in_flight_max or in_flight_limit(load)
+        self._in_flight_max = config.in_flight_max or in_flight_limit(load, len(config.endpoints))
         self._commands = b""
         self._output = bytearray()
         self._chore_s = self._report_s = self._flush_s = 0.0

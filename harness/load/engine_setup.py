@@ -26,6 +26,8 @@ from harness.load.secret import with_secrets
 from harness.load.tls import client_context
 from harness.model.load import Load, Operation
 
+PORT_DESCRIPTORS = 8
+
 
 def make_requests(config: EngineConfig, load: Load) -> list[Request]:
     """The requests of the mix, in its order."""
@@ -77,9 +79,13 @@ def make_connector(load: Load) -> Callable[[tuple[str, int]], Connection]:
     )
 
 
-def in_flight_limit(load: Load) -> int:
-    """Room for what may wait at once (rate x time-out), within the limit of descriptors."""
+def in_flight_limit(load: Load, endpoints: int) -> int:
+    """Room for what may wait at once (rate x time-out), within the limit of descriptors.
+
+    A port that Docker publishes is a process that takes 6 for each connection, and ends for
+    good when it has none left; its limit is assumed to be ours.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     wanted = math.ceil(1.2 * (load.peak_per_s + 2 * load.canary_rate_per_s) * load.timeout_s) + 100
-    return max(1, min(wanted, hard - 100))
+    return max(1, min(wanted, hard - 100, endpoints * hard // PORT_DESCRIPTORS))

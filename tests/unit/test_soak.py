@@ -21,12 +21,10 @@ def test_every_verdict_but_pass_is_a_false_alarm() -> None:
     assert [row["verdict"] for row in found["alarms"]] == ["fail", "inconclusive", "error"]
 
 
-def test_the_headline_experiments_are_the_default() -> None:
-    assert soak.headline_experiments() == [
-        "app-server-crash",
-        "db-primary-failover",
-        "redis-outage",
-    ]
+def test_all_shipped_experiments_are_the_default() -> None:
+    names = soak.shipped_experiments()
+    assert len(names) >= 12
+    assert {"app-server-crash", "db-primary-failover", "redis-outage", "link-expiry"} <= set(names)
 
 
 def test_it_takes_turns_and_goes_on_with_the_next(
