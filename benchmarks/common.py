@@ -153,8 +153,8 @@ def make_samples(due_s: np.ndarray[Any, Any], is_write: np.ndarray[Any, Any]) ->
     )
 
 
-def _named(names: Sequence[str], codes: np.ndarray[Any, Any]) -> pd.Categorical:
-    return pd.Categorical.from_codes(codes.astype(int), list(names))
+def _named(names: Sequence[str], codes: np.ndarray[Any, Any]) -> pd.Categorical[str]:
+    return pd.Categorical.from_codes(codes.astype(np.int64).tolist(), pd.Index(names))
 
 
 def write_stream(folder: RunFolder, stream: str, samples: pd.DataFrame, first_part: int = 0) -> int:
@@ -162,7 +162,8 @@ def write_stream(folder: RunFolder, stream: str, samples: pd.DataFrame, first_pa
     parts = range(0, len(samples), ROWS_PER_PART)
     for number, start in enumerate(parts, first_part):
         rows = {
-            name: column.array for name, column in samples[start : start + ROWS_PER_PART].items()
+            str(name): column.array
+            for name, column in samples[start : start + ROWS_PER_PART].items()
         }
         write_samples(folder.samples_dir, stream, number, rows)
     return first_part + len(parts)
@@ -183,4 +184,4 @@ def write_found(
         for node, rows in found.items()
     }
     frames = pd.concat([rows.assign(node=node) for node, rows in found.items()])
-    write_readback(folder, facts, frames.to_dict("list"))
+    write_readback(folder, facts, {str(name): column.array for name, column in frames.items()})

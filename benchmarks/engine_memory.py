@@ -22,6 +22,7 @@ from threading import Thread
 from time import monotonic, sleep
 
 import common
+from typing_extensions import override
 
 from harness.load.engine_config import EngineConfig
 from harness.model.load import SHORTENER_OPERATIONS, Keys, Load, Operation
@@ -36,11 +37,13 @@ ANSWER = (
 class _Redirect(asyncio.Protocol):
     """Answers each request head, however they are cut or joined."""
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the connection."""
         assert isinstance(transport, asyncio.Transport)
         self._transport, self._rest = transport, b""
 
+    @override
     def data_received(self, data: bytes) -> None:
         """One answer for each head that is complete."""
         *heads, self._rest = (self._rest + data).split(b"\r\n\r\n")

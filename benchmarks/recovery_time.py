@@ -142,8 +142,8 @@ class _Watch:
 
     def _found(self) -> list[Outage]:
         samples = read_samples(self._folder, "canary").dropna(subset=["sent_s", "done_s"])
-        columns = (samples[name].to_numpy() for name in ("sent_s", "done_s", "ok"))
-        return find_outages(*columns)
+        sent_s, done_s, ok = (samples[name].to_numpy() for name in ("sent_s", "done_s", "ok"))
+        return find_outages(sent_s, done_s, ok)
 
 
 def pair_up(true: Sequence[Planned], found: Sequence[Outage]) -> tuple[list[Pair], int]:

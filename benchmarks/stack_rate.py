@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from math import sqrt
@@ -117,7 +118,7 @@ def _step(rate_per_s: float, samples: pd.DataFrame, generator_percent: float) ->
             for name in sent["op"].unique()
         },
         error_rate=float((~sent["ok"]).mean()),
-        errors=sent.loc[~sent["ok"], "error"].value_counts().head(3).to_dict(),
+        errors=dict(Counter(sent.loc[~sent["ok"], "error"]).most_common(3)),
         late_p99_s=float(np.percentile(sent["sent_s"] - sent["intended_s"], 99)),
         dropped=1 - len(sent) / len(samples),
         edge_share=float((sent.loc[sent["op"] == "redirect", "cache"] == "edge").mean()),
@@ -152,7 +153,7 @@ def _start_anew(project: Project) -> None:
 
 def _say(step: Step) -> None:
     times = ", ".join(f"{name} p95 {p95_s * 1e3:.1f} ms" for name, p95_s in step.p95_s.items())
-    told = "".join(f", {count} {error}" for error, count in step.errors.items() if count)
+    told = "".join(f", {count} {error}" for error, count in step.errors.items())
     sys.stdout.write(
         f"{step.rate_per_s:,.0f}/s {'held' if step.is_held else 'NOT held'}: {times},"
         f" errors {step.error_rate:.3%}{told}, late p99 {step.late_p99_s * 1e3:.1f} ms,"

@@ -20,6 +20,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,8 @@ class Run:
 
     def status(self) -> str:
         """What a later stage reads out of the folder."""
-        subprocess.run([HARNESS, "analyze", str(self.folder)], cwd=ROOT, timeout=60, check=True)
+        command = [HARNESS, "analyze", str(self.folder)]
+        subprocess.run(command, cwd=ROOT, timeout=60, check=True, stdout=subprocess.DEVNULL)
         assert self.folder is not None
         return str(json.loads((self.folder / "findings.json").read_text())["status"])
 
@@ -171,7 +173,7 @@ def harness(*arguments: str) -> tuple[int, str]:
 
 def healthy_after_s() -> float:
     """How long it takes from now until `harness status` calls the stack healthy."""
-    started_s = time.monotonic()
+    started_s, text = time.monotonic(), ""
     while time.monotonic() < started_s + HEALTHY_S:
         code, text = harness("status", "--json")
         if code == 0 and json.loads(text)["healthy"]:
@@ -324,19 +326,17 @@ def main() -> int:
         return wrong
 
     cases: dict[str, Callable[[Path], list[str]]] = {
-        f"{number.name} at {moment}": lambda output, n=number, m=moment: interrupted(
-            stack, n, m, output
-        )
+        f"{number.name} at {moment}": partial(interrupted, stack, number, moment)
         for moment in MOMENTS
         for number in SIGNALS
     }
-    cases["heal --stop"] = lambda output: stopped_from_a_second_terminal(stack, output)
-    cases["asleep"] = lambda output: asleep_for_a_while(stack, output)
-    cases["Toxiproxy killed"] = lambda output: toxiproxy_killed(stack, output)
+    cases["heal --stop"] = partial(stopped_from_a_second_terminal, stack)
+    cases["asleep"] = partial(asleep_for_a_while, stack)
+    cases["Toxiproxy killed"] = partial(toxiproxy_killed, stack)
     if os.geteuid() == 0:
-        cases["disk full"] = lambda output: disk_full(stack, output)
+        cases["disk full"] = partial(disk_full, stack)
     if command := options.restart_engine:
-        cases["engine restarted"] = lambda output: engine_restarted(stack, command, output)
+        cases["engine restarted"] = partial(engine_restarted, stack, command)
     cases["everything broken"] = everything
     chosen = {name: case for name, case in cases.items() if options.only in name}
     rows = [_tried(name, case) for name, case in chosen.items()]

@@ -116,4 +116,5 @@ def read_samples(folder: Path, stream: str = "main") -> pd.DataFrame:
     """All that the engine recorded, in order of the intended time."""
     columns = ["intended_s", "sent_s", "done_s", "ok", "error"]
     table = RunFolder(folder).read_samples(stream, columns)
-    return table.to_pandas().sort_values("intended_s", ignore_index=True)
+    samples: pd.DataFrame = table.to_pandas()
+    return samples.sort_values("intended_s", ignore_index=True)

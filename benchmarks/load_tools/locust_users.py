@@ -34,7 +34,7 @@ class Paced(Fast):
     wait_time = constant_throughput(float(os.environ.get("PER_USER_PER_S", "1")))
 
 
-@events.quitting.add_listener
+@events.quitting.add_listener  # type: ignore[untyped-decorator]
 def write_percentiles(environment: Any, **_: Any) -> None:
     """Write what Locust's own report would say, in seconds."""
     if path := os.environ.get("PERCENTILES"):

@@ -50,7 +50,8 @@ class Truth:
             released_s = end_s + share * (all_answered_s - end_s)
             is_withheld = (share >= 0) & (share < 1)
             answered_s = np.where(is_withheld, released_s, answered_s)
-        return answered_s - due_s
+        waited_s: np.ndarray = answered_s - due_s
+        return waited_s
 
 
 class StallingServer:
