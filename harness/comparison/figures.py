@@ -27,11 +27,14 @@ BREAKER_FIGURES: Mapping[str, tuple[Kind, Unit]] = {
 }
 BREAKER_FLAGS = ("closed_at_end", "opened_on_all", "reopened_on_all")
 WRITES = ("lost", "phantom", "duplicates")
+CLICKS = ("lost_beyond_memory", "double")
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One row of a comparison; `subject` is an operation, `writes`, `breaker.NAME` or `status`."""
+    """One row of a comparison; `subject` is an operation, `writes`, `clicks`, `reads`,
+    `breaker.NAME` or `status`.
+    """
 
     phase: str
     subject: str
@@ -77,14 +80,23 @@ def _all(findings: Mapping[str, Any], expected: set[str]) -> Iterator[tuple[Figu
             yield from _operation(phase, name, by_phase.get(phase) or {})
     for name, found in findings["recovery"].items():
         yield from _recovery(name, found)
-    for metric in WRITES:
-        count = findings["writes"].get(metric)
-        if count is not None and (findings["writes"].get("checked") or count):
-            yield Figure("run", "writes", metric, "never", "count"), Measured(float(count))
+    yield from _counts("writes", WRITES, findings["writes"], "checked")
+    yield from _counts("clicks", CLICKS, findings.get("clicks") or {}, "checked")
+    yield from _counts("reads", ("stale",), findings.get("reads") or {}, "answered")
     for name, found in (findings["breakers"].get("by_breaker") or {}).items():
         yield from _breaker(f"breaker.{name}", found, expected)
     aborted = float(findings["status"] == "aborted")
     yield Figure("run", "status", "aborted", "never", "flag"), Measured(aborted)
+
+
+def _counts(
+    subject: str, metrics: Iterable[str], found: Mapping[str, Any], known_by: str
+) -> Iterator[tuple[Figure, Measured]]:
+    """What must never happen; bad news counts even where not all could be checked."""
+    for metric in metrics:
+        count = found.get(metric)
+        if count is not None and (found.get(known_by) or count):
+            yield Figure("run", subject, metric, "never", "count"), Measured(float(count))
 
 
 def _operation(

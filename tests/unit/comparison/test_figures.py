@@ -53,6 +53,29 @@ def test_writes_that_were_not_read_back_are_not_compared():
     assert found["run.writes.duplicates"] == 2
 
 
+def test_lost_clicks_and_stale_reads_must_never_happen():
+    found = figures_of(
+        findings(
+            clicks={"checked": True, "lost_beyond_memory": 3, "double": 0, "lost": 5},
+            reads={"answered": 900, "stale": 2},
+        ),
+        (),
+    )
+    by_name = {figure.id: (figure.kind, measured.value) for figure, measured in found.items()}
+    assert by_name["run.clicks.lost_beyond_memory"] == ("never", 3)
+    assert by_name["run.clicks.double"] == ("never", 0)
+    assert "run.clicks.lost" not in by_name
+    assert by_name["run.reads.stale"] == ("never", 2)
+
+
+def test_clicks_and_reads_that_were_not_checked_are_not_compared():
+    found = by_id(
+        clicks={"checked": False, "lost_beyond_memory": None, "double": None},
+        reads={"answered": None, "stale": None},
+    )
+    assert not any(".clicks." in name or ".reads." in name for name in found)
+
+
 def test_only_a_breaker_that_should_open_can_fail_to():
     closed = {"by_breaker": {"redis": breaker(opened_on_all=False, opens_within=None)}}
     assert by_id(breakers=closed)["run.breaker.redis.not_opened_on_all"] == 1
