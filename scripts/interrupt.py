@@ -125,6 +125,8 @@ class Run:
         deadline_s = time.monotonic() + EVENT_S
         while self.count(name) < int(number or 1):
             if self.process.poll() is not None or time.monotonic() > deadline_s:
+                self.process.terminate()
+                self.end()
                 raise RuntimeError(f"{moment} did not come: {self.text()[-500:]}")
             time.sleep(0.002)
 
@@ -218,7 +220,9 @@ def stopped_from_a_second_terminal(stack: Stack, output: Path) -> list[str]:
     code, text = harness("heal", "--stop")
     wrong = [] if code == 0 else [f"heal --stop ended with {code}: {text[-300:]}"]
     wrong += [] if run.end() == 130 else ["the run did not end as interrupted"]
-    return wrong + stack.leftovers()
+    wrong += stack.leftovers()
+    healthy_after_s()
+    return wrong
 
 
 def asleep_for_a_while(stack: Stack, output: Path) -> list[str]:
@@ -230,14 +234,21 @@ def asleep_for_a_while(stack: Stack, output: Path) -> list[str]:
     run.process.send_signal(signal.SIGCONT)
     code = run.end()
     wrong = [] if code in (0, 1, 3) else [f"exit code {code}: {run.text()[-300:]}"]
-    return wrong + stack.leftovers()
+    wrong += stack.leftovers()
+    healthy_after_s()
+    return wrong
 
 
 def toxiproxy_killed(stack: Stack, output: Path) -> list[str]:
     """A clear error that names what is left; `harness up`, then `harness heal` mend it."""
     run = Run(SMALL, output)
     run.wait_for("fault.active 4")
-    subprocess.run(["docker", "kill", stack.container("toxiproxy").name], check=True, timeout=30)
+    subprocess.run(
+        ["docker", "kill", stack.container("toxiproxy").id],
+        check=True,
+        timeout=30,
+        stdout=subprocess.DEVNULL,
+    )
     code, wrong = run.end(), []
     if code != 4 or "is not healed" not in run.text() or "harness heal" not in run.text():
         wrong.append(f"exit code {code}: {run.text()[-500:]}")
@@ -289,7 +300,9 @@ def disk_full(stack: Stack, output: Path) -> list[str]:
                 pass  # it is full now
         code = run.end()
         wrong = [] if code == 4 else [f"exit code {code}"]
-    return wrong + stack.leftovers()
+    wrong += stack.leftovers()
+    healthy_after_s()
+    return wrong
 
 
 def heal_of_everything(stack: Stack, output: Path) -> tuple[list[str], dict[str, float]]:
