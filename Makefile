@@ -36,8 +36,9 @@ check: lint      ## Lint and the tests that need no Docker
 
 bench: setup     ## Run what measures the harness itself (benchmarks/)
 	@benchmarks/install_peers.sh
-	@for each in $(filter-out %/common.py,$(wildcard benchmarks/*.py)); do \
-	  echo "==> $$each"; .venv/bin/python "$$each" || exit $$?; done
+	@missed=; for each in $(filter-out %/common.py,$(wildcard benchmarks/*.py)); do \
+	  echo "==> $$each"; .venv/bin/python "$$each" || missed="$$missed $$each"; done; \
+	[ -z "$$missed" ] || { echo "error: a limit was missed, see above:$$missed" >&2; exit 1; }
 
 defects: setup   ## Plant the defects of tests/defects; each must be caught (NAMES="a b": only these)
 	.venv/bin/python scripts/defects.py $(NAMES)
