@@ -1,9 +1,11 @@
 """Plants each defect of tests/defects/catalogue.yaml and looks whether its experiment names it.
 
-`python scripts/defects.py [DEFECT ...] [--experiment NAME] [--first N] [--list]`; needs Docker.
-Each defect gets a stack of its own: whatever ran before, and its data, is removed. The last line
-is one JSON object. Exit codes: 0 all were caught by the right finding, 1 not all, 2 no such defect,
-4 no engine, 130 interrupted.
+`python scripts/defects.py [DEFECT ...] [--experiment NAME] [--resume] [--list]`; needs Docker.
+Each defect gets a stack of its own: whatever ran before, and its data, is removed. A line for each
+is in reports/defects/rows.jsonl as soon as it ends, so that `--resume` runs only those which no
+right finding has caught yet. The last line is one JSON object about all that were chosen. Exit
+codes: 0 all were caught by the right finding, 1 not all, 2 no such defect, 4 no engine, 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -11,15 +13,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
-from harness_command import ROOT, Run, engine_problem, run_experiment, take_down
+from harness_command import (
+    ROOT,
+    Run,
+    add_row,
+    engine_problem,
+    read_rows,
+    run_experiment,
+    take_down,
+)
 
+OUTPUT, ROWS = ROOT / "reports" / "defects", "rows.jsonl"
 FOLDER = ROOT / "tests" / "defects"
 CATALOGUE = FOLDER / "catalogue.yaml"
 
@@ -89,10 +99,27 @@ def judge_run(defect: Defect, run: Run) -> Row:
     )
 
 
-def summary(rows: Sequence[Row]) -> dict[str, Any]:
-    """The last line of the output."""
+def rows_so_far(path: Path) -> list[Row]:
+    """The newest row of each defect and experiment."""
+    newest = {}
+    for facts in read_rows(path):
+        row = Row(**{**facts, "codes": tuple(facts["codes"])})
+        newest[row.defect, row.experiment] = row
+    return list(newest.values())
+
+
+def still_to_run(defects: Sequence[Defect], rows: Iterable[Row]) -> list[Defect]:
+    """Those without a right finding."""
+    done = {(row.defect, row.experiment) for row in rows if row.right_finding}
+    return [defect for defect in defects if (defect.name, defect.experiment) not in done]
+
+
+def summary(chosen: Sequence[Defect], rows: Iterable[Row]) -> dict[str, Any]:
+    """The last line of the output: `defects` were chosen, `rows` are those that ran."""
+    names = {(defect.name, defect.experiment) for defect in chosen}
+    rows = [row for row in rows if (row.defect, row.experiment) in names]
     return {
-        "defects": len(rows),
+        "defects": len(chosen),
         "caught": sum(row.caught for row in rows),
         "right_finding": sum(row.right_finding for row in rows),
         "rows": [asdict(row) for row in rows],
@@ -104,26 +131,25 @@ def choose(catalogue: Sequence[Defect], options: argparse.Namespace) -> list[Def
     unknown = set(options.names) - {defect.name for defect in catalogue}
     if unknown:
         raise ValueError(f"not in {CATALOGUE.relative_to(ROOT)}: {', '.join(sorted(unknown))}")
-    wanted = [
+    return [
         defect
         for defect in catalogue
         if (not options.names or defect.name in options.names)
         and options.experiment in (None, defect.experiment)
     ]
-    return wanted[: options.first]
 
 
-def plant(defects: Sequence[Defect], output: Path, rows: list[Row]) -> None:
-    """Run them all, each on a new stack; a row for each is added as it ends."""
+def plant(defects: Iterable[Defect]) -> None:
+    """Run them all, each on a new stack; a row for each is on disk as it ends."""
     take_down()
     _say(_line("defect", "experiment", "verdict", "caught by"))
     for defect in defects:
         try:
-            run = run_experiment(defect.experiment, defect.overrides, output / defect.name)
+            run = run_experiment(defect.experiment, defect.overrides, OUTPUT / defect.name)
         finally:
             take_down()
         row = judge_run(defect, run)
-        rows.append(row)
+        add_row(OUTPUT / ROWS, asdict(row))
         found = ", ".join(row.codes) or row.message or "-"
         if not row.right_finding:
             found += f"  <- NOT by {defect.code}; see {row.report or 'above'}"
@@ -145,24 +171,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if problem := engine_problem():
         sys.stderr.write(f"error: {problem}\n")
         return 4
-    rows: list[Row] = []
-    output = ROOT / "reports" / "defects" / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    if not options.resume:
+        (OUTPUT / ROWS).unlink(missing_ok=True)
     interrupted = False
     try:
-        plant(defects, output, rows)
+        plant(still_to_run(defects, rows_so_far(OUTPUT / ROWS)))
     except KeyboardInterrupt:
         interrupted = True
-    _say(json.dumps({**summary(rows), "interrupted": interrupted}))
+    found = summary(defects, rows_so_far(OUTPUT / ROWS))
+    _say(json.dumps({**found, "interrupted": interrupted}))
     if interrupted:
         return 130
-    return 0 if all(row.right_finding for row in rows) else 1
+    return 0 if found["right_finding"] == found["defects"] else 1
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Plant defects; the experiments must name them.")
     parser.add_argument("names", nargs="*", metavar="DEFECT", help="default: all")
     parser.add_argument("--experiment", metavar="NAME", help="only those that NAME must catch")
-    parser.add_argument("--first", type=int, metavar="N", help="only the first N of them")
+    parser.add_argument("--resume", action="store_true", help="only those not rightly caught yet")
     parser.add_argument("--list", action="store_true", help="print the catalogue, run nothing")
     return parser.parse_args(arguments)
 

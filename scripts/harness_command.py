@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -64,6 +65,22 @@ def run_experiment(name: str, overrides: Iterable[str], output: Path) -> Run:
     result: dict[str, Any] = json.loads(found[0].read_text(encoding="utf-8"))
     codes = tuple(dict.fromkeys(reason["code"] for reason in result["reasons"]))
     return Run(exit_code, result["verdict"], codes, found[0].parent, duration_s)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows that `add_row` has written; a line that was cut off is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        with suppress(ValueError):
+            rows.append(json.loads(line))
+    return rows
+
+
+def add_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Write one more row: what took minutes must not be lost by an interruption."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def take_down() -> None:

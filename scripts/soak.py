@@ -14,10 +14,17 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from harness_command import ROOT, Run, engine_problem, run_experiment, take_down
+from harness_command import (
+    ROOT,
+    Run,
+    add_row,
+    engine_problem,
+    read_rows,
+    run_experiment,
+    take_down,
+)
 
 FOLDER = ROOT / "reports" / "soak"
 
@@ -55,17 +62,6 @@ def summary(rows: Sequence[dict[str, Any]], asked: int) -> dict[str, Any]:
     }
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The runs so far; a line that was cut off is left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
-
-
 def soak(names: Sequence[str], asked: int, rows: list[dict[str, Any]]) -> None:
     """Run until there are `asked` rows; each is on disk before the next run begins.
 
@@ -76,8 +72,7 @@ def soak(names: Sequence[str], asked: int, rows: list[dict[str, Any]]) -> None:
         run = run_experiment(name, (), FOLDER)
         row = to_row(len(rows) + 1, name, run)
         rows.append(row)
-        with (FOLDER / "runs.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        add_row(FOLDER / "runs.jsonl", row)
         said = ", ".join(run.codes) or run.message
         _say(f"{row['run']:>4} of {asked}  {name:<26}{run.verdict:<14}{said}".rstrip())
         if run.verdict == "pass" and run.folder:
@@ -98,7 +93,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if problem := engine_problem():
         sys.stderr.write(f"error: {problem}\n")
         return 4
-    FOLDER.mkdir(parents=True, exist_ok=True)
     if not options.resume:
         (FOLDER / "runs.jsonl").unlink(missing_ok=True)
     rows = read_rows(FOLDER / "runs.jsonl")

@@ -7,14 +7,25 @@ import re
 import shlex
 import shutil
 import subprocess
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from defects import FOLDER, Defect, choose, judge_run, main, read_catalogue, summary
-from harness_command import Run
+from defects import (
+    FOLDER,
+    Defect,
+    choose,
+    judge_run,
+    main,
+    read_catalogue,
+    rows_so_far,
+    still_to_run,
+    summary,
+)
+from harness_command import Run, add_row
 
 from harness import judge
 from harness.adapters.compose_project import compose_command, prepare_environment
@@ -192,14 +203,15 @@ def _run(verdict: str, *codes: str) -> Run:
 def test_only_a_fail_with_the_code_is_the_right_finding(
     run: Run, caught: bool, right: bool
 ) -> None:
-    row = judge_run(Defect("d", "e", "writes_lost", "so"), run)
+    defect = Defect("d", "e", "writes_lost", "so")
+    row = judge_run(defect, run)
     assert (row.caught, row.right_finding) == (caught, right)
-    counts = summary([row])
+    counts = summary([defect], [row])
     assert (counts["defects"], counts["caught"], counts["right_finding"]) == (1, caught, right)
 
 
 def _options(**chosen: Any) -> Any:
-    return argparse.Namespace(**{"names": [], "experiment": None, "first": None, **chosen})
+    return argparse.Namespace(**{"names": [], "experiment": None, **chosen})
 
 
 def test_defects_are_chosen_by_name_experiment_and_number() -> None:
@@ -210,7 +222,24 @@ def test_defects_are_chosen_by_name_experiment_and_number() -> None:
     }
     one = choose(CATALOGUE, _options(names=["no-redispatch"], experiment="app-server-crash"))
     assert len(one) == 1
-    assert choose(CATALOGUE, _options(first=2)) == CATALOGUE[:2]
+    assert choose(CATALOGUE, _options()) == CATALOGUE
+
+
+def test_what_was_rightly_caught_is_not_run_again(tmp_path: Path) -> None:
+    first, second, third = CATALOGUE[:3]
+    rows = tmp_path / "rows.jsonl"
+    for defect, run in (
+        (first, _run("pass")),
+        (second, _run("fail", "something_else")),
+        (first, _run("fail", first.code)),
+    ):
+        add_row(rows, asdict(judge_run(defect, run)))
+    with rows.open("a") as file:
+        file.write('{"defect": "cut off')
+    known = rows_so_far(rows)
+    assert still_to_run([first, second, third], known) == [second, third]
+    counts = summary([first, second, third], known)
+    assert (counts["defects"], counts["caught"], counts["right_finding"]) == (3, 2, 1)
 
 
 def test_an_unknown_defect_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import soak
-from harness_command import Run
+from harness_command import Run, read_rows
 
 
 def _run(verdict: str, *codes: str) -> Run:
@@ -42,17 +42,17 @@ def test_it_takes_turns_and_goes_on_with_the_next(
     monkeypatch.setattr(soak, "FOLDER", tmp_path)
     with pytest.raises(KeyboardInterrupt):
         soak.soak(["a", "b"], 4, [])
-    rows = soak.read_rows(tmp_path / "runs.jsonl")
+    rows = read_rows(tmp_path / "runs.jsonl")
     assert [row["experiment"] for row in rows] == ["a", "b"]
     soak.soak(["a", "b"], 4, rows)
     assert asked == ["a", "b", "a", "a", "b"]
-    assert [row["run"] for row in soak.read_rows(tmp_path / "runs.jsonl")] == [1, 2, 3, 4]
+    assert [row["run"] for row in read_rows(tmp_path / "runs.jsonl")] == [1, 2, 3, 4]
 
 
 def test_a_line_that_was_cut_off_is_run_again(tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
     path.write_text('{"run": 1, "verdict": "pass"}\n{"run": 2, "ver')
-    assert [row["run"] for row in soak.read_rows(path)] == [1]
+    assert [row["run"] for row in read_rows(path)] == [1]
 
 
 @pytest.mark.parametrize("arguments", [["0"], ["--experiment", "no-such"]])
