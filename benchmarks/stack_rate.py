@@ -2,8 +2,9 @@
 
 `python benchmarks/stack_rate.py [SECONDS]`; needs Docker and built images, and leaves the stack
 running. The load enters at the edge, its keys are Zipf-distributed; stack and generator share the
-machine's cores. Ten seconds of warm-up are not measured. Then the rate is doubled until it does not
-hold, and halved in between: each step lasts 20 s, of which the first 5 s are not measured. Every
+machine's cores. A warm-up of 20 s is not measured; in it the rate rises from a tenth, because the
+caches are cold and the text's rate is that of warm ones. Then the rate is doubled until it does not
+hold, and halved in between: each step lasts 25 s, of which the rise of 10 s is not measured. Every
 step has a seed of its own, so that it does not ask for the very keys that the edge just kept.
 """
 
@@ -26,16 +27,16 @@ from harness.adapters.clock import SystemClock
 from harness.cli.project import Project
 from harness.guard import run_lock
 from harness.load.driver import LoadConfig, LoadDriver
-from harness.model.load import SHORTENER_OPERATIONS, Keys, Load
+from harness.model.load import SHORTENER_OPERATIONS, Keys, Load, Stage
 from harness.run_store import RunFolder
 
 READS_PER_S, WRITES_PER_S, SECONDS = 1734.0, 18.0, 60.0
 P95_LIMIT_S, ERROR_RATE_LIMIT = 0.2, 0.001
 LATE_P99_LIMIT_S, DROPPED_LIMIT = 0.05, 0.001  # else the generator, not the stack, was measured
-WARMUP_S, STEP_SETTLE_S, STEP_S = 10.0, 5.0, 15.0
+WARMUP_S, STEP_RISE_S, STEP_S = 20.0, 10.0, 15.0
 STEPS_MAX, CLOSE_ENOUGH = 7, 1.06
 LEAD_S = 0.5
-COLUMNS = ["op", "intended_s", "sent_s", "done_s", "ok", "error", "cache"]
+COLUMNS = ["op", "intended_s", "sent_s", "done_s", "ok", "error", "status", "cache"]
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,16 @@ class Step:
         )
 
 
-def measure(project: Project, rate_per_s: float, settle_s: float, seconds: float) -> Step:
-    """Send `rate_per_s` arrivals in the text's mix, and measure the last `seconds`."""
+def measure(project: Project, rate_per_s: float, rise_s: float, seconds: float) -> Step:
+    """Rise to `rate_per_s` arrivals in the text's mix, then measure for `seconds`."""
     with TemporaryDirectory() as temporary:
         now = datetime.now().astimezone()
         folder = RunFolder(Path(temporary) / f"{now:%Y%m%d-%H%M%S}-rate")
         folder.create()
         load = Load(
             entry="edge",
-            rate_per_s=rate_per_s,
+            rate_per_s=rate_per_s / 10,
+            stages=(Stage(rate_per_s=rate_per_s, ramp_s=rise_s, hold_s=seconds),),
             mix={"redirect": READS_PER_S, "create": WRITES_PER_S},
             keys=Keys(population=100_000, zipf=1.0),
             canary_rate_per_s=0,
@@ -81,13 +83,13 @@ def measure(project: Project, rate_per_s: float, settle_s: float, seconds: float
             endpoints=project.endpoints(load),
             seed=int(now.timestamp()),
             run_id=folder.run_id,
-            duration_s=settle_s + seconds,
+            duration_s=rise_s + seconds,
             canary_key_offset=0,
             samples_dir=folder.samples_dir,
         )
-        cpu_percent = _send(LoadDriver(config, folder), settle_s + seconds)
+        cpu_percent = _send(LoadDriver(config, folder), rise_s + seconds)
         samples = folder.read_samples("main", COLUMNS).to_pandas()
-    measured = samples[samples["intended_s"].between(settle_s, settle_s + seconds)]
+    measured = samples[samples["intended_s"].between(rise_s, rise_s + seconds)]
     return _step(rate_per_s, measured, cpu_percent)
 
 
@@ -110,6 +112,7 @@ def _send(driver: LoadDriver, seconds: float) -> float:
 
 def _step(rate_per_s: float, samples: pd.DataFrame, generator_percent: float) -> Step:
     sent = samples[~samples["sent_s"].isna()]
+    failed = sent[~sent["ok"]]
     took_s = sent["done_s"] - sent["intended_s"]
     return Step(
         rate_per_s=rate_per_s,
@@ -117,8 +120,8 @@ def _step(rate_per_s: float, samples: pd.DataFrame, generator_percent: float) ->
             str(name): float(np.percentile(took_s[sent["op"] == name], 95))
             for name in sent["op"].unique()
         },
-        error_rate=float((~sent["ok"]).mean()),
-        errors=dict(Counter(sent.loc[~sent["ok"], "error"]).most_common(3)),
+        error_rate=len(failed) / len(sent),
+        errors=dict(Counter(map("{} {}".format, failed["error"], failed["status"])).most_common(3)),
         late_p99_s=float(np.percentile(sent["sent_s"] - sent["intended_s"], 99)),
         dropped=1 - len(sent) / len(samples),
         edge_share=float((sent.loc[sent["op"] == "redirect", "cache"] == "edge").mean()),
@@ -134,7 +137,7 @@ def search(project: Project, held: Step) -> Step:
             break
         is_bounded = too_much_per_s < float("inf")
         rate_per_s = sqrt(held.rate_per_s * too_much_per_s) if is_bounded else 2 * held.rate_per_s
-        step = measure(project, round(rate_per_s), STEP_SETTLE_S, STEP_S)
+        step = measure(project, round(rate_per_s), STEP_RISE_S, STEP_S)
         _say(step)
         if step.is_held:
             held = step
