@@ -82,10 +82,10 @@ def mutated_tree(chance: random.Random) -> Any:
     for _ in range(chance.choice((1, 1, 2, 3))):
         places = list(_places(tree))
         if not places:
-            return chance.choice(VALUES)
+            return _plain(chance.choice(VALUES))
         holder, key = chance.choice(places)
         other, from_key = chance.choice(places)
-        value = chance.choice((chance.choice(VALUES), _plain(other[from_key])))
+        value = _plain(chance.choice((chance.choice(VALUES), other[from_key])))
         act = chance.random()
         if act < 0.15:
             del holder[key]

@@ -96,6 +96,7 @@ def test_a_fault_without_for_lasts_to_the_end_of_its_phase() -> None:
         ("rate: 400/s", "rate: 0/s", 2, "not possible"),
         ("entry: lb", "entry: lbx", 2, "did you mean lb?"),
         ("redirect: 0.96", "redirct: 0.96", 2, "did you mean redirect?"),
+        ("redirect: 0.96", f"redirect: {10**400}", 2, "not a weight"),
         ("fault: 60s", "fault: 0s", 3, "not possible"),
         ("fault: 60s", "fault: 1 minute", 3, "is not a duration"),
         ("kill: {service: app-2}", "kil: {service: app-2}", 5, "did you mean kill?"),
