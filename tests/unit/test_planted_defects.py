@@ -214,7 +214,7 @@ def _options(**chosen: Any) -> Any:
     return argparse.Namespace(**{"names": [], "experiment": None, **chosen})
 
 
-def test_defects_are_chosen_by_name_experiment_and_number() -> None:
+def test_defects_are_chosen_by_name_and_experiment() -> None:
     both = choose(CATALOGUE, _options(names=["no-redispatch"]))
     assert {defect.experiment for defect in both} == {
         "app-server-out-of-memory",
