@@ -24,7 +24,7 @@ up: setup        ## Start the stack and wait until it is healthy
 down:            ## Stop the stack; the data stays
 	$(HARNESS) down
 
-lint:            ## Format, lint, types and import layers, in seconds; needs no Docker
+lint:            ## Format, lint, types and import layers; needs no Docker
 	@scripts/bootstrap.sh --no-docker
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
@@ -41,20 +41,20 @@ bench: setup     ## Run what measures the harness itself (benchmarks/)
 	  echo "==> $$each"; .venv/bin/python "$$each" || missed="$$missed $$each"; done; \
 	[ -z "$$missed" ] || { echo "error: a limit was missed, see above:$$missed" >&2; exit 1; }
 
-defects: setup   ## Plant the defects of tests/defects; each must be caught (NAMES="a b": only these)
-	.venv/bin/python scripts/defects.py $(NAMES)
+defects: setup   ## Plant the defects of tests/defects; all must be caught (NAMES="a b", RESUME=1)
+	.venv/bin/python scripts/defects.py $(NAMES) $(if $(RESUME),--resume)
 
-soak: setup      ## Run the shipped experiments in turn, N runs (60), count verdicts but PASS
-	.venv/bin/python scripts/soak.py $(or $(N),60)
+soak: setup      ## Run the shipped experiments in turn, count verdicts but PASS (N=60, RESUME=1)
+	.venv/bin/python scripts/soak.py $(or $(N),60) $(if $(RESUME),--resume)
 
-fuzz:            ## Mutate experiment files N times (10,000); needs no Docker
+fuzz:            ## Mutate experiment files; needs no Docker (N=10000)
 	@scripts/bootstrap.sh --no-docker
 	.venv/bin/python tests/fuzz_experiments.py $(or $(N),10000)
 
 interrupt: setup ## Interrupt runs on the real stack in every way, and look for what is left
 	.venv/bin/python scripts/interrupt.py $(if $(RESTART_ENGINE),--restart-engine "$(RESTART_ENGINE)")
 
-clean:           ## Remove the stack with its data, .venv, reports; refuses while a fault is not healed
+clean:           ## Remove stack, data, .venv and reports; refuses while a fault is not healed
 	@if [ -n "$$(cat .harness/*/journal.jsonl 2>/dev/null)" ]; then \
 	  echo "error: a fault is not healed yet; run: $(HARNESS) heal" >&2; exit 4; fi
 	@if [ -x $(HARNESS) ] && [ -f .env ]; then $(HARNESS) down --volumes; fi

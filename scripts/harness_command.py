@@ -77,10 +77,14 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def add_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Write one more row: what took minutes must not be lost by an interruption."""
+    """Write one more row: what took minutes must not be lost by an interruption.
+
+    It starts a line of its own, even if the row before was cut off.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    is_cut_off = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+        file.write("\n" * is_cut_off + json.dumps(row) + "\n")
 
 
 def take_down() -> None:

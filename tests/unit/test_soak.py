@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import soak
-from harness_command import Run, read_rows
+from harness_command import Run, add_row, read_rows
 
 
 def _run(verdict: str, *codes: str) -> Run:
@@ -53,6 +53,8 @@ def test_a_line_that_was_cut_off_is_run_again(tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
     path.write_text('{"run": 1, "verdict": "pass"}\n{"run": 2, "ver')
     assert [row["run"] for row in read_rows(path)] == [1]
+    add_row(path, {"run": 2, "verdict": "fail"})
+    assert read_rows(path) == [{"run": 1, "verdict": "pass"}, {"run": 2, "verdict": "fail"}]
 
 
 @pytest.mark.parametrize("arguments", [["0"], ["--experiment", "no-such"]])
