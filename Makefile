@@ -24,7 +24,7 @@ up: setup        ## Start the stack and wait until it is healthy
 down:            ## Stop the stack; the data stays
 	$(HARNESS) down
 
-lint:            ## Format, lint, types and import layers; needs no Docker
+lint:            ## Format, lint, types and import layers, in seconds; needs no Docker
 	@scripts/bootstrap.sh --no-docker
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
