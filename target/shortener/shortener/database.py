@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
+from random import uniform
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -82,9 +84,20 @@ RETURNING {COLUMNS}"""
 
 
 class Pool:
-    """A bounded pool behind a breaker; it connects when first asked, and again when broken."""
+    """A bounded pool behind a breaker; it connects when first asked, and again when broken.
 
-    def __init__(self, dsn: str, breaker: Breaker, settings: Settings, timeout_s: float) -> None:
+    No connection is given out that is older than about `lifetime_s`: the route behind it chooses a
+    node for each new one, and a node that comes back gets its share only of those.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        breaker: Breaker,
+        settings: Settings,
+        timeout_s: float,
+        lifetime_s: float = inf,
+    ) -> None:
         self.breaker = breaker
         self._pool = asyncpg.create_pool(
             dsn,
@@ -98,6 +111,8 @@ class Pool:
         )
         self._acquire_timeout_s = settings.connect_timeout_s
         self._timeout_s = timeout_s
+        self._lifetime_s = lifetime_s
+        self._renew_at_s = -inf
 
     async def run(
         self, work: Callable[[Any], Awaitable[Result]], within_s: float | None = None
@@ -112,6 +127,7 @@ class Pool:
         async def attempt() -> Result:
             nonlocal attempted
             pool = await self._pool
+            await self._renew(pool)
             async with (
                 asyncio.timeout(within_s),
                 pool.acquire(timeout=self._acquire_timeout_s) as connection,
@@ -145,6 +161,12 @@ class Pool:
     async def close(self) -> None:
         """Close without waiting for anybody."""
         self._pool.terminate()
+
+    async def _renew(self, pool: Any) -> None:
+        """Each server at times of its own: all at once would burden the database."""
+        if monotonic() >= self._renew_at_s:
+            self._renew_at_s = monotonic() + self._lifetime_s * uniform(0.5, 1.5)
+            await pool.expire_connections()
 
 
 async def _leave_as_is(_: Any) -> None:

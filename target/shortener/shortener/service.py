@@ -51,7 +51,7 @@ class Service:
         self.clicks = Clicks(client, self.redis_breaker)
         self.database = Database(
             Pool(settings.rw_dsn, rw, settings, settings.db_timeout_s),
-            Pool(settings.ro_dsn, ro, settings, settings.db_timeout_s),
+            Pool(settings.ro_dsn, ro, settings, settings.db_timeout_s, settings.db_ro_lifetime_s),
             settings.nodes,
         )
 

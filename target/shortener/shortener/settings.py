@@ -24,6 +24,7 @@ class Settings:
     db_read_timeout_s: float
     read_deadline_s: float
     connect_timeout_s: float
+    db_ro_lifetime_s: float
     pool_max: int
     redis_breaker: BreakerSettings
     db_breaker: BreakerSettings
@@ -63,6 +64,7 @@ def read_settings(environment: dict[str, str] | None = None) -> Settings:
         db_read_timeout_s=float(env.get("DB_READ_TIMEOUT_S", "0.8")),
         read_deadline_s=float(env.get("READ_DEADLINE_S", "1.6")),
         connect_timeout_s=float(env.get("DB_CONNECT_TIMEOUT_S", "1")),
+        db_ro_lifetime_s=float(env.get("DB_RO_LIFETIME_S", "2")),
         pool_max=int(env.get("POOL_MAX", "8")),
         redis_breaker=_breaker(env, "REDIS", "60"),
         # 60 s would turn a database failover of 20 s into an outage of a minute.
