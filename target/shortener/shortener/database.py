@@ -163,7 +163,10 @@ class Pool:
         self._pool.terminate()
 
     async def _renew(self, pool: Any) -> None:
-        """Each server at times of its own: all at once would burden the database."""
+        """Have all connections replaced when next used, if their time is over.
+
+        Each server at times of its own: all at once would burden the database.
+        """
         if monotonic() >= self._renew_at_s:
             self._renew_at_s = monotonic() + self._lifetime_s * uniform(0.5, 1.5)
             await pool.expire_connections()
