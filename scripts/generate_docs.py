@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.experiment_file import load_experiment
 from harness.faults import KINDS
 from harness.faults.base import NoParameters
-from harness.model.expectation import OPERATION_METRICS, SUBJECT_METRICS
+from harness.model.aspect import ANY, ASPECTS, OPERATION
 from harness.model.experiment import Experiment, FaultSpec
 
 ROOT = Path(__file__).parents[1]
@@ -80,13 +80,17 @@ def _kinds() -> str:
 
 def _metrics() -> str:
     units = {"s": "a duration", "share": "a percentage", "count": "a number", "flag": "no limit"}
-    rows = ["| subject | metric | limit |", "|---|---|---|"]
-    tables = {"an operation": OPERATION_METRICS, **SUBJECT_METRICS}
-    for subject, metrics in tables.items():
-        name = "breaker.NAME" if subject == "breaker" else subject
-        for metric, unit in metrics.items():
-            shown = "a name, `min` or `max`" if metric == "*" else f"`{metric}`"
-            rows.append(f"| {name} | {shown} | {units[unit]} |")
+    scopes = {
+        "phase": "any judged phase, or `run`",
+        "fault": "a phase in which a fault starts, or `run`",
+        "run": "`run`",
+    }
+    rows = ["| subject | metric | limit | under |", "|---|---|---|---|"]
+    for aspect, metrics in ASPECTS.items():
+        name = {OPERATION: "an operation", "breaker": "breaker.NAME"}.get(aspect, aspect)
+        for metric, kind in metrics.items():
+            shown = "a name, `min` or `max`" if metric == ANY else f"`{metric}`"
+            rows.append(f"| {name} | {shown} | {units[kind.unit]} | {scopes[kind.scope]} |")
     return "\n".join(rows)
 
 

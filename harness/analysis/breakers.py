@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from harness.analysis.record import Record
+from harness.model.experiment import Phase
 
 Row = dict[str, Any]
 P99_MIN = 1000
@@ -45,6 +46,7 @@ def _breaker(record: Record, name: str, transitions: list[Row]) -> Row:
             [e for e in states if e["server"] == server],
             window,
             [e["t_s"] for e in boots if e["service"] == server],
+            record.judged[:-1],
         )
         for server in sorted({e["server"] for e in [*mine, *states]})
     }
@@ -59,7 +61,11 @@ def _window(record: Record) -> tuple[float, float]:
 
 
 def _server(
-    transitions: list[Row], states: list[Row], window: tuple[float, float], boots: list[float]
+    transitions: list[Row],
+    states: list[Row],
+    window: tuple[float, float],
+    boots: list[float],
+    phases: list[Phase],
 ) -> Row:
     """One breaker of one server; `boots`: when each of its processes was first seen."""
     start_s, healed_s = window
@@ -70,9 +76,8 @@ def _server(
     ends = [t for t in transitions if t["from"] == "HALF_OPEN"]
     changed_s, state = _last_state(transitions, states, boots)
     closed_s = changed_s if state == "CLOSED" and transitions else None
-    before = [t["to"] for t in transitions if t["t_s"] < start_s]
     return {
-        "state_at_fault": before[-1] if before else "CLOSED",
+        "state_at_fault": _state_at(transitions, start_s),
         "opened_s": opened_s,
         "opened_after_fault_s": opened_s - start_s if opened_s is not None else None,
         "failures_to_open": _most(t["failures"] for t in since),
@@ -83,9 +88,27 @@ def _server(
         "closed_s": closed_s,
         "closed_after_heal_s": max(0.0, closed_s - healed_s) if closed_s is not None else None,
         "state_at_end": state,
-        "flaps": max(0, len(opens) - 1),
+        "flaps": len(_flaps(opens, start_s)),
+        "phases": {
+            phase.name: {
+                "flaps": sum(phase.start_s <= t < phase.end_s for t in _flaps(opens, start_s)),
+                "state_at_end": _state_at(transitions, phase.end_s),
+            }
+            for phase in phases
+        },
         **_fast_fails(states, boots),
     }
+
+
+def _flaps(opens: list[Row], start_s: float) -> list[float]:
+    """When it opened from CLOSED, but for the first time after the first fault began."""
+    first = next((index for index, t in enumerate(opens) if t["t_s"] >= start_s), None)
+    return [float(t["t_s"]) for index, t in enumerate(opens) if index != first]
+
+
+def _state_at(transitions: list[Row], at_s: float) -> str:
+    before = [str(t["to"]) for t in transitions if t["t_s"] < at_s]
+    return before[-1] if before else "CLOSED"
 
 
 def _last_state(

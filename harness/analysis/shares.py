@@ -13,22 +13,30 @@ from harness.analysis.record import Array, Record, bounds, codes_of, within
 from harness.model.experiment import Phase
 
 Shares = dict[str, dict[str, float | None]]
+Streams = list[tuple[pd.DataFrame, Array]]
+"""Requests, and which rows of them are wanted."""
+WHOLE = Phase(name="", start_s=-math.inf, end_s=math.inf)
 
 
-def traffic(record: Record) -> Shares:
-    """By app server and phase, of the main load; what the edge answered itself is left out."""
-    return _shares(record, "served_by", {"main": is_served(record.main)})
+def figures(record: Record) -> dict[str, Any]:
+    """`traffic_share`: by app server, of the main load; what the edge answered itself is left out.
+    `replica_share`: by database node, of all reads that reached a database. `cache_share`: by cache
+    tier, of the main load's reads that say who had the answer. Each by name and phase.
 
-
-def replicas(record: Record) -> Shares:
-    """By database node and phase, of all reads that reached a database."""
-    wanted = {"main": reached_database(record.main), "canary": reached_database(record.canary)}
-    return _shares(record, "db_node", wanted)
-
-
-def cache(record: Record) -> Shares:
-    """By cache tier and phase, of the main load's reads that say who had the answer."""
-    return _shares(record, "cache", {"main": is_read_from(record.main)})
+    `share_answers`: how many answers each share is of, by phase.
+    """
+    main, canary = record.main, record.canary
+    wanted = {
+        "traffic_share": ("served_by", [(main, is_served(main))]),
+        "replica_share": ("db_node", [(s, reached_database(s)) for s in (main, canary)]),
+        "cache_share": ("cache", [(main, is_read_from(main))]),
+    }
+    shares, answers = {}, {}
+    for name, (column, streams) in wanted.items():
+        counts = {phase.name: _count(streams, column, phase) for phase in record.judged}
+        shares[name] = _shares(counts, sorted(_count(streams, column, WHOLE)))
+        answers[name] = {phase: found.total() for phase, found in counts.items()}
+    return {**shares, "share_answers": answers}
 
 
 def is_served(samples: pd.DataFrame) -> Array:
@@ -60,19 +68,18 @@ def db_reached(record: Record) -> dict[str, dict[str, float | None]]:
     }
 
 
-def _shares(record: Record, column: str, wanted: dict[str, Array]) -> Shares:
-    """Of the rows that are wanted of each stream."""
-    streams = [(getattr(record, name), rows) for name, rows in wanted.items()]
-    whole = Phase(name="", start_s=-math.inf, end_s=math.inf)
-    result: Shares = {name: {} for name in sorted(_count(streams, column, whole))}
-    for phase in record.judged:
-        counts = _count(streams, column, phase)
-        for name, shares in result.items():
-            shares[phase.name] = counts[name] / counts.total() if counts else None
-    return result
+def _shares(by_phase: dict[str, Counter[str]], names: list[str]) -> Shares:
+    """None in a phase without answers; a name that had none of them is 0."""
+    return {
+        name: {
+            phase: counts[name] / counts.total() if counts else None
+            for phase, counts in by_phase.items()
+        }
+        for name in names
+    }
 
 
-def _count(streams: list[tuple[pd.DataFrame, Array]], column: str, phase: Phase) -> Counter[str]:
+def _count(streams: Streams, column: str, phase: Phase) -> Counter[str]:
     """How many rows due in the phase have which name; only names that occur."""
     found: Counter[str] = Counter()
     for samples, is_wanted in streams:

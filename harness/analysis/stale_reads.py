@@ -14,13 +14,14 @@ from harness.analysis.record import Record
 from harness.run_store import RunFolder
 
 EXAMPLES = 10
-COLUMNS = ["op", "key", "sent_s", "done_s", "status", "error", "write"]
+COLUMNS = ["op", "key", "intended_s", "sent_s", "done_s", "status", "error", "write"]
 
 
 def figures(record: Record, folder: RunFolder) -> dict[str, Any]:
     """`answered`: reads that say something; `stale`: those that did not see the write.
 
     `stale_for_s`: the longest time after its acknowledgement at which a write was not seen.
+    Of the whole run, and in `phases` of the reads due in each judged phase.
     """
     operations = record.experiment.operations
     reads = [name for name in record.experiment.load.mix if operations[name].reads]
@@ -28,18 +29,36 @@ def figures(record: Record, folder: RunFolder) -> dict[str, Any]:
         return {"answered": None, "stale": None, "stale_for_s": None, "examples": []}
     streams = [folder.read_samples(stream, COLUMNS).to_pandas() for stream in ("main", "canary")]
     answered = pd.concat([_answered(samples, reads) for samples in streams], ignore_index=True)
-    stale = answered[answered["error"].isin(["wrong_status", "wrong_content"])]
+    due_s = answered["intended_s"]
+    return {
+        **_counts(answered),
+        "phases": {
+            phase.name: _counts(answered[(due_s >= phase.start_s) & (due_s < phase.end_s)])
+            for phase in record.judged[:-1]
+        },
+        "examples": [
+            f"{age_s:.3f} s after its acknowledgement write {key} was answered {status}"
+            for age_s, key, status in zip(*_stale(answered), strict=True)
+        ],
+    }
+
+
+def _counts(answered: pd.DataFrame) -> dict[str, Any]:
+    stale = _missed(answered)
     return {
         "answered": len(answered),
         "stale": len(stale),
         "stale_for_s": float(stale["age_s"].max()) if len(stale) else 0.0,
-        "examples": [
-            f"{age_s:.3f} s after its acknowledgement write {key} was answered {status}"
-            for age_s, key, status in zip(
-                stale["age_s"][:EXAMPLES], stale["key"], stale["status"], strict=False
-            )
-        ],
     }
+
+
+def _missed(answered: pd.DataFrame) -> pd.DataFrame:
+    return answered[answered["error"].isin(["wrong_status", "wrong_content"])]
+
+
+def _stale(answered: pd.DataFrame) -> list[Any]:
+    first = _missed(answered).head(EXAMPLES)
+    return [first[column] for column in ("age_s", "key", "status")]
 
 
 def _answered(samples: pd.DataFrame, reads: list[str]) -> pd.DataFrame:

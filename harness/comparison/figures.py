@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from harness.judge import P50_SAMPLES_MIN, P95_SAMPLES_MIN, P99_SAMPLES_MIN
-from harness.model.expectation import Expectation, Unit
+from harness.model.aspect import Unit
+from harness.model.expectation import Expectation
+from harness.model.samples import P50_SAMPLES_MIN, P95_SAMPLES_MIN, P99_SAMPLES_MIN
 
 Kind = Literal["response_time", "error_rate", "duration", "count", "never"]
 """How a figure is compared; `never` is what must not happen at all, such as a lost write."""

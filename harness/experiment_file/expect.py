@@ -8,15 +8,20 @@ from typing import Any
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import suggest
 from harness.model.expectation import Expectation, parse_expectation
-from harness.model.experiment import Phase, Safeguard
+from harness.model.experiment import FaultSpec, Phase, Safeguard
 from harness.model.quantity import parse_duration, parse_share
 
 DURATION_DEFAULT_S = 600.0
 _RULE = "error_rate > SHARE for DURATION, as in error_rate > 50% for 30s"
 
 
-def read_hypothesis(root: Node, phases: Sequence[Phase], operations: set[str]) -> list[Expectation]:
-    """Every expectation that is right; limits that contradict each other are reported."""
+def read_hypothesis(
+    root: Node, phases: Sequence[Phase], operations: set[str], faults: Sequence[FaultSpec]
+) -> list[Expectation]:
+    """Every expectation that is right; limits that contradict each other are reported.
+
+    `operations` are those that are sent: of the others there will be no figure.
+    """
     expect = root.mapping("expect")
     if not expect:
         root.problem("expect", "missing", "a run without expectations proves nothing")
@@ -29,6 +34,7 @@ def read_hypothesis(root: Node, phases: Sequence[Phase], operations: set[str]) -
         subjects = expect.mapping(phase)
         for subject in subjects:
             found += _clauses(str(phase), subject, subjects, operations)
+    _check_faults(found, expect, {fault.phase for fault in faults})
     _check_contradictions(found, expect)
     return found
 
@@ -44,6 +50,15 @@ def _clauses(phase: str, subject: Any, subjects: Node, operations: set[str]) -> 
         except ValueError as error:
             subjects.problem(subject, str(error))
     return found
+
+
+def _check_faults(found: Sequence[Expectation], expect: Node, broken: Set[str]) -> None:
+    """A figure of faults stands in a phase in which one starts, or in `run`."""
+    for item in found:
+        if item.kind.scope == "fault" and item.phase != "run" and item.phase not in broken:
+            what = f"no fault starts in {item.phase}, and {item.metric} is a figure of faults"
+            right = f"put it under {', '.join(sorted(broken)) or 'a phase with a fault'}, or run"
+            expect.problem(item.phase, what, right, expect.path_of(item.id))
 
 
 def _check_contradictions(found: Sequence[Expectation], expect: Node) -> None:
@@ -71,20 +86,24 @@ def read_safeguards(root: Node, operations: Set[str]) -> tuple[list[Safeguard], 
         node.problem("abort_if", "not a list")
         entries = []
     for index, entry in enumerate(entries):
-        if rule := _safeguard(entry, operations):
-            found.append(rule)
-        else:
-            path = f"{node.path_of('abort_if')}[{index}]"
+        path = f"{node.path_of('abort_if')}[{index}]"
+        rule = _safeguard(entry)
+        if rule is None:
             node.problem("abort_if", "not understood", f"write - redirect: {_RULE}", path)
+        elif rule.operation not in operations:
+            text = f"{rule.operation} is not in load.mix: it would never act"
+            node.problem("abort_if", text, suggest(rule.operation, operations), path)
+        else:
+            found.append(rule)
     return found, DURATION_DEFAULT_S if longest_s is None else longest_s
 
 
-def _safeguard(entry: Any, operations: Set[str]) -> Safeguard | None:
+def _safeguard(entry: Any) -> Safeguard | None:
     if not isinstance(entry, Mapping) or len(entry) != 1:
         return None
     operation, rule = next(iter(entry.items()))
     words = str(rule).split()
-    if operation not in operations or words[:2] != ["error_rate", ">"] or len(words) != 5:
+    if words[:2] != ["error_rate", ">"] or len(words) != 5 or words[3] != "for":
         return None
     try:
         share, for_s = parse_share(words[2]), parse_duration(words[4])

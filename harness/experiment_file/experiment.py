@@ -41,8 +41,9 @@ def read_experiment(name: str, tree: Any, problems: Problems, names: Names) -> E
     allow_total_loss = root.flag("allow_total_loss")
     load, operations = read_load(root, names)
     faults = read_faults(root, phases, names)
-    hypothesis = read_hypothesis(root, phases, set(operations))
-    safeguards, longest_s = read_safeguards(root, set(operations))
+    sent = set(load.mix if load is not None else operations)
+    hypothesis = read_hypothesis(root, phases, sent, faults)
+    safeguards, longest_s = read_safeguards(root, sent)
     max_duration_s = min(longest_s, DURATION_MAX_S)
     if phases and phases[-1].end_s > max_duration_s:
         text = f"the phases take {phases[-1].end_s:.0f} s, more than max_duration"

@@ -12,6 +12,7 @@ from harness.errors import RunFolderError
 from harness.experiment_file.names import Names
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import suggest
+from harness.model.aspect import RESERVED
 from harness.model.load import SHORTENER_OPERATIONS, Keys, Load, Operation, Stage, Tls, address_of
 from harness.model.quantity import parse_duration, parse_rate
 from harness.run_store import RunFolder
@@ -131,6 +132,9 @@ def _operations(node: Node) -> dict[str, Operation]:
     found = {}
     operations = node.mapping("operations")
     for name in operations:
+        if str(name) in RESERVED or "." in str(name):
+            text = f"{name} cannot be the name of an operation"
+            operations.problem(name, text, "expectations use it for something else; choose another")
         operation = operations.mapping(name)
         values = {key: value for key, value in operation.tree.items() if key not in DURATIONS}
         for key, field in DURATIONS.items():

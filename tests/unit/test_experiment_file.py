@@ -14,6 +14,7 @@ from fuzz_experiments import SERVICES, SHIPPED
 from harness.errors import InvalidExperiment, UsageError
 from harness.experiment_file import load_experiment, parse_experiment
 from harness.faults import KINDS
+from harness.model.aspect import RESERVED
 from harness.model.experiment import Experiment
 from harness.run_store import SAMPLES, RunFolder, write_samples
 
@@ -115,6 +116,37 @@ def test_a_fault_without_for_lasts_to_the_end_of_its_phase() -> None:
         ("rate: 400/s", "rate: 400/s, connect_timeout: 1", 2, "is not a duration"),
         ("rate: 400/s", "rate: 400/s, keys: {format: x}", 2, "with one {index} in it"),
         (
+            "  fault: {redirect",
+            "  baseline: {writes: [lost == 0]}\n  fault: {redirect",
+            9,
+            "writes.lost is a figure of the whole run: put it under `run`",
+        ),
+        (
+            "  fault: {redirect",
+            "  baseline: {breaker.redis: [opened_on_all]}\n  fault: {redirect",
+            9,
+            "is a figure of the whole run",
+        ),
+        (
+            "redirect: [p95 < 200ms]",
+            "redirect: [p95 < 200ms]}\n  baseline: {rotation: [leaves_rotation <= 9s]",
+            10,
+            "no fault starts in baseline",
+        ),
+        ("redirect: [p95", "rebirect: [p95", 9, "unknown subject"),
+        (
+            "create: 0.04}",
+            "create: 0.04}, operations: {cache: {path: /x}}",
+            2,
+            "cache cannot be the name of an operation",
+        ),
+        (
+            "create: 0.04}",
+            "create: 0.04}, operations: {a.b: {path: /x}}",
+            2,
+            "a.b cannot be the name of an operation",
+        ),
+        (
             "rate: 400/s",
             "rate: 400/s, operations: {create: {path: /, reads: redirect}}",
             2,
@@ -129,6 +161,29 @@ def test_a_mistake_is_named_with_its_line_and_what_would_be_right(
     found = [text for text in problems(GOOD.replace(old, new, 1)) if words in text]
     assert found, problems(GOOD.replace(old, new, 1))
     assert found[0].startswith(f"line {line}: ")
+
+
+def test_an_operation_that_is_not_sent_cannot_be_judged() -> None:
+    text = GOOD.replace(", create: 0.04", "") + "  run: {create: [failed_requests == 0]}\n"
+    assert any("unknown subject 'create'" in problem for problem in problems(text))
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_no_operation_takes_the_name_of_something_else_that_is_judged(name: str) -> None:
+    text = GOOD.replace("create: 0.04}", f"create: 0.04}}, operations: {{{name}: {{path: /x}}}}")
+    assert any(f"{name} cannot be the name" in problem for problem in problems(text))
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("create: error_rate > 50% for 30s", "create is not in load.mix: it would never act"),
+        ("redirect: error_rate > 50% in 30s", "not understood"),
+    ],
+)
+def test_a_safeguard_that_can_never_act_is_refused(rule: str, words: str) -> None:
+    text = GOOD.replace(", create: 0.04", "") + f"safeguards: {{abort_if: [{{{rule}}}]}}\n"
+    assert any(words in problem for problem in problems(text))
 
 
 def test_all_problems_are_reported_at_once() -> None:

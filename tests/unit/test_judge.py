@@ -11,21 +11,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.judge import judge
-from harness.model.expectation import parse_expectation
+from harness.judge import READERS, judge
+from harness.model.aspect import ANY, ASPECTS, OPERATION, aspect_of, metric_of
+from harness.model.expectation import Expectation, parse_expectation
 from harness.model.experiment import Experiment, Phase
 from harness.model.load import SHORTENER_OPERATIONS, Load
 from harness.result import junit_xml, make_result, result_schema, summary_markdown
 
 OPERATIONS = {"redirect", "create"}
+FIGURES = [
+    (f"{aspect}.redis" if aspect == "breaker" else aspect, "app-1" if name == ANY else name, kind)
+    for aspect, metrics in ASPECTS.items() if aspect != OPERATION
+    for name, kind in metrics.items()
+] + [("redirect", name, kind) for name, kind in ASPECTS[OPERATION].items()]  # fmt: skip
 FAULT = {
     "fault": "kill-1", "kind": "kill", "target": "app-2", "phase": "fault", "start_s": 30.0,
     "effect_s": 30.1, "healed_s": 60.0, "proven": True, "healed": True, "detail": "exited",
 }  # fmt: skip
 RECOVERY = {"recovery_time_s": 21.0, "uncertainty_s": 0.01, "recovered": True}
+ROTATION = {
+    "fault": "kill-1", "server": "app-2", "lb": "lb-1", "backend": "read",
+    "leaves_rotation_s": 0.5, "returns_to_rotation_s": None,
+}  # fmt: skip
 BREAKER = {
     "state_at_fault": "CLOSED", "opened_s": 31.0, "failures_to_open": 5, "reopened": 1,
-    "state_at_end": "CLOSED",
+    "state_at_end": "CLOSED", "flaps": 0,
 }  # fmt: skip
 
 
@@ -60,8 +70,7 @@ def findings(**changes: Any) -> dict[str, Any]:
         }}},
         "traffic_share": {"app-1": {"fault": 0.5}, "app-3": {"fault": 0.5}},
         "replica_share": {}, "cache_share": {"redis": {"fault": 0.2}},
-        "rotation": [{"fault": "kill-1", "server": "app-2", "lb": "lb-1", "backend": "read",
-                      "leaves_rotation_s": 0.5, "returns_to_rotation_s": None}],
+        "rotation": [ROTATION],
         "target": {"healthy": True, "old_primary_rejoined": None, "details": {}},
     }  # fmt: skip
     for path, change in changes.items():
@@ -73,17 +82,29 @@ def findings(**changes: Any) -> dict[str, Any]:
     return value
 
 
+def expectation(subject: str, clause: str) -> Expectation:
+    """Under `fault`, or under `run` where it can stand nowhere else."""
+    aspect, metric = aspect_of(subject, OPERATIONS), clause.split()[0]
+    of_the_run = aspect == "breaker" or metric_of(aspect, metric).scope == "run"
+    return parse_expectation("run" if of_the_run or aspect == "reads" else "fault",
+                             subject, clause, OPERATIONS)  # fmt: skip
+
+
 def verdict_of(subject: str, clause: str, found: dict[str, Any]):
-    experiment = Experiment(
+    experiment = _experiment(expectation(subject, clause))
+    return experiment, judge(experiment, copy.deepcopy(found))
+
+
+def _experiment(item: Expectation) -> Experiment:
+    return Experiment(
         name="x",
         title="A claim",
         load=Load(rate_per_s=1, mix={"redirect": 1.0}),
         operations=SHORTENER_OPERATIONS,
         phases=(Phase(name="fault", start_s=30, end_s=90),),
         faults=(),
-        hypothesis=(parse_expectation("fault", subject, clause, OPERATIONS),),
+        hypothesis=(item,),
     )
-    return experiment, judge(experiment, copy.deepcopy(found))
 
 
 @pytest.mark.parametrize(
@@ -98,6 +119,10 @@ def verdict_of(subject: str, clause: str, found: dict[str, Any]):
         ("create", "failed_requests == 0", {}, "inconclusive", "not_measured"),
         ("redirect", "recovery_time <= 30s", {}, "pass", None),
         ("redirect", "recovery_time <= 20s", {}, "fail", "recovery_time_exceeded"),
+        ("redirect", "recovery_time <= 21.005s", {}, "inconclusive", "within_uncertainty"),
+        ("redirect", "recovery_time <= 20.995s", {}, "inconclusive", "within_uncertainty"),
+        ("redirect", "recovery_time <= 21.1s", {}, "pass", None),
+        ("redirect", "degradation_time <= 1.995s", {}, "inconclusive", "within_uncertainty"),
         ("redirect", "recovery_time <= 30s",
          {"recovery__redirect__by_fault__kill-1__recovered": False}, "fail", "not_recovered"),
         ("redirect", "degradation_time <= 5s", {}, "pass", None),
@@ -145,6 +170,21 @@ def verdict_of(subject: str, clause: str, found: dict[str, Any]):
          "pass", None),
         ("traffic_share", "min >= 45%", {}, "pass", None),
         ("traffic_share", "app-2 >= 30%", {}, "fail", "traffic_share_off"),
+        ("traffic_share", "min >= 45%", {"share_answers": {"traffic_share": {"fault": 299}}},
+         "inconclusive", "too_few_samples"),
+        ("traffic_share", "min >= 45%", {"share_answers": {"traffic_share": {"fault": 300}}},
+         "pass", None),
+        ("breaker.redis", "opened_on_all",
+         {"breakers__by_breaker__redis__missing_servers": ["app-3"]},
+         "fail", "breaker_not_reported"),
+        ("breaker.redis", "opened_on_all",
+         {"breakers__contradictions": [{"breaker": "redis", "server": "app-2", "at_s": 40.0,
+          "what": "says OPEN, and its link carried data", "evidence": "4,000 bytes"}]},
+         "fail", "breaker_contradiction"),
+        ("breaker.redis", "flaps == 0", {"breakers__by_breaker__redis__servers__app-2":
+         {**BREAKER, "flaps": 1}}, "fail", "breaker_flaps"),
+        ("rotation", "leaves_rotation <= 0.6s", {"rotation": [{**ROTATION, "uncertainty_s": 0.25}]},
+         "inconclusive", "within_uncertainty"),
         ("cache", "redis_share >= 30%", {}, "fail", "cache_share_off"),
         ("replica_share", "max <= 60%", {}, "inconclusive", "not_measured"),
         ("rotation", "leaves_rotation <= 10s", {}, "pass", None),
@@ -176,6 +216,75 @@ def test_a_run_that_proves_nothing_does_not_pass(changes, outcome, code):
     _, verdict = verdict_of("redirect", "p95 < 200ms", findings(**changes))
     assert verdict.outcome == outcome
     assert code in {reason.code for reason in verdict.reasons}
+
+
+@pytest.mark.parametrize(
+    ("subject", "clause", "changes", "outcome"),
+    [
+        ("redirect", "failed_requests == 0", {"operations__redirect__fault__failed": 1},
+         "inconclusive"),
+        ("redirect", "recovery_time <= 20s", {}, "inconclusive"),
+        ("target", "healthy", {"target__healthy": False}, "inconclusive"),
+        ("writes", "lost == 0", {}, "inconclusive"),
+        ("writes", "lost == 0", {"writes__lost": 2}, "fail"),
+        ("redirect", "failed_requests == 0", {"operations__redirect__fault__failed": 9,
+         "operations__redirect__fault__errors": {"wrong_content": 1, "timeout": 8}}, "fail"),
+    ],
+)  # fmt: skip
+def test_a_fault_that_is_not_proven_fails_nothing_but_invariants(subject, clause, changes, outcome):
+    found = findings(faults=[{**FAULT, "proven": False}], **changes)
+    _, verdict = verdict_of(subject, clause, found)
+    assert [item.outcome for item in verdict.judgements] == [outcome]
+    assert verdict.outcome == outcome
+
+
+def test_what_ended_before_an_unproven_fault_began_is_judged_all_the_same():
+    later = {**FAULT, "proven": False, "start_s": 90.0, "phase": "later"}
+    _, verdict = verdict_of("redirect", "p95 < 50ms", findings(faults=[later]))
+    assert [item.outcome for item in verdict.judgements] == ["fail"]
+
+
+@pytest.mark.parametrize(("subject", "metric", "kind"), FIGURES)
+def test_every_metric_has_a_judge_that_finds_its_figure(subject, metric, kind):
+    """A missed limit fails with the metric's own code, or says why there is no figure."""
+    clause = metric if kind.unit == "flag" else f"{metric} < 0{'%' * (kind.unit == 'share')}"
+    clause += "s" * (kind.unit == "s")
+    item = expectation(subject, clause)
+    assert item.aspect in READERS
+    [judged] = judge(_experiment(item), findings()).judgements
+    if judged.outcome == "fail" and judged.value is not None:
+        assert judged.code == kind.code
+    else:
+        assert judged.outcome != "fail" or judged.value is None
+        assert judged.evidence
+
+
+def test_an_expectation_on_a_phase_is_judged_on_that_phase():
+    clean = {**BREAKER, "phases": {"fault": {"flaps": 2, "state_at_end": "OPEN"}}}
+    found = findings(**{"breakers__by_breaker__redis__servers__app-1": clean})
+    items = [parse_expectation("fault", "breaker.redis", c, OPERATIONS)
+             for c in ("flaps == 0", "flaps <= 2", "closed_at_end")]  # fmt: skip
+    outcomes = [judge(_experiment(item), found).judgements[0].outcome for item in items]
+    assert outcomes == ["fail", "pass", "fail"]
+
+
+def test_a_rotation_is_judged_on_the_faults_of_its_phase():
+    other = {**FAULT, "fault": "kill-2", "phase": "crash"}
+    rows = [{**ROTATION, "leaves_rotation_s": 1.0},
+            {**ROTATION, "fault": "kill-2", "leaves_rotation_s": 20.0}]  # fmt: skip
+    found = findings(faults=[FAULT, other], rotation=rows)
+    items = [parse_expectation(phase, "rotation", "leaves_rotation <= 10s", OPERATIONS)
+             for phase in ("fault", "run")]  # fmt: skip
+    outcomes = [judge(_experiment(item), found).judgements[0].outcome for item in items]
+    assert outcomes == ["pass", "fail"]
+
+
+def test_stale_reads_are_judged_on_their_phase():
+    found = findings(reads__phases={"fault": {"answered": 500, "stale": 0, "stale_for_s": 0.0}})
+    items = [parse_expectation(phase, "reads", "stale == 0", OPERATIONS)
+             for phase in ("fault", "run")]  # fmt: skip
+    outcomes = [judge(_experiment(item), found).judgements[0].outcome for item in items]
+    assert outcomes == ["pass", "fail"]
 
 
 def test_a_run_that_was_cut_off_fails_nothing_that_it_did_not_see_to_the_end():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 from harness.analysis.breakers import _server, _worst, figures
 from harness.analysis.record import Record
 from harness.analysis.series import _breakers as drawn
+from harness.model.experiment import Phase
 
 FAULT_S, HEALED_S = 10.0, 60.0
 STATES = [
@@ -20,6 +22,10 @@ STATES = [
     {"t_s": 71.5, "state": "CLOSED", "fast_fails": 14_000, "fast_fail_p99_s": 0.001},
 ]
 BOOTS = [-0.5]
+
+
+PHASES = [Phase(name="fault", start_s=FAULT_S, end_s=HEALED_S)]
+EXPERIMENT = cast(Any, SimpleNamespace(phases=PHASES, end_s=HEALED_S))
 
 
 def move(t_s: float, states: str, failures: int = 0, probes: int | None = None) -> dict[str, Any]:
@@ -40,7 +46,7 @@ CLOSED = [*REOPENED, move(70.3, "OPEN HALF_OPEN"), move(71.0, "HALF_OPEN CLOSED"
 
 
 def server(transitions: list[dict[str, Any]]) -> dict[str, Any]:
-    return _server(transitions, STATES, (FAULT_S, HEALED_S), BOOTS)
+    return _server(transitions, STATES, (FAULT_S, HEALED_S), BOOTS, PHASES)
 
 
 def test_a_whole_course_gives_every_figure() -> None:
@@ -57,6 +63,7 @@ def test_a_whole_course_gives_every_figure() -> None:
         "closed_after_heal_s": pytest.approx(11.0),
         "state_at_end": "CLOSED",
         "flaps": 0,
+        "phases": {"fault": {"flaps": 0, "state_at_end": "OPEN"}},
         "fast_fails": 5000,
         "fast_fail_p99_s": 0.001,
     }
@@ -162,9 +169,28 @@ def test_one_instance_that_misbehaves_is_seen_in_each_figure_of_the_worst() -> N
     }
 
 
+def test_an_opening_is_counted_in_its_phase_and_only_the_first_of_the_fault_is_excused() -> None:
+    phases = [
+        Phase(name=name, start_s=start_s, end_s=end_s)
+        for name, start_s, end_s in (("before", 0.0, 10.0), ("fault", 10.0, 60.0), ("end", 60, 99))
+    ]
+    log = [
+        *(move(4.0, "CLOSED OPEN", 5), move(6.0, "OPEN HALF_OPEN"), move(6.1, "HALF_OPEN CLOSED")),
+        *(move(11.0, "CLOSED OPEN", 5), move(20.0, "OPEN HALF_OPEN")),
+        *(move(20.1, "HALF_OPEN CLOSED"), move(58.0, "CLOSED OPEN", 5)),
+    ]
+    found = _server(log, STATES, (10.0, 60.0), BOOTS, phases)
+    assert found["flaps"] == 2
+    assert found["phases"] == {
+        "before": {"flaps": 1, "state_at_end": "CLOSED"},
+        "fault": {"flaps": 1, "state_at_end": "OPEN"},
+        "end": {"flaps": 0, "state_at_end": "OPEN"},
+    }
+
+
 def test_without_a_thousand_fast_failures_of_this_run_their_p99_is_not_known() -> None:
     quick = [*STATES[:2], {**STATES[2], "fast_fails": 9999}]
-    found = _server(CLOSED, quick, (FAULT_S, HEALED_S), BOOTS)
+    found = _server(CLOSED, quick, (FAULT_S, HEALED_S), BOOTS, PHASES)
     assert (found["fast_fails"], found["fast_fail_p99_s"]) == (999, None)
 
 
@@ -179,7 +205,7 @@ def test_a_process_that_was_killed_while_open_begins_closed() -> None:
         {"event": "breaker.state", **origin, "t_s": 70.0, "state": "CLOSED", "fast_fails": 0},
     ]
     faults = [{"start_s": FAULT_S, "healed_s": HEALED_S}]
-    record = Record(cast(Any, None), events, pd.DataFrame(), pd.DataFrame(), faults)
+    record = Record(EXPERIMENT, events, pd.DataFrame(), pd.DataFrame(), faults)
     found = figures(record)["by_breaker"]["redis"]["servers"]["app-2"]
     assert (found["state_at_end"], found["closed_after_heal_s"]) == ("CLOSED", 10.0)
     assert drawn(record) == {"app-2/redis": [[0.0, "CLOSED"], [10.2, "OPEN"], [70.0, "CLOSED"]]}
@@ -189,6 +215,6 @@ def test_an_instance_known_only_by_its_log_is_told_of_too() -> None:
     log = [
         {"event": "breaker.transition", "server": "app-9", "breaker": "redis", **m} for m in CLOSED
     ]
-    record = Record(cast(Any, None), log, pd.DataFrame(), pd.DataFrame(), [])
+    record = Record(EXPERIMENT, log, pd.DataFrame(), pd.DataFrame(), [])
     found = figures(record)["by_breaker"]["redis"]["servers"]
     assert found["app-9"]["state_at_end"] == "CLOSED"

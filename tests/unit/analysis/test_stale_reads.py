@@ -11,6 +11,7 @@ import pytest
 
 from harness.analysis.record import Record
 from harness.analysis.stale_reads import figures
+from harness.model.experiment import Phase
 from harness.model.load import SHORTENER_OPERATIONS, Operation
 from harness.run_store import RunFolder
 
@@ -31,16 +32,19 @@ class Folder:
 def found(main: list[Row], canary: list[Row], *names: str) -> dict[str, Any]:
     operations = {**SHORTENER_OPERATIONS, "read_back": READ}
     load = SimpleNamespace(mix=dict.fromkeys(names, 1.0))
-    record = SimpleNamespace(experiment=SimpleNamespace(load=load, operations=operations))
+    experiment = SimpleNamespace(load=load, operations=operations)
+    phases = [Phase(name="early", start_s=0, end_s=4), Phase(name="late", start_s=4, end_s=10)]
+    judged = [*phases, Phase(name="run", start_s=0, end_s=10)]
+    record = SimpleNamespace(experiment=experiment, judged=judged)
     return figures(cast(Record, record), cast(RunFolder, Folder(main, canary)))
 
 
 def create(key: int, done_s: float, write: str = "ok") -> Row:
-    return ("create", key, done_s - 0.01, done_s, 201, "", write)
+    return ("create", key, done_s - 0.01, done_s - 0.01, done_s, 201, "", write)
 
 
 def read(key: int, sent_s: float, status: int, error: str = "") -> Row:
-    return ("read_back", key, sent_s, sent_s + 0.01, status, error, "")
+    return ("read_back", key, sent_s, sent_s, sent_s + 0.01, status, error, "")
 
 
 def test_what_does_not_see_the_write_is_stale_and_its_age_told() -> None:
@@ -55,6 +59,9 @@ def test_what_does_not_see_the_write_is_stale_and_its_age_told() -> None:
     result = found(main, canary, "create", "read_back")
     assert (result["answered"], result["stale"]) == (5, 3)
     assert result["stale_for_s"] == pytest.approx(0.75)
+    early, late = (result["phases"][name] for name in ("early", "late"))
+    assert (early["answered"], early["stale"], early["stale_for_s"]) == (3, 2, 0.75)
+    assert (late["answered"], late["stale"], late["stale_for_s"]) == (2, 1, 0.125)
     assert "0.250 s after its acknowledgement write 1 was answered 404" in result["examples"]
 
 

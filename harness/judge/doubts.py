@@ -1,0 +1,77 @@
+"""Why a figure is no evidence, whatever its value; and what excuses a limit that was missed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from harness.judge.figure import Figure, Findings
+from harness.model.expectation import Expectation
+
+CUT_OFF = ("interrupted", "error")
+"""Statuses of runs that say nothing: what was measured lacks its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A reason to say INCONCLUSIVE."""
+
+    text: str
+    code: str
+
+
+def doubt(item: Expectation, figure: Figure, findings: Findings) -> Doubt | None:
+    """Why the figure can neither pass nor fail, None if it can.
+
+    A missed invariant fails whatever the generator and the faults did.
+    """
+    if findings["status"] in CUT_OFF:
+        return Doubt("the run did not come to its end", "run_interrupted")
+    problems = findings["load"]["problems"]
+    if problems and item.kind.needs_load and not _fails_anyhow(item, figure):
+        return Doubt(f"the load generator was not healthy: {problems[0]}", "load_unhealthy")
+    if figure.gap:
+        return Doubt(figure.gap, figure.gap_code)
+    if not _fails_anyhow(item, figure) and (text := _unproven_fault(item, findings)):
+        return Doubt(text, "fault_not_proven")
+    if not figure.failure and figure.value is None:
+        return Doubt("nothing was measured", "not_measured")
+    return _uncertain(item, figure)
+
+
+def _fails_anyhow(item: Expectation, figure: Figure) -> bool:
+    is_invariant = item.kind.is_invariant or figure.is_invariant
+    return is_invariant and figure.value is not None and not item.holds(figure.value)
+
+
+def _unproven_fault(item: Expectation, findings: Findings) -> str:
+    """A fault that the figure's window depends on, and that was not seen to act."""
+    end_s = window(item, findings)[1]
+    for fault in findings["faults"]:
+        start_s = fault["start_s"] if fault["start_s"] is not None else -math.inf
+        if not fault["proven"] and start_s < end_s:
+            return f"{fault['kind']} {fault['target']} is not proven: {fault['detail']}"
+    return ""
+
+
+def _uncertain(item: Expectation, figure: Figure) -> Doubt | None:
+    """The limit lies within the uncertainty: the true value may be on its other side."""
+    if figure.value is None or not figure.uncertainty:
+        return None
+    low, high = figure.value - figure.uncertainty, figure.value + figure.uncertainty
+    if item.holds(low) == item.holds(high) == item.holds(figure.value):
+        return None
+    text = f"{figure.evidence}: the limit lies within the uncertainty"
+    return Doubt(text, "within_uncertainty")
+
+
+def window(item: Expectation, findings: Findings) -> tuple[float, float]:
+    """From when to when the figure looks, in seconds since run start.
+
+    A figure of faults looks from the first fault of its phase to the end of the run.
+    """
+    phases = findings["phases"]
+    if item.phase == "run" or item.phase not in phases:
+        return 0.0, math.inf
+    start_s, end_s = (float(phases[item.phase][key]) for key in ("start_s", "end_s"))
+    return start_s, math.inf if item.kind.scope == "fault" else end_s
