@@ -41,11 +41,11 @@ bench: setup     ## Run what measures the harness itself (benchmarks/)
 	  echo "==> $$each"; .venv/bin/python "$$each" || missed="$$missed $$each"; done; \
 	[ -z "$$missed" ] || { echo "error: a limit was missed, see above:$$missed" >&2; exit 1; }
 
-defects: setup   ## Plant the defects of tests/defects; all must be caught (NAMES="a b", RESUME=1)
-	.venv/bin/python scripts/defects.py $(NAMES) $(if $(RESUME),--resume)
+defects: setup   ## Plant the defects of tests/defects; all must be caught (NAMES="a b", RESUME=1, HOGS=1)
+	.venv/bin/python scripts/defects.py $(NAMES) $(if $(RESUME),--resume) $(if $(HOGS),--hogs $(HOGS))
 
-soak: setup      ## Run the shipped experiments in turn, count verdicts but PASS (N=60, RESUME=1)
-	.venv/bin/python scripts/soak.py $(or $(N),60) $(if $(RESUME),--resume)
+soak: setup      ## Run the shipped experiments in turn, count false alarms (N=60, RESUME=1, HOGS=1)
+	.venv/bin/python scripts/soak.py $(or $(N),60) $(if $(RESUME),--resume) $(if $(HOGS),--hogs $(HOGS))
 
 fuzz:            ## Mutate experiment files; needs no Docker (N=10000)
 	@scripts/bootstrap.sh --no-docker

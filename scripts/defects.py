@@ -1,6 +1,7 @@
 """Plants each defect of tests/defects/catalogue.yaml and looks whether its experiment names it.
 
-`python scripts/defects.py [DEFECT ...] [--experiment NAME] [--resume] [--list]`; needs Docker.
+`python scripts/defects.py [DEFECT ...] [--experiment NAME] [--resume] [--hogs CORES] [--list]`;
+needs Docker. Beside hogs, which keep so many cores busy, it is enough that no defect passes.
 Each defect gets a stack of its own: whatever ran before, and its data, is removed. A line for each
 is in reports/defects/rows.jsonl as soon as it ends, so that `--resume` runs only those which no
 right finding has caught yet. The last line is one JSON object about all that were chosen. Exit
@@ -28,6 +29,7 @@ from harness_command import (
     run_experiment,
     take_down,
 )
+from hogs import hogs
 
 OUTPUT, ROWS = ROOT / "reports" / "defects", "rows.jsonl"
 FOLDER = ROOT / "tests" / "defects"
@@ -122,6 +124,7 @@ def summary(chosen: Sequence[Defect], rows: Iterable[Row]) -> dict[str, Any]:
         "defects": len(chosen),
         "caught": sum(row.caught for row in rows),
         "right_finding": sum(row.right_finding for row in rows),
+        "passed": sum(row.verdict == "pass" for row in rows),
         "rows": [asdict(row) for row in rows],
     }
 
@@ -139,13 +142,14 @@ def choose(catalogue: Sequence[Defect], options: argparse.Namespace) -> list[Def
     ]
 
 
-def plant(defects: Iterable[Defect]) -> None:
+def plant(defects: Iterable[Defect], hogs_count: int = 0) -> None:
     """Run them all, each on a new stack; a row for each is on disk as it ends."""
     take_down()
     _say(_line("defect", "experiment", "verdict", "caught by"))
     for defect in defects:
         try:
-            run = run_experiment(defect.experiment, defect.overrides, OUTPUT / defect.name)
+            with hogs(hogs_count):
+                run = run_experiment(defect.experiment, defect.overrides, OUTPUT / defect.name)
         finally:
             take_down()
         row = judge_run(defect, run)
@@ -175,14 +179,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (OUTPUT / ROWS).unlink(missing_ok=True)
     interrupted = False
     try:
-        plant(still_to_run(defects, rows_so_far(OUTPUT / ROWS)))
+        plant(still_to_run(defects, rows_so_far(OUTPUT / ROWS)), options.hogs)
     except KeyboardInterrupt:
         interrupted = True
     found = summary(defects, rows_so_far(OUTPUT / ROWS))
     _say(json.dumps({**found, "interrupted": interrupted}))
     if interrupted:
         return 130
-    return 0 if found["right_finding"] == found["defects"] else 1
+    return 0 if _is_right(found, hogs_count=options.hogs) else 1
+
+
+def _is_right(found: dict[str, Any], hogs_count: int) -> bool:
+    if hogs_count:
+        return len(found["rows"]) == found["defects"] and not found["passed"]
+    return bool(found["right_finding"] == found["defects"])
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -190,6 +200,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="DEFECT", help="default: all")
     parser.add_argument("--experiment", metavar="NAME", help="only those that NAME must catch")
     parser.add_argument("--resume", action="store_true", help="only those not rightly caught yet")
+    parser.add_argument("--hogs", type=int, default=0, metavar="CORES", help="keep them busy")
     parser.add_argument("--list", action="store_true", help="print the catalogue, run nothing")
     return parser.parse_args(arguments)
 

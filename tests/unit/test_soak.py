@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
 import pytest
 import soak
 from harness_command import Run, add_row, read_rows
+from hogs import hogs
 
 
 def _run(verdict: str, *codes: str) -> Run:
@@ -19,6 +21,20 @@ def test_every_verdict_but_pass_is_a_false_alarm() -> None:
     found = soak.summary(rows, asked=60)
     assert (found["runs"], found["passed"], found["false_alarms"]) == (5, 2, 3)
     assert [row["verdict"] for row in found["alarms"]] == ["fail", "inconclusive", "error"]
+
+
+def test_beside_hogs_only_a_fail_or_an_error_is_a_false_alarm() -> None:
+    verdicts = ["pass", "fail", "inconclusive", "error"]
+    rows = [soak.to_row(n, "redis-outage", _run(v)) for n, v in enumerate(verdicts, 1)]
+    found = soak.summary(rows, asked=4, hogs_count=2)
+    assert [row["verdict"] for row in found["alarms"]] == ["fail", "error"]
+
+
+def test_hogs_are_gone_with_the_run_they_stood_beside() -> None:
+    with hogs(2):
+        children = [p for p in psutil.Process().children() if "sum(range" in " ".join(p.cmdline())]
+        assert len(children) == 2
+    assert not any(child.is_running() for child in children)
 
 
 def test_all_shipped_experiments_are_the_default() -> None:
