@@ -6,6 +6,7 @@ reports/<run-id>/
   environment.json    allow-listed facts of machine and target      run
   events.jsonl        one event a line, in order of time            run
   samples/*.parquet   one row per request: main-*.parquet (load), canary-*.parquet
+  load/               what the generators were told and said        run
   target/*.json       what the target was asked after the run (writes.json, clicks.json)
   findings.json       every figure                                  analyze
   result.json         the verdict and the figures scripts rely on   judge
@@ -193,6 +194,17 @@ class RunFolder:
         if not tables:
             return SAMPLES.empty_table().select(columns or SAMPLES.names)
         return pa.concat_tables(tables).unify_dictionaries()
+
+    def read_replay(self) -> pa.Table | None:
+        """What was planned to be sent again: `intended_s` (rising) and `op`, the place in the mix.
+
+        None for a run that replayed none, or whose plan of it is gone.
+        """
+        path = self.path / "load" / "replay.parquet"
+        if not path.exists():
+            return None
+        with _understood(path, DAMAGED):
+            return pq.read_table(path, columns=["intended_s", "op"])
 
     def read_writes(self) -> pa.Table:
         """What the read-back found (columns: WRITES)."""

@@ -7,6 +7,7 @@ A process of its own (`GroundTruth`), so that the load generator's work cannot d
     reset          each request is answered by a TCP reset
     hang           requests are read and never answered
     status_503     answered 503; `status_503_not_tried` adds X-Write-Attempted: no
+                   and X-Attempt: 1
     wrong          a redirect to the wrong place
     close_idle     answers, then closes the connection without having said so
     garbage half_head big_body mid_body chunked   malformed or unusual answers
@@ -216,7 +217,7 @@ def _answer(mode: str, line: str, body: str) -> bytes:
     extra, text = "X-Served-By: truth\r\nX-Cache: db\r\nX-Db-Node: db-1\r\n", ""
     if mode.startswith("status_503"):
         status = "503 Service Unavailable"
-        extra += "X-Write-Attempted: no\r\n" if mode.endswith("not_tried") else ""
+        extra += "X-Write-Attempted: no\r\nX-Attempt: 1\r\n" if mode.endswith("not_tried") else ""
     elif method == "POST":
         status, text = "201 Created", json.dumps({"code": "x", "url": json.loads(body)["url"]})
     else:

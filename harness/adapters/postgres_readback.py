@@ -1,7 +1,12 @@
 """Reads the acknowledged writes back from every database node, past all caches.
 
-A replica is asked only after it has replayed what the primary had written when the read-back
-began; one that does not get there is reported as not caught up.
+A replica is asked only after it has replayed, on the primary's own timeline and streaming from this
+primary, what had been written when the read-back began. One that does not get there is reported as
+not caught up, with the reason.
+
+    timeline 1  ----------------+======> 0/9000000   an old primary that nobody rewound
+                                 \
+    timeline 2                    +----> 0/8000000   the primary: behind in bytes, and right
 """
 
 from __future__ import annotations
@@ -17,8 +22,25 @@ from harness.model.clock import Clock
 from harness.model.container import Container
 
 CATCH_UP_S, POLL_S = 30.0, 0.3
+POSITION = """
+SELECT ('x' || left(pg_walfile_name(lsn), 8))::bit(32)::int, lsn FROM pg_current_wal_lsn() AS lsn"""
+"""The timeline that is written now; that of the last checkpoint lags behind a promotion."""
+FOLLOWERS = """
+SELECT application_name, host(client_addr) FROM pg_stat_replication WHERE state = 'streaming'"""
+PROGRESS = """
+SELECT pg_last_wal_replay_lsn() >= '{lsn}', pg_last_wal_replay_lsn(), coalesce(status, ''),
+coalesce(received_tli, 0) FROM (SELECT) AS one LEFT JOIN pg_stat_wal_receiver ON true"""
 RUN_ID = re.compile(r"[A-Za-z0-9-]+")
 URL_PREFIX = "https://example.com/new/"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far the primary had written when the read-back began."""
+
+    primary: Container
+    timeline: int
+    lsn: str
 
 
 @dataclass
@@ -44,28 +66,62 @@ class PostgresReadback:
         nodes = database_nodes(self._engine)
         result = ReadBack()
         roles = {node.service: role_of(self._engine, node) for node in nodes}
-        primary = next((n for n in nodes if roles[n.service] == "primary"), None)
-        target = query(self._engine, primary, "SELECT pg_current_wal_lsn()") if primary else ""
+        primaries = [node for node in nodes if roles[node.service] == "primary"]
+        target = self._position(primaries[0]) if primaries else None
         for node in nodes:
             role = roles[node.service]
-            caught_up = role == "primary" or self._catches_up(node, role, target)
-            facts = {"role": role, "caught_up": caught_up, "lsn": target}
+            why_not = "" if role == "primary" else self._why_not(node, role, target)
+            facts = {
+                "role": role,
+                "caught_up": not why_not,
+                "timeline": target.timeline if target else None,
+                "lsn": target.lsn if target else "",
+                "why_not": why_not,
+            }
             result.nodes[node.service] = {**facts, **self._collect(node, run_id, result)}
         return result
 
-    def _catches_up(self, node: Container, role: str, lsn: str) -> bool:
-        """Whether the replica replays up to `lsn` within the time allowed."""
-        if role != "replica" or not lsn:
-            return False
+    def _position(self, primary: Container) -> Position:
+        timeline, lsn = _fields(primary, query(self._engine, primary, POSITION), 2)
+        return Position(primary, int(timeline or 0), lsn)
+
+    def _why_not(self, node: Container, role: str, target: Position | None) -> str:
+        """Why the node does not catch up within the time allowed, "" once it has."""
+        if role != "replica":
+            return "it does not answer"
+        if target is None:
+            return "there is no primary that it could catch up with"
         deadline_s = self._clock.now_s() + CATCH_UP_S
-        while self._clock.now_s() < deadline_s:
+        while True:
             try:
-                if query(self._engine, node, f"SELECT pg_last_wal_replay_lsn() >= '{lsn}'") == "t":
-                    return True
-            except TargetError:
-                pass
+                why_not = self._behind(node, target)
+            except TargetError as error:
+                why_not = error.message
+            if not why_not or self._clock.now_s() >= deadline_s:
+                return why_not
             self._clock.sleep_until_s(self._clock.now_s() + POLL_S)
-        return False
+
+    def _behind(self, node: Container, target: Position) -> str:
+        """What the replica still lacks of the primary's position, "" if nothing.
+
+        A position counts only on the primary's timeline: the server takes up a timeline of the
+        primary's only if its own log has not left it before.
+        """
+        progress = query(self._engine, node, PROGRESS.format(lsn=target.lsn))
+        is_there, lsn, status, timeline = _fields(node, progress, 4)
+        if status != "streaming":
+            return f"it streams from no server, at {lsn or 'no position'}"
+        if int(timeline) != target.timeline:
+            return f"it follows timeline {timeline}, the primary writes timeline {target.timeline}"
+        if not self._follows(node, target.primary):
+            return f"it does not stream from the primary, {target.primary.service}"
+        return "" if is_there == "t" else f"it has replayed {lsn} of {target.lsn}"
+
+    def _follows(self, node: Container, primary: Container) -> bool:
+        """Whether the primary itself sends to the node, by its name or address."""
+        known = {node.service, node.name, *(a.ipv4 for a in node.networks.values())} - {""}
+        lines = query(self._engine, primary, FOLLOWERS).splitlines()
+        return any(known & set(line.split("|")) for line in lines)
 
     def _collect(self, node: Container, run_id: str, result: ReadBack) -> dict[str, Any]:
         """Append the node's rows; what to add to its facts."""
@@ -77,7 +133,7 @@ class PostgresReadback:
         try:
             lines = query(self._engine, node, sql).splitlines()
         except TargetError as error:
-            return {"error": error.message, "caught_up": False}
+            return {"error": error.message, "caught_up": False, "why_not": error.message}
         for line in lines:
             token, _, count = line.partition("|")
             if re.fullmatch(r"[a-z]\d+", token):
@@ -85,3 +141,11 @@ class PostgresReadback:
                 for column, value in {**row, "rows": int(count)}.items():
                     result.rows[column].append(value)
         return {"found": len(lines)}
+
+
+def _fields(node: Container, row: str, count: int) -> list[str]:
+    """The columns of one row; TargetError if there are not `count` of them."""
+    fields = row.split("|")
+    if len(fields) != count:
+        raise TargetError(f"{node.service}: psql answered {row[:300]!r}, not {count} columns")
+    return fields

@@ -15,7 +15,8 @@ EXAMPLES = 10
 def figures(record: Record, folder: RunFolder) -> dict[str, Any]:
     """Lost: acknowledged, but absent on the primary or on a replica that has caught up. Phantom:
     surely not attempted, but present. Duplicates: one token, several rows. Unknown outcomes may be
-    there or not. `checked`: every node of the database was up to date and read."""
+    there or not. `checked`: the primary was read, `why_not` says why it was not. `not_caught_up`:
+    the other nodes that are no evidence, `{"node", "why"}`; nothing is lost on their account."""
     sent = _sent(record)
     counts = sent["write"].value_counts()
     result: dict[str, Any] = {
@@ -24,6 +25,8 @@ def figures(record: Record, folder: RunFolder) -> dict[str, Any]:
         "unknown": int(counts.get("unknown", 0)),
         "acknowledged_last_second_before_fault": _last_second(record, sent),
         "checked": False,
+        "why_not": "the writes were not read back",
+        "not_caught_up": [],
         "lost": None,
         "phantom": None,
         "duplicates": None,
@@ -34,12 +37,32 @@ def figures(record: Record, folder: RunFolder) -> dict[str, Any]:
         return result
     nodes = folder.read_json("target/writes.json")["nodes"]
     result["nodes"] = nodes
+    result["not_caught_up"] = _not_caught_up(nodes)
     primaries = [name for name, node in nodes.items() if node["role"] == "primary"]
-    if len(primaries) != 1:
-        return result
-    result["checked"] = all(node.get("caught_up") for node in nodes.values())
-    result.update(_compare(sent, folder.read_writes().to_pandas(), nodes, primaries[0]))
+    result["why_not"] = _why_not(nodes, primaries)
+    if not result["why_not"]:
+        result["checked"] = True
+        result.update(_compare(sent, folder.read_writes().to_pandas(), nodes, primaries[0]))
     return result
+
+
+def _not_caught_up(nodes: dict[str, Any]) -> list[dict[str, str]]:
+    """The nodes that are no primary and lack something of it."""
+    return [
+        {"node": name, "why": node.get("why_not") or node.get("error") or "it was behind"}
+        for name, node in sorted(nodes.items())
+        if node["role"] != "primary" and not node.get("caught_up")
+    ]
+
+
+def _why_not(nodes: dict[str, Any], primaries: list[str]) -> str:
+    """Why nothing can be said of the writes, "" if the one primary was read."""
+    if not primaries:
+        return "no database node said that it is the primary"
+    if len(primaries) > 1:
+        return f"more than one node said that it is the primary: {', '.join(sorted(primaries))}"
+    error = nodes[primaries[0]].get("error")
+    return f"the primary could not be read: {error}" if error else ""
 
 
 def _sent(record: Record) -> pd.DataFrame:

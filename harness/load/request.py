@@ -12,6 +12,9 @@ from harness.load.response import Head
 from harness.model.load import Operation, percent_format
 
 NEVER_SENT = ("dropped", "no_descriptors", "unresolved")
+OF_THE_REQUEST = frozenset({400, 401, 403, 405, 406, 411, 413, 414, 415, 417, 422, 431})
+"""Refusals for what the request is: an earlier try would have been refused just so."""
+SAY_NOTHING = (408, 429)
 Values = tuple[int, int, int]
 """What fills the places of one request: its key or the number of the write that it reads, its own
 number, the length of its body."""
@@ -98,8 +101,11 @@ class Request:
     def write_outcome(self, head: Head | None, error: str) -> str:
         """`ok`, `failed` (surely not attempted) or `unknown`; "" for a read.
 
-        After Jepsen: only a refusal (4xx), a 503 that says `X-Write-Attempted: no`, and a request
-        that was never sent count as failed; whatever else went wrong may have been done.
+        After Jepsen: only a refusal and a request that was never sent count as failed; whatever
+        else went wrong may have been done. A balancer may have sent the request before, to a server
+        that did it and whose answer was lost. So the state of things (404, 409, 503 with
+        `X-Write-Attempted: no`) refuses a write only in an answer to the first try, which says
+        so: `X-Attempt: 1`.
         """
         if not self.operation.is_write:
             return ""
@@ -119,6 +125,10 @@ def _nothing(_: Values) -> tuple[()]:
 
 
 def _is_refusal(head: Head) -> bool:
-    if head.status == 503:
+    """Whether no server can have done it, by the answer of one."""
+    attempt, status = head.header(b"x-attempt"), head.status
+    if attempt != b"1":
+        return not attempt and status in OF_THE_REQUEST
+    if status == 503:
         return head.header(b"x-write-attempted").lower() == b"no"
-    return 400 <= head.status < 500 and head.status not in (408, 429)
+    return 400 <= status < 500 and status not in SAY_NOTHING

@@ -93,6 +93,9 @@ sub vcl_backend_error {
 }
 
 sub vcl_backend_response {
+    # A request without a body, or with one that was kept, is sent once more, uncounted, if the
+    # kept connection that it went out on is closed: "the first try" is more than is known here.
+    unset beresp.http.X-Attempt;
     set beresp.grace = 0s;      # an expired link must not be served "once more"
     # One wish of the app is a law here: an answer it wants to keep private stays private.
     if (beresp.http.Cache-Control ~ "(?i)(private|no-store|no-cache)") {

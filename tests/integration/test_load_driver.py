@@ -11,6 +11,7 @@ import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -18,9 +19,12 @@ from typing import Any
 import pytest
 from ground_truth import GroundTruth, ground_truth
 
+from harness.analysis import coverage
+from harness.analysis.record import Record
 from harness.errors import LoadError
 from harness.load.driver import LOCUSTFILE, LoadConfig, LoadDriver
 from harness.load.engine_config import EngineConfig
+from harness.model.experiment import Experiment, Phase
 from harness.model.load import SHORTENER_OPERATIONS, Load, Stage
 from harness.run_store import RunFolder
 
@@ -35,6 +39,7 @@ class Visitor(BASE):
         self.client.get("/h000001", name="visit", allow_redirects=False)
 """
 MIX = {"redirect": 0.9, "create": 0.1}
+FINISHED = [{"event": "run.finished", "t_s": 6.0, "status": "completed"}]
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +68,15 @@ def config(truth: GroundTruth, folder: RunFolder, **load: Any) -> LoadConfig:
         samples_dir=folder.samples_dir,
         state_file=folder.path / "state.json",
     )
+
+
+def experiment(load: Load) -> Experiment:
+    """Five seconds of the load."""
+    phases = (Phase(name="run", start_s=0, end_s=5),)
+    return Experiment(
+        name="x", title="x", load=load, operations=SHORTENER_OPERATIONS, phases=phases,
+        faults=(), hypothesis=(),
+    )  # fmt: skip
 
 
 def wait_for(is_done: Callable[[], bool], deadline_s: float, what: str) -> None:
@@ -105,6 +119,36 @@ def test_main_and_canary_start_together_and_all_is_counted(
     assert cold == list(range(40, 40 + len(cold)))
     assert snapshot.window_rate_per_s == pytest.approx(300, rel=0.2)
     assert snapshot.failed == 0
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        {},
+        {"arrivals": "poisson"},
+        {"stages": (Stage(rate_per_s=500, ramp_s=2, hold_s=1), Stage(rate_per_s=40, hold_s=9))},
+    ],
+)
+def test_what_is_recorded_has_no_gap_against_the_plan(
+    truth: GroundTruth, folder: RunFolder, load: dict[str, Any]
+) -> None:
+    """The plan that coverage counts against is what the engines really send."""
+    truth.set("ok")
+    driver = LoadDriver(config(truth, folder, **load), folder)
+    driver.start()
+    start_s = monotonic() + 0.3
+    driver.begin(start_s)
+    wait_for(lambda: monotonic() > start_s + 5.1, 10, "the end")
+    driver.stop()
+    streams = (folder.read_samples(stream).to_pandas() for stream in ("main", "canary"))
+    main, canary = (samples.sort_values("intended_s") for samples in streams)
+    record = Record(experiment(config(truth, folder, **load).load), FINISHED, main, canary)
+    assert coverage.figures(record, folder) == {
+        "planned": {"main": True, "canary": True}, "gaps": [],
+    }  # fmt: skip
+    short = replace(record, canary=canary[canary["intended_s"] < 2.98])
+    found = coverage.figures(short, folder)["gaps"]
+    assert {(gap["stream"], gap["start_s"], gap["end_s"]) for gap in found} == {("canary", 3, 5)}
 
 
 def test_stages_are_followed_on_the_runs_clock(truth: GroundTruth, folder: RunFolder) -> None:

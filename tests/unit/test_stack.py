@@ -56,3 +56,12 @@ def test_no_image_runs_as_root(path: Path) -> None:
         users = re.findall(r"(?m)^USER (\S+)", stage)
         assert users, stage
         assert users[-1] not in ("root", "0")
+
+
+def test_only_who_counts_each_repeat_says_that_a_try_was_the_first() -> None:
+    """HAProxy counts its retries; Varnish repeats once on its own, and does not say so."""
+    write = (ROOT / "target/lb/lb.cfg").read_text(encoding="utf-8").split("\nbackend write\n")[1]
+    assert "http-response set-header X-Attempt %[txn.conn_retries,add(1)]" in write
+    edge = (ROOT / "target/edge/edge.vcl").read_text(encoding="utf-8")
+    fetched = edge.split("sub vcl_backend_response")[1]
+    assert fetched.index("unset beresp.http.X-Attempt;") < fetched.index("return")

@@ -70,7 +70,7 @@ def case(tmp_path: Path) -> Case:
 
 def test_nothing_planted_nothing_found(case: Case) -> None:
     found = case.figures()
-    assert found["checked"] is True
+    assert (found["checked"], found["why_not"], found["not_caught_up"]) == (True, "", [])
     assert (found["lost"], found["phantom"], found["duplicates"]) == (0, 0, 0)
     assert found["acknowledged"] == 2 * COUNT
     assert found["acknowledged_last_second_before_fault"] == 2 * 100
@@ -91,14 +91,39 @@ def test_lost_on_one_node_only_is_lost(case: Case, node: str) -> None:
     assert case.figures()["lost"] == 1
 
 
-def test_a_replica_that_lags_is_not_held_against_the_writes_but_nothing_is_certified(
-    case: Case,
-) -> None:
-    case.nodes[LAGGING]["caught_up"] = False
-    del case.rows[LAGGING, "m", 7]
+def test_a_replica_that_never_caught_up_is_a_finding_and_no_loss(case: Case) -> None:
+    """The others are evidence all the same."""
+    why = "it follows timeline 1, the primary writes timeline 2"
+    case.nodes[LAGGING] |= {"caught_up": False, "why_not": why}
+    for n in range(COUNT):
+        del case.rows[LAGGING, "m", n]
     found = case.figures()
-    assert found["lost"] == 0
-    assert found["checked"] is False
+    assert (found["lost"], found["checked"]) == (0, True)
+    assert found["not_caught_up"] == [{"node": LAGGING, "why": why}]
+
+
+def test_a_loss_is_a_loss_though_another_node_never_caught_up(case: Case) -> None:
+    case.nodes[LAGGING]["caught_up"] = False
+    del case.rows[REPLICA, "m", 7]
+    found = case.figures()
+    assert found["lost"] == 1
+    assert found["not_caught_up"] == [{"node": LAGGING, "why": "it was behind"}]
+
+
+def test_a_primary_that_could_not_be_read_lost_nothing(case: Case) -> None:
+    case.nodes[PRIMARY] |= {"error": "psql exited with 2", "caught_up": False}
+    case.rows = {key: rows for key, rows in case.rows.items() if key[0] != PRIMARY}
+    found = case.figures()
+    assert (found["checked"], found["lost"]) == (False, None)
+    assert found["why_not"] == "the primary could not be read: psql exited with 2"
+
+
+def test_without_a_primary_there_is_no_check(case: Case) -> None:
+    case.nodes[PRIMARY] |= {"role": "unknown", "caught_up": False, "error": "db-1 does not run"}
+    found = case.figures()
+    assert (found["checked"], found["lost"]) == (False, None)
+    assert found["why_not"] == "no database node said that it is the primary"
+    assert found["not_caught_up"] == [{"node": PRIMARY, "why": "db-1 does not run"}]
 
 
 def test_a_write_of_unknown_outcome_may_be_there_or_not(case: Case) -> None:
@@ -127,3 +152,4 @@ def test_two_primaries_are_no_check(case: Case) -> None:
     found = case.figures()
     assert found["checked"] is False
     assert found["lost"] is None
+    assert found["why_not"] == "more than one node said that it is the primary: db-1, db-2"

@@ -16,6 +16,7 @@ def request(name: str, operation: Operation) -> Request:
     return Request(name, operation, "127.0.0.1:80", PLACES)
 
 
+NOT_DONE, FIRST_TRY = "X-Write-Attempted: no\r\n", "X-Attempt: 1\r\n"
 REDIRECT = request("redirect", SHORTENER_OPERATIONS["redirect"])
 CREATE = request("create", SHORTENER_OPERATIONS["create"])
 
@@ -100,8 +101,11 @@ def test_the_body_must_contain_what_the_operation_says() -> None:
         (answer(500), "wrong_status", "unknown"),
         (answer(503), "wrong_status", "unknown"),
         (answer(503, "X-Write-Attempted: maybe\r\n"), "wrong_status", "unknown"),
-        (answer(503, "X-Write-Attempted: no\r\n"), "wrong_status", "failed"),
-        (answer(504, "X-Write-Attempted: no\r\n"), "wrong_status", "unknown"),
+        (answer(503, NOT_DONE + FIRST_TRY), "wrong_status", "failed"),
+        (answer(504, NOT_DONE + FIRST_TRY), "wrong_status", "unknown"),
+        (answer(503, FIRST_TRY), "wrong_status", "unknown"),
+        (answer(409, FIRST_TRY), "wrong_status", "failed"),
+        (answer(429, FIRST_TRY), "wrong_status", "unknown"),
         (None, "timeout", "unknown"),
         (None, "refused", "unknown"),
         (None, "closed", "unknown"),
@@ -113,3 +117,20 @@ def test_a_write_failed_only_where_it_was_surely_not_attempted(
 ) -> None:
     assert CREATE.write_outcome(head, error) == outcome
     assert REDIRECT.write_outcome(head, error) == ""
+
+
+@pytest.mark.parametrize("repeated", ["", "X-Attempt: 2\r\n", "X-Attempt: unknown\r\n"])
+@pytest.mark.parametrize(
+    "refusal", [answer(503, NOT_DONE), answer(409), answer(404), answer(410), answer(412)]
+)
+def test_a_server_speaks_for_itself_alone_where_the_request_may_have_been_repeated(
+    refusal: Head, repeated: str
+) -> None:
+    """One that was asked before may have done it; that may even be why this one refuses."""
+    head = answer(refusal.status, NOT_DONE + repeated)
+    assert CREATE.write_outcome(head, "wrong_status") == "unknown"
+
+
+def test_what_the_request_itself_is_refused_for_it_was_refused_for_before() -> None:
+    assert CREATE.write_outcome(answer(400), "wrong_status") == "failed"
+    assert CREATE.write_outcome(answer(400, "X-Attempt: 2\r\n"), "wrong_status") == "unknown"

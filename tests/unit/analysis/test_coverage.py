@@ -1,0 +1,341 @@
+"""Gaps in the evidence, against streams that the engine's own schedule makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from harness.analysis import recovery
+from harness.analysis.coverage import arrivals, figures
+from harness.analysis.record import Record
+from harness.experiment_file import parse_experiment
+from harness.faults import KINDS
+from harness.load.schedule import (
+    RateProfile,
+    Schedule,
+    by_weight,
+    drawn,
+    in_turn,
+    sequential_keys,
+    unit_gaps,
+)
+from harness.model.coverage import Gap, gap_in, gap_in_recovery
+from harness.model.experiment import Experiment
+from harness.model.load import Load, Stage
+from harness.run_store import RunFolder
+
+Array = np.ndarray[Any, Any]
+END_S, KILL_S = 60.0, 25.0
+PUT, GET = "put: {method: POST, path: /x, is_write: true}", 'get: {path: "/{written}", reads: put}'
+READS = f", operations: {{{PUT}, {GET}}}"
+
+
+def experiment(load: str = "") -> Experiment:
+    text = load or "rate: 400/s, mix: {redirect: 0.96, create: 0.04}"
+    document = f"title: A claim\nload: {{{text}}}\nphases: {{warmup: 10s, fault: 50s}}\n"
+    document += "expect: {run: {target: [healthy]}}\n"
+    return parse_experiment(document.encode(), Path("x.yaml"), KINDS)
+
+
+def sent(schedule: Schedule, profile: RateProfile, names: list[str]) -> pd.DataFrame:
+    """What the engine records of this schedule."""
+    schedule.follow(profile)
+    rows = []
+    while schedule.due_s < END_S:
+        rows.append((names[schedule.op], schedule.due_s))
+        schedule.advance()
+    samples = pd.DataFrame(rows, columns=["op", "intended_s"])
+    is_write = samples["op"].isin(["create", "put"])
+    return samples.assign(write=is_write.map({True: "ok", False: ""}), done_s=samples["intended_s"])
+
+
+class Run:
+    """A run in which nothing is missing, until something is taken out."""
+
+    def __init__(self, tmp_path: Path, load: str = "", seed: int = 7, status: str = "completed"):
+        self.experiment = experiment(load)
+        self.folder = RunFolder(tmp_path / "run")
+        self.events: list[dict[str, Any]] = [{"event": "run.finished", "t_s": 61, "status": status}]
+        self.main, self.canary = self._main(seed), self._canary(seed)
+
+    def _main(self, seed: int) -> pd.DataFrame:
+        load = self.experiment.load
+        stages = [(stage.rate_per_s, stage.ramp_s, stage.hold_s) for stage in load.stages]
+        profile = RateProfile.of_stages(0.0, load.rate_per_s, stages)
+        chosen = by_weight(list(load.mix.values()), seed)
+        return sent(self._schedule(seed, chosen), profile, list(load.mix))
+
+    def _canary(self, seed: int) -> pd.DataFrame:
+        load, names = self.experiment.load, list(self.experiment.load.mix)
+        profile = RateProfile(0.0, load.canary_rate_per_s * len(names))
+        return sent(self._schedule(seed + 1, in_turn(len(names))), profile, names)
+
+    def _schedule(self, seed: int, chosen: Any) -> Schedule:
+        gaps, keys = unit_gaps(self.experiment.load.arrivals, seed), sequential_keys(9, 0)
+        return Schedule(drawn(gaps, chosen, keys, [False] * len(self.experiment.load.mix), 0))
+
+    def figures(self) -> dict[str, Any]:
+        return figures(Record(self.experiment, self.events, self.main, self.canary), self.folder)
+
+    def gaps(self) -> list[Gap]:
+        return [Gap(**row) for row in self.figures()["gaps"]]
+
+
+def without(samples: pd.DataFrame, start_s: float, end_s: float, op: str = "") -> pd.DataFrame:
+    """The samples without those that were due in that time."""
+    is_gone = samples["intended_s"].between(start_s, end_s, inclusive="left")
+    return samples[~(is_gone & ((samples["op"] == op) if op else True))]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "load",
+    [
+        "",
+        "rate: 400/s, mix: {redirect: 0.96, create: 0.04}, arrivals: poisson",
+        "rate: 7/s, mix: {redirect: 1}, canary_rate: 1/s",
+        "rate: 7/s, mix: {redirect: 1}, canary_rate: 3/s, arrivals: poisson",
+        "rate: 33.3/s, mix: {redirect: 0.5, create: 0.5}, "
+        "stages: [{rate: 300/s, ramp: 7s, hold: 9s}, {rate: 2/s, hold: 9s}, {rate: 9/s, ramp: 3s}]",
+        "rate: 50/s, mix: {redirect: 1}, canary_rate: 0/s",
+        "rate: 50/s, mix: {put: 0.5, get: 0.5}" + READS,
+    ],
+)
+def test_a_run_as_planned_has_no_gap(tmp_path: Path, load: str, seed: int) -> None:
+    run = Run(tmp_path, load, seed)
+    assert run.gaps() == []
+    assert run.figures()["planned"] == {"main": True, "canary": True}
+
+
+def test_a_canary_that_stops_just_before_the_kill(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.canary = without(run.canary, KILL_S - 0.02, END_S)
+    found = {gap.operation: gap for gap in run.gaps()}
+    assert found.keys() == {"redirect", "create"}
+    gap = found["create"]
+    assert (gap.stream, gap.start_s, gap.end_s, gap.seen) == ("canary", KILL_S, END_S, 0)
+    assert gap.expected == pytest.approx(100 * (END_S - KILL_S))
+
+
+@pytest.mark.parametrize("arrivals", ["constant", "poisson"])
+def test_a_main_load_that_stops_early(tmp_path: Path, arrivals: str) -> None:
+    load = f"rate: 400/s, mix: {{redirect: 0.96, create: 0.04}}, arrivals: {arrivals}"
+    run = Run(tmp_path, load)
+    run.main = without(run.main, 12.4, END_S)
+    whole = next(gap for gap in run.gaps() if not gap.operation)
+    assert (whole.stream, whole.end_s) == ("main", END_S)
+    assert whole.start_s in (12.0, 13.0)
+    assert {gap.operation for gap in run.gaps()} == {"", "redirect", "create"}
+
+
+def test_seconds_in_the_middle(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.canary = without(run.canary, 30, 32)
+    assert [(gap.start_s, gap.end_s) for gap in run.gaps()] == [(30, 32), (30, 32)]
+
+
+def test_a_rate_that_is_a_tenth_too_low_is_a_gap_of_every_second(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.main = run.main[np.arange(len(run.main)) % 10 != 0]
+    assert (0, END_S) in [(gap.start_s, gap.end_s) for gap in run.gaps() if not gap.operation]
+
+
+def test_one_operation_of_the_main_load_alone(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.main = without(run.main, 20, 50, "create")
+    assert {gap.operation for gap in run.gaps() if gap.stream == "main"} == {"", "create"}
+
+
+@pytest.mark.parametrize("rate", [1, 5])
+def test_a_slow_canary_is_counted_in_longer_steps(tmp_path: Path, rate: int) -> None:
+    run = Run(tmp_path, f"rate: 9/s, mix: {{redirect: 1}}, canary_rate: {rate}/s")
+    run.canary = without(run.canary, KILL_S - 0.02, END_S)
+    (gap,) = run.gaps()
+    assert KILL_S - 20 / rate <= gap.start_s <= KILL_S
+    assert gap.end_s == END_S
+
+
+def test_a_stream_that_never_began(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.canary = run.canary[:0]
+    assert {(gap.start_s, gap.end_s, gap.seen) for gap in run.gaps()} == {(0, END_S, 0)}
+
+
+def test_the_main_load_does_not_stand_in_for_a_canary_that_never_began(tmp_path: Path) -> None:
+    """What its caches answered says nothing of a recovery."""
+    run = Run(tmp_path)
+    main, canary = (
+        samples.assign(sent_s=samples["intended_s"], ok=True, error="")
+        for samples in (run.main, run.canary[:0])
+    )
+    fault = {"fault": "kill-1", "start_s": KILL_S, "service": "db-1", "healed_s": 50.0}
+    record = Record(run.experiment, run.events, main, canary, [fault])
+    found = recovery.figures(record)["create"]
+    assert (found["stream"], found["probes"], found["never_failed"]) == ("canary", 0, False)
+    assert (found["recovered"], found["by_fault"]) == (None, {})
+
+
+def test_arrivals_that_were_dropped_are_recorded_and_no_gap(tmp_path: Path) -> None:
+    """They are rows, too: load health judges them."""
+    run = Run(tmp_path)
+    run.main["done_s"] = np.nan
+    assert run.gaps() == []
+
+
+def test_nothing_is_read_before_there_is_a_write(tmp_path: Path) -> None:
+    run = Run(tmp_path, "rate: 50/s, mix: {put: 0.5, get: 0.5}" + READS)
+    for stream in ("main", "canary"):
+        samples = getattr(run, stream)
+        is_early = samples["intended_s"] < 15
+        samples.loc[is_early & (samples["op"] == "put"), "write"] = "unknown"
+        setattr(run, stream, samples[~is_early | (samples["op"] == "put")])
+    assert run.gaps() == []
+    run.main = without(run.main, 40, 45, "get")
+    assert {gap.operation for gap in run.gaps()} == {"", "get"}
+
+
+def test_a_write_that_never_came_leaves_the_writes_to_count(tmp_path: Path) -> None:
+    run = Run(tmp_path, "rate: 50/s, mix: {put: 0.5, get: 0.5}" + READS)
+    for stream in ("main", "canary"):
+        samples = getattr(run, stream)
+        setattr(run, stream, samples[samples["op"] == "put"].assign(write="unknown"))
+    assert run.gaps() == []
+    run.main = run.main[:0]
+    assert {gap.operation for gap in run.gaps()} == {"put"}
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_run_that_was_cut_off_was_to_send_no_more(tmp_path: Path, told: bool) -> None:
+    run = Run(tmp_path, status="aborted")
+    run.main, run.canary = (without(s, 30, END_S) for s in (run.main, run.canary))
+    if told:
+        run.events.append({"event": "load.summary", "t_s": 31, "cpu_s": 1, "duration_s": 30.0})
+    assert run.gaps() == []
+    run.canary = without(run.canary, 20, 30)
+    assert {gap.stream for gap in run.gaps()} == {"canary"}
+
+
+class Replay(Run):
+    """A recorded load, busy and quiet by turns, that is sent again."""
+
+    def __init__(self, tmp_path: Path, *, has_record: bool = True) -> None:
+        super().__init__(tmp_path)
+        load = self.experiment.load.model_copy(update={"replay": "reports/earlier"})
+        self.experiment = self.experiment.model_copy(update={"load": load})
+        busy = self.main["intended_s"] % 20 < 10
+        self.main = self.main[busy | (np.arange(len(self.main)) % 50 == 0)]
+        if has_record:
+            (self.folder.path / "load").mkdir(parents=True)
+            op = (self.main["op"] == "create").astype("int8").to_numpy()
+            due_s = self.main["intended_s"].to_numpy()
+            table = pa.table({"intended_s": due_s, "op": op, "key": op})
+            pq.write_table(table, self.folder.path / "load" / "replay.parquet")
+
+
+def test_a_replay_is_held_against_what_was_recorded(tmp_path: Path) -> None:
+    run = Replay(tmp_path)
+    assert run.gaps() == []
+    run.main = without(run.main, 43, 44)
+    assert {(gap.stream, gap.start_s, gap.end_s) for gap in run.gaps()} == {("main", 43, 44)}
+
+
+def test_a_replay_without_its_record_is_held_against_its_own_rate(tmp_path: Path) -> None:
+    run = Replay(tmp_path, has_record=False)
+    assert run.figures()["planned"]["main"] is False
+    assert run.gaps() == []
+    run.main = without(run.main, 20, 50)
+    (gap,) = run.gaps()
+    assert (gap.start_s, gap.end_s) == pytest.approx((20, 50), abs=0.5)
+
+
+def test_a_users_own_class_is_silent_for_no_longer_than_its_requests_wait(tmp_path: Path) -> None:
+    """All users may wait for a target that hangs: up to the time-out that says nothing."""
+    run = Run(tmp_path, "rate: 20/s, mix: {redirect: 1}, timeout: 5s")
+    load = run.experiment.load.model_copy(update={"locustfile": "users.py::User"})
+    run.experiment = run.experiment.model_copy(update={"load": load})
+    run.main = without(run.main, 30, 35.5)
+    assert run.gaps() == []
+    run.main = without(run.main, 50, END_S)
+    (gap,) = run.gaps()
+    assert (gap.stream, gap.end_s, gap.seen) == ("main", END_S, 0)
+    assert gap.start_s == pytest.approx(50, abs=0.1)
+    run.main = run.main[:0]
+    assert [(gap.start_s, gap.end_s) for gap in run.gaps()] == [(0, END_S)]
+
+
+@pytest.mark.parametrize("at_s", [0, 1.5, 4, 4.0001, 9, 12, 30])
+def test_the_plan_is_the_engines_own(at_s: float) -> None:
+    """The arrivals planned by each moment, against the engine's own profile."""
+    stages = [(30.0, 4.0, 5.0), (0.0, 0.0, 2.0), (8.0, 1.0, 0.0), (90.0, 3.0, 1.0)]
+    load = Load(
+        rate_per_s=10, mix={"redirect": 1},
+        stages=tuple(Stage(rate_per_s=r, ramp_s=a, hold_s=h) for r, a, h in stages),
+    )  # fmt: skip
+    profile = RateProfile.of_stages(0.0, 10.0, stages)
+    units = np.arange(0, 3000, 0.01)
+    due_s = profile.times_of(units)
+    assert arrivals(load)(np.array([at_s]))[0] == pytest.approx(
+        units[due_s <= at_s].max(initial=0), abs=0.011
+    )
+
+
+def findings(*gaps: Gap) -> dict[str, Any]:
+    rows = [{name: getattr(gap, name) for name in Gap.__dataclass_fields__} for gap in gaps]
+    recovery = {"create": {"stream": "canary"}, "redirect": {"stream": "main"}}
+    return {"coverage": {"gaps": rows}, "end_s": END_S, "recovery": recovery}
+
+
+LATE = Gap("canary", "create", 40.0, 60.0, 2000.0, 12)
+
+
+@pytest.mark.parametrize(
+    ("streams", "start_s", "end_s", "operation", "is_hit"),
+    [
+        (["canary"], 25, 60, "create", True),
+        (["canary"], 25, 60, "", True),
+        (["main", "canary"], 25, 60, "create", True),
+        (["canary"], 25, 60, "redirect", False),
+        (["main"], 25, 60, "create", False),
+        (["canary"], 25, 40, "create", False),
+        (["canary"], 60, 70, "create", False),
+    ],
+)
+def test_who_asks_for_a_gap(
+    streams: list[str], start_s: float, end_s: float, operation: str, is_hit: bool
+) -> None:
+    text = gap_in(findings(LATE), streams, start_s, end_s, operation)
+    assert text == ("canary, create: 12 of 2,000 requests between 40 s and 60 s" if is_hit else "")
+
+
+def test_a_gap_of_the_whole_stream_is_one_of_each_operation() -> None:
+    whole = Gap("main", "", 5.0, 6.0, 400.0, 0)
+    text = gap_in(findings(LATE, whole), ["main", "canary"], 0, 60, "create")
+    assert text == "main, all operations: 0 of 400 requests between 5 s and 6 s"
+
+
+def test_a_recovery_needs_its_stream_from_just_before_the_fault_to_the_end() -> None:
+    assert gap_in_recovery(findings(LATE), "create", KILL_S)
+    assert not gap_in_recovery(findings(LATE), "redirect", KILL_S)
+    before = Gap("canary", "create", KILL_S - 1, KILL_S, 100.0, 0)
+    assert gap_in_recovery(findings(before), "create", KILL_S)
+    earlier = Gap("canary", "create", KILL_S - 5, KILL_S - 1, 100.0, 0)
+    assert not gap_in_recovery(findings(earlier), "create", KILL_S)
+
+
+def test_findings_of_earlier_versions_say_nothing_of_gaps() -> None:
+    assert gap_in({"end_s": 60.0}, ["main"], 0, 60) == ""
+
+
+def test_how_seldom_a_whole_poisson_run_looks_short(tmp_path: Path) -> None:
+    """The bound is on the safe side, and still finds a second of which half is missing."""
+    run = Run(tmp_path, "rate: 400/s, mix: {redirect: 1}, arrivals: poisson")
+    run.main = pd.concat(
+        [without(run.main, 30, 31), run.main[run.main["intended_s"].between(30, 30.5)]]
+    ).sort_values("intended_s")
+    assert [(gap.start_s, gap.end_s) for gap in run.gaps() if not gap.operation] == [(30, 31)]
