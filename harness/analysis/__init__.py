@@ -15,6 +15,7 @@ from harness.analysis import (
     series,
     shares,
     stale_reads,
+    surprises,
     target,
     writes,
 )
@@ -41,6 +42,7 @@ def analyze(folder: RunFolder) -> dict[str, Any]:
         "end_s": record.experiment.end_s,
         "phases": {p.name: {"start_s": p.start_s, "end_s": p.end_s} for p in record.phases},
         "faults": record.faults,
+        "surprises": surprises.figures(record),
         "load": load_health.figures(record),
         "operations": operations.figures(record),
         "recovery": recovery.figures(record),
