@@ -24,7 +24,6 @@ class ClicksProbe:
     http: Http
     clock: Clock
     interval_s: float = 1.0
-    _seen: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -32,8 +31,7 @@ class ClicksProbe:
         return f"clicks {self.server}"
 
     def observe(self) -> Observation:
-        """How many clicks wait and how many were dropped; `clicks.waiting` where some wait, and
-        where a number changed."""
+        """How many clicks wait and how many were dropped: `clicks.waiting` at each look."""
         asked_s = self.clock.now_s()
         answer = self.http.ask(self.url, timeout_s=1.5)
         text = answer.body.decode("utf-8", "replace") if answer.status == 200 else ""
@@ -41,12 +39,9 @@ class ClicksProbe:
         if waiting is None or dropped is None:
             return Observation(self.name, asked_s, ok=False, facts={"error": answer.error})
         facts = {"waiting": waiting, "dropped": dropped}
-        is_news = waiting > 0 or (waiting, dropped) != self._seen
-        self._seen = (waiting, dropped)
-        events = (event(asked_s, "clicks.waiting", server=self.server, **facts),) if is_news else ()
-        return Observation(self.name, asked_s, ok=True, facts=facts, events=events)
+        look = event(asked_s, "clicks.waiting", server=self.server, **facts)
+        return Observation(self.name, asked_s, ok=True, facts=facts, events=(look,))
 
     def finish(self) -> Observation:
-        """One more look, told whatever it shows."""
-        self._seen = None
+        """One more look."""
         return self.observe()

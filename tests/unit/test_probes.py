@@ -118,17 +118,17 @@ shortener_breaker_open{{name="redis"}} 0.0
 """
 
 
-def test_waiting_clicks_are_told_each_second_and_zero_once() -> None:
+def test_waiting_clicks_are_told_at_each_look() -> None:
     page, clock = Page(METRICS.format(waiting="12.0", dropped="3.0")), FakeClock()
     probe = ClicksProbe("app-1", "http://m", FakeHttp({"http://m": page}), clock)
     wanted = {"at_s": 100.0, "event": "clicks.waiting", "server": "app-1"}
     assert facts_of(probe.observe(), "clicks.waiting") == [{**wanted, "waiting": 12, "dropped": 3}]
-    assert len(facts_of(probe.observe(), "clicks.waiting")) == 1  # it waits still
     page.text = METRICS.format(waiting="0.0", dropped="3.0")
-    assert len(facts_of(probe.observe(), "clicks.waiting")) == 1
-    assert facts_of(probe.observe(), "clicks.waiting") == []
-    assert len(facts_of(probe.finish(), "clicks.waiting")) == 1
+    for look in (probe.observe, probe.observe, probe.finish):
+        assert facts_of(look(), "clicks.waiting") == [{**wanted, "waiting": 0, "dropped": 3}]
     page.status = 503
+    assert not probe.observe().ok
+    page.status, page.text = 200, "shortener_clicks_waiting 3.0"
     assert not probe.observe().ok
 
 
