@@ -17,7 +17,6 @@ from harness.model.experiment import Experiment
 
 LONGEST_RUN_S = 3600.0
 LONGEST_FAULT_S = 1800.0
-PROTECTED_ROLES = ("toxiproxy", "monitoring")  # whatever their labels say
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def check_fault(
         target = next((c for c in containers if c.id == touched["id"]), None)
         if target is None or target.project != project:
             raise TargetError(f"{touched['name']} is not part of project {project}")
-        if "harness.protect" in target.labels or target.role in PROTECTED_ROLES:
+        if target.is_instrument:
             raise TargetError(
                 f"{target.service} is protected: it is an instrument", "choose another"
             )

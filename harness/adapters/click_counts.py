@@ -18,11 +18,11 @@ from harness.faults.base import Engine
 from harness.model.clock import Clock
 from harness.model.container import Container
 from harness.model.http import Http
+from harness.probes.clicks import DROPPED, LABEL, WAITING
+from harness.probes.prometheus_text import metric
 
 DRAIN_S, POLL_S = 30.0, 0.5
-LABEL = "harness.probe.clicks"
 STREAM, GROUP = "clicks", "worker"
-WAITING, DROPPED = "shortener_clicks_waiting", "shortener_clicks_dropped_total"
 ASK_REDIS = (
     'export REDISCLI_AUTH="$REDIS_PASSWORD"; '
     f"for ask in EXISTS 'XINFO STREAM' 'XINFO GROUPS'; do redis-cli --json $ask {STREAM}; done"
@@ -69,8 +69,8 @@ class ClickCounts:
                 text = self._http.ask(url).body.decode("utf-8", "replace")
                 found[container.service] = {
                     "started_s": container.started_s,
-                    "dropped": _metric(text, DROPPED),
-                    "waiting": _metric(text, WAITING),
+                    "dropped": metric(text, DROPPED),
+                    "waiting": metric(text, WAITING),
                 }
         return found
 
@@ -104,12 +104,3 @@ def _of_servers(servers: dict[str, dict[str, Any]]) -> str:
         if said["waiting"]:
             return f"{name}, with {said['waiting']} clicks in memory"
     return ""
-
-
-def _metric(text: str, name: str) -> int | None:
-    """The value of a metric without labels in Prometheus' text, None if it is not there."""
-    for line in text.splitlines():
-        found, _, value = line.partition(" ")
-        if found == name:
-            return int(float(value))
-    return None

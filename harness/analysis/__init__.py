@@ -16,6 +16,7 @@ from harness.analysis import (
     series,
     shares,
     stale_reads,
+    surprises,
     target,
     writes,
 )
@@ -42,6 +43,7 @@ def analyze(folder: RunFolder) -> dict[str, Any]:
         "end_s": record.experiment.end_s,
         "phases": {p.name: {"start_s": p.start_s, "end_s": p.end_s} for p in record.phases},
         "faults": record.faults,
+        "surprises": surprises.figures(record),
         "load": load_health.figures(record),
         "coverage": coverage.figures(record, folder),
         "operations": operations.figures(record),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
+from harness.analysis.contradictions import contradictions
 from harness.analysis.record import Record
 from harness.model.experiment import Phase
 
@@ -16,16 +17,44 @@ P99_MIN = 1000
 
 
 def figures(record: Record) -> dict[str, Any]:
-    """All transitions, and by breaker the figures of each server and the worst of them."""
+    """All transitions, by breaker the figures of each server and the worst of them, and what
+    contradicts a server's own word.
+
+    `expected_servers`: those that have to speak of the breaker; `missing_servers`: those of them
+    that did not.
+    """
     transitions = _transitions(record)
     names = sorted(
         {t["breaker"] for t in transitions}
         | {e["breaker"] for e in record.events_of("breaker.state")}
     )
+    by_breaker = {name: _breaker(record, name, transitions) for name in names}
     return {
         "transitions": transitions,
-        "by_breaker": {name: _breaker(record, name, transitions) for name in names},
+        "by_breaker": by_breaker,
+        "contradictions": contradictions(record, timeline(record), by_breaker),
     }
+
+
+def timeline(record: Record) -> dict[str, list[list[Any]]]:
+    """[time, state] from run start on, by "server/breaker"; a new process begins with its own."""
+    result: dict[str, list[list[Any]]] = {}
+    renewed: set[str] = set()
+    for event in record.events_of("breaker.state", "breaker.transition", "clock.offset"):
+        if event["event"] == "clock.offset":
+            renewed |= {name for name in result if name.startswith(f"{event['service']}/")}
+            continue
+        name, at_s = f"{event['server']}/{event['breaker']}", event["t_s"]
+        if event["event"] == "breaker.transition":
+            if at_s >= 0:
+                result.setdefault(name, [[0.0, event["from"]]]).append([at_s, event["to"]])
+        elif name not in result:
+            result[name] = [[0.0, event["state"]]]
+        elif name in renewed:
+            renewed.discard(name)
+            if result[name][-1][1] != event["state"]:
+                result[name].append([at_s, event["state"]])
+    return dict(sorted(result.items()))
 
 
 def _transitions(record: Record) -> list[Row]:
@@ -50,7 +79,32 @@ def _breaker(record: Record, name: str, transitions: list[Row]) -> Row:
         )
         for server in sorted({e["server"] for e in [*mine, *states]})
     }
-    return {"servers": by_server, **_worst(by_server)}
+    expected = _expected(record, set(by_server))
+    missing = sorted(expected - by_server.keys())
+    return {
+        "servers": by_server,
+        "expected_servers": sorted(expected),
+        "missing_servers": missing,
+        **_worst(by_server, missing),
+    }
+
+
+def _expected(record: Record, speaking: set[str]) -> set[str]:
+    """Who has to speak of a breaker that the `speaking` have: all servers like them.
+
+    By label and role, standbys and what did not run left out. A run of an older version says
+    neither: then those that speak of any breaker at all.
+    """
+    parts = [part for event in record.events_of("target.parts") for part in event["parts"]]
+    if not parts:
+        return {str(e["server"]) for e in record.events_of("breaker.state", "breaker.transition")}
+    labelled = [p for p in parts if "breakers" in p["probes"]]
+    roles = {p["role"] for p in labelled if p["service"] in speaking}
+    return speaking | {
+        str(p["service"])
+        for p in labelled
+        if p["role"] in roles and p["is_running"] and not p["is_standby"]
+    }
 
 
 def _window(record: Record) -> tuple[float, float]:
@@ -168,22 +222,26 @@ def _fast_fails(states: list[Row], boots: list[float]) -> Row:
     return {"fast_fails": count, "fast_fail_p99_s": max(times, default=None)}
 
 
-def _worst(servers: dict[str, Row]) -> Row:
-    """One figure per metric of the expectations, over all servers; None: not measured."""
+def _worst(servers: dict[str, Row], missing: Sequence[str] = ()) -> Row:
+    """One figure per metric of the expectations, over all servers; None: not measured.
+
+    What has to be so on all servers is not so where one is `missing`.
+    """
+    is_whole = bool(servers) and not missing
     rows = list(servers.values())
     opened = [row for row in rows if row["opened_s"] is not None]
     stuck = [row for row in opened if row["closed_after_heal_s"] is None]
     return {
-        "opened_on_all": bool(rows) and len(opened) == len(rows),
+        "opened_on_all": is_whole and len(opened) == len(rows),
         "failures_to_open": _most(row["failures_to_open"] for row in opened),
         "opens_within": _most(row["opened_after_fault_s"] for row in opened),
-        "reopened_on_all": bool(rows) and all(row["reopened"] > 0 for row in rows),
+        "reopened_on_all": is_whole and all(row["reopened"] > 0 for row in rows),
         "failures_to_reopen": _most(row["failures_to_reopen"] for row in rows),
         "probes_per_cooldown": _most(row["probes_per_cooldown"] for row in rows),
         "cooldown": _least(row["shortest_cooldown_s"] for row in rows),
         "fast_fail_p99": _most(row["fast_fail_p99_s"] for row in rows),
         "closes_within": None if stuck else _most(row["closed_after_heal_s"] for row in opened),
-        "closed_at_end": bool(rows) and all(row["state_at_end"] == "CLOSED" for row in rows),
+        "closed_at_end": is_whole and all(row["state_at_end"] == "CLOSED" for row in rows),
         "flaps": _most(row["flaps"] for row in rows),
     }
 

@@ -146,13 +146,15 @@ def _column(folder: RunFolder, stream: str, name: str) -> pa.Array:
 
 def _faults(experiment: Experiment, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row per planned fault, with what the events say of it."""
-    rows = {
+    rows: dict[str, dict[str, Any]] = {
         spec.id: {
             "fault": spec.id,
             "kind": spec.kind,
             "target": next(iter(spec.selector.values()), ""),
             "selector": dict(spec.selector),
             "service": None,
+            "services": [],
+            "links": [],
             "phase": spec.phase,
             "start_s": None,
             "effect_s": None,
@@ -174,8 +176,10 @@ def _apply(row: dict[str, Any], event: dict[str, Any]) -> None:
     name = event["event"]
     if name == "fault.injecting":
         row["target"] = event.get("target", row["target"])
-        containers = (event.get("resolved") or {}).get("containers") or [{}]
-        row["service"] = containers[0].get("service")
+        resolved = event.get("resolved") or {}
+        row["services"] = [c.get("service") for c in resolved.get("containers") or []]
+        row["links"] = list(resolved.get("links") or [])
+        row["service"] = row["services"][0] if row["services"] else None
         row["start_s"], row["detail"] = event["t_s"], "injected, not proven"
     elif name in ("fault.active", "fault.unproven"):
         row["proven"] = name == "fault.active"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.analysis import shares
+from harness.analysis import breakers, shares
 from harness.analysis.degradation import objective_of
 from harness.analysis.record import Array, Record, codes_of
 
@@ -75,7 +75,7 @@ def figures(record: Record) -> dict[str, Any]:
         "traffic_share": _shares([main.tally("served_by", shares.is_served(record.main))]),
         "cache_share": _shares([main.tally("cache", shares.is_read_from(record.main))]),
         "replica_share": _shares(database),
-        "breakers": _breakers(record),
+        "breakers": breakers.timeline(record),
         "lb": _lb(record),
     }
 
@@ -98,27 +98,6 @@ def _shares(tallies: list[dict[str, Array]]) -> dict[str, list[float]]:
     total = sum(counts.values())
     with np.errstate(invalid="ignore"):
         return {name: np.divide(count, total).tolist() for name, count in counts.items()}
-
-
-def _breakers(record: Record) -> dict[str, list[list[Any]]]:
-    """[time, state] from run start on, by "server/breaker"; a new process begins with its own."""
-    result: dict[str, list[list[Any]]] = {}
-    renewed: set[str] = set()
-    for event in record.events_of("breaker.state", "breaker.transition", "clock.offset"):
-        if event["event"] == "clock.offset":
-            renewed |= {name for name in result if name.startswith(f"{event['service']}/")}
-            continue
-        name, at_s = f"{event['server']}/{event['breaker']}", event["t_s"]
-        if event["event"] == "breaker.transition":
-            if at_s >= 0:
-                result.setdefault(name, [[0.0, event["from"]]]).append([at_s, event["to"]])
-        elif name not in result:
-            result[name] = [[0.0, event["state"]]]
-        elif name in renewed:
-            renewed.discard(name)
-            if result[name][-1][1] != event["state"]:
-                result[name].append([at_s, event["state"]])
-    return dict(sorted(result.items()))
 
 
 def _lb(record: Record) -> dict[str, list[list[Any]]]:

@@ -20,9 +20,12 @@ from harness.model.experiment import Target
 from harness.model.load import Load
 from harness.probes.base import Probe
 from harness.probes.breakers import BreakerProbe
+from harness.probes.clicks import LABEL as CLICKS_LABEL
+from harness.probes.clicks import ClicksProbe
 from harness.probes.containers import ContainerProbe
 from harness.probes.haproxy import HaproxyProbe
 from harness.probes.health import Health, check_health, entry_port
+from harness.probes.links import LinkProbe
 from harness.probes.patroni import PatroniProbe
 from harness.undo import Journal
 
@@ -152,6 +155,10 @@ class Project:
             probes.append(HaproxyProbe(container.service, url, self.http, self.clock))
         if url := container.probe_url("harness.probe.breakers"):
             probes.append(BreakerProbe(container.service, url, self.http, self.clock))
+        if url := container.probe_url(CLICKS_LABEL):
+            probes.append(ClicksProbe(container.service, url, self.http, self.clock))
+        if url := container.probe_url("harness.toxiproxy"):
+            probes.append(LinkProbe(url, self.http, self.clock))
         return probes
 
 

@@ -10,9 +10,10 @@ from harness.experiment_file.faults import read_faults
 from harness.experiment_file.load import read_load
 from harness.experiment_file.names import Names
 from harness.experiment_file.node import Node
-from harness.experiment_file.problems import Problems
+from harness.experiment_file.problems import Problems, suggest
 from harness.model.experiment import Experiment, Phase, Target
 from harness.model.quantity import parse_duration
+from harness.model.surprise import SURPRISES
 
 PHASES_MAX, DURATION_MAX_S = 30, 3600.0
 KEYS = (
@@ -25,6 +26,7 @@ KEYS = (
     "expect",
     "safeguards",
     "allow_total_loss",
+    "surprises",
 )
 
 
@@ -39,6 +41,7 @@ def read_experiment(name: str, tree: Any, problems: Problems, names: Names) -> E
     target = root.mapping("target").model(Target)
     phases = _phases(root)
     allow_total_loss = root.flag("allow_total_loss")
+    allowed_surprises = _allowed_surprises(root)
     load, operations = read_load(root, names)
     faults = read_faults(root, phases, names)
     sent = set(load.mix if load is not None else operations)
@@ -63,7 +66,19 @@ def read_experiment(name: str, tree: Any, problems: Problems, names: Names) -> E
         safeguards=tuple(safeguards),
         max_duration_s=max_duration_s,
         allow_total_loss=allow_total_loss,
+        allowed_surprises=allowed_surprises,
     )
+
+
+def _allowed_surprises(root: Node) -> tuple[str, ...]:
+    """What may happen without a fault and fails nothing: `surprises: {allow: [...]}`."""
+    node = root.mapping("surprises")
+    node.check_keys(("allow",))
+    codes = node.texts("allow")
+    for code in codes:
+        if code not in SURPRISES:
+            node.problem("allow", f"no surprise is called {code}", suggest(code, SURPRISES))
+    return codes
 
 
 def _phases(root: Node) -> list[Phase]:

@@ -9,6 +9,7 @@ from harness.experiment_file.names import FaultKinds
 from harness.faults.base import FaultKind
 from harness.model.experiment import Target
 from harness.model.load import Tls
+from harness.model.surprise import SURPRISES
 
 DURATION = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(us|ms|s|min|m|h)$"}
 RATE = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*/\s*(s|min|m|h)$"}
@@ -48,6 +49,11 @@ def experiment_schema(kinds: FaultKinds) -> dict[str, Any]:
                 "additionalProperties": {"type": "object", "additionalProperties": CLAUSES},
             },
             "safeguards": {"type": "object"},
+            "surprises": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {"allow": {"type": "array", "items": {"enum": [*SURPRISES]}}},
+            },
         },
     }
 

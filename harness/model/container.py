@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
+INSTRUMENT_ROLES = ("toxiproxy", "monitoring")  # whatever their labels say
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,11 @@ class Container:
     def is_standby(self) -> bool:
         """Whether it is meant to be created but not started."""
         return "harness.standby" in self.labels
+
+    @property
+    def is_instrument(self) -> bool:
+        """Whether it is no part of what is tested: it breaks, or it looks, and is protected."""
+        return "harness.protect" in self.labels or self.role in INSTRUMENT_ROLES
 
     def probe_url(self, label: str) -> str | None:
         """The published URL behind a label such as `harness.probe.patroni: 8008/path`."""

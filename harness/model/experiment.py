@@ -60,7 +60,10 @@ class Safeguard(_Frozen):
 
 
 class Experiment(_Frozen):
-    """Everything one YAML file says, with all names resolved and all times in seconds."""
+    """Everything one YAML file says, with all names resolved and all times in seconds.
+
+    `allowed_surprises`: codes of model/surprise.py that are reported, and judge nothing.
+    """
 
     name: str
     title: str
@@ -74,6 +77,7 @@ class Experiment(_Frozen):
     safeguards: tuple[Safeguard, ...] = ()
     max_duration_s: float = 600.0
     allow_total_loss: bool = False
+    allowed_surprises: tuple[str, ...] = ()
 
     @property
     def end_s(self) -> float:

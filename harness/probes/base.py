@@ -11,6 +11,8 @@ from harness.model.observation import Observation
 
 Emit = Callable[[Observation], None]
 STOP_S = 10.0
+LATE_S = 5.0
+"""How much later than due a look may be: the slowest probe asks for 3 s where nobody answers."""
 
 
 class Probe(Protocol):
@@ -60,10 +62,19 @@ class ProbeThread:
             self._look(self._probe.finish)
 
     def _run(self) -> None:
+        looked_s = self._clock.now_s()
         while not self._stop.is_set():
             started_s = self._clock.now_s()
+            self._note_silence(started_s, started_s - looked_s)
+            looked_s = started_s
             self._look(self._probe.observe)
             self._stop.wait(max(0.01, self._probe.interval_s - (self._clock.now_s() - started_s)))
+
+    def _note_silence(self, at_s: float, silent_s: float) -> None:
+        """Say that nobody looked for so long: what happened meanwhile was not seen."""
+        if silent_s > self._probe.interval_s + LATE_S:
+            late = event(at_s, "probe.late", probe=self._probe.name, silent_s=round(silent_s, 3))
+            self._emit(Observation(self._probe.name, at_s, ok=False, events=(late,)))
 
     def _look(self, observe: Callable[[], Observation]) -> None:
         try:

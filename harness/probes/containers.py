@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from harness.model.clock import Clock
-from harness.model.container import ContainerEvent
+from harness.model.container import Container, ContainerEvent
 from harness.model.observation import Observation
 from harness.probes.base import event
 
+LABELS = ("breakers", "clicks", "haproxy", "patroni")
 OVERLAP_S = 1.0
 """Spans overlap, because the engine may list an event a little after its own time."""
 
 
 class EventSource(Protocol):
     """The slice of the engine that is needed."""
+
+    def containers(self) -> list[Container]:
+        """All containers of the project."""
+        ...
 
     def events(self, since_s: float, until_s: float) -> list[ContainerEvent]:
         """Events between two wall times."""
@@ -24,7 +30,11 @@ class EventSource(Protocol):
 
 @dataclass
 class ContainerProbe:
-    """Asks for the events of each span of time, so a slow answer loses none."""
+    """Asks for the events of each span of time, so a slow answer loses none.
+
+    The first look also records what the project consists of (`target.parts`), so that analysis
+    knows who is an instrument and who must speak of its breakers, without any engine.
+    """
 
     engine: EventSource
     clock: Clock
@@ -32,15 +42,17 @@ class ContainerProbe:
     name: str = "containers"
     _until_s: float = 0.0
     _seen: set[tuple[str, str, float]] = field(default_factory=set)
+    _has_parts: bool = False
 
     def observe(self) -> Observation:
         """`container.die`, `container.start`, `container.oom`, … since the last look."""
+        parts = () if self._has_parts else (self._parts(),)
         now_s = self.clock.wall_s()
         since_s = (self._until_s or now_s) - OVERLAP_S
         found = self.engine.events(since_s, now_s)
         fresh = [e for e in found if (e.container_id, e.action, e.wall_s) not in self._seen]
         self._seen = {(e.container_id, e.action, e.wall_s) for e in found}
-        self._until_s = now_s
+        self._until_s, self._has_parts = now_s, True
         events = tuple(
             event(
                 self.clock.monotonic_of(e.wall_s),
@@ -52,8 +64,24 @@ class ContainerProbe:
             )
             for e in fresh
         )
-        return Observation(self.name, self.clock.now_s(), ok=True, events=events)
+        return Observation(self.name, self.clock.now_s(), ok=True, events=(*parts, *events))
+
+    def _parts(self) -> Mapping[str, Any]:
+        found = [_part(container) for container in self.engine.containers()]
+        return event(self.clock.now_s(), "target.parts", parts=found)
 
     def finish(self) -> Observation:
         """One more look."""
         return self.observe()
+
+
+def _part(container: Container) -> dict[str, Any]:
+    """What analysis must know of a container; `probes`: the labels that it is looked at by."""
+    return {
+        "service": container.service,
+        "role": container.role,
+        "is_instrument": container.is_instrument,
+        "is_standby": container.is_standby,
+        "is_running": container.is_running,
+        "probes": [name for name in LABELS if f"harness.probe.{name}" in container.labels],
+    }

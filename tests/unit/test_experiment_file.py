@@ -85,6 +85,20 @@ def test_a_replay_takes_its_highest_rate_from_the_recorded_run(tmp_path: Path) -
     assert load.rate_per_s == 3
 
 
+def test_surprises_that_are_allowed_are_known_ones() -> None:
+    assert parse(GOOD).allowed_surprises == ()
+    assert parse(GOOD + "surprises: {allow: [container_died]}\n").allowed_surprises == (
+        "container_died",
+    )
+    (wrong,) = problems(GOOD + "surprises: {allow: [container_dead]}\n")
+    assert wrong == (
+        "line 10: surprises.allow: no surprise is called container_dead; "
+        "did you mean container_died?"
+    )
+    (wrong,) = problems(GOOD + "surprises: {alow: [container_died]}\n")
+    assert "did you mean allow?" in wrong
+
+
 def test_a_fault_without_for_lasts_to_the_end_of_its_phase() -> None:
     assert parse(GOOD.replace("    for: 30s\n", "")).faults[0].end_s == 90
 

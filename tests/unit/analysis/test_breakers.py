@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from harness.analysis.breakers import _server, _worst, figures
+from harness.analysis.breakers import timeline as drawn
 from harness.analysis.record import Record
-from harness.analysis.series import _breakers as drawn
 from harness.model.experiment import Phase
 
 FAULT_S, HEALED_S = 10.0, 60.0

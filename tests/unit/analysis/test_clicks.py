@@ -65,6 +65,34 @@ class Case:
     def dies(self, service: str, at_s: float) -> None:
         self.events.append({"event": "container.die", "t_s": at_s, "service": service})
 
+    def starts(self, service: str, at_s: float) -> None:
+        self.events.append({"event": "container.start", "t_s": at_s, "service": service})
+
+    def says(self, server: str, at_s: float, waiting: int, dropped: int = 0) -> None:
+        """At a look at its metrics."""
+        facts = {"server": server, "waiting": waiting, "dropped": dropped}
+        self.events.append({"event": "clicks.waiting", "t_s": at_s, **facts})
+
+    def retries(self, at_s: float, count: int, server: str = "app-1") -> None:
+        """Counted in the quarter of a second up to `at_s`."""
+        origin = {"lb": "lb-1", "backend": "read", "server": server, "span_s": 0.25}
+        facts = {"retries": count, "redispatches": 0}
+        self.events.append({"event": "lb.retries", "t_s": at_s, **origin, **facts})
+
+    def opens(self, server: str, at_s: float) -> None:
+        """Its breaker, which stays open."""
+        states = {"from": "CLOSED", "to": "OPEN"}
+        origin = {"server": server, "breaker": "redis"}
+        self.events.append({"event": "breaker.transition", "t_s": at_s, **origin, **states})
+
+    def loses_all_of(self, server: str, start_s: float, end_s: float) -> int:
+        """The main load's clicks that it answered in that time; how many."""
+        done_s = self.main["done_s"]
+        is_lost = (self.main["served_by"] == server) & (done_s > start_s) & (done_s <= end_s)
+        for key in self.main["key"][is_lost]:
+            self.gained[f"h{key:06d}"] -= 1
+        return int(is_lost.sum())
+
 
 def server(dropped: int = 0, started_s: float = 1.0) -> dict[str, Any]:
     return {"started_s": started_s, "dropped": dropped, "waiting": 0}
@@ -180,3 +208,143 @@ def test_a_users_own_locustfile_is_not_checked(case: Case) -> None:
 def test_a_run_whose_counts_were_not_read_is_not_checked(case: Case) -> None:
     found = figures(case.record(), case.folder)
     assert (found["checked"], found["acknowledged"], found["lost"]) == (False, 1100, None)
+
+
+def test_what_waited_at_the_last_look_and_came_since_is_in_memory(case: Case) -> None:
+    """Server app-2 answers 50 a second from 0.014 s on, and dies 0.4 s after a look."""
+    case.says("app-2", 4.6, waiting=30)
+    case.dies("app-2", 5.0)
+    assert case.loses_all_of("app-2", 4.0, 5.0) == 50
+    found = case.figures()
+    assert found["in_memory"] == 30 + 20 + 12  # waited, answered since, on their way when it died
+    assert losses(found) == (50, 0, 0)
+    (death,) = found["deaths"]
+    assert (death["server"], death["looked_s"], death["waiting"]) == ("app-2", 4.6, 30)
+    assert death["since_s"] == pytest.approx(4.014)
+    assert not death["is_late"]
+    assert found["explanations"][0] == (
+        "app-2 died at 5.0 s with up to 62 clicks in memory, the oldest answered at 4.0 s"
+    )
+
+
+def test_what_the_evidence_does_not_cover_is_lost_beyond_memory(case: Case) -> None:
+    """The old rule would have allowed for two seconds."""
+    case.says("app-2", 4.6, waiting=0)
+    case.dies("app-2", 5.0)
+    assert case.loses_all_of("app-2", 3.0, 5.0) == 100
+    assert losses(case.figures()) == (100, 100 - 20 - 12, 0)
+
+
+def test_clicks_that_waited_behind_an_open_breaker_are_explained(case: Case) -> None:
+    case.opens("app-2", 0.4)
+    for second in range(1, 9):
+        case.says("app-2", float(second), waiting=50 * second + 10)
+    case.dies("app-2", 8.5)
+    lost = case.loses_all_of("app-2", 0.4, 8.5)
+    assert lost > 400
+    found = case.figures()
+    assert found["lost_beyond_memory"] == 0
+    (death,) = found["deaths"]
+    assert (death["open_breaker"], death["is_late"]) == ("redis", False)
+    assert death["since_s"] == pytest.approx(0.414)
+    assert "its breaker redis was not CLOSED" in found["explanations"][0]
+
+
+def test_a_server_that_keeps_its_clicks_without_an_open_breaker_is_late(case: Case) -> None:
+    for second in range(1, 9):
+        case.says("app-2", float(second), waiting=50 * second)
+    case.dies("app-2", 8.5)
+    lost = case.loses_all_of("app-2", 0.0, 8.5)
+    found = case.figures()
+    (death,) = found["deaths"]
+    assert death["is_late"]
+    assert death["in_memory"] == 150 + 12  # its last 3 s, and what was on its way
+    assert found["lost_beyond_memory"] == lost - 162
+    assert "it had kept them too long" in found["explanations"][0]
+
+
+def test_each_process_has_a_memory_of_its_own(case: Case) -> None:
+    case.says("app-2", 4.6, waiting=30)
+    case.dies("app-2", 5.0)
+    case.says("app-2", 6.0, waiting=5)
+    case.dies("app-2", 6.2)
+    first, second = case.figures()["deaths"]
+    assert (first["in_memory"], second["in_memory"]) == (62, 5 + 10 + 12)
+
+
+def test_a_server_that_was_not_asked_has_the_old_rule(case: Case) -> None:
+    case.says("app-1", 4.6, waiting=30)
+    case.dies("app-2", 5.0)
+    (death,) = case.figures()["deaths"]
+    assert (death["in_memory"], death["looked_s"]) == (100, None)
+
+
+def test_drops_that_died_with_the_server_are_known_from_the_last_look(case: Case) -> None:
+    case.gained["h000007"] -= 9
+    case.before["app-1"] = server(dropped=10)
+    case.after["app-1"] = server(dropped=4, started_s=7.0)
+    case.says("app-1", 1.0, waiting=0, dropped=10)
+    case.says("app-1", 4.0, waiting=0, dropped=15)  # 5 in this run
+    case.dies("app-1", 5.0)
+    case.starts("app-1", 5.5)
+    case.says("app-1", 7.0, waiting=0, dropped=4)
+    found = case.figures()
+    assert (found["dropped"], found["lost"]) == (9, 0)
+
+
+def test_a_process_that_dropped_more_than_the_one_before_it(case: Case) -> None:
+    case.says("app-1", 4.0, waiting=0, dropped=2)
+    case.starts("app-1", 5.5)
+    case.says("app-1", 7.0, waiting=0, dropped=6)
+    assert case.figures()["dropped"] == 8
+
+
+def test_whose_clicks_are_surely_missing_and_since_when(case: Case) -> None:
+    """The canary reads each of its codes once: a code without a count has lost that click."""
+    for key in (21, 23, 41):  # answered by app-2 at 0.214, 0.234 and 0.414 s
+        del case.gained[f"c{key:06d}"]
+    del case.gained["c000040"]
+    found = case.figures()
+    assert found["lost"] == 4
+    assert found["missing_of"] == [
+        {"server": "app-2", "missing": 3, "first_s": pytest.approx(0.214),
+         "last_s": pytest.approx(0.414)},
+        {"server": "app-1", "missing": 1, "first_s": pytest.approx(0.404),
+         "last_s": pytest.approx(0.404)},
+    ]  # fmt: skip
+    assert found["explanations"] == [
+        "surely missing of app-2: 3 clicks answered from 0.2 to 0.4 s",
+        "surely missing of app-1: 1 clicks answered from 0.4 to 0.4 s",
+    ]
+
+
+def test_a_double_of_a_request_that_was_tried_again_is_told_apart(case: Case) -> None:
+    case.gained["c000021"] += 1  # in flight from 0.21 to 0.214 s
+    case.retries(0.4, 2)
+    found = case.figures()
+    assert (found["double"], found["double_by_retries"]) == (0, 1)
+
+
+def test_retries_at_another_time_or_of_too_few_explain_no_double(case: Case) -> None:
+    for key in (21, 22, 23):
+        case.gained[f"c{key:06d}"] += 1
+    case.retries(5.0, 9)
+    case.retries(3.0, 9)
+    assert (case.figures()["double"], case.figures()["double_by_retries"]) == (3, 0)
+    case.events.clear()
+    case.retries(0.4, 2)
+    assert (case.figures()["double"], case.figures()["double_by_retries"]) == (1, 2)
+
+
+def test_retries_of_what_serves_no_clicks_explain_none(case: Case) -> None:
+    case.gained["c000021"] += 1
+    case.retries(0.4, 2, server="db-1")
+    assert case.figures()["double"] == 1
+
+
+def test_a_worker_that_counts_each_batch_twice_is_not_excused_by_retries(case: Case) -> None:
+    case.gained = {code: 2 * count for code, count in case.gained.items()}
+    for second in range(1, 10):
+        case.retries(float(second), 3)
+    found = case.figures()
+    assert (found["double"], found["double_by_retries"]) == (1100 - 27, 27)

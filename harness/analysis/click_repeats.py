@@ -1,0 +1,48 @@
+"""Which clicks the load balancers' own retries can have counted twice.
+
+A request that is sent again to another server may be counted by both. Its code, and when it was in
+flight, are known; so is when a balancer's counter of retries rose. Both must fit.
+
+   counter     5 . . . 5 . . . 7           two were tried again in this look
+   request           |-------|             it can be one of them
+   request  |--|                           it cannot
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from harness.analysis.record import Array, Record
+
+LOOK_S = 0.05
+"""How inexact the moment of a look at the counters is."""
+
+
+def retries(record: Record, servers: Iterable[str]) -> tuple[int, Array]:
+    """How many requests to these servers were tried again, and the spans in which (n x 2)."""
+    wanted = set(servers)
+    events = [e for e in record.events_of("lb.retries") if e["server"] in wanted]
+    total = sum(int(e["retries"]) + int(e["redispatches"]) for e in events)
+    spans = [
+        (e["t_s"] - float(e.get("span_s", 0.0)) - LOOK_S, float(e["t_s"]) + LOOK_S) for e in events
+    ]
+    return total, np.array(sorted(spans), float).reshape(-1, 2)
+
+
+def overlaps(sent_s: Array, done_s: Array, spans: Array) -> Array:
+    """For each request whether it was in flight during one of the spans, which are in order."""
+    if not spans.size:
+        return np.zeros(len(sent_s), bool)
+    # The spans that began before the request ended; of those the last end must be after it began.
+    latest_end_s = np.maximum.accumulate(spans[:, 1])
+    begun = np.searchsorted(spans[:, 0], done_s, side="right")
+    return np.asarray((begun > 0) & (latest_end_s[np.maximum(begun, 1) - 1] >= sent_s))
+
+
+def explained(surplus: Any, eligible: Any, total: int) -> int:
+    """The most doubles that retries explain: by code (both are counts by code), and in all."""
+    by_code = np.minimum(surplus, eligible.reindex(surplus.index, fill_value=0))
+    return min(int(by_code.sum()), total)

@@ -1,0 +1,257 @@
+"""Surprises: whatever happened that no fault explains, expected of or not.
+
+The death of an instrument leaves the run without evidence; that of any other container fails it,
+unless the experiment allows it. All else is reported, and judged only where it is expected of.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.analysis.causes import (
+    SETTLE_S,
+    Cause,
+    Explanations,
+    Places,
+    causes_of_faults,
+    phase_at,
+    places_of,
+)
+from harness.analysis.deaths import (
+    Death,
+    death_causes,
+    lone_memory_kills,
+    unplanned_deaths,
+    unplanned_pauses,
+    unplanned_starts,
+)
+from harness.analysis.record import Record
+from harness.model.surprise import Surprise, Weight
+
+Row = dict[str, Any]
+STALL_S = 0.25
+"""How late a request must be sent for the generator to have stood still; far over load health's
+limit, which is on the 99th percentile."""
+APART_S = 1.0
+"""Late requests closer together are of one stall, rotation changes of one departure."""
+EACH_MAX = 3
+"""How often one thing is listed of one service; the last of them says how many more there were."""
+
+
+def figures(record: Record) -> list[Row]:
+    """Rows of Surprise, gravest first, then in order of time; [] where all is explained."""
+    places, faults = places_of(record), causes_of_faults(record)
+    deaths = unplanned_deaths(record, places, faults)
+    causes = (*faults, *death_causes(deaths, places))
+    failovers = list(_failovers(record, Explanations(places, causes)))
+    explained = Explanations(places, (*causes, *_causes_of_failovers(failovers, places)))
+    first_s = min((fault.start_s for fault in faults), default=math.inf)
+    found = [
+        *(_of_death(death, places) for death in deaths),
+        *_of_containers(record, causes, places),
+        *failovers,
+        *_open_at_start(record),
+        *_breakers(record, explained, first_s),
+        *_departures(record, explained),
+        *_stalls(record),
+        *_gaps(record),
+    ]
+    allowed = record.experiment.allowed_surprises
+    rows = [replace(s, outcome="note") if s.code in allowed else s for s in found]
+    return [asdict(_placed(record, row)) for row in _in_order(_shortened(rows))]
+
+
+def _placed(record: Record, surprise: Surprise) -> Surprise:
+    return replace(surprise, phase=phase_at(record, surprise.at_s))
+
+
+def _in_order(rows: Iterable[Surprise]) -> list[Surprise]:
+    weights = ("fail", "inconclusive", "note")
+    return sorted(rows, key=lambda s: (weights.index(s.outcome), s.at_s, s.who))
+
+
+def _shortened(rows: Iterable[Surprise]) -> list[Surprise]:
+    """At most EACH_MAX of a kind of one service."""
+    rows = sorted(rows, key=lambda s: s.at_s)
+    total = Counter((row.code, row.who) for row in rows)
+    seen: Counter[tuple[str, str]] = Counter()
+    kept = []
+    for row in rows:
+        key = (row.code, row.who)
+        seen[key] += 1
+        more = total[key] - EACH_MAX
+        if seen[key] == EACH_MAX and more > 0:
+            kept.append(replace(row, text=f"{row.text}; {more} more of this kind later"))
+        elif seen[key] <= EACH_MAX:
+            kept.append(row)
+    return kept
+
+
+def _weight(service: str, places: Places) -> Weight:
+    return "inconclusive" if places.is_instrument(service) else "fail"
+
+
+def _of_death(death: Death, places: Places) -> Surprise:
+    code = "container_out_of_memory" if death.is_for_memory else "container_died"
+    how = "was killed for memory" if death.is_for_memory else "died"
+    text = f"{_named(death.service, places)} {how}"
+    if death.exit_code is not None:
+        text += f" with exit code {death.exit_code}"
+    if death.back_s is None:
+        text += " and did not run again"
+    else:
+        text += f", and ran again after {death.back_s - death.at_s:.1f} s"
+    return _surprise(code, death.at_s, death.service, text, _weight(death.service, places))
+
+
+def _of_containers(record: Record, causes: Any, places: Places) -> Iterator[Surprise]:
+    """What happened to a container short of its death."""
+    for code, text, found in (
+        ("container_out_of_memory", "a process in {} was killed for memory", lone_memory_kills),
+        ("container_paused", "{} was frozen", unplanned_pauses),
+    ):
+        for service, at_s in found(record, causes):
+            said = text.format(_named(service, places))
+            yield _surprise(code, at_s, service, said, _weight(service, places))
+    for service, at_s in unplanned_starts(record, causes):
+        yield _surprise("container_started", at_s, service, f"{service} was started")
+
+
+def _named(service: str, places: Places) -> str:
+    return f"{service} (an instrument)" if places.is_instrument(service) else service
+
+
+def _failovers(record: Record, explained: Explanations) -> Iterator[Surprise]:
+    """A new primary, or a new timeline of the same one."""
+    leader, timeline = "", None
+    for event in record.events_of("patroni.cluster"):
+        new, new_timeline = event.get("leader"), event.get("timeline")
+        if not new:
+            continue
+        if leader and (new, new_timeline) != (leader, timeline):
+            at_s = float(event["t_s"])
+            if not explained.failover(leader, at_s):
+                what = f"became the primary after {leader}" if new != leader else "was promoted"
+                text = f"{new} {what}, timeline {new_timeline}"
+                yield _surprise("failover", at_s, str(new), text)
+        leader, timeline = str(new), new_timeline
+
+
+def _causes_of_failovers(failovers: Iterable[Surprise], places: Places) -> Iterator[Cause]:
+    """A failover moves the load balancers' servers, and fails calls: no surprises of their own."""
+    for failover in failovers:
+        end_s = failover.at_s + SETTLE_S
+        before_s = failover.at_s - SETTLE_S  # the primary had to be missed first
+        yield Cause("failover", "failover", places.members, frozenset(), before_s, end_s)
+
+
+def _breakers(record: Record, explained: Explanations, first_s: float) -> Iterator[Surprise]:
+    """`first_s`: when the first fault began."""
+    for event in record.events_of("breaker.transition"):
+        at_s, server, breaker = float(event["t_s"]), event["server"], event["breaker"]
+        is_opening = (event["from"], event["to"]) == ("CLOSED", "OPEN")
+        if at_s < 0 or not is_opening or explained.breaker(server, breaker, at_s):
+            continue
+        text = f"breaker {breaker} of {server} opened {_when(record, server, breaker, at_s)}"
+        text += ", before any fault" if at_s < first_s else ""
+        yield _surprise("breaker_opened", at_s, str(server), text)
+
+
+def _open_at_start(record: Record) -> Iterator[Surprise]:
+    """By what each server said first, before it could change."""
+    known: set[tuple[str, str]] = set()
+    for event in record.events_of("breaker.state", "breaker.transition"):
+        key = (str(event["server"]), str(event["breaker"]))
+        is_state = event["event"] == "breaker.state"
+        if key in known or (not is_state and event["t_s"] < 0):
+            continue
+        known.add(key)
+        state = event["state"] if is_state else event["from"]
+        if state != "CLOSED":
+            text = f"breaker {key[1]} of {key[0]} was {state} when the run began"
+            yield _surprise("breaker_open_before", 0.0, key[0], text)
+
+
+def _when(record: Record, server: str, breaker: str, at_s: float) -> str:
+    """How long it was not CLOSED."""
+    later = (
+        float(event["t_s"])
+        for event in record.events_of("breaker.transition")
+        if (event["server"], event["breaker"], event["to"]) == (server, breaker, "CLOSED")
+        and event["t_s"] > at_s
+    )
+    closed_s = next(later, None)
+    return "and did not close again" if closed_s is None else f"for {closed_s - at_s:.1f} s"
+
+
+def _departures(record: Record, explained: Explanations) -> Iterator[Surprise]:
+    """Servers that left a rotation; backends of one balancer that drop one together are one."""
+    status: dict[tuple[str, str, str], str] = {}
+    left_s: dict[tuple[str, str], float] = {}
+    for event in record.events_of("lb.server"):
+        lb, server, at_s = str(event["lb"]), str(event["server"]), float(event["t_s"])
+        key = (lb, str(event["backend"]), server)
+        was_up = status.get(key, "").startswith("UP")
+        status[key] = str(event["status"])
+        if not was_up or status[key].startswith("UP") or at_s < 0:
+            continue
+        is_known = at_s - left_s.get((lb, server), -np.inf) <= APART_S
+        left_s[lb, server] = at_s
+        if not is_known and not explained.rotation(lb, server, at_s):
+            text = f"{server} left the rotation of {lb} ({key[1]}) {_until(record, key, at_s)}"
+            yield _surprise("left_rotation", at_s, server, text)
+
+
+def _until(record: Record, key: tuple[str, str, str], at_s: float) -> str:
+    back = (
+        float(event["t_s"])
+        for event in record.events_of("lb.server")
+        if (event["lb"], event["backend"], event["server"]) == key
+        and event["t_s"] > at_s
+        and str(event["status"]).startswith("UP")
+    )
+    back_s = next(back, None)
+    return "and did not return" if back_s is None else f"for {back_s - at_s:.1f} s"
+
+
+def _stalls(record: Record) -> Iterator[Surprise]:
+    """Stretches in which requests were sent late, by stream."""
+    for name, samples in (("main load", record.main), ("canary", record.canary)):
+        for start_s, end_s, late_s in _late_stretches(samples):
+            text = f"the {name} stood still: requests due from {start_s:.1f} to {end_s:.1f} s"
+            text += f" were sent up to {late_s:.2f} s late"
+            yield _surprise("generator_stalled", start_s, name, text)
+
+
+def _late_stretches(samples: pd.DataFrame) -> Iterator[tuple[float, float, float]]:
+    """First and last due time, and the most lateness, of late requests close together."""
+    if samples.empty:
+        return
+    due_s = samples["intended_s"].to_numpy()
+    late_s = samples["sent_s"].to_numpy() - due_s
+    (late,) = np.nonzero(late_s > STALL_S)  # what was never sent is NaN, and is no stall
+    if not late.size:
+        return
+    for group in np.split(late, np.nonzero(np.diff(due_s[late]) > APART_S)[0] + 1):
+        yield float(due_s[group[0]]), float(due_s[group[-1]]), float(late_s[group].max())
+
+
+def _gaps(record: Record) -> Iterator[Surprise]:
+    """Probes that broke, or that looked too late to see what happened."""
+    for event in record.events_of("probe.gap", "probe.late"):
+        name, at_s = str(event.get("probe", "")), float(event["t_s"])
+        text = f"probe {name} could not look: {event.get('error', '')}"
+        if event["event"] == "probe.late":
+            text = f"probe {name} did not look for {float(event.get('silent_s', 0)):.1f} s"
+        yield _surprise("probe_gap", at_s, name, text)
+
+
+def _surprise(code: str, at_s: float, who: str, text: str, outcome: Weight = "note") -> Surprise:
+    return Surprise(code, at_s, who, text, phase="", outcome=outcome)

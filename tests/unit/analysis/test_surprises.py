@@ -1,0 +1,368 @@
+"""Surprises in hand-made runs: what no fault explains is listed, what one explains is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.analysis.record import Record, _faults
+from harness.analysis.surprises import figures
+from harness.model.experiment import Experiment, FaultSpec, Phase
+from harness.model.load import SHORTENER_OPERATIONS, Load
+
+PARTS = {
+    **dict.fromkeys(("app-1", "app-2", "app-3"), "app"),
+    **dict.fromkeys(("lb-1", "lb-2"), "lb"),
+    **dict.fromkeys(("db-1", "db-2", "db-3"), "db"),
+    **{"db-lb": "db-lb", "redis": "cache", "etcd-1": "etcd", "toxiproxy": "toxiproxy"},
+    **{"worker": "worker", "migrate": "", "app-4": "app"},
+}
+LINKS = {
+    **{f"{lb}.{app}": app for lb in ("lb-1", "lb-2") for app in ("app-1", "app-2", "app-3")},
+    **{f"app-{n}.redis": "redis" for n in (1, 2, 3)},
+    **{f"app-{n}.{way}": "db-lb" for n in (1, 2, 3) for way in ("db-rw", "db-ro")},
+    "worker.redis": "redis",
+}
+PHASES = (
+    Phase(name="baseline", start_s=0, end_s=30),
+    Phase(name="fault", start_s=30, end_s=60),
+    Phase(name="recovery", start_s=60, end_s=120),
+)
+
+
+def event(name: str, t_s: float, **facts: Any) -> dict[str, Any]:
+    return {"event": name, "t_s": t_s, **facts}
+
+
+def parts(instruments: tuple[str, ...] = ("toxiproxy",)) -> dict[str, Any]:
+    rows = [
+        {
+            "service": name, "role": role, "is_instrument": name in instruments,
+            "is_standby": name == "app-4", "is_running": name != "app-4", "probes": [],
+        }
+        for name, role in PARTS.items()
+    ]  # fmt: skip
+    return event("target.parts", -0.4, parts=rows)
+
+
+def balanced(lb: str, backend: str, servers: dict[str, str], t_s: float = -0.4) -> list[Any]:
+    origin = {"lb": lb, "backend": backend}
+    return [event("lb.server", t_s, **origin, server=s, status=up) for s, up in servers.items()]
+
+
+def cluster(t_s: float, leader: str | None, timeline: int = 1) -> dict[str, Any]:
+    members = [{"name": f"db-{n}"} for n in (1, 2, 3)]
+    return event("patroni.cluster", t_s, leader=leader, timeline=timeline, members=members)
+
+
+QUIET = [
+    event("run.started", -0.5),
+    parts(),
+    event("target.links", -0.4, links=LINKS),
+    *(e for lb in ("lb-1", "lb-2") for b in ("read", "write")
+      for e in balanced(lb, b, dict.fromkeys(("app-1", "app-2", "app-3"), "UP"))),
+    *balanced("db-lb", "rw", {"db-1": "UP", "db-2": "DOWN", "db-3": "DOWN"}),
+    *balanced("db-lb", "ro", {"db-1": "DOWN", "db-2": "UP", "db-3": "UP"}),
+    cluster(-0.4, "db-1"),
+    *(event("breaker.state", -0.4, server=f"app-{n}", breaker=b, state="CLOSED")
+      for n in (1, 2, 3) for b in ("redis", "db-rw", "db-ro")),
+    # What happens at and before the start belongs to `up`, and to the run before.
+    event("container.die", -0.9, service="app-2", exit_code=137),
+    event("container.start", -0.8, service="app-2"),
+    event("container.die", -0.3, service="migrate", exit_code=0),
+]  # fmt: skip
+
+
+def fault(kind: str, service: str = "", links: tuple[str, ...] = (), **changes: Any) -> Any:
+    services = [service] if service else []
+    base = {
+        "fault": f"{kind}-1", "kind": kind, "service": service or None, "services": services,
+        "links": list(links), "start_s": 30.0, "healed_s": 60.0,
+    }  # fmt: skip
+    return {**base, **changes}
+
+
+def samples(late: dict[float, float] | None = None) -> pd.DataFrame:
+    """A request each 10 ms for 120 s, sent at once but for the `late` ones: due time -> seconds."""
+    due_s = np.arange(12_000) / 100
+    sent_s = due_s.copy()
+    for at_s, by_s in (late or {}).items():
+        sent_s[round(at_s * 100)] += by_s
+    return pd.DataFrame({"intended_s": due_s, "sent_s": sent_s})
+
+
+def surprises(
+    *events: dict[str, Any], faults: tuple[Any, ...] = (), main: pd.DataFrame | None = None,
+    allow: tuple[str, ...] = (), base: list[Any] = QUIET,
+) -> list[dict[str, Any]]:  # fmt: skip
+    experiment = Experiment(
+        name="x", title="t", load=Load(rate_per_s=1, mix={"redirect": 1.0}),
+        operations=SHORTENER_OPERATIONS, phases=PHASES, faults=(), hypothesis=(),
+        allowed_surprises=allow,
+    )  # fmt: skip
+    main = samples() if main is None else main
+    record = Record(experiment, [*base, *events], main, samples(), list(faults))
+    return figures(record)
+
+
+def codes(rows: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    return [(row["code"], row["who"], row["outcome"]) for row in rows]
+
+
+def opened(t_s: float, server: str, breaker: str) -> dict[str, Any]:
+    states = {"from": "CLOSED", "to": "OPEN"}
+    return event("breaker.transition", t_s, server=server, breaker=breaker, **states)
+
+
+def closed(t_s: float, server: str, breaker: str) -> dict[str, Any]:
+    states = {"from": "HALF_OPEN", "to": "CLOSED"}
+    return event("breaker.transition", t_s, server=server, breaker=breaker, **states)
+
+
+def dies(t_s: float, service: str, code: int = 137) -> dict[str, Any]:
+    return event("container.die", t_s, service=service, exit_code=code)
+
+
+def starts(t_s: float, service: str) -> dict[str, Any]:
+    return event("container.start", t_s, service=service)
+
+
+def leaves(t_s: float, server: str, lb: str = "lb-1", backend: str = "read") -> dict[str, Any]:
+    return balanced(lb, backend, {server: "DOWN"}, t_s)[0]
+
+
+def test_a_quiet_run_has_no_surprise() -> None:
+    assert surprises() == []
+
+
+def test_memory_deaths_that_no_fault_explains_fail_the_run() -> None:
+    events = [
+        e
+        for n, service in enumerate(("app-1", "db-3", "lb-2"))
+        for e in (event("container.oom", 40.0 + n, service=service), dies(40.1 + n, service))
+    ]
+    rows = surprises(*events, faults=(fault("kill", "app-2"),))
+    code = "container_out_of_memory"
+    assert codes(rows) == [(code, s, "fail") for s in ("app-1", "db-3", "lb-2")]
+    assert rows[0]["text"] == "app-1 was killed for memory with exit code 137 and did not run again"
+    assert (rows[0]["at_s"], rows[0]["phase"]) == (40.1, "fault")
+
+
+def test_a_death_says_when_the_container_ran_again() -> None:
+    (row,) = surprises(dies(10.0, "worker", 1), starts(10.8, "worker"))
+    assert row["text"] == "worker died with exit code 1, and ran again after 0.8 s"
+    assert (row["code"], row["outcome"], row["phase"]) == ("container_died", "fail", "baseline")
+
+
+def test_the_death_of_an_instrument_is_inconclusive() -> None:
+    rows = surprises(dies(40.0, "toxiproxy"), starts(40.5, "toxiproxy"))
+    assert codes(rows) == [("container_died", "toxiproxy", "inconclusive")]
+    protected = [e if e["event"] != "target.parts" else parts(("app-3",)) for e in QUIET]
+    assert codes(surprises(dies(40.0, "app-3"), base=protected))[0][2] == "inconclusive"
+
+
+def test_an_allowed_surprise_is_only_reported() -> None:
+    rows = surprises(dies(40.0, "app-3"), allow=("container_died",))
+    assert codes(rows) == [("container_died", "app-3", "note")]
+
+
+@pytest.mark.parametrize("kind", ["kill", "crash", "out_of_memory", "stop", "restart", "wipe"])
+def test_a_fault_explains_one_death_of_its_target_and_its_start(kind: str) -> None:
+    harmed = fault(kind, "app-2")
+    planned = [dies(29.9, "app-2"), starts(60.1, "app-2")]
+    assert surprises(*planned, faults=(harmed,)) == []
+    again = surprises(*planned, dies(65.0, "app-2"), faults=(harmed,))
+    assert codes(again) == [("container_died", "app-2", "fail")]
+    other = surprises(*planned, dies(35.0, "app-3"), faults=(harmed,))
+    assert codes(other) == [("container_died", "app-3", "fail")]
+
+
+@pytest.mark.parametrize("kind", ["pause", "limit_cpu", "disconnect", "flush_cache"])
+def test_a_fault_that_ends_no_container_explains_no_death(kind: str) -> None:
+    rows = surprises(dies(40.0, "app-2"), faults=(fault(kind, "app-2"),))
+    assert codes(rows) == [("container_died", "app-2", "fail")]
+
+
+def test_a_link_fault_explains_no_death() -> None:
+    rows = surprises(dies(40.0, "app-2"), faults=(fault("down", links=("app-2.redis",)),))
+    assert codes(rows) == [("container_died", "app-2", "fail")]
+
+
+def test_a_standby_is_stopped_by_the_healing_and_dies_by_itself_before() -> None:
+    added = fault("start", "app-4", healed_s=61.0)
+    healing = event("fault.healing", 60.0, fault="start-1")
+    planned = [starts(30.1, "app-4"), healing, dies(60.5, "app-4", 0)]
+    assert surprises(*planned, faults=(added,)) == []
+    rows = surprises(*planned, dies(45.0, "app-4"), faults=(added,))
+    assert codes(rows) == [("container_died", "app-4", "fail")]
+
+
+def test_a_start_that_nobody_planned_and_a_freeze() -> None:
+    rows = surprises(starts(10.0, "app-4"), event("container.pause", 12.0, service="redis"))
+    assert codes(rows) == [
+        ("container_paused", "redis", "fail"), ("container_started", "app-4", "note"),
+    ]  # fmt: skip
+    frozen = event("container.pause", 30.0, service="redis")
+    assert surprises(frozen, faults=(fault("pause", "redis"),)) == []
+
+
+def test_a_process_killed_for_memory_in_a_container_that_goes_on() -> None:
+    rows = surprises(event("container.oom", 12.0, service="db-2"))
+    assert codes(rows) == [("container_out_of_memory", "db-2", "fail")]
+    assert rows[0]["text"] == "a process in db-2 was killed for memory"
+
+
+def test_a_job_that_ends_well_is_no_surprise_and_one_that_fails_is() -> None:
+    assert surprises(dies(3.0, "migrate", 0)) == []
+    assert codes(surprises(dies(3.0, "migrate", 1))) == [("container_died", "migrate", "fail")]
+    assert codes(surprises(dies(3.0, "app-1", 0))) == [("container_died", "app-1", "fail")]
+
+
+CUT = fault("down", links=("app-1.redis", "app-2.redis"))
+KILLED_REDIS = fault("kill", "redis")
+KILLED_DB = fault("kill", "db-2")
+
+
+@pytest.mark.parametrize(
+    ("harmed", "server", "breaker", "at_s", "is_explained"),
+    [
+        (CUT, "app-1", "redis", 30.2, True),
+        (CUT, "app-3", "redis", 30.2, False),  # its link was not cut
+        (CUT, "app-1", "db-ro", 35.0, False),
+        (CUT, "app-1", "redis", 1.0, False),  # before
+        (CUT, "app-1", "redis", 75.0, True),  # settling
+        (CUT, "app-1", "redis", 85.0, False),  # long after
+        (KILLED_REDIS, "app-3", "redis", 30.2, True),
+        (KILLED_REDIS, "app-3", "db-rw", 30.2, False),
+        (KILLED_DB, "app-1", "db-rw", 30.2, True),  # behind db-lb
+        (KILLED_DB, "app-1", "db-ro", 30.2, True),
+        (KILLED_DB, "app-1", "redis", 30.2, False),
+        (fault("pause", "db-lb"), "app-1", "db-rw", 31.0, True),
+        (fault("limit_cpu", "app-2"), "app-2", "redis", 31.0, True),
+        (fault("limit_cpu", "app-2"), "app-1", "redis", 31.0, False),
+        (fault("kill", "lb-1"), "app-1", "redis", 31.0, False),
+        (fault("kill", "etcd-1"), "app-1", "db-rw", 31.0, True),  # nobody says what rests on it
+        (fault("kill", "redis", healed_s=None), "app-1", "redis", 119.0, True),
+        (fault("kill", "redis", start_s=None), "app-1", "redis", 31.0, False),
+    ],
+)
+def test_a_breaker_that_opened_is_a_surprise_unless_what_it_guards_was_broken(
+    harmed: Any, server: str, breaker: str, at_s: float, is_explained: bool
+) -> None:
+    rows = surprises(opened(at_s, server, breaker), faults=(harmed,))
+    assert codes(rows) == ([] if is_explained else [("breaker_opened", server, "note")])
+
+
+def test_a_breaker_that_opened_before_any_fault_says_so_and_for_how_long() -> None:
+    events = (opened(0.4, "app-2", "redis"), closed(60.9, "app-2", "redis"))
+    (row,) = surprises(*events, faults=(fault("kill", "app-2"),))
+    assert row["text"] == "breaker redis of app-2 opened for 60.5 s, before any fault"
+    assert (row["at_s"], row["phase"]) == (0.4, "baseline")
+
+
+def test_a_breaker_that_was_open_when_the_run_began() -> None:
+    base = [e for e in QUIET if e["event"] != "breaker.state"]
+    state = event("breaker.state", -0.4, server="app-1", breaker="redis", state="OPEN")
+    later = event("breaker.state", 3.0, server="app-1", breaker="redis", state="CLOSED")
+    rows = surprises(state, later, base=base)
+    assert codes(rows) == [("breaker_open_before", "app-1", "note")]
+
+
+@pytest.mark.parametrize(
+    ("harmed", "is_explained"),
+    [
+        (fault("kill", "app-2"), True),
+        (fault("kill", "lb-1"), True),
+        (fault("down", links=("lb-1.app-2",)), True),
+        (fault("kill", "app-1"), False),
+        (fault("down", links=("lb-2.app-2",)), False),
+        (fault("kill", "etcd-1"), False),
+    ],
+)
+def test_a_server_that_left_the_rotation(harmed: Any, is_explained: bool) -> None:
+    back = balanced("lb-1", "read", {"app-2": "UP"}, 36.5)[0]
+    both = (leaves(33.0, "app-2"), leaves(33.1, "app-2", backend="write"))
+    rows = surprises(*both, back, faults=(harmed,))
+    assert codes(rows) == ([] if is_explained else [("left_rotation", "app-2", "note")])
+    if rows:
+        assert rows[0]["text"] == "app-2 left the rotation of lb-1 (read) for 3.5 s"
+
+
+def test_a_failover_after_a_fault_of_the_primary_is_explained_and_of_a_replica_is_not() -> None:
+    moves = (
+        cluster(45.0, None), cluster(50.0, "db-2", 2), leaves(50.1, "db-1", "db-lb", "rw"),
+        leaves(50.1, "db-2", "db-lb", "ro"), opened(45.0, "app-1", "db-rw"),
+    )  # fmt: skip
+    assert surprises(*moves, faults=(fault("kill", "db-1"),)) == []
+    assert surprises(*moves, faults=(fault("pause", "etcd-1"),)) == []
+    rows = surprises(*moves, faults=(fault("kill", "db-3"),))
+    assert codes(rows) == [("failover", "db-2", "note")]
+    assert rows[0]["text"] == "db-2 became the primary after db-1, timeline 2"
+    assert codes(surprises(*moves)) == [("failover", "db-2", "note")]  # its effects are not listed
+
+
+def test_a_new_timeline_of_the_same_primary_is_a_failover_too() -> None:
+    assert codes(surprises(cluster(20.0, "db-1", 2))) == [("failover", "db-1", "note")]
+
+
+def test_what_follows_from_an_unplanned_death_is_no_surprise_of_its_own() -> None:
+    rows = surprises(dies(40.0, "app-2"), leaves(40.5, "app-2"), opened(41.0, "app-2", "redis"))
+    assert codes(rows) == [("container_died", "app-2", "fail")]
+    rows = surprises(dies(40.0, "toxiproxy"), leaves(40.5, "app-2"), opened(41.0, "app-1", "redis"))
+    assert codes(rows) == [("container_died", "toxiproxy", "inconclusive")]
+
+
+def test_a_generator_that_stood_still() -> None:
+    late = {20.0 + n / 100: 0.9 - n / 100 for n in range(60)} | {50.0: 0.2}
+    (row,) = surprises(main=samples(late))
+    assert (row["code"], row["who"], row["at_s"]) == ("generator_stalled", "main load", 20.0)
+    assert row["text"].endswith("requests due from 20.0 to 20.6 s were sent up to 0.90 s late")
+
+
+def test_probes_that_broke_or_looked_late() -> None:
+    rows = surprises(
+        event("probe.gap", 5.0, probe="patroni", error="KeyError('x')"),
+        event("probe.late", 9.0, probe="haproxy lb-1", silent_s=7.25),
+    )
+    assert codes(rows) == [("probe_gap", "patroni", "note"), ("probe_gap", "haproxy lb-1", "note")]
+    assert rows[1]["text"] == "probe haproxy lb-1 did not look for 7.2 s"
+
+
+def test_a_crash_loop_is_listed_three_times_and_counted() -> None:
+    loop = [dies(10.0 + n, "worker", 1) for n in range(9)]
+    rows = surprises(*loop)
+    assert [row["at_s"] for row in rows] == [10.0, 11.0, 12.0]
+    assert rows[-1]["text"].endswith("; 6 more of this kind later")
+
+
+def test_the_gravest_come_first() -> None:
+    rows = surprises(opened(1.0, "app-1", "redis"), dies(5.0, "toxiproxy"), dies(90.0, "app-1"))
+    assert [row["outcome"] for row in rows] == ["fail", "inconclusive", "note"]
+
+
+def test_an_old_run_without_a_list_of_parts_knows_who_is_in_its_balancers() -> None:
+    old = [e for e in QUIET if e["event"] not in ("target.parts", "target.links")]
+    rows = surprises(dies(40.0, "app-1"), dies(41.0, "toxiproxy"), base=old)
+    assert [(row["who"], row["outcome"]) for row in rows] == [
+        ("app-1", "fail"), ("toxiproxy", "inconclusive"),
+    ]  # fmt: skip
+    (row,) = surprises(opened(1.0, "app-1", "redis"), faults=(KILLED_REDIS,), base=old)
+    assert row["code"] == "breaker_opened"
+
+
+def test_a_fault_row_knows_all_that_it_touched() -> None:
+    touched = {"containers": [{"service": "app-1"}, {"service": "app-2"}], "links": ["a.b", "c.d"]}
+    spec = FaultSpec(
+        id="x-1", kind="kill", selector={"role": "app"}, phase="fault", start_s=1, end_s=2
+    )
+    experiment = Experiment(
+        name="x", title="t", load=Load(rate_per_s=1, mix={"redirect": 1.0}),
+        operations=SHORTENER_OPERATIONS, phases=PHASES, faults=(spec,), hypothesis=(),
+    )  # fmt: skip
+    injecting = event("fault.injecting", 30.0, fault="x-1", target="app", resolved=touched)
+    (row,) = _faults(experiment, [injecting])
+    assert (row["service"], row["services"]) == ("app-1", ["app-1", "app-2"])
+    assert row["links"] == ["a.b", "c.d"]
