@@ -72,6 +72,12 @@ CLICKS = pa.schema(
 """What the table of click counts gained during the run; codes that gained nothing are left out."""
 
 
+LOOK = (
+    *("duration_s", "cpus", "project_s", "harness_s", "engine_s", "kernel_s", "foreign_s"),
+    *("steal_s", "idle_s"),
+)
+"""The numbers of a `machine.second`; see model/machine.py. `who` has [name, CPU seconds]."""
+
 EVENTS: Mapping[str, Mapping[str, type]] = {
     "run.clock": {"wall_s": float},  # both clocks at one moment, each second
     "run.finished": {"status": str},
@@ -94,6 +100,7 @@ EVENTS: Mapping[str, Mapping[str, type]] = {
     "breaker.state": {"server": str, "breaker": str, "state": str},
     "breaker.transition": {"server": str, "breaker": str, "from": str, "to": str},
     "load.summary": {"cpu_s": float, "duration_s": float},
+    "machine.second": {**dict.fromkeys(LOOK, float), "who": list},
 }
 """The facts that an event must have to be understood (float: any number). Every event has `t_s`,
 seconds since run start, and `event`, its name; other names and facts are kept as they are."""

@@ -11,6 +11,7 @@ from harness.adapters.clock import SystemClock
 from harness.adapters.compose_project import ComposeProject, prepare_environment
 from harness.adapters.docker_engine import DockerEngine
 from harness.adapters.http_client import HttpClient
+from harness.adapters.processor_time import ProcessorTime
 from harness.adapters.toxiproxy_links import ToxiproxyLinks
 from harness.errors import HealError, TargetError
 from harness.faults.base import Tools
@@ -26,6 +27,7 @@ from harness.probes.containers import ContainerProbe
 from harness.probes.haproxy import HaproxyProbe
 from harness.probes.health import Health, check_health, entry_port
 from harness.probes.links import LinkProbe
+from harness.probes.machine import MachineProbe
 from harness.probes.patroni import PatroniProbe
 from harness.undo import Journal
 
@@ -137,7 +139,10 @@ class Project:
     def probes(self) -> tuple[Probe, ...]:
         """One probe per thing that has a label for it."""
         containers = self.engine.containers()
-        probes: list[Probe] = [ContainerProbe(self.engine, self.clock)]
+        probes: list[Probe] = [
+            ContainerProbe(self.engine, self.clock),
+            MachineProbe(self.processor_time(), self.clock),
+        ]
         for container in containers:
             probes += self._probes_of(container)
         nodes = {
@@ -148,6 +153,10 @@ class Project:
         if nodes:
             probes.append(PatroniProbe(nodes, self.http, self.clock))
         return tuple(probes)
+
+    def processor_time(self) -> ProcessorTime:
+        """Who has the processor, from now on."""
+        return ProcessorTime(frozenset(c.id for c in self.engine.containers()), self.clock)
 
     def _probes_of(self, container: Container) -> list[Probe]:
         probes: list[Probe] = []

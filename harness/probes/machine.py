@@ -1,0 +1,52 @@
+"""Who had the processor, each second: the machine is a witness of the run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from harness.model.clock import Clock
+from harness.model.machine import Look
+from harness.model.observation import Observation
+from harness.probes.base import event
+
+_DIGITS = 4
+
+
+class ProcessorSource(Protocol):
+    """The slice of adapters/processor_time.py that is needed."""
+
+    def look(self) -> Look | None:
+        """What was used since the last look, None at the first."""
+        ...
+
+
+@dataclass
+class MachineProbe:
+    """`machine.second` at the end of each second; a gap between two shows as a longer one."""
+
+    source: ProcessorSource
+    clock: Clock
+    interval_s: float = 1.0
+    name: str = "machine"
+
+    def observe(self) -> Observation:
+        """CPU seconds of project, harness, engine, kernel and others since the last look."""
+        look = self.source.look()
+        at_s = self.clock.now_s()
+        events = () if look is None else (event(at_s, "machine.second", **look_facts(look)),)
+        return Observation(self.name, at_s, ok=True, events=events)
+
+    def finish(self) -> Observation:
+        """One more look."""
+        return self.observe()
+
+
+def look_facts(look: Look) -> dict[str, Any]:
+    """A look as plain JSON data, short enough for a line each second."""
+    facts = {name: _short(value) for name, value in asdict(look).items()}
+    return {**facts, "who": [[name, _short(used_s)] for name, used_s in look.who]}
+
+
+def _short(value: Any) -> Any:
+    return round(value, _DIGITS) if isinstance(value, float) else value

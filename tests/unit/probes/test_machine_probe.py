@@ -1,0 +1,42 @@
+"""The probe of the machine: one line a second, small and without what a process is told."""
+
+from __future__ import annotations
+
+import json
+
+from fakes import FakeClock
+
+from harness.analysis.machine import read_seconds
+from harness.analysis.record import Record
+from harness.model.machine import Look
+from harness.probes.machine import MachineProbe
+
+LOOK = Look(1.0, 2.0, 0.4, 0.1, 0.1, 0.05, 0.3333333, 0.0, 1.0, 0.2, (("clang", 0.3333333),))
+
+
+class Source:
+    def __init__(self, *looks: Look | None) -> None:
+        self.looks = list(looks)
+
+    def look(self) -> Look | None:
+        return self.looks.pop(0)
+
+
+def test_the_first_look_only_begins_the_next_are_events() -> None:
+    probe = MachineProbe(Source(None, LOOK, LOOK), FakeClock())
+    assert probe.observe().events == ()
+    (line,) = probe.observe().events
+    assert line["event"] == "machine.second"
+    assert line["who"] == [["clang", 0.3333]]
+    assert len(json.dumps(line)) < 320
+    assert len(probe.finish().events) == 1
+
+
+def test_analysis_reads_what_the_probe_wrote() -> None:
+    probe = MachineProbe(Source(LOOK), FakeClock())
+    (line,) = probe.observe().events
+    event = {**json.loads(json.dumps(line)), "t_s": 12.5}
+    (second,) = read_seconds(Record(None, [event], None, None))  # type: ignore[arg-type]
+    assert (second.start_s, second.end_s) == (11.5, 12.5)
+    assert second.look.project_s == LOOK.project_s
+    assert second.look.pressure_s == 0.2
