@@ -163,7 +163,8 @@ class ComposeProject:
             done = subprocess.run(
                 [*command, *arguments],
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 timeout=timeout_s,
                 check=False,
                 env=self._environment(),
@@ -189,9 +190,10 @@ def prepare_environment(root: Path) -> None:
 
 
 def read_environment(root: Path) -> dict[str, str]:
-    """The settings in `.env`; empty if there is none."""
+    """The settings in `.env`; empty if there is none. Like Compose it takes any encoding."""
     path = root / ".env"
-    lines = path.read_text().splitlines() if path.exists() else []
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    lines = text.splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 

@@ -45,7 +45,14 @@ def _container_on(port: int) -> str:
         return ""
     command = ["docker", "ps", "--filter", f"publish={port}", "--format", "{{.Names}}"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=10,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         return ""
     names = done.stdout.split()
@@ -58,7 +65,8 @@ def _process_on(port: int) -> str:
         try:
             if str(link.readlink()) in wanted:
                 process = link.parents[1]
-                return f"process {process.name} ({(process / 'comm').read_text().strip()})"
+                name = (process / "comm").read_text(encoding="utf-8", errors="replace")
+                return f"process {process.name} ({name.strip()})"
         except OSError:  # ended meanwhile, or of another user
             continue
     return ""

@@ -146,15 +146,17 @@ def ui(options: argparse.Namespace, screen: Screen) -> int:
 
 
 def doctor(_options: argparse.Namespace, screen: Screen) -> int:
-    """Each thing that a run needs, whether it is there, and the command that mends it."""
+    """Each thing that a run needs, whether it is there, and the command that fixes it."""
     checks = check_machine(project_root())
     if screen.as_json:
         screen.value([asdict(check) for check in checks])
     else:
-        rows = [
-            ["ok" if c.ok else "MISSING", c.name, c.found, c.remedy * (not c.ok)] for c in checks
-        ]
-        screen.table("doctor", ("", "what", "found", "what mends it"), rows)
+        wide = max(len(check.name) for check in checks)
+        for check in checks:
+            word = "ok" if check.ok else "MISSING"
+            screen.say(f"{word:<7}  {check.name:<{wide}}  {check.found}")
+            if not check.ok:
+                screen.say(f"{'':<7}  {'fix':>{wide}}: {check.remedy}")
     return 0 if all(check.ok for check in checks) else 4
 
 

@@ -290,3 +290,24 @@ def test_no_free_subnet_is_an_error_and_leaves_no_half_file(
     with pytest.raises(TargetError, match="no private /24 network is free"):
         prepare_environment(clone)
     assert not (clone / ".env").exists()
+
+
+def test_an_env_file_that_is_no_utf_8_is_read_as_compose_does(root: Path) -> None:
+    (root / ".env").write_bytes(b"# caf\xe9\nNAME=caf\xe9\nHARNESS_PORT_EDGE=20000\n")
+    assert read_environment(root)["HARNESS_PORT_EDGE"] == "20000"
+    (root / "docker-compose.yml").write_text(
+        'name: shop\nservices: {web: {image: "web:1", environment: {N: "${NAME}"}}}\n'
+    )
+    [service] = ComposeProject(root, profiles=()).config()["services"].values()
+    assert service["environment"]["N"].startswith("caf")
+
+
+def test_what_compose_prints_may_be_no_utf_8(
+    root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = tmp_path / "compose"
+    script.write_text("#!/bin/sh\nprintf 'caf\\351' >&2; exit 1\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(compose_project, "compose_command", lambda: [str(script)])
+    with pytest.raises(TargetError, match="caf\N{REPLACEMENT CHARACTER}"):
+        ComposeProject(root).config()
