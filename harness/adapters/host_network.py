@@ -1,7 +1,8 @@
-"""What of this machine's network is in use: TCP ports on 127.0.0.1, routed subnets."""
+"""What of this machine's network is in use: TCP ports, routed subnets."""
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import re
 import shutil
@@ -12,14 +13,17 @@ from pathlib import Path
 _LISTEN = "0A"
 
 
-def is_port_free(port: int) -> bool:
-    """Whether a server could listen on 127.0.0.1:`port` now."""
-    with socket.socket() as probe:
+def is_port_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether nobody listens on `host`:`port` now; "" is every address.
+
+    That this user may not listen there, or has no such address, says nothing: the engine may.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
     return True
 
 
