@@ -12,11 +12,13 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.adapters.host_network import is_port_free, port_holder, routed_networks
 from harness.errors import EngineError, TargetError
+from harness.model.container import LOOPBACK
 
 QUICK_S, UP_S, BUILD_S = 60, 180, 1800
 _PORTS = {
@@ -36,6 +38,26 @@ _PORTS = {
     "DB_3_PATRONI": 23,
     "LOCUST": 30,
 }
+
+
+@dataclass(frozen=True)
+class PublishedPort:
+    """A TCP port of a service as the Compose file publishes it: one of `ports` at `host`.
+
+    A range has a port for each of several replicas, and the engine chooses; "" is any address.
+    """
+
+    service: str
+    host: str
+    ports: range
+
+    def taken(self) -> str:
+        """Who has the port, or all of the range; "" if the service can have one."""
+        if any(is_port_free(port, self.host) for port in self.ports):
+            return ""
+        name = "-".join(str(port) for port in dict.fromkeys((self.ports[0], self.ports[-1])))
+        where = f" on {self.host}" if self.host not in ("", "0.0.0.0", LOOPBACK) else ""
+        return f"{name}{where} of {self.service}, by {port_holder(self.ports[0])}"
 
 
 class ComposeProject:
@@ -75,14 +97,15 @@ class ComposeProject:
         services = self.config()["services"].values()
         return sorted({service["image"] for service in services if "image" in service})
 
-    def published_ports(self) -> dict[int, str]:
-        """The service behind each TCP port that the project publishes on a fixed port."""
-        return {
-            int(port["published"]): name
+    def published_ports(self) -> list[PublishedPort]:
+        """The TCP ports that the file fixes; what the engine may choose freely is left out."""
+        return [
+            PublishedPort(name, port.get("host_ip") or "", ports)
             for name, service in self.config()["services"].items()
             for port in service.get("ports") or ()
-            if str(port.get("published", "")).isdigit() and port.get("protocol") == "tcp"
-        }
+            if port.get("protocol", "tcp") == "tcp"
+            and (ports := _port_range(str(port.get("published") or "")))
+        ]
 
     def config(self) -> dict[str, Any]:
         """The project as Compose reads it: files merged, variables and defaults filled in."""
@@ -134,10 +157,9 @@ class ComposeProject:
 
     def _refuse_taken_ports(self, status: dict[str, str]) -> None:
         """Compose would say so too, but only with the stack half up and not by whom."""
-        ports = self.published_ports().items()
-        waiting = [(p, s) for p, s in ports if status.get(s) not in ("running", "paused")]
-        taken = [f"{p} of {s}, by {port_holder(p)}" for p, s in waiting if not is_port_free(p)]
-        if taken:
+        ports = self.published_ports()
+        waiting = [p for p in ports if status.get(p.service) not in ("running", "paused")]
+        if taken := [who for port in waiting if (who := port.taken())]:
             raise TargetError(
                 "a port of the stack is taken: " + "; ".join(taken),
                 "end that program, or change the port in .env, and try again",
@@ -163,7 +185,8 @@ class ComposeProject:
             done = subprocess.run(
                 [*command, *arguments],
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 timeout=timeout_s,
                 check=False,
                 env=self._environment(),
@@ -178,6 +201,14 @@ class ComposeProject:
         return done.stdout
 
 
+def _port_range(text: str) -> range:
+    """The ports of `18510` or `18510-18512`; empty for what is neither, or the engine's choice."""
+    first, _, last = text.partition("-")
+    if not first.isdecimal() or not (last or first).isdecimal() or not int(first):
+        return range(0)
+    return range(int(first), int(last or first) + 1)
+
+
 def prepare_environment(root: Path) -> None:
     """Write `.env` and `target/secrets.env` of the bundled stack, if they are not there yet.
 
@@ -189,9 +220,10 @@ def prepare_environment(root: Path) -> None:
 
 
 def read_environment(root: Path) -> dict[str, str]:
-    """The settings in `.env`; empty if there is none."""
+    """The settings in `.env`; empty if there is none. Like Compose it takes any encoding."""
     path = root / ".env"
-    lines = path.read_text().splitlines() if path.exists() else []
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    lines = text.splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 

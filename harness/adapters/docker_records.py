@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any
 
-from harness.model.container import COMPOSE_SERVICE, Attachment, Container, ContainerEvent
+from harness.model.container import (
+    COMPOSE_SERVICE,
+    LOOPBACK,
+    Attachment,
+    Container,
+    ContainerEvent,
+)
+from harness.model.http import Address
+
+EVERYWHERE = {"0.0.0.0": LOOPBACK, "::": "::1"}
+"""What is published on all addresses of the machine is used at its loopback address."""
 
 
 def read_container(raw: Mapping[str, Any]) -> Container:
     """A container out of `docker inspect`."""
     state, host = raw["State"], raw["HostConfig"]
+    published = _published(
+        raw["NetworkSettings"].get("Ports") or {}, host.get("PortBindings") or {}
+    )
     return Container(
         id=raw["Id"],
         name=raw["Name"].lstrip("/"),
@@ -26,7 +40,8 @@ def read_container(raw: Mapping[str, Any]) -> Container:
         memory_swap_bytes=host.get("MemorySwap") or 0,
         nano_cpus=host.get("NanoCpus") or 0,
         image=raw["Image"],
-        ports=_ports(raw["NetworkSettings"].get("Ports") or {}, host.get("PortBindings") or {}),
+        ports={inner: port for inner, (_, port) in published.items()},
+        hosts={inner: at for inner, (at, _) in published.items() if at != LOOPBACK},
         networks=_networks(raw),
         health=(state.get("Health") or {}).get("Status", "").replace("none", ""),
         volumes=tuple(m["Destination"] for m in raw.get("Mounts", []) if m["Type"] == "volume"),
@@ -56,14 +71,32 @@ def read_time(text: str) -> float:
     return seconds + float(f"0.{fraction}") if fraction else seconds
 
 
-def _ports(live: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[int, int]:
-    """Published TCP ports; what is declared stands in while the container does not run."""
-    ports: dict[int, int] = {}
+def _published(live: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[int, Address]:
+    """Where each TCP port is published on a loopback address; what is declared stands in while
+    the container does not run, unless it is a range, of which the engine takes any."""
+    found: dict[int, Address] = {}
     for bindings in (declared, live):
         for inner, outer in bindings.items():
-            if outer and inner.endswith("/tcp") and outer[0]["HostPort"]:
-                ports[int(inner.split("/")[0])] = int(outer[0]["HostPort"])
-    return ports
+            number, _, protocol = inner.partition("/")
+            if protocol == "tcp" and (addresses := _loopback(outer or ())):
+                found[int(number)] = min(addresses, key=_preference)
+    return found
+
+
+def _loopback(bindings: Iterable[Mapping[str, str]]) -> list[Address]:
+    """Of the bindings of a port those that can be reached from this machine alone."""
+    addresses = []
+    for binding in bindings:
+        host, port = binding.get("HostIp") or "0.0.0.0", binding.get("HostPort") or ""
+        host = EVERYWHERE.get(host, host)
+        if port.isdecimal() and int(port) and ip_address(host).is_loopback:
+            addresses.append((host, int(port)))
+    return addresses
+
+
+def _preference(address: Address) -> tuple[bool, bool, Address]:
+    """127.0.0.1 first, then other addresses of IPv4, then IPv6."""
+    return address[0] != LOOPBACK, ":" in address[0], address
 
 
 def _networks(raw: Mapping[str, Any]) -> dict[str, Attachment]:

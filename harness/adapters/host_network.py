@@ -1,7 +1,8 @@
-"""What of this machine's network is in use: TCP ports on 127.0.0.1, routed subnets."""
+"""What of this machine's network is in use: TCP ports, routed subnets."""
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import re
 import shutil
@@ -12,14 +13,17 @@ from pathlib import Path
 _LISTEN = "0A"
 
 
-def is_port_free(port: int) -> bool:
-    """Whether a server could listen on 127.0.0.1:`port` now."""
-    with socket.socket() as probe:
+def is_port_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether nobody listens on `host`:`port` now; "" is every address.
+
+    That this user may not listen there, or has no such address, says nothing: the engine may.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
     return True
 
 
@@ -45,7 +49,14 @@ def _container_on(port: int) -> str:
         return ""
     command = ["docker", "ps", "--filter", f"publish={port}", "--format", "{{.Names}}"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=10,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         return ""
     names = done.stdout.split()
@@ -58,7 +69,8 @@ def _process_on(port: int) -> str:
         try:
             if str(link.readlink()) in wanted:
                 process = link.parents[1]
-                return f"process {process.name} ({(process / 'comm').read_text().strip()})"
+                name = (process / "comm").read_text(encoding="utf-8", errors="replace")
+                return f"process {process.name} ({name.strip()})"
         except OSError:  # ended meanwhile, or of another user
             continue
     return ""

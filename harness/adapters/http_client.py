@@ -1,9 +1,10 @@
-"""HTTP to published ports of 127.0.0.1, for probes and checks: one try, one deadline, no raise."""
+"""HTTP to loopback addresses, for probes and checks: one try, one deadline, no raise."""
 
 from __future__ import annotations
 
 import http.client
 from collections.abc import Mapping
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from harness.errors import HarnessError
@@ -24,8 +25,10 @@ class HttpClient:
     ) -> Answer:
         """One GET (POST if there is a body), redirects not followed; status 0 if none came."""
         parts = urlsplit(url)
-        if parts.hostname != "127.0.0.1":
-            raise HarnessError(f"{url}: probes ask 127.0.0.1 only", "publish the port there")
+        if not parts.hostname or not _is_loopback(parts.hostname):
+            raise HarnessError(
+                f"{url}: probes ask loopback addresses only", "publish the port on 127.0.0.1"
+            )
         connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout_s)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         try:
@@ -37,3 +40,11 @@ class HttpClient:
             return Answer(0, error=f"{type(error).__name__}: {error}")
         finally:
             connection.close()
+
+
+def _is_loopback(host: str) -> bool:
+    """Addresses only: what a name means is decided elsewhere."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

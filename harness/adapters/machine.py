@@ -165,6 +165,8 @@ def _ports(client: docker.DockerClient, settings: dict[str, str]) -> Check:
     containers = client.api.containers(filters={"label": label})
     own = {port.get("PublicPort") for row in containers for port in row["Ports"] or ()}
     names = [n for n in settings if n.startswith("HARNESS_PORT_") and n != "HARNESS_PORT_BASE"]
+    if wrong := [f"{n}={settings[n]}" for n in names if not settings[n].isdecimal()]:
+        return Check("ports", ok=False, found=f"no port: {wrong[0]}", remedy="fix it in .env")
     ports = {int(settings[name]) for name in names} - own
     taken = [f"{p} by {port_holder(p)}" for p in sorted(ports) if not is_port_free(p)]
     found = f"taken: {'; '.join(taken)}" if taken else f"{len(names)} of {len(names)} free or ours"

@@ -16,6 +16,7 @@ from toxiproxy import Toxiproxy
 from toxiproxy.api import APIConsumer
 
 from harness.errors import TargetError
+from harness.model.container import LOOPBACK
 
 CALL_S = 5.0
 R = TypeVar("R")
@@ -26,8 +27,8 @@ class ToxiproxyLinks:
 
     _lock = threading.Lock()
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, port: int, host: str = LOOPBACK) -> None:
+        self._host, self._port = f"[{host}]" if ":" in host else host, port
 
     def names(self) -> list[str]:
         """All links."""
@@ -96,7 +97,7 @@ class ToxiproxyLinks:
                 results.put(error)
 
         with self._lock:
-            APIConsumer.host, APIConsumer.port = "127.0.0.1", self._port
+            APIConsumer.host, APIConsumer.port = self._host, self._port
             threading.Thread(target=work, daemon=True, name="toxiproxy").start()
             try:
                 result = results.get(timeout=CALL_S)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from harness.cli.console import Screen
@@ -18,7 +17,6 @@ from harness.comparison import (
 )
 from harness.comparison import compare as compare_sides
 from harness.errors import UsageError
-from harness.model.quantity import parse_duration, parse_share
 from harness.report.comparison import (
     COMPARISON_COLUMNS,
     OUTCOMES,
@@ -47,21 +45,6 @@ def compare(options: argparse.Namespace, screen: Screen) -> int:
     page = render_comparison(path)
     screen.summary_for_github((path / "summary.md").read_text(encoding="utf-8"))
     return _show(path, page, (a, b), screen)
-
-
-def quantity(parse: Callable[[str], float]) -> Callable[[str], float]:
-    """The parser of an option such as `5ms` or `10%`; its error is one of usage."""
-
-    def parsed(text: str) -> float:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parsed
-
-
-duration, share = quantity(parse_duration), quantity(parse_share)
 
 
 def _paths(text: str) -> list[Path]:

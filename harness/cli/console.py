@@ -6,14 +6,18 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape as without_markup
 from rich.table import Table
+from typing_extensions import override
 
 from harness.errors import HarnessError
-from harness.runner import Progress
+
+if TYPE_CHECKING:
+    from harness.runner import Progress
 
 COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 PLAIN_EVERY_S = 10.0
@@ -26,17 +30,42 @@ def escape(text: str) -> str:
     return without_markup(text.translate(_SHOWN))
 
 
+class Output(Console):
+    """A stream that may be gone or full: `lost` says why, "" if all was printed.
+
+    What cannot be printed stops nothing: a run goes on, heals and is reported in its folder.
+    """
+
+    lost = ""
+
+    @override
+    def print(self, *objects: Any, **options: Any) -> None:
+        try:
+            super().print(*objects, **options)
+        except OSError as error:
+            self.quiet, self.lost = True, error.strerror or str(error)
+
+    @override
+    def on_broken_pipe(self) -> None:
+        raise  # for `print`; Rich would end the process with 1, which means FAIL
+
+
 class Screen:
     """With `as_json` the only thing on stdout is one JSON value; words go to stderr."""
 
     def __init__(self, *, as_json: bool = False) -> None:
-        self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._out = self._errors if as_json else Console(highlight=False, soft_wrap=True)
-        self._json = Console(highlight=False, soft_wrap=True)
+        self._errors = Output(stderr=True, highlight=False, soft_wrap=True)
+        self._json = Output(highlight=False, soft_wrap=True)
+        self._out = self._errors if as_json else self._json
         self.as_json = as_json
         self._shown: tuple[str, tuple[str, ...]] = ("", ())
         self._shown_s = -PLAIN_EVERY_S
         self._live = False
+
+    @property
+    def lost(self) -> str:
+        """Why not all could be printed to stdout, "" if it could."""
+        return self._json.lost
 
     def say(self, text: str, style: str = "") -> None:
         """One line."""
@@ -55,14 +84,29 @@ class Screen:
         self._json.print_json(json.dumps(value, default=str))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table."""
-        self._end_live()
-        table = Table(title=title, title_justify="left")
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*(escape(cell) for cell in row))
+        """A table; where the screen is too narrow for it, a line for each cell.
+
+        Words are never broken: a path or a name can be copied in one piece.
+        """
+        shown = [[escape(cell) for cell in row] for row in rows]
+        self.say(title, "italic")
+        widths = column_widths([columns, *shown], self._out.width)
+        if widths is None:
+            self._cell_by_cell(columns, shown)
+            return
+        table = Table()
+        for column, width in zip(columns, widths, strict=True):
+            table.add_column(column, width=width)
+        for row in shown:
+            table.add_row(*row)
         self._out.print(table)
+
+    def _cell_by_cell(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        for first, *rest in rows:
+            self._out.print(f"  {first}")
+            for column, cell in zip(columns[1:], rest, strict=True):
+                if cell:
+                    self._out.print(f"    {column}: {cell}" if column else f"    {cell}")
 
     def progress(self, progress: Progress) -> None:
         """Phase, rate, errors and active faults, now."""
@@ -108,3 +152,23 @@ def _line(progress: Progress) -> str:
         f"{max(0.0, progress.at_s):5.0f}/{progress.end_s:.0f} s  {progress.phase:<9}"
         f" {snapshot.window_rate_per_s:6.0f}/s  errors: {errors or '-'}  fault: {faults}"
     )
+
+
+def column_widths(rows: Sequence[Sequence[str]], screen: int) -> list[int] | None:
+    """How wide each column of a table is on a screen of that width; None if it does not fit.
+
+    The first row is the head. No column is narrower than its longest word, or wider than its
+    longest line; the narrow ones get all they want first, as a few more cells help them most.
+    """
+    columns = list(zip(*rows, strict=True))
+    least = [max(cell_len(word) for cell in c for word in [*cell.split(), ""]) for c in columns]
+    most = [max(cell_len(line) for cell in c for line in [*cell.split("\n"), ""]) for c in columns]
+    left = screen - sum(least) - (3 * len(columns) + 1)  # a border, and a blank on each side
+    if left < 0:
+        return None
+    widths = list(least)
+    order = sorted(range(len(columns)), key=lambda at: most[at] - least[at])
+    for rank, at in enumerate(order):
+        more = min(most[at] - least[at], left // (len(order) - rank))
+        widths[at], left = least[at] + more, left - more
+    return widths

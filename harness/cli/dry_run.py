@@ -14,6 +14,7 @@ from harness.faults import KINDS, make_fault
 from harness.guard import check_fault
 from harness.model.container import Container
 from harness.model.experiment import Experiment, FaultSpec
+from harness.model.http import authority
 
 Jobs = Sequence[tuple[Path, Experiment, Project]]
 
@@ -56,7 +57,7 @@ def _load_facts(
     experiment: Experiment, project: Project, containers: Sequence[Container]
 ) -> dict[str, Any]:
     load = experiment.load
-    to = [f"{host}:{port}" for host, port in project.endpoints(load)] if containers else []
+    to = list(map(authority, project.endpoints(load))) if containers else []
     return {
         "to": to or [f"entry {load.entry}"],
         "peak_per_s": load.peak_per_s,

@@ -16,7 +16,7 @@ from harness.adapters.toxiproxy_links import ToxiproxyLinks
 from harness.errors import HealError, TargetError
 from harness.faults.base import Tools
 from harness.host_access import host_access
-from harness.model.container import Container
+from harness.model.container import LOOPBACK, Container
 from harness.model.experiment import Target
 from harness.model.load import Load
 from harness.probes.base import Probe
@@ -25,7 +25,7 @@ from harness.probes.clicks import LABEL as CLICKS_LABEL
 from harness.probes.clicks import ClicksProbe
 from harness.probes.containers import ContainerProbe
 from harness.probes.haproxy import HaproxyProbe
-from harness.probes.health import Health, check_health, entry_port
+from harness.probes.health import Health, check_health, entry_of
 from harness.probes.links import LinkProbe
 from harness.probes.machine import MachineProbe
 from harness.probes.patroni import PatroniProbe
@@ -129,11 +129,15 @@ class Project:
         if load.address is not None:
             return [load.address]
         entry = load.entry
-        named = [entry_port(c) for c in self.engine.containers() if not c.is_standby]
-        found = [("127.0.0.1", port) for name, port in filter(None, named) if name == entry]
+        named = [entry_of(c) for c in self.engine.containers() if not c.is_standby]
+        found = [address for name, address in filter(None, named) if name == entry]
         if not found:
             known = sorted({name for name, _ in filter(None, named)})
-            raise TargetError(f"no entry {entry!r}; there are: {', '.join(known)}", "load.entry")
+            raise TargetError(
+                f"no entry {entry!r} is published on a loopback address of this machine; there "
+                f"are: {', '.join(known) or 'none'}",
+                "load.entry; or publish its port on 127.0.0.1",
+            )
         return found
 
     def probes(self) -> tuple[Probe, ...]:
@@ -173,6 +177,7 @@ class Project:
 
 def tools_of(engine: DockerEngine, clock: SystemClock, http: HttpClient) -> Tools:
     """What faults act with; the links' API is where the running container publishes it."""
-    urls = [url for c in engine.containers() if (url := c.probe_url("harness.toxiproxy"))]
-    port = int(urls[0].rsplit(":", 1)[1].strip("/")) if urls else 0
-    return Tools(engine, ToxiproxyLinks(port), clock, http)
+    label = "harness.toxiproxy"
+    found = [c.address(c.labels[label]) for c in engine.containers() if label in c.labels]
+    host, port = next(filter(None, found), (LOOPBACK, 0))
+    return Tools(engine, ToxiproxyLinks(port, host), clock, http)

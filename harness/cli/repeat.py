@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +11,6 @@ from harness.cli.console import Screen
 from harness.comparison import make_group, write_group
 from harness.report.comparison import GROUP_COLUMNS, group_rows, render_group
 from harness.run_store import RunFolder, new_folder
-
-REPEAT_MAX = 100
-
-
-def repetitions(text: str) -> int:
-    """The number of `--repeat`."""
-    if not text.isdecimal() or not 1 <= int(text) <= REPEAT_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {REPEAT_MAX}")
-    return int(text)
 
 
 @dataclass(frozen=True)

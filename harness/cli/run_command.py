@@ -362,6 +362,8 @@ def _print_summary(outcomes: Sequence[Outcome], groups: Sequence[Group], screen:
         verdict = str(outcome.result["verdict"]).upper() if outcome.result else "ERROR"
         reasons = (outcome.result or {}).get("reasons", [])
         codes = dict.fromkeys(reason["code"] for reason in reasons)
+        rows.append([outcome.name, verdict, ", ".join(codes) or "-"])
+    screen.table("Runs", ("experiment", "verdict", "reasons"), rows)
+    for outcome in outcomes:  # below the table: a path is to be copied in one piece
         where = str(outcome.folder / "index.html") if outcome.folder else outcome.message
-        rows.append([outcome.name, verdict, ", ".join(codes) or "-", where])
-    screen.table("Runs", ("experiment", "verdict", "reasons", "report"), rows)
+        screen.say(f"  {outcome.name}: {where}")

@@ -19,10 +19,12 @@ from harness.adapters.machine import check_machine
 from harness.cli.console import Screen
 from harness.cli.project import Project, project_root, state_root, tools_of
 from harness.cli.stage_commands import load
-from harness.errors import HealError
+from harness.errors import HealError, UsageError
 from harness.faults.base import Proof
 from harness.guard import check_host_access, lock_holder, run_lock
 from harness.load.driver import LoadConfig, run_ui
+from harness.model.container import LOOPBACK, Container
+from harness.model.http import authority
 from harness.undo import Entry, Journal, boot_id, replay
 
 STOP_S = 120.0
@@ -76,15 +78,22 @@ def status(_options: argparse.Namespace, screen: Screen) -> int:
             }
         )
         return 0
-    rows = [
-        [c.service, c.role, c.status, ", ".join(map(str, c.ports.values()))] for c in containers
-    ]
-    screen.table(project.name, ("service", "role", "status", "127.0.0.1 ports"), rows)
+    rows = [[c.service, c.role, c.status, _published(c)] for c in containers]
+    screen.table(project.name, ("service", "role", "status", "published"), rows)
     screen.say("healthy" if health.healthy else "NOT healthy:\n  " + "\n  ".join(health.problems))
     for entry in entries:
         screen.say(f"NOT healed: {entry.spec.kind} of {entry.undo['target']}; try: harness heal")
     screen.say(f"run: {run}")
     return 0
+
+
+def _published(container: Container) -> str:
+    """The ports of 127.0.0.1 it is published on; other loopback addresses are named."""
+    found = [container.address(str(inner)) for inner in container.ports]
+    return ", ".join(
+        str(address[1]) if address[0] == LOOPBACK else authority(address)
+        for address in filter(None, found)
+    )
 
 
 def heal(options: argparse.Namespace, screen: Screen) -> int:
@@ -128,6 +137,8 @@ def ui(options: argparse.Namespace, screen: Screen) -> int:
     experiment = load(options.file, project.compose.services())
     project.wait_healthy()
     default = read_environment(project.root).get("HARNESS_PORT_LOCUST", "8089")
+    if not (options.port or default.isdecimal()):
+        raise UsageError(f".env: HARNESS_PORT_LOCUST={default} is no port", "harness ui --port N")
     port = options.port or int(default)
     screen.say(f"http://127.0.0.1:{port} (Ctrl-C ends it)")
     name = f"ui-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
@@ -146,15 +157,17 @@ def ui(options: argparse.Namespace, screen: Screen) -> int:
 
 
 def doctor(_options: argparse.Namespace, screen: Screen) -> int:
-    """Each thing that a run needs, whether it is there, and the command that mends it."""
+    """Each thing that a run needs, whether it is there, and the command that fixes it."""
     checks = check_machine(project_root())
     if screen.as_json:
         screen.value([asdict(check) for check in checks])
     else:
-        rows = [
-            ["ok" if c.ok else "MISSING", c.name, c.found, c.remedy * (not c.ok)] for c in checks
-        ]
-        screen.table("doctor", ("", "what", "found", "what mends it"), rows)
+        wide = max(len(check.name) for check in checks)
+        for check in checks:
+            word = "ok" if check.ok else "MISSING"
+            screen.say(f"{word:<7}  {check.name:<{wide}}  {check.found}")
+            if not check.ok:
+                screen.say(f"{'':<7}  {'fix':>{wide}}: {check.remedy}")
     return 0 if all(check.ok for check in checks) else 4
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from harness import judge as judging
 from harness import result as results
-from harness.analysis import analyze as analyze_run
 from harness.cli.console import Screen
 from harness.cli.project import Project
 from harness.errors import HarnessError, RunFolderError, UsageError
@@ -18,8 +17,6 @@ from harness.faults import KINDS
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.plan_json import plan_to_json
 from harness.plan import make_plan
-from harness.report.index import render_index
-from harness.report.render import render
 from harness.run_store import FINDINGS, RunFolder, recorded
 
 
@@ -128,6 +125,8 @@ def schema(options: argparse.Namespace, screen: Screen) -> int:
 
 def analyze_folder(folder: RunFolder) -> None:
     """findings.json out of events, samples and the read-back."""
+    from harness.analysis import analyze as analyze_run
+
     folder.write_json("findings.json", analyze_run(folder))
 
 
@@ -151,11 +150,15 @@ def render_folder(folder: RunFolder) -> Path:
     """index.html; its path."""
     folder.read_json("findings.json", FINDINGS)
     folder.read_json("result.json", {"schema_version": int, "verdict": str, "reasons": list})
+    from harness.report.render import render  # the chart library takes longer than all the rest
+
     return render(folder)
 
 
 def render_list(reports: Path) -> None:
     """index.html of all runs in `reports`."""
+    from harness.report.index import render_index
+
     with recorded(reports / "index.html"):
         render_index(reports)
 

@@ -28,7 +28,11 @@ def read_yaml(data: bytes, path: Path) -> Any:
         mark = error.problem_mark
         where = f"line {mark.line + 1}: " if mark else ""
         raise InvalidExperiment(str(path), [f"{where}not YAML: {error.problem}"]) from error
-    except (YAMLError, UnicodeDecodeError, ValueError, RecursionError, TypeError) as error:
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        text = f"line {line}: byte {data[error.start]:#04x} is no UTF-8; save the file as UTF-8"
+        raise InvalidExperiment(str(path), [text]) from error
+    except (YAMLError, ValueError, RecursionError, TypeError) as error:
         raise InvalidExperiment(str(path), [f"not YAML: {error}"]) from error
     except Exception as error:  # the parser leaks KeyError and others on bad tags
         raise InvalidExperiment(str(path), [f"not YAML: {type(error).__name__}"]) from error

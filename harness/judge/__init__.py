@@ -19,7 +19,7 @@ from harness.judge import (
     target,
     writes,
 )
-from harness.judge.doubts import doubt
+from harness.judge.doubts import doubt, excuse
 from harness.judge.figure import Figure, Findings
 from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment
@@ -71,7 +71,16 @@ def _of_the_run(findings: Findings) -> list[tuple[Outcome, Reason]]:
             found.append(("inconclusive", Reason("fault_not_proven", text)))
     for text in findings["load"]["problems"]:
         found.append(("inconclusive", Reason("load_unhealthy", text)))
-    return found
+    return [*found, *_surprises(findings)]
+
+
+def _surprises(findings: Findings) -> list[tuple[Outcome, Reason]]:
+    """What no fault explains and weighs against a pass; notes are only reported."""
+    return [
+        (row["outcome"], Reason(row["code"], row["text"]))
+        for row in findings.get("surprises") or ()
+        if row["outcome"] != "note"
+    ]
 
 
 def _judgement_reasons(judgements: tuple[Judgement, ...]) -> list[Reason]:
@@ -91,11 +100,12 @@ def _judge_one(item: Expectation, findings: Findings) -> Judgement:
     if no_evidence := doubt(item, figure, findings):
         text, code = no_evidence.text, no_evidence.code
         return _judgement(item, "inconclusive", figure.value, text, code)
-    if figure.failure:
-        return _judgement(item, "fail", figure.value, figure.failure, figure.failure_code)
-    if figure.value is not None and item.holds(figure.value):
+    if not figure.failure and figure.value is not None and item.holds(figure.value):
         return _judgement(item, "pass", figure.value, figure.evidence, "")
-    return _judgement(item, "fail", figure.value, figure.evidence, item.kind.code)
+    if excused := excuse(item, figure, findings):
+        return _judgement(item, "inconclusive", figure.value, excused.text, excused.code)
+    text, code = figure.failure or figure.evidence, figure.failure_code or item.kind.code
+    return _judgement(item, "fail", figure.value, text, code)
 
 
 def _judgement(

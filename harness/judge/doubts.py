@@ -6,7 +6,10 @@ import math
 from dataclasses import dataclass
 
 from harness.judge.figure import Figure, Findings
+from harness.model.aspect import OPERATION
+from harness.model.coverage import gap_in, gap_in_recovery
 from harness.model.expectation import Expectation
+from harness.model.machine import disturbed_in, no_headroom
 
 CUT_OFF = ("interrupted", "error")
 """Statuses of runs that say nothing: what was measured lacks its end."""
@@ -32,8 +35,11 @@ def doubt(item: Expectation, figure: Figure, findings: Findings) -> Doubt | None
         return Doubt(f"the load generator was not healthy: {problems[0]}", "load_unhealthy")
     if figure.gap:
         return Doubt(figure.gap, figure.gap_code)
-    if not _fails_anyhow(item, figure) and (text := _unproven_fault(item, findings)):
-        return Doubt(text, "fault_not_proven")
+    if not _fails_anyhow(item, figure):
+        if text := _unproven_fault(item, findings):
+            return Doubt(text, "fault_not_proven")
+        if text := _missing_requests(item, findings):
+            return Doubt(f"requests are missing: {text}", "evidence_missing")
     if not figure.failure and figure.value is None:
         return Doubt("nothing was measured", "not_measured")
     return _uncertain(item, figure)
@@ -52,6 +58,36 @@ def _unproven_fault(item: Expectation, findings: Findings) -> str:
         if not fault["proven"] and start_s < end_s:
             return f"{fault['kind']} {fault['target']} is not proven: {fault['detail']}"
     return ""
+
+
+def _missing_requests(item: Expectation, findings: Findings) -> str:
+    """Where fewer requests were recorded than the plan sends, in what the figure is made of."""
+    start_s, end_s = window(item, findings)
+    if item.kind.scope == "fault" and item.aspect == OPERATION:
+        starts = [
+            fault["start_s"]
+            for fault in findings["faults"]
+            if item.phase in ("run", fault["phase"]) and fault["start_s"] is not None
+        ]
+        return gap_in_recovery(findings, item.subject, min(starts)) if starts else ""
+    if item.aspect == OPERATION:
+        return gap_in(findings, ("main", "canary"), start_s, end_s, item.subject)
+    return gap_in(findings, ("main",), start_s, end_s) if item.kind.needs_load else ""
+
+
+def excuse(item: Expectation, figure: Figure, findings: Findings) -> Doubt | None:
+    """What makes a missed limit no finding against the target, None if nothing does.
+
+    A limit that was kept on a busy machine was kept: only failures are excused.
+    """
+    if item.kind.is_invariant or figure.is_invariant:
+        return None
+    against = figure.failure or figure.evidence
+    if disturbance := disturbed_in(findings, *window(item, findings)):
+        return Doubt(f"{against}; {disturbance.text}", "machine_disturbed")
+    if too_small := no_headroom(findings):
+        return Doubt(f"{against}; {too_small.text}", "no_headroom")
+    return None
 
 
 def _uncertain(item: Expectation, figure: Figure) -> Doubt | None:

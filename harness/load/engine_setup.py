@@ -24,6 +24,7 @@ from harness.load.schedule import (
 )
 from harness.load.secret import with_secrets
 from harness.load.tls import client_context
+from harness.model.http import authority
 from harness.model.load import Load, Operation
 
 PORT_DESCRIPTORS = 8
@@ -31,7 +32,6 @@ PORT_DESCRIPTORS = 8
 
 def make_requests(config: EngineConfig, load: Load) -> list[Request]:
     """The requests of the mix, in its order."""
-    host, port = config.endpoints[0]
     is_canary = config.cold_keys_offset >= 0
     keys = load.keys
     places = Places(
@@ -43,7 +43,7 @@ def make_requests(config: EngineConfig, load: Load) -> list[Request]:
         Request(
             name,
             with_secrets(Operation.model_validate(config.operations[name])),
-            f"{host}:{port}",
+            authority(config.endpoints[0]),
             places,
         )
         for name in config.mix

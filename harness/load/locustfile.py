@@ -34,6 +34,7 @@ from locust.stats import StatsEntry, StatsError
 
 from harness.load.schedule import RateProfile
 from harness.load.user_recorder import UserRecorder
+from harness.model.http import authority
 
 CONFIG = json.loads(Path(os.environ["HARNESS_ENGINE_CONFIG"]).read_text())
 LOAD = CONFIG["load"]
@@ -42,7 +43,7 @@ DRAIN_S = float(LOAD["timeout_s"])
 STAGES = CONFIG["stages"]
 PROFILE = RateProfile.of_stages(0, LOAD["rate_per_s"], STAGES)
 HAS_DRIVER = "HARNESS_COMMAND_FD" in os.environ
-HOST = "http://{}:{}".format(*CONFIG["endpoints"][0])
+HOST = f"http://{authority(tuple(CONFIG['endpoints'][0]))}"
 STEER_S, REPORT_S, ENGINE_END_S, ENGINE_DIED = 0.1, 0.5, 5.0, 4
 STATE_OLD_S = 15.0
 runners.WORKER_REPORT_INTERVAL = 1.0

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from harness.model.http import Address, authority
+
+LOOPBACK = "127.0.0.1"
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
 INSTRUMENT_ROLES = ("toxiproxy", "monitoring")  # whatever their labels say
@@ -22,8 +25,9 @@ class Attachment:
 class Container:
     """Times are seconds since the epoch, 0 for never; `memory_bytes` and `nano_cpus` 0: no limit.
 
-    `ports` maps a container port to the port of 127.0.0.1 it is published on; `volumes` are the
-    paths that named volumes are mounted at.
+    `ports` maps a container port to the port of this machine it is published on, `hosts` to the
+    loopback address, where that is not 127.0.0.1. What is published on no loopback address is in
+    neither. `volumes` are the paths that named volumes are mounted at.
     """
 
     id: str
@@ -40,6 +44,7 @@ class Container:
     nano_cpus: int = 0
     image: str = ""
     ports: Mapping[int, int] = field(default_factory=dict)
+    hosts: Mapping[int, str] = field(default_factory=dict)
     networks: Mapping[str, Attachment] = field(default_factory=dict)
     volumes: tuple[str, ...] = ()
     health: str = ""  # what its own health check says: healthy, unhealthy, starting; "": none
@@ -82,9 +87,14 @@ class Container:
     def probe_url(self, label: str) -> str | None:
         """The published URL behind a label such as `harness.probe.patroni: 8008/path`."""
         port, _, path = self.labels.get(label, "").partition("/")
-        if not port.isdigit() or int(port) not in self.ports:
+        address = self.address(port)
+        return f"http://{authority(address)}/{path}" if address else None
+
+    def address(self, port: str) -> Address | None:
+        """Where the container port that a label names is published; None if it is not."""
+        if not port.isdecimal() or int(port) not in self.ports:
             return None
-        return f"http://127.0.0.1:{self.ports[int(port)]}/{path}"
+        return self.hosts.get(int(port), LOOPBACK), self.ports[int(port)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+Address = tuple[str, int]
+"""An IP address and a TCP port."""
+
+
+def authority(address: Address) -> str:
+    """`127.0.0.1:80` or `[::1]:80`, as a URL has it."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

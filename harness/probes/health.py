@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from harness.model.container import Container
-from harness.model.http import Http
+from harness.model.http import Address, Http, authority
 from harness.probes.haproxy import read_servers
 
 TRIES_PER_LB = 6
@@ -50,22 +50,20 @@ def check_health(containers: Sequence[Container], http: Http) -> Health:
     return Health(tuple(problems), details)
 
 
-def entry_port(container: Container) -> tuple[str, int] | None:
-    """(name, published port) of the entry in label `harness.entry: name:port`."""
+def entry_of(container: Container) -> tuple[str, Address] | None:
+    """(name, where it is published) of the entry in label `harness.entry: name:port`."""
     name, _, inner = container.labels.get("harness.entry", "").partition(":")
-    inner = inner.partition("/")[0]
-    if not inner.isdigit() or int(inner) not in container.ports:
-        return None
-    return name, container.ports[int(inner)]
+    address = container.address(inner.partition("/")[0])
+    return (name, address) if address else None
 
 
 def _check_entries(members: Sequence[Container], http: Http, details: dict[str, Any]) -> list[str]:
     problems = []
     for container in members:
-        entry = entry_port(container)
+        entry = entry_of(container)
         if entry is None or container.role not in ("lb", "edge"):
             continue
-        problem = _create_and_redirect(f"http://127.0.0.1:{entry[1]}", http)
+        problem = _create_and_redirect(f"http://{authority(entry[1])}", http)
         details[f"{container.service}.traffic"] = problem or "ok"
         problems += [f"{container.service}: {problem}"] if problem else []
     return problems

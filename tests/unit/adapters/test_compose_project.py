@@ -13,6 +13,7 @@ import pytest
 from harness.adapters import compose_project
 from harness.adapters.compose_project import (
     ComposeProject,
+    PublishedPort,
     prepare_environment,
     read_environment,
 )
@@ -90,7 +91,8 @@ def test_services_come_with_their_labels_and_only_those_of_the_profiles(root: Pa
 
 
 def test_published_ports_name_their_service(root: Path) -> None:
-    assert ComposeProject(root, profiles=()).published_ports() == {1: "web"}
+    expected = [PublishedPort("web", "127.0.0.1", range(1, 2))]
+    assert ComposeProject(root, profiles=()).published_ports() == expected
 
 
 def test_an_override_is_merged_over_the_files(root: Path, tmp_path: Path) -> None:
@@ -290,3 +292,78 @@ def test_no_free_subnet_is_an_error_and_leaves_no_half_file(
     with pytest.raises(TargetError, match="no private /24 network is free"):
         prepare_environment(clone)
     assert not (clone / ".env").exists()
+
+
+def test_an_env_file_that_is_no_utf_8_is_read_as_compose_does(root: Path) -> None:
+    (root / ".env").write_bytes(b"# caf\xe9\nNAME=caf\xe9\nHARNESS_PORT_EDGE=20000\n")
+    assert read_environment(root)["HARNESS_PORT_EDGE"] == "20000"
+    (root / "docker-compose.yml").write_text(
+        'name: shop\nservices: {web: {image: "web:1", environment: {N: "${NAME}"}}}\n'
+    )
+    [service] = ComposeProject(root, profiles=()).config()["services"].values()
+    assert service["environment"]["N"].startswith("caf")
+
+
+def test_what_compose_prints_may_be_no_utf_8(
+    root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = tmp_path / "compose"
+    script.write_text("#!/bin/sh\nprintf 'caf\\351' >&2; exit 1\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(compose_project, "compose_command", lambda: [str(script)])
+    with pytest.raises(TargetError, match="caf\N{REPLACEMENT CHARACTER}"):
+        ComposeProject(root).config()
+
+
+PORTS = """
+name: shop
+services:
+  web:
+    image: web:1
+    deploy: {replicas: 2}
+    ports:
+      - "127.0.0.1:18510-18511:8000"
+      - "127.0.0.2:18501:8000"
+      - "[::1]:18502:8000"
+      - "18503:8000"
+      - "127.0.0.1:18504:53/udp"
+      - "8000"
+      - "127.0.0.1::8001"
+      - "18520-18521:9000-9001"
+      - {target: 80, published: "18530", host_ip: 127.0.0.3, protocol: tcp}
+      - {target: 81, published: "18540-18549"}
+      - {target: 82}
+"""
+
+
+def test_every_way_to_publish_a_port_is_understood(root: Path) -> None:
+    (root / "docker-compose.yml").write_text(PORTS)
+    found = ComposeProject(root, profiles=()).published_ports()
+    assert {port.service for port in found} == {"web"}
+    assert {(port.host, *port.ports[:1], *port.ports[-1:]) for port in found} == {
+        ("127.0.0.1", 18510, 18511),
+        ("127.0.0.2", 18501, 18501),
+        ("::1", 18502, 18502),
+        ("", 18503, 18503),
+        ("", 18520, 18520),
+        ("", 18521, 18521),
+        ("127.0.0.3", 18530, 18530),
+        ("", 18540, 18549),
+    }
+
+
+def test_a_port_is_taken_only_at_its_own_address() -> None:
+    with socket.create_server(("127.0.0.2", 0)) as server:
+        port = server.getsockname()[1]
+        assert PublishedPort("web", "127.0.0.1", range(port, port + 1)).taken() == ""
+        taken = PublishedPort("web", "127.0.0.2", range(port, port + 1)).taken()
+        assert taken.startswith(f"{port} on 127.0.0.2 of web, by process ")
+        assert PublishedPort("web", "", range(port, port + 1)).taken().startswith(f"{port} of web")
+
+
+def test_a_range_is_taken_when_all_of_it_is() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert PublishedPort("web", "127.0.0.1", range(port, port + 20)).taken() == ""
+        with_an_end = PublishedPort("web", "127.0.0.1", range(port, port + 1))
+        assert with_an_end.taken().startswith(f"{port} of web")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import socket
@@ -44,3 +45,13 @@ def test_every_mask_is_understood(tmp_path: Path, mask: str) -> None:
     table = tmp_path / "route"
     table.write_text(f"header\neth0 0000000A 0 0 0 0 0 {mask}\n")
     assert len(routed_networks(table)) == 1
+
+
+def test_a_port_that_this_user_may_not_have_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    assert is_port_free(80)
+    monkeypatch.undo()
+    assert is_port_free(1, "192.0.2.7")  # not an address of this machine

@@ -284,3 +284,9 @@ def test_an_entry_that_no_container_publishes(shop: Shop, cli: Cli) -> None:
     shop.change("app-1", ports={})
     cli("run", "x.yaml").is_one_clear_error(4, "no entry 'lb'", "load.entry")
     assert shop.runs() == []
+
+
+def test_an_experiment_that_is_no_utf_8_names_the_line(here: Path, cli: Cli) -> None:
+    path = here / "x.yaml"
+    path.write_bytes(path.read_bytes().replace(b"One dead server", b"Caf\xe9"))
+    cli("validate", path).is_one_clear_error(2, "line 2: byte 0xe9 is no UTF-8", "save the file")

@@ -188,3 +188,11 @@ def test_make_clean_refuses_while_a_fault_is_not_healed(tmp_path: Path) -> None:
     assert clean().returncode == 0
     assert list((tmp_path / "reports").iterdir()) == []
     assert not (tmp_path / ".harness").exists()
+
+
+def test_load_goes_to_the_address_where_the_entry_is_published(shop: Shop, cli: Cli) -> None:
+    shop.change("app-1", hosts={80: "127.0.0.2"})
+    assert "to 127.0.0.2:1\n" in cli("run", "x.yaml", "--dry-run").out
+    assert "127.0.0.2:1" in cli("status").out
+    shop.change("app-1", hosts={80: "::1"})
+    assert "to [::1]:1\n" in cli("run", "x.yaml", "--dry-run").out

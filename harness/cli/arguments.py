@@ -1,0 +1,46 @@
+"""Values of flags: each parser returns the value, or says what would be right."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from harness.model.quantity import parse_duration, parse_share
+
+REPEAT_MAX = 100
+
+
+def seed(text: str) -> int:
+    """A random seed."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """A TCP port."""
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 1 to 65535")
+    return int(text)
+
+
+def repetitions(text: str) -> int:
+    """The number of `--repeat`."""
+    if not text.isdecimal() or not 1 <= int(text) <= REPEAT_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {REPEAT_MAX}")
+    return int(text)
+
+
+def quantity(parse: Callable[[str], float]) -> Callable[[str], float]:
+    """The parser of a quantity such as `5ms` or `10%`."""
+
+    def parsed(text: str) -> float:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parsed
+
+
+duration, share = quantity(parse_duration), quantity(parse_share)

@@ -1,0 +1,153 @@
+"""All subcommands with their flags; a command's own code is imported when it is called."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+from harness.cli.arguments import duration, port, repetitions, seed, share
+from harness.cli.console import Screen
+
+_HOST = "allow a Compose file that asks for mounts, devices or privileges of this machine"
+_JSON = "print JSON, and nothing else, to stdout"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """All subcommands with their flags."""
+    parser = argparse.ArgumentParser(
+        prog="harness",
+        description="Breaks parts of a service on purpose, and measures what its clients notice.",
+        epilog="Exit codes: 0 pass, 1 fail, 2 wrong usage or file, 3 inconclusive, 4 error, "
+        "5 aborted by a safeguard, 130 interrupted.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_stages(commands)
+    _add_compare(commands)
+    _add_stack(commands)
+    return parser
+
+
+Commands = argparse._SubParsersAction  # its only name
+
+
+def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
+    run = commands.add_parser("run", help="run experiments, judge them, write the reports")
+    run.add_argument("files", nargs="+", type=Path, metavar="EXPERIMENT.yaml")
+    run.add_argument(
+        "--output", type=Path, default=Path("reports"), metavar="DIR", help="default: reports"
+    )
+    run.add_argument("--seed", type=seed, default=1, metavar="N", help="random seed; default: 1")
+    run.add_argument(
+        "--override",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="COMPOSE.yaml",
+        help="merged over the Compose file; may be repeated",
+    )
+    run.add_argument(
+        "--repeat",
+        type=repetitions,
+        default=1,
+        metavar="N",
+        help="run all files N times, one round after another, and judge each on its worst figures",
+    )
+    run.add_argument("--no-up", action="store_true", help="take the stack as it is")
+    run.add_argument("--allow-exec", action="store_true", help="allow the fault `exec`")
+    run.add_argument("--allow-host-access", action="store_true", help=_HOST)
+    run.add_argument(
+        "--dry-run", action="store_true", help="show what would be touched, and touch nothing"
+    )
+    run.add_argument("--json", action="store_true", help=_JSON)
+    run.set_defaults(act=_later("run_command", "run"))
+
+
+def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
+    listing = commands.add_parser("list", help="list the experiments")
+    listing.add_argument(
+        "folder", nargs="?", type=Path, default=Path("experiments"), help="default: experiments"
+    )
+    listing.add_argument("--json", action="store_true", help=_JSON)
+    listing.set_defaults(act=_later("stage_commands", "list_experiments"))
+    for name, text in (
+        ("validate", "check experiment files"),
+        ("plan", "show what a run would do, and touch nothing"),
+    ):
+        stage = commands.add_parser(name, help=text)
+        stage.add_argument("files", nargs="+", type=Path, metavar="EXPERIMENT.yaml")
+        stage.add_argument(
+            "--seed", type=seed, default=1, metavar="N", help="random seed; default: 1"
+        )
+        stage.add_argument("--json", action="store_true", help=_JSON)
+        stage.set_defaults(act=_later("stage_commands", name))
+    for name, text in (
+        ("analyze", "run folder -> findings.json"),
+        ("judge", "findings.json -> result.json, junit.xml, summary.md"),
+        ("report", "findings.json, result.json -> index.html"),
+    ):
+        stage = commands.add_parser(name, help=text)
+        stage.add_argument("folders", nargs="+", type=Path, metavar="RUN_FOLDER")
+        stage.set_defaults(act=_later("stage_commands", name))
+    schema = commands.add_parser("schema", help="print a JSON Schema")
+    schema.add_argument("what", choices=("experiment", "result"), nargs="?", default="experiment")
+    schema.set_defaults(act=_later("stage_commands", "schema"))
+
+
+def _add_compare(commands: Commands[argparse.ArgumentParser]) -> None:
+    compare = commands.add_parser("compare", help="what got worse from A to B, and by how much")
+    for side in ("a", "b"):
+        what = "a run folder, a group folder, or several joined with commas"
+        compare.add_argument(side, metavar=side.upper(), help=what)
+    compare.add_argument("--output", type=Path, metavar="DIR", help="default: reports/compare-A-B")
+    compare.add_argument("--different", action="store_true", help="allow different experiments")
+    for name, parse, default, what in (
+        ("relative", share, "10%", "of the value in A"),
+        ("response-time", duration, "5ms", "of response time"),
+        ("error-rate", share, "0.1%", "percentage points of errors"),
+        ("recovery", duration, "1s", "of recovery time"),
+    ):
+        text = f"smallest change that matters, {what}; default: {default}".replace("%", "%%")
+        compare.add_argument(f"--min-{name}", type=parse, default=default, metavar="X", help=text)
+    compare.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    compare.set_defaults(act=_later("compare_command", "compare"))
+
+
+def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
+    up = commands.add_parser("up", help="start the stack and wait until it is healthy")
+    up.add_argument("--allow-host-access", action="store_true", help=_HOST)
+    up.set_defaults(act=_later("stack_commands", "up"))
+    down = commands.add_parser("down", help="stop the stack")
+    down.add_argument("--volumes", action="store_true", help="delete its data too")
+    down.set_defaults(act=_later("stack_commands", "down"))
+    status = commands.add_parser("status", help="containers, health, faults, who runs")
+    status.add_argument("--json", action="store_true", help=_JSON)
+    status.set_defaults(act=_later("stack_commands", "status"))
+    heal = commands.add_parser("heal", help="heal everything that a run left broken")
+    heal.add_argument("--stop", action="store_true", help="end the run that is going on first")
+    heal.set_defaults(act=_later("stack_commands", "heal"))
+    ui = commands.add_parser("ui", help="open Locust's web page on the same arrivals")
+    ui.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
+    ui.add_argument(
+        "--port", type=port, metavar="N", help="of the page; default: HARNESS_PORT_LOCUST"
+    )
+    ui.set_defaults(act=_later("stack_commands", "ui"))
+    doctor = commands.add_parser("doctor", help="what is missing here, and what fixes it")
+    doctor.add_argument("--json", action="store_true", help=_JSON)
+    doctor.set_defaults(act=_later("stack_commands", "doctor"))
+
+
+Act = Callable[[argparse.Namespace, Screen], int]
+
+
+def _later(module: str, name: str) -> Act:
+    """The command `name`, looked up when it is called: `--help` waits for no chart library."""
+    return partial(_call, module, name)
+
+
+def _call(module: str, name: str, options: argparse.Namespace, screen: Screen) -> int:
+    act: Act = getattr(import_module(f"harness.cli.{module}"), name)
+    return act(options, screen)
