@@ -30,16 +30,10 @@ def doubt(item: Expectation, figure: Figure, findings: Findings) -> Doubt | None
     """
     if findings["status"] in CUT_OFF:
         return Doubt("the run did not come to its end", "run_interrupted")
-    problems = findings["load"]["problems"]
-    if problems and item.kind.needs_load and not _fails_anyhow(item, figure):
-        return Doubt(f"the load generator was not healthy: {problems[0]}", "load_unhealthy")
+    if not _fails_anyhow(item, figure) and (missing := _missing_evidence(item, findings)):
+        return missing
     if figure.gap:
         return Doubt(figure.gap, figure.gap_code)
-    if not _fails_anyhow(item, figure):
-        if text := _unproven_fault(item, findings):
-            return Doubt(text, "fault_not_proven")
-        if text := _missing_requests(item, findings):
-            return Doubt(f"requests are missing: {text}", "evidence_missing")
     if not figure.failure and figure.value is None:
         return Doubt("nothing was measured", "not_measured")
     return _uncertain(item, figure)
@@ -48,6 +42,18 @@ def doubt(item: Expectation, figure: Figure, findings: Findings) -> Doubt | None
 def _fails_anyhow(item: Expectation, figure: Figure) -> bool:
     is_invariant = item.kind.is_invariant or figure.is_invariant
     return is_invariant and figure.value is not None and not item.holds(figure.value)
+
+
+def _missing_evidence(item: Expectation, findings: Findings) -> Doubt | None:
+    """What the figure rests on and is not there: a healthy load, a proven fault, all requests."""
+    problems = findings["load"]["problems"]
+    if problems and item.kind.needs_load:
+        return Doubt(f"the load generator was not healthy: {problems[0]}", "load_unhealthy")
+    if text := _unproven_fault(item, findings):
+        return Doubt(text, "fault_not_proven")
+    if text := _missing_requests(item, findings):
+        return Doubt(f"requests are missing: {text}", "evidence_missing")
+    return None
 
 
 def _unproven_fault(item: Expectation, findings: Findings) -> str:
@@ -69,7 +75,8 @@ def _missing_requests(item: Expectation, findings: Findings) -> str:
             for fault in findings["faults"]
             if item.phase in ("run", fault["phase"]) and fault["start_s"] is not None
         ]
-        return gap_in_recovery(findings, item.subject, min(starts)) if starts else ""
+        is_known = starts and item.subject in findings["recovery"]
+        return gap_in_recovery(findings, item.subject, min(starts)) if is_known else ""
     if item.aspect == OPERATION:
         return gap_in(findings, ("main", "canary"), start_s, end_s, item.subject)
     return gap_in(findings, ("main",), start_s, end_s) if item.kind.needs_load else ""

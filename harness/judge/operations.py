@@ -45,8 +45,8 @@ def _is_wrong(item: Expectation, found: Mapping[str, Any]) -> bool:
     """Whether wrong answers alone miss the limit: however slow, an answer has to be right."""
     wrong = found["errors"].get("wrong_content", 0)
     if item.metric == "error_rate":
-        return not item.holds(wrong / found["requests"])
-    return item.metric == "failed_requests" and not item.holds(wrong)
+        return wrong > 0 and not item.holds(wrong / found["requests"])
+    return item.metric == "failed_requests" and wrong > 0 and not item.holds(wrong)
 
 
 def _recovery(item: Expectation, findings: Findings) -> Figure:

@@ -43,7 +43,7 @@ def findings(**changes: Any) -> dict[str, Any]:
     times = {"p50": 0.01, "p95": 0.1, "p99": 0.2, "max": 0.3}
     operation = {"requests": 5000, "failed": 0, "error_rate": 0.0, "errors": {}}
     value: dict[str, Any] = {
-        "run_id": "r", "status": "completed", "message": "", "faults": [FAULT],
+        "run_id": "r", "status": "completed", "message": "", "faults": [FAULT], "end_s": 90.0,
         "phases": {"fault": {"start_s": 30, "end_s": 90}},
         "load": {"problems": [], "healthy": True},
         "operations": {"redirect": {"fault": {**operation, "response_time_s": times}}},
@@ -236,6 +236,83 @@ def test_a_fault_that_is_not_proven_fails_nothing_but_invariants(subject, clause
     _, verdict = verdict_of(subject, clause, found)
     assert [item.outcome for item in verdict.judgements] == [outcome]
     assert verdict.outcome == outcome
+
+
+HOG = {"start_s": 40.0, "end_s": 55.0, "share": 0.5, "why": "others",
+       "who": [{"name": "clang", "share": 0.47}]}  # fmt: skip
+TOO_SMALL = {"no_headroom": True, "idle_share": 0.2, "rate_per_s": 600.0,
+             "rate_that_fits_per_s": 420.0}  # fmt: skip
+BUSY = [({"disturbed": [HOG]}, "machine_disturbed", "clang 47%"),
+        ({"disturbed": [], "headroom": TOO_SMALL}, "no_headroom", "--scale 0.70")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("machine", "code", "words"), BUSY)
+@pytest.mark.parametrize(("subject", "metric", "kind"), FIGURES)
+def test_on_a_busy_machine_only_invariants_fail(subject, metric, kind, machine, code, words):
+    clause = metric if kind.unit == "flag" else f"{metric} < 0{'%' * (kind.unit == 'share')}"
+    item = expectation(subject, clause + "s" * (kind.unit == "s"))
+    calm, busy = (judge(_experiment(item), found).judgements[0]
+                  for found in (findings(), findings(machine=machine)))  # fmt: skip
+    if calm.outcome != "fail" or kind.is_invariant:
+        assert busy == calm
+    else:
+        assert (busy.outcome, busy.code, busy.value) == ("inconclusive", code, calm.value)
+        assert words in busy.evidence
+
+
+@pytest.mark.parametrize(("machine", "code", "_words"), BUSY)
+def test_a_busy_machine_excuses_no_wrong_answer(machine, code, _words):
+    wrong = {"operations__redirect__fault__failed": 9,
+             "operations__redirect__fault__errors": {"wrong_content": 9}}  # fmt: skip
+    found = findings(machine=machine, **wrong)
+    assert verdict_of("redirect", "failed_requests == 0", found)[1].outcome == "fail"
+    assert verdict_of("redirect", "failed_requests <= 9", found)[1].outcome == "pass"
+
+
+def test_a_limit_that_was_kept_on_a_busy_machine_was_kept():
+    found = findings(machine={"disturbed": [HOG], "headroom": TOO_SMALL})
+    assert verdict_of("redirect", "p95 < 200ms", found)[1].outcome == "pass"
+
+
+@pytest.mark.parametrize(("end_s", "outcome"), [(19.0, "fail"), (21.0, "inconclusive")])
+def test_a_disturbance_excuses_what_happened_within_ten_seconds(end_s, outcome):
+    """The phase begins at 30 s."""
+    found = findings(machine={"disturbed": [{**HOG, "start_s": 5.0, "end_s": end_s}]})
+    assert verdict_of("redirect", "p95 < 50ms", found)[1].outcome == outcome
+
+
+GAP = {"stream": "canary", "operation": "", "start_s": 29.5, "end_s": 90.0, "expected": 6000,
+       "seen": 0}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("subject", "clause", "gap", "outcome"),
+    [
+        ("redirect", "recovery_time <= 30s", {}, "inconclusive"),
+        ("redirect", "recovery_time <= 30s", {"stream": "main"}, "pass"),
+        ("redirect", "recovery_time <= 30s", {"operation": "create"}, "pass"),
+        ("redirect", "p95 < 200ms", {}, "inconclusive"),
+        ("redirect", "p95 < 50ms", {}, "inconclusive"),
+        ("redirect", "p95 < 200ms", {"end_s": 30.0}, "pass"),
+        ("traffic_share", "min >= 45%", {}, "pass"),
+        ("traffic_share", "min >= 45%", {"stream": "main"}, "inconclusive"),
+        ("target", "healthy", {}, "pass"),
+    ],
+)
+def test_missing_requests_make_inconclusive_what_is_made_of_them(subject, clause, gap, outcome):
+    found = findings(coverage={"gaps": [{**GAP, **gap}]}, end_s=90.0)
+    [judged] = verdict_of(subject, clause, found)[1].judgements
+    assert judged.outcome == outcome
+    assert (judged.code == "evidence_missing") == (outcome == "inconclusive")
+
+
+@pytest.mark.parametrize("outcome", ["fail", "inconclusive", "note"])
+def test_a_surprise_weighs_what_it_says(outcome):
+    row = {"code": "container_died", "at_s": 40.0, "who": "db-3", "text": "db-3 was killed",
+           "phase": "fault", "outcome": outcome}  # fmt: skip
+    _, verdict = verdict_of("redirect", "p95 < 200ms", findings(surprises=[row]))
+    assert verdict.outcome == ("pass" if outcome == "note" else outcome)
+    assert [r.code for r in verdict.reasons] == ["container_died"] * (outcome != "note")
 
 
 def test_what_ended_before_an_unproven_fault_began_is_judged_all_the_same():
