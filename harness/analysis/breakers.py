@@ -7,11 +7,15 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
+from harness.analysis import clocks
 from harness.analysis.contradictions import contradictions
 from harness.analysis.record import Record
 from harness.model.experiment import Phase
+from harness.model.uncertain import largest, uncertainty_of
 
 Row = dict[str, Any]
+POLLED_S = 1.0
+"""How old a state can be when it is first seen."""
 P99_MIN = 1000
 """Fast failures that a p99 of theirs needs; with fewer it is little more than the slowest."""
 
@@ -79,6 +83,9 @@ def _breaker(record: Record, name: str, transitions: list[Row]) -> Row:
         )
         for server in sorted({e["server"] for e in [*mine, *states]})
     }
+    for server, row in by_server.items():
+        logged_s = [t["t_s"] for t in mine if t["server"] == server]
+        row["uncertainty_s"] = _uncertainty_s(row, logged_s, clocks.uncertainty_s(record, server))
     expected = _expected(record, set(by_server))
     missing = sorted(expected - by_server.keys())
     return {
@@ -86,6 +93,22 @@ def _breaker(record: Record, name: str, transitions: list[Row]) -> Row:
         "expected_servers": sorted(expected),
         "missing_servers": missing,
         **_worst(by_server, missing),
+        "uncertainty_s": {
+            "opens_within": _off_by(by_server.values(), "opened_after_fault_s"),
+            "closes_within": _off_by(by_server.values(), "closed_after_heal_s"),
+        },
+    }
+
+
+def _uncertainty_s(row: Row, logged_s: list[float], clock_s: float | None) -> Row:
+    """By how much the times of one server may be off: its clock, or a poll where its log has none.
+
+    What it measured between two moments of its own is exact.
+    """
+    is_logged = row["closed_s"] is None or row["closed_s"] in logged_s
+    return {
+        "opened_after_fault_s": clock_s,
+        "closed_after_heal_s": clock_s if is_logged else POLLED_S,
     }
 
 
@@ -244,6 +267,12 @@ def _worst(servers: dict[str, Row], missing: Sequence[str] = ()) -> Row:
         "closed_at_end": is_whole and all(row["state_at_end"] == "CLOSED" for row in rows),
         "flaps": _most(row["flaps"] for row in rows),
     }
+
+
+def _off_by(rows: Iterable[Row], figure: str) -> float | None:
+    """By how much the largest of the rows' figures may be off."""
+    known = [(row[figure], uncertainty_of(row, figure)) for row in rows if row[figure] is not None]
+    return largest(known)[1] if known else None
 
 
 def _most(values: Iterable[Any]) -> Any:

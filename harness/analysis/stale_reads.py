@@ -20,13 +20,21 @@ COLUMNS = ["op", "key", "intended_s", "sent_s", "done_s", "status", "error", "wr
 def figures(record: Record, folder: RunFolder) -> dict[str, Any]:
     """`answered`: reads that say something; `stale`: those that did not see the write.
 
-    `stale_for_s`: the longest time after its acknowledgement at which a write was not seen.
+    `stale_for_s`: the longest time after its acknowledgement at which a write was not seen. It is
+    exact, for both ends are moments of one process: a lower bound of how long the write was not to
+    be seen, which `uncertainty_s` does not make wider.
     Of the whole run, and in `phases` of the reads due in each judged phase.
     """
     operations = record.experiment.operations
     reads = [name for name in record.experiment.load.mix if operations[name].reads]
     if not reads:
-        return {"answered": None, "stale": None, "stale_for_s": None, "examples": []}
+        return {
+            "answered": None,
+            "stale": None,
+            "stale_for_s": None,
+            "uncertainty_s": 0.0,
+            "examples": [],
+        }
     streams = [folder.read_samples(stream, COLUMNS).to_pandas() for stream in ("main", "canary")]
     answered = pd.concat([_answered(samples, reads) for samples in streams], ignore_index=True)
     due_s = answered["intended_s"]
@@ -49,6 +57,7 @@ def _counts(answered: pd.DataFrame) -> dict[str, Any]:
         "answered": len(answered),
         "stale": len(stale),
         "stale_for_s": float(stale["age_s"].max()) if len(stale) else 0.0,
+        "uncertainty_s": 0.0,
     }
 
 

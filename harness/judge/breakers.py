@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.judge.figure import Figure, Findings, failed, no_figure, shown
 from harness.model.expectation import Expectation
+from harness.model.uncertain import uncertainty_of
 
 
 def figure(item: Expectation, findings: Findings) -> Figure:
@@ -33,7 +34,8 @@ def _of_run(item: Expectation, found: Mapping[str, Any]) -> Figure:
         return Figure(1.0 if value else 0.0, each)
     if value is None:
         return _unmeasured(item.metric, found, each)
-    return Figure(value, f"{shown(value, item.unit)} at worst")
+    half_s = uncertainty_of(found, item.metric)
+    return Figure(value, f"{shown(value, item.unit)} at worst", uncertainty=half_s)
 
 
 def _contradiction(name: str, findings: Findings) -> str:

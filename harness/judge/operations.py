@@ -9,6 +9,7 @@ from harness.judge.figure import Figure, Findings, failed, no_figure, shown
 from harness.model.expectation import Expectation
 from harness.model.quantity import format_duration
 from harness.model.samples import P50_SAMPLES_MIN, P95_SAMPLES_MIN, P99_SAMPLES_MIN
+from harness.model.uncertain import largest, uncertainty_of
 
 NEEDED = {"p50": P50_SAMPLES_MIN, "p95": P95_SAMPLES_MIN, "p99": P99_SAMPLES_MIN}
 
@@ -61,7 +62,7 @@ def _recovery(item: Expectation, findings: Findings) -> Figure:
     if any(not one["recovered"] for one in mine):
         return failed("it had not recovered at the end", "not_recovered")
     worst = max(mine, key=lambda one: float(one["recovery_time_s"]))
-    return _measured(worst, _recovery_words(worst, found))
+    return _measured(mine, _recovery_words(worst, found))
 
 
 def _of_phase(
@@ -75,8 +76,11 @@ def _of_phase(
     ]
 
 
-def _measured(worst: Mapping[str, Any], words: str) -> Figure:
-    return Figure(worst["recovery_time_s"], words, uncertainty=worst["uncertainty_s"] or 0.0)
+def _measured(each: list[Mapping[str, Any]], words: str) -> Figure:
+    """The longest of several recoveries, as uncertain as the others make it, too."""
+    key = "recovery_time_s"
+    value, half_s = largest((one[key], uncertainty_of(one, key)) for one in each)
+    return Figure(value, words, uncertainty=half_s)
 
 
 def _recovery_words(worst: Mapping[str, Any], found: Mapping[str, Any]) -> str:
@@ -101,7 +105,7 @@ def _degradation(item: Expectation, found: Mapping[str, Any] | None, findings: F
         return failed(f"{limit} was not regained by the end", "not_recovered")
     worst = max(mine, key=lambda one: float(one["recovery_time_s"]))
     value, half_s = worst["recovery_time_s"], worst["uncertainty_s"]
-    return _measured(worst, _after(value, half_s, f"{limit} regained", f"{limit} all along"))
+    return _measured(mine, _after(value, half_s, f"{limit} regained", f"{limit} all along"))
 
 
 def _after(value_s: float, half_s: float, what: str, never: str) -> str:

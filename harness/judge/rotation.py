@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.judge.figure import Figure, Findings, failed, no_figure
 from harness.model.expectation import Expectation
+from harness.model.uncertain import largest, uncertainty_of
 
 DONE = {"leaves_rotation": "left", "returns_to_rotation": "returned"}
 
@@ -22,4 +23,5 @@ def figure(item: Expectation, findings: Findings) -> Figure:
         return failed(text, f"never_{done}_rotation")
     worst = max(rows, key=lambda row: float(row[key]))
     text = f"{worst['server']} on {worst['lb']}/{worst['backend']}: {worst[key]:.2f} s at worst"
-    return Figure(worst[key], text, uncertainty=worst.get("uncertainty_s") or 0.0)
+    value, half_s = largest((row[key], uncertainty_of(row, key)) for row in rows)
+    return Figure(value, text, uncertainty=half_s)

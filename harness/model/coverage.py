@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 BEFORE_FAULT_S = 1.0
@@ -64,5 +65,5 @@ def gap_in_recovery(findings: Mapping[str, Any], operation: str, fault_start_s: 
     An outage can begin, or come back, as long as the run lasts: that is where its evidence ends.
     """
     stream = findings["recovery"][operation].get("stream") or "canary"
-    until_s = float(findings["end_s"])
+    until_s = float(findings.get("end_s") or inf)
     return gap_in(findings, [stream], fault_start_s - BEFORE_FAULT_S, until_s, operation)

@@ -185,6 +185,22 @@ def _experiment(item: Expectation) -> Experiment:
          {**BREAKER, "flaps": 1}}, "fail", "breaker_flaps"),
         ("rotation", "leaves_rotation <= 0.6s", {"rotation": [{**ROTATION, "uncertainty_s": 0.25}]},
          "inconclusive", "within_uncertainty"),
+        ("rotation", "leaves_rotation <= 0.6s", {"rotation": [
+         {**ROTATION, "uncertainty_s": {"leaves_rotation_s": 0.05, "returns_to_rotation_s": 9.0}}]},
+         "pass", None),
+        ("rotation", "leaves_rotation <= 0.6s", {"rotation": [  # the other may be the worse one
+         {**ROTATION, "uncertainty_s": {"leaves_rotation_s": 0.05}},
+         {**ROTATION, "leaves_rotation_s": 0.4, "uncertainty_s": {"leaves_rotation_s": 0.3}}]},
+         "inconclusive", "within_uncertainty"),
+        ("breaker.redis", "opens_within <= 210ms",
+         {"breakers__by_breaker__redis__uncertainty_s": {"opens_within": 0.02}},
+         "inconclusive", "within_uncertainty"),
+        ("breaker.redis", "opens_within <= 190ms",
+         {"breakers__by_breaker__redis__uncertainty_s": {"opens_within": 0.02}},
+         "inconclusive", "within_uncertainty"),
+        ("breaker.redis", "opens_within <= 230ms",
+         {"breakers__by_breaker__redis__uncertainty_s": {"opens_within": 0.02, "closes_within": 9}},
+         "pass", None),
         ("cache", "redis_share >= 30%", {}, "fail", "cache_share_off"),
         ("replica_share", "max <= 60%", {}, "inconclusive", "not_measured"),
         ("rotation", "leaves_rotation <= 10s", {}, "pass", None),
@@ -313,6 +329,17 @@ def test_a_surprise_weighs_what_it_says(outcome):
     _, verdict = verdict_of("redirect", "p95 < 200ms", findings(surprises=[row]))
     assert verdict.outcome == ("pass" if outcome == "note" else outcome)
     assert [r.code for r in verdict.reasons] == ["container_died"] * (outcome != "note")
+
+
+def test_of_two_recoveries_the_less_certain_one_may_be_the_longer_one():
+    by_fault = {"kill-1": RECOVERY, "kill-2": {**RECOVERY, "recovery_time_s": 20.9,
+                                               "uncertainty_s": 0.5}}  # fmt: skip
+    faults = [FAULT, {**FAULT, "fault": "kill-2"}]
+    found = findings(faults=faults, recovery__redirect__by_fault=by_fault)
+    _, verdict = verdict_of("redirect", "recovery_time <= 21.2s", found)
+    assert [r.code for r in verdict.reasons] == ["within_uncertainty"]
+    _, verdict = verdict_of("redirect", "recovery_time <= 21.5s", found)
+    assert verdict.outcome == "pass"
 
 
 def test_what_ended_before_an_unproven_fault_began_is_judged_all_the_same():

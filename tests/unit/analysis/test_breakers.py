@@ -10,10 +10,11 @@ from typing import Any, cast
 import pandas as pd
 import pytest
 
-from harness.analysis.breakers import _server, _worst, figures
+from harness.analysis.breakers import POLLED_S, _server, _worst, figures
 from harness.analysis.breakers import timeline as drawn
 from harness.analysis.record import Record
 from harness.model.experiment import Phase
+from harness.model.uncertain import uncertainty_of
 
 FAULT_S, HEALED_S = 10.0, 60.0
 STATES = [
@@ -112,6 +113,16 @@ def walks(state: str, steps: int) -> Iterator[tuple[str, ...]]:
             yield (state, *rest)
 
 
+def offset(t_s: float, service: str, offset_s: float, uncertainty_s: float) -> dict[str, Any]:
+    measured = {"offset_s": offset_s, "uncertainty_s": uncertainty_s}
+    return {"event": "clock.offset", "t_s": t_s, "service": service, **measured}
+
+
+def transitions(server: str, moves: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    origin = {"event": "breaker.transition", "server": server, "breaker": "redis"}
+    return [{**origin, **moved} for moved in moves]
+
+
 def log_of(walk: tuple[str, ...], failures: int, needed: int, let_through: int) -> Any:
     """A move each 7 s: opens after `failures`, re-opens after `needed` in HALF_OPEN."""
     count, moves = 0, []
@@ -188,6 +199,30 @@ def test_an_opening_is_counted_in_its_phase_and_only_the_first_of_the_fault_is_e
     }
 
 
+def test_times_of_an_app_are_as_uncertain_as_its_clock() -> None:
+    """app-1 is slower by 0.1 s; app-2's clock was measured with a wide margin: it may be slower."""
+    later = [{**moved, "t_s": moved["t_s"] + 0.1} for moved in CLOSED]
+    events = [
+        offset(0.0, "app-1", 0.0, 0.002),
+        offset(0.0, "app-2", 0.0, 0.3),
+        *transitions("app-1", later),
+        *transitions("app-2", CLOSED),
+    ]
+    faults = [{"start_s": FAULT_S, "healed_s": HEALED_S}]
+    record = Record(EXPERIMENT, events, pd.DataFrame(), pd.DataFrame(), faults)
+    found = figures(record)["by_breaker"]["redis"]
+    assert found["opens_within"] == pytest.approx(0.3)
+    assert found["uncertainty_s"]["opens_within"] == pytest.approx(0.2)  # 0.2 + 0.3 at most
+    assert found["uncertainty_s"]["closes_within"] == pytest.approx(0.2)
+    assert uncertainty_of(found, "cooldown") == 0  # between two times of one clock
+
+
+def test_a_clock_that_was_not_measured_is_not_called_exact() -> None:
+    record = Record(EXPERIMENT, transitions("app-1", CLOSED), pd.DataFrame(), pd.DataFrame(), [])
+    found = figures(record)["by_breaker"]["redis"]["servers"]["app-1"]
+    assert found["uncertainty_s"]["opened_after_fault_s"] is None
+
+
 def test_without_a_thousand_fast_failures_of_this_run_their_p99_is_not_known() -> None:
     quick = [*STATES[:2], {**STATES[2], "fast_fails": 9999}]
     found = _server(CLOSED, quick, (FAULT_S, HEALED_S), BOOTS, PHASES)
@@ -198,16 +233,18 @@ def test_a_process_that_was_killed_while_open_begins_closed() -> None:
     """Its successor logs nothing; the state that it shows first is the one that counts."""
     origin = {"server": "app-2", "breaker": "redis"}
     events = [
-        {"event": "clock.offset", "t_s": -0.5, "service": "app-2"},
+        offset(-0.5, "app-2", 0.0, 0.004),
         {"event": "breaker.state", **origin, **STATES[0]},
         *({"event": "breaker.transition", **origin, **moved} for moved in OPENED),
-        {"event": "clock.offset", "t_s": 70.0, "service": "app-2"},
+        offset(70.0, "app-2", 0.001, 0.002),
         {"event": "breaker.state", **origin, "t_s": 70.0, "state": "CLOSED", "fast_fails": 0},
     ]
     faults = [{"start_s": FAULT_S, "healed_s": HEALED_S}]
     record = Record(EXPERIMENT, events, pd.DataFrame(), pd.DataFrame(), faults)
     found = figures(record)["by_breaker"]["redis"]["servers"]["app-2"]
     assert (found["state_at_end"], found["closed_after_heal_s"]) == ("CLOSED", 10.0)
+    off_by_s = {"opened_after_fault_s": pytest.approx(0.003), "closed_after_heal_s": POLLED_S}
+    assert found["uncertainty_s"] == off_by_s
     assert drawn(record) == {"app-2/redis": [[0.0, "CLOSED"], [10.2, "OPEN"], [70.0, "CLOSED"]]}
 
 

@@ -212,7 +212,8 @@ def test_a_new_process_is_not_held_to_the_word_of_the_old_one() -> None:
 
     renewed = [
         {"event": "container.start", "t_s": 70.0, "service": "app-2"},
-        {"event": "clock.offset", "t_s": 78.0, "service": "app-2"},
+        {"event": "clock.offset", "t_s": 78.0, "service": "app-2", "offset_s": 0.0,
+         "uncertainty_s": 0.002},
         {"event": "breaker.state", "t_s": 78.0, "server": "app-2", "breaker": "redis",
          "state": "CLOSED"},
     ]  # fmt: skip

@@ -46,6 +46,30 @@ def test_left_and_came_back() -> None:
     assert row["returns_to_rotation_s"] == pytest.approx(1.5)
 
 
+def clock(t_s: float, wall_s: float) -> dict[str, Any]:
+    return {"event": "run.clock", "t_s": t_s, "wall_s": wall_s}
+
+
+def test_each_time_is_as_uncertain_as_what_it_was_seen_by() -> None:
+    """Polls are off by half their distance; the engine's start by the wall clock, here 0.02 s."""
+    late = {**server(42.0, "UP"), "uncertainty_s": 0.3}
+    pairs = clock(0, 100.0), clock(1, 101.02)
+    (row,) = rows([fault()], UP_AT_START, server(10.3, "DOWN"), start(40.0), late, *pairs)
+    assert row["uncertainty_s"]["leaves_rotation_s"] == pytest.approx(0.1)
+    assert row["uncertainty_s"]["returns_to_rotation_s"] == pytest.approx(0.32)
+
+
+def test_a_heal_of_ours_is_exact_and_a_server_that_never_left_was_back_at_once() -> None:
+    (row,) = rows([fault()], UP_AT_START)
+    assert row["uncertainty_s"] == {"leaves_rotation_s": 0.0, "returns_to_rotation_s": 0.0}
+
+
+def test_a_server_that_never_left_was_alive_when_the_wall_clock_says() -> None:
+    pairs = clock(0, 100.0), clock(1, 101.02)
+    (row,) = rows([fault(kind="crash")], UP_AT_START, start(10.4), *pairs)
+    assert row["uncertainty_s"]["leaves_rotation_s"] == pytest.approx(0.02)
+
+
 def test_each_load_balancer_has_a_row_of_its_own() -> None:
     first, second = rows(
         [fault()], UP_AT_START, server(0.0, "UP", lb="lb-2"), server(10.3, "DOWN"),

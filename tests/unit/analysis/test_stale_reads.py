@@ -62,6 +62,7 @@ def test_what_does_not_see_the_write_is_stale_and_its_age_told() -> None:
     early, late = (result["phases"][name] for name in ("early", "late"))
     assert (early["answered"], early["stale"], early["stale_for_s"]) == (3, 2, 0.75)
     assert (late["answered"], late["stale"], late["stale_for_s"]) == (2, 1, 0.125)
+    assert result["uncertainty_s"] == 0.0  # both ends are moments of one process
     assert "0.250 s after its acknowledgement write 1 was answered 404" in result["examples"]
 
 

@@ -1,0 +1,32 @@
+"""Times that were measured, and by how much each may be off: ± seconds, either way.
+
+In findings a record says so in `uncertainty_s`: a number where it holds one figure, else a number
+for each figure by its key. What is not in there is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Uncertain = tuple[float, float]
+"""A figure and its uncertainty, in one unit."""
+
+
+def uncertainty_of(record: Mapping[str, Any], figure: str) -> float:
+    """By how much `record[figure]` may be off; 0 if it is exact, or an earlier version's."""
+    found = record.get("uncertainty_s")
+    if isinstance(found, Mapping):
+        found = found.get(figure)
+    return 0.0 if found is None else float(found)
+
+
+def largest(figures: Iterable[Uncertain]) -> Uncertain:
+    """The largest of at least one, as uncertain as the others make it, too.
+
+    Of 9.9 ± 0.1 and 9.7 ± 0.5 the largest is 9.9, and may be 10.2.
+    """
+    known = list(figures)
+    value = max(value for value, _ in known)
+    high, low = max(v + half for v, half in known), max(v - half for v, half in known)
+    return value, max(high - value, value - low)
