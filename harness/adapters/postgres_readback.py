@@ -63,7 +63,8 @@ class PostgresReadback:
         """Every token of the run on every node; a node that does not answer has an `error`."""
         if not RUN_ID.fullmatch(run_id):
             raise TargetError(f"run id {run_id!r} cannot be looked up in the database")
-        nodes = database_nodes(self._engine)
+        found = database_nodes(self._engine)
+        nodes = [node for node in found if node.is_running or not node.is_standby]
         result = ReadBack()
         roles = {node.service: role_of(self._engine, node) for node in nodes}
         primaries = [node for node in nodes if roles[node.service] == "primary"]

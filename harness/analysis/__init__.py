@@ -34,6 +34,7 @@ def analyze(folder: RunFolder) -> dict[str, Any]:
     Reads plan.json, events.jsonl, samples/ and target/; RunFolderError if one cannot be read.
     """
     record = read_record(folder)
+    written = writes.figures(record, folder)
     findings = {
         "schema_version": SCHEMA_VERSION,
         "run_id": folder.run_id,
@@ -44,13 +45,13 @@ def analyze(folder: RunFolder) -> dict[str, Any]:
         "end_s": record.experiment.end_s,
         "phases": {p.name: {"start_s": p.start_s, "end_s": p.end_s} for p in record.phases},
         "faults": record.faults,
-        "surprises": surprises.figures(record),
+        "surprises": surprises.figures(record, written["not_caught_up"]),
         "load": load_health.figures(record),
         "coverage": coverage.figures(record, folder),
         "machine": machine.figures(record, folder),
         "operations": operations.figures(record),
         "recovery": recovery.figures(record),
-        "writes": writes.figures(record, folder),
+        "writes": written,
         "reads": stale_reads.figures(record, folder),
         "clicks": clicks.figures(record, folder),
         "breakers": breakers.figures(record),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -45,8 +45,11 @@ EACH_MAX = 3
 """How often one thing is listed of one service; the last of them says how many more there were."""
 
 
-def figures(record: Record) -> list[Row]:
-    """Rows of Surprise, gravest first, then in order of time; [] where all is explained."""
+def figures(record: Record, not_caught_up: Sequence[Row] = ()) -> list[Row]:
+    """Rows of Surprise, gravest first, then in order of time; [] where all is explained.
+
+    `not_caught_up`: the database nodes that were no evidence at the end (see writes).
+    """
     places, faults = places_of(record), causes_of_faults(record)
     deaths = unplanned_deaths(record, places, faults)
     causes = (*faults, *death_causes(deaths, places))
@@ -62,6 +65,7 @@ def figures(record: Record) -> list[Row]:
         *_departures(record, explained),
         *_stalls(record),
         *_gaps(record),
+        *(_left_behind(record, node) for node in not_caught_up),
     ]
     allowed = record.experiment.allowed_surprises
     rows = [replace(s, outcome="note") if s.code in allowed else s for s in found]
@@ -251,6 +255,13 @@ def _gaps(record: Record) -> Iterator[Surprise]:
         if event["event"] == "probe.late":
             text = f"probe {name} did not look for {float(event.get('silent_s', 0)):.1f} s"
         yield _surprise("probe_gap", at_s, name, text)
+
+
+def _left_behind(record: Record, node: Row) -> Surprise:
+    """A database node that had its time to catch up after all was healed, and did not."""
+    who, end_s = str(node["node"]), record.experiment.end_s
+    text = f"{who} did not catch up with the primary: {node['why']}"
+    return _surprise("replica_not_caught_up", end_s, who, text, "fail")
 
 
 def _surprise(code: str, at_s: float, who: str, text: str, outcome: Weight = "note") -> Surprise:

@@ -37,11 +37,11 @@ def figures(record: Record, folder: RunFolder) -> dict[str, Any]:
         return result
     nodes = folder.read_json("target/writes.json")["nodes"]
     result["nodes"] = nodes
-    result["not_caught_up"] = _not_caught_up(nodes)
     primaries = [name for name, node in nodes.items() if node["role"] == "primary"]
     result["why_not"] = _why_not(nodes, primaries)
     if not result["why_not"]:
         result["checked"] = True
+        result["not_caught_up"] = _not_caught_up(nodes)
         result.update(_compare(sent, folder.read_writes().to_pandas(), nodes, primaries[0]))
     return result
 

@@ -7,7 +7,9 @@ One file for each aspect says what its figure is; `doubts.py` says what makes it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from harness.judge import (
     breakers,
@@ -23,6 +25,7 @@ from harness.judge.doubts import doubt, excuse
 from harness.judge.figure import Figure, Findings
 from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment
+from harness.model.machine import disturbed_in, no_headroom
 from harness.model.verdict import Judgement, Outcome, Reason, Verdict
 
 READERS: dict[str, Callable[[Expectation, Findings], Figure]] = {
@@ -37,6 +40,8 @@ READERS: dict[str, Callable[[Expectation, Findings], Figure]] = {
     "clicks": clicks.figure,
     "target": target.figure,
 }
+TOO_SLOW = ("replica_not_caught_up",)
+"""Surprises that a machine which others keep busy can be the cause of."""
 OF_THE_RUN = ("load_unhealthy", "fault_not_proven", "run_interrupted")
 """Reasons that are given once for the whole run."""
 
@@ -77,10 +82,19 @@ def _of_the_run(findings: Findings) -> list[tuple[Outcome, Reason]]:
 def _surprises(findings: Findings) -> list[tuple[Outcome, Reason]]:
     """What no fault explains and weighs against a pass; notes are only reported."""
     return [
-        (row["outcome"], Reason(row["code"], row["text"]))
+        _surprise(row, findings)
         for row in findings.get("surprises") or ()
         if row["outcome"] != "note"
     ]
+
+
+def _surprise(row: Mapping[str, Any], findings: Findings) -> tuple[Outcome, Reason]:
+    """How strongly it weighs; what only took too long is excused by a busy machine."""
+    outcome, text = row["outcome"], row["text"]
+    busy = disturbed_in(findings, 0.0, math.inf) or no_headroom(findings)
+    if busy and row["code"] in TOO_SLOW:
+        outcome, text = "inconclusive", f"{text}; {busy.text}"
+    return outcome, Reason(row["code"], text)
 
 
 def _judgement_reasons(judgements: tuple[Judgement, ...]) -> list[Reason]:

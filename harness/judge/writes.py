@@ -8,14 +8,17 @@ from harness.model.samples import ACKNOWLEDGED_MIN
 
 
 def figure(item: Expectation, findings: Findings) -> Figure:
-    """How many writes; a count of 0 needs writes just before the fault, and all nodes read."""
+    """How many writes; a count of 0 needs writes just before the fault, and the primary read.
+
+    A node that never caught up is a surprise of its own.
+    """
     writes = findings["writes"]
     value = writes[item.metric]
     seen = f"{value} of {writes['acknowledged']:,} acknowledged writes"
     if item.metric in ("acknowledged", "unknown"):
         return Figure(value, f"{value} writes")
     if not writes["checked"] and not value:
-        gap = "the writes were not read back from every database node"
+        gap = writes.get("why_not") or "the writes were not read back from every database node"
         return no_figure(gap, "writes_not_checked")
     last = writes["acknowledged_last_second_before_fault"]
     if not value and last is not None and last < ACKNOWLEDGED_MIN:

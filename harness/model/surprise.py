@@ -16,6 +16,7 @@ SURPRISES = {
     "breaker_opened": "a circuit breaker opened",
     "left_rotation": "a load balancer took a server out of its rotation",
     "failover": "another database node became the primary, or began a new timeline",
+    "replica_not_caught_up": "a database node lacked something of the primary's at the end",
     "generator_stalled": "the load generator stood still",
     "probe_gap": "a probe could not look, or looked late",
 }

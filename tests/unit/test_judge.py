@@ -342,6 +342,40 @@ def test_of_two_recoveries_the_less_certain_one_may_be_the_longer_one():
     assert verdict.outcome == "pass"
 
 
+LEFT_BEHIND = {
+    "code": "replica_not_caught_up",
+    "at_s": 90.0,
+    "who": "db-3",
+    "phase": "",
+    "text": "db-3 did not catch up with the primary: timeline 1",
+    "outcome": "fail",
+}
+
+
+def test_a_node_that_never_caught_up_fails_the_run_and_not_the_writes():
+    _, verdict = verdict_of("writes", "lost == 0", findings(surprises=[LEFT_BEHIND]))
+    assert (verdict.outcome, verdict.judgements[0].outcome) == ("fail", "pass")
+    assert [r.code for r in verdict.reasons] == ["replica_not_caught_up"]
+
+
+@pytest.mark.parametrize(("machine", "code", "text"), BUSY)
+def test_a_busy_machine_excuses_a_node_that_took_too_long_and_no_death(machine, code, text):
+    found = findings(surprises=[LEFT_BEHIND], machine=machine)
+    _, verdict = verdict_of("writes", "lost == 0", found)
+    assert verdict.outcome == "inconclusive"
+    assert text in verdict.reasons[0].text
+    died = {**LEFT_BEHIND, "code": "container_died"}
+    _, verdict = verdict_of("writes", "lost == 0", findings(surprises=[died], machine=machine))
+    assert verdict.outcome == "fail"
+
+
+def test_why_the_writes_were_not_checked_is_said():
+    why = "no database node said that it is the primary"
+    found = findings(writes__checked=False, writes__why_not=why)
+    _, verdict = verdict_of("writes", "lost == 0", found)
+    assert verdict.judgements[0].evidence == why
+
+
 def test_what_ended_before_an_unproven_fault_began_is_judged_all_the_same():
     later = {**FAULT, "proven": False, "start_s": 90.0, "phase": "later"}
     _, verdict = verdict_of("redirect", "p95 < 50ms", findings(faults=[later]))

@@ -159,6 +159,13 @@ def test_an_answer_that_is_no_row_is_an_error_not_a_crash(case: Case) -> None:
     assert "not 4 columns" in case.read().nodes[OLD]["why_not"]
 
 
+def test_a_standby_that_was_never_started_is_not_missed(case: Case) -> None:
+    spare = container("db-4", "db", status="created", labels={"harness.standby": ""})
+    case.engine.found[spare.id] = spare
+    case.engine.nodes["db-4"] = Node("")
+    assert set(case.read().nodes) == {PRIMARY, REPLICA, OLD}
+
+
 def test_a_run_id_never_becomes_sql(case: Case) -> None:
     with pytest.raises(TargetError, match="cannot be looked up"):
         PostgresReadback(case.engine, case.clock).read("x' OR 1")

@@ -96,7 +96,7 @@ def samples(late: dict[float, float] | None = None) -> pd.DataFrame:
 
 def surprises(
     *events: dict[str, Any], faults: tuple[Any, ...] = (), main: pd.DataFrame | None = None,
-    allow: tuple[str, ...] = (), base: list[Any] = QUIET,
+    allow: tuple[str, ...] = (), base: list[Any] = QUIET, left_behind: tuple[Any, ...] = (),
 ) -> list[dict[str, Any]]:  # fmt: skip
     experiment = Experiment(
         name="x", title="t", load=Load(rate_per_s=1, mix={"redirect": 1.0}),
@@ -105,7 +105,7 @@ def surprises(
     )  # fmt: skip
     main = samples() if main is None else main
     record = Record(experiment, [*base, *events], main, samples(), list(faults))
-    return figures(record)
+    return figures(record, left_behind)
 
 
 def codes(rows: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
@@ -329,6 +329,13 @@ def test_probes_that_broke_or_looked_late() -> None:
     )
     assert codes(rows) == [("probe_gap", "patroni", "note"), ("probe_gap", "haproxy lb-1", "note")]
     assert rows[1]["text"] == "probe haproxy lb-1 did not look for 7.2 s"
+
+
+def test_a_database_node_that_never_caught_up() -> None:
+    why = "it follows timeline 1, the primary writes timeline 2"
+    (row,) = surprises(left_behind=({"node": "db-3", "why": why},))
+    assert (row["code"], row["who"], row["outcome"]) == ("replica_not_caught_up", "db-3", "fail")
+    assert row["text"] == f"db-3 did not catch up with the primary: {why}"
 
 
 def test_a_crash_loop_is_listed_three_times_and_counted() -> None:
