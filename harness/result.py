@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from harness.model.experiment import Experiment
+from harness.model.surprise import SURPRISES
 from harness.model.verdict import Judgement, Verdict
 
 SCHEMA_VERSION = 1
+SHOWN_MAX = 8
+"""How many surprises are listed where there is little room."""
 _FAULT_KEYS = ("fault", "kind", "target", "phase", "start_s", "effect_s", "healed_s", "detail")
 
 
@@ -32,6 +35,7 @@ def make_result(
             {**{key: fault[key] for key in _FAULT_KEYS}, **_flags(fault)}
             for fault in findings["faults"]
         ],
+        "surprises": list(findings.get("surprises") or ()),
         **{key: findings[key] for key in (*keys, *shares)},
     }
 
@@ -68,6 +72,7 @@ def summary_markdown(result: Mapping[str, Any]) -> str:
     """The verdict, its reasons and every expectation, for a pull request."""
     lines = [f"## {result['verdict'].upper()}: {_cell(result['title'])}", ""]
     lines += [f"- `{reason['code']}` {_cell(reason['text'])}" for reason in result["reasons"]]
+    lines += _surprises(result.get("surprises") or ())
     lines += ["", "| | phase | expected | measured |", "|---|---|---|---|"]
     marks = {"pass": "✓ pass", "fail": "✗ FAIL", "inconclusive": "? inconclusive"}
     for item in result["judgements"]:
@@ -75,6 +80,18 @@ def summary_markdown(result: Mapping[str, Any]) -> str:
         cells = (marks[item["outcome"]], where, _cell(item["text"]), _cell(item["evidence"]))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", f"Run `{result['run_id']}`", ""])
+
+
+def _surprises(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What happened that no fault explains, the gravest first."""
+    if not rows:
+        return []
+    lines = ["", "No fault explains:", ""]
+    lines += [
+        f"- {row['at_s']:.1f} s: {_cell(row['text'])} (`{row['code']}`)" for row in rows[:SHOWN_MAX]
+    ]
+    more = len(rows) - SHOWN_MAX
+    return [*lines, f"- {more} more in result.json"] if more > 0 else lines
 
 
 def _cell(text: str) -> str:
@@ -106,6 +123,7 @@ def result_schema() -> dict[str, Any]:
         "judgements": _list_of(judgement),
         "faults": _list_of({**fault, "proven": flag, "healed": flag}),
         "phases": {"type": "object", "additionalProperties": anything},
+        "surprises": _list_of(_surprise_schema()),
         "recovery": {"type": "object", "additionalProperties": _recovery_schema()},
         **dict.fromkeys(("operations", "writes", "breakers", "load"), anything),
         **dict.fromkeys(("traffic_share", "replica_share", "cache_share", "target"), anything),
@@ -115,6 +133,16 @@ def result_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "harness result",
         **_object(properties),
+    }
+
+
+def _surprise_schema() -> dict[str, Any]:
+    text = {"type": "string"}
+    return {
+        "code": {"enum": [*SURPRISES]},
+        "at_s": {"type": "number"},
+        **dict.fromkeys(("who", "text", "phase"), text),
+        "outcome": {"enum": ["fail", "inconclusive", "note"]},
     }
 
 

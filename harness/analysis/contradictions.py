@@ -67,7 +67,7 @@ class Claim:
 def contradictions(
     record: Record, states: Mapping[str, list[list[Any]]], by_breaker: Mapping[str, Row]
 ) -> list[Row]:
-    """`server`, `breaker`, `what` (a stable word), `at_s` and `evidence`, a sentence each."""
+    """`server`, `breaker`, `what` was seen against its word, `at_s` and `evidence`, in words."""
     answers = cache(lambda server: _answers(record, server))
     first_s = min((f["start_s"] for f in record.faults if f["start_s"] is not None), default=None)
     found: list[Row] = []
@@ -109,8 +109,8 @@ def _answered_while_open(claim: Claim, mine: pd.DataFrame) -> Iterator[Row]:
     done_s = mine["done_s"].to_numpy()[(mine["cache"] == claim.breaker).to_numpy()]
     hits = np.sort(sent_s[_in_spans(sent_s, done_s, claim.spans("OPEN"))])
     if hits.size > ANSWERS_MAX:
-        text = f"{hits.size:,} answers came from {claim.breaker} while it said OPEN"
-        yield _row(claim, "answers_while_open", float(hits[0]), text)
+        what = f"it answered out of {claim.breaker} while it said OPEN"
+        yield _row(claim, what, float(hits[0]), f"{hits.size:,} answers")
 
 
 def _bytes_while_open(claim: Claim, record: Record) -> Iterator[Row]:
@@ -128,8 +128,8 @@ def _bytes_while_open(claim: Claim, record: Record) -> Iterator[Row]:
     looks = [(at_s, received) for at_s, received in looks if received]
     if len(looks) > LOOKS_MAX:
         total = sum(received for _, received in looks)
-        text = f"{total:,} bytes went into link {link} in {len(looks)} looks while it said OPEN"
-        yield _row(claim, "bytes_while_open", looks[0][0], text)
+        what = f"it sent to {claim.breaker} while it said OPEN"
+        yield _row(claim, what, looks[0][0], f"{total:,} bytes in {len(looks)} looks at {link}")
 
 
 def _slower_than_said(claim: Claim, mine: pd.DataFrame, first_s: float) -> Iterator[Row]:
@@ -152,9 +152,9 @@ def _slower_than_said(claim: Claim, mine: pd.DataFrame, first_s: float) -> Itera
         for when, percentile in ((is_open, 10), (is_before, 50))
     )
     if now_s - before_s > said_s + SLOWER_S:
-        text = f"it says that it refuses within {said_s * 1e3:.1f} ms, and its answers of the next"
-        text += f" tier take {(now_s - before_s) * 1e3:.0f} ms longer than before"
-        yield _row(claim, "slower_than_said", spans[0][0], text)
+        what = f"it said that it refuses within {said_s * 1e3:.1f} ms, and took longer"
+        text = f"its answers of the next tier took {(now_s - before_s) * 1e3:.0f} ms more"
+        yield _row(claim, what, spans[0][0], f"{text} than before")
 
 
 def _excess_s(took_s: Array, local_s: Array, percentile: float) -> float:
@@ -177,8 +177,9 @@ def _nothing_since_closed(claim: Claim, mine: pd.DataFrame) -> Iterator[Row]:
         return
     share = float(is_guarded[before].mean())
     if share * after.sum() >= EXPECTED_MIN:
-        text = f"it said CLOSED, and none of {int(after.sum()):,} answers came from {claim.breaker}"
-        yield _row(claim, "nothing_since_closed", closed_s, f"{text}; before {share:.0%} did")
+        what = f"it said CLOSED and asked {claim.breaker} no more"
+        text = f"none of {int(after.sum()):,} answers came from there; before {share:.0%} did"
+        yield _row(claim, what, closed_s, text)
 
 
 def _in_spans(sent_s: Array, done_s: Array, spans: Iterable[tuple[float, float]]) -> Array:
@@ -195,5 +196,5 @@ def _row(claim: Claim, what: str, at_s: float, evidence: str) -> Row:
         "breaker": claim.breaker,
         "what": what,
         "at_s": at_s,
-        "evidence": f"{claim.server}: {evidence}",
+        "evidence": evidence,
     }

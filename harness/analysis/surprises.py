@@ -41,6 +41,8 @@ STALL_S = 0.25
 limit, which is on the 99th percentile."""
 APART_S = 1.0
 """Late requests closer together are of one stall, rotation changes of one departure."""
+FIRST_LOOK_S = 3.0
+"""Until when all that runs has been looked at; who is first seen later was started later."""
 EACH_MAX = 3
 """How often one thing is listed of one service; the last of them says how many more there were."""
 
@@ -178,7 +180,7 @@ def _open_at_start(record: Record) -> Iterator[Surprise]:
             continue
         known.add(key)
         state = event["state"] if is_state else event["from"]
-        if state != "CLOSED":
+        if state != "CLOSED" and event["t_s"] <= FIRST_LOOK_S:
             text = f"breaker {key[1]} of {key[0]} was {state} when the run began"
             yield _surprise("breaker_open_before", 0.0, key[0], text)
 

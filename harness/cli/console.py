@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 PLAIN_EVERY_S = 10.0
+SURPRISES_MAX = 5
 _CONTROL = (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _SHOWN = {code: repr(chr(code))[1:-1] for code in _CONTROL if chr(code) not in "\n\t"}
 
@@ -127,7 +128,17 @@ class Screen:
         self._out.print(f"[bold {COLOURS[verdict]}]{verdict.upper()}[/] {escape(result['title'])}")
         for reason in result["reasons"]:
             self._out.print(f"  {escape(reason['code'])}: {escape(reason['text'])}")
+        said = " ".join(str(reason["text"]) for reason in result["reasons"])
+        self._surprises([s for s in result.get("surprises") or () if s["text"] not in said])
         self._out.print(f"  report: {escape(str(page))}")
+
+    def _surprises(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """What happened that no fault explains, beside the reasons; the gravest first."""
+        for row in rows[:SURPRISES_MAX]:
+            self._out.print(f"  no fault explains: {escape(row['text'])}", style="yellow")
+        if len(rows) > SURPRISES_MAX:
+            more = len(rows) - SURPRISES_MAX
+            self._out.print(f"  and {more} more that no fault explains", style="yellow")
 
     def summary_for_github(self, markdown: str) -> None:
         """Append to the job's summary, if this is a GitHub job."""

@@ -480,6 +480,30 @@ def test_result_junit_and_summary_agree():
     assert "FAIL" in summary_markdown(result)
 
 
+SURPRISE = {
+    "code": "container_died", "at_s": 41.25, "who": "app-1", "phase": "fault", "outcome": "fail",
+    "text": "app-1 died with exit code 137 and did not run again",
+}  # fmt: skip
+
+
+def test_surprises_are_in_the_result_and_on_top_of_the_summary():
+    found = findings(surprises=[SURPRISE] * 10)
+    experiment, verdict = verdict_of("redirect", "p95 < 200ms", found)
+    result = make_result(experiment, found, verdict)
+    assert result["surprises"] == [SURPRISE] * 10
+    row = result_schema()["properties"]["surprises"]["items"]
+    assert set(row["required"]) == SURPRISE.keys()
+    assert SURPRISE["code"] in row["properties"]["code"]["enum"]
+    summary = summary_markdown(result)
+    line = "- 41.2 s: app-1 died with exit code 137 and did not run again (`container_died`)"
+    assert summary.count(line) == 8
+    assert "- 2 more in result.json" in summary
+    assert summary.index(line) < summary.index("| expected |")
+    old = make_result(experiment, findings(), verdict)
+    assert old["surprises"] == []
+    assert "No fault explains" not in summary_markdown(old)
+
+
 def test_text_from_the_target_cannot_break_junit_or_markdown():
     experiment, verdict = verdict_of("redirect", "p95 < 50ms", findings())
     result = make_result(experiment, findings(), verdict)

@@ -272,6 +272,14 @@ def test_each_process_has_a_memory_of_its_own(case: Case) -> None:
     assert (first["in_memory"], second["in_memory"]) == (62, 5 + 10 + 12)
 
 
+def test_a_process_that_nobody_looked_at_has_not_the_memory_of_the_one_before(case: Case) -> None:
+    case.says("app-2", 4.6, waiting=30)
+    case.dies("app-2", 5.0)
+    case.dies("app-2", 5.4)
+    _, second = case.figures()["deaths"]
+    assert (second["in_memory"], second["looked_s"]) == (20, None)
+
+
 def test_a_server_that_was_not_asked_has_the_old_rule(case: Case) -> None:
     case.says("app-1", 4.6, waiting=30)
     case.dies("app-2", 5.0)
@@ -334,6 +342,10 @@ def test_retries_at_another_time_or_of_too_few_explain_no_double(case: Case) -> 
     case.events.clear()
     case.retries(0.4, 2)
     assert (case.figures()["double"], case.figures()["double_by_retries"]) == (1, 2)
+    case.gained["c000080"] += 1  # in flight from 0.8 s, after that look
+    assert (case.figures()["double"], case.figures()["double_by_retries"]) == (2, 2)
+    case.retries(0.6, 9)
+    assert (case.figures()["double"], case.figures()["double_by_retries"]) == (1, 3)
 
 
 def test_retries_of_what_serves_no_clicks_explain_none(case: Case) -> None:

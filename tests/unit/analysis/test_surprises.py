@@ -269,6 +269,7 @@ def test_a_breaker_that_was_open_when_the_run_began() -> None:
     later = event("breaker.state", 3.0, server="app-1", breaker="redis", state="CLOSED")
     rows = surprises(state, later, base=base)
     assert codes(rows) == [("breaker_open_before", "app-1", "note")]
+    assert surprises({**state, "t_s": 45.0}, later, base=base) == []  # a server added meanwhile
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,47 @@ def test_the_verdict_and_its_reasons_come_before_everything_else(tmp_path):
     assert text.index("FAIL") < reason < text.index("create recovery time") < text.index("Timeline")
 
 
+SURPRISES = [
+    {"code": "container_died", "at_s": 41.2, "who": "app-1", "phase": "fault", "outcome": "fail",
+     "text": "app-1 died with exit code 137 and did not run again"},
+    {"code": "breaker_opened", "at_s": 0.4, "who": "app-2", "phase": "warmup", "outcome": "note",
+     "text": "breaker redis of app-2 opened for 60.5 s, before any fault"},
+]  # fmt: skip
+
+
+def test_surprises_stand_between_the_verdict_and_the_figures(tmp_path):
+    folder = make_run(tmp_path, verdict="fail", surprises=SURPRISES, **WORDS_ONLY)
+    text = page_of(folder).text.replace(GAP, " ")
+    died = text.index("fault app-1 died with exit code 137 and did not run again container_died")
+    opened = text.index("breaker redis of app-2 opened for 60.5 s, before any fault")
+    assert text.index("No fault explains") < died < opened < text.index("create recovery time")
+    assert text.index("FAIL") < died
+
+
+def test_a_run_without_surprises_says_nothing_of_them(tmp_path):
+    assert "No fault explains" not in page_of(make_run(tmp_path, surprises=[], **WORDS_ONLY)).text
+    assert "No fault explains" not in page_of(make_run(tmp_path / "old", **WORDS_ONLY)).text
+
+
+def test_what_contradicts_a_server_and_whose_clicks_are_missing_is_in_the_evidence(tmp_path):
+    found = findings("x", "completed")
+    found["breakers"]["contradictions"] = [
+        {"server": "app-2", "breaker": "redis", "at_s": 70.0, "evidence": "67 answers",
+         "what": "it answered out of redis while it said OPEN"},
+    ]  # fmt: skip
+    found["breakers"]["by_breaker"]["redis"]["missing_servers"] = ["app-3"]
+    clicks = {
+        "checked": True, "double_by_retries": 3,
+        "explanations": ["app-2 died at 25.1 s with up to 62 clicks in memory"],
+    }  # fmt: skip
+    folder = make_run(tmp_path, breakers=found["breakers"], clicks=clicks, **WORDS_ONLY)
+    text = page_of(folder).text.replace(GAP, " ")
+    assert "it answered out of redis while it said OPEN (67 answers)" in text
+    assert "app-3 did not report on breaker redis" in text
+    assert "app-2 died at 25.1 s with up to 62 clicks in memory" in text
+    assert "without 3 that retries of the load balancers explain" in text
+
+
 def test_nothing_is_loaded_from_anywhere(whole_run):
     _, page = whole_run
     for tag, attrs in page.elements:
