@@ -79,7 +79,7 @@ QUIET = Look(2.0, 2.0, 0.4, 0.1, 0.1, 0.0, 0.0, 0.0, 3.4)
 class FakeProcessor:
     """Each pair of looks takes the next of `looks`; the last one stays."""
 
-    looks: list[Look]
+    looks: list[Look | None]
     has_begun: bool = False
 
     def look(self) -> Look | None:
@@ -101,7 +101,7 @@ class Shop:
     cut: Cut = field(default_factory=Cut)
     health: list[Health] = field(default_factory=lambda: [Health((), {})])
     error_rate: float = 0.0
-    looks: list[Look] = field(default_factory=lambda: [QUIET])
+    looks: list[Look | None] = field(default_factory=lambda: [QUIET])
 
     def __post_init__(self) -> None:
         clock = FakeClock()

@@ -22,10 +22,12 @@ from harness.errors import LoadError
 from harness.load.driver import LoadConfig, LoadDriver
 from harness.model.experiment import Experiment
 from harness.model.machine import HEADROOM_MIN, Look
+from harness.probes.machine import HIDDEN
 from harness.run_store import RunFolder, write_file
 from harness.scale import STEPS, peak_rate, scaled, smallest_scale
 from harness.undo import boot_id
 
+CHOOSE = "choose a scale: --scale 0.5"
 MEASURED_AT = 0.25
 WARM_S, MEASURE_S, IDLE_S, LEAD_S = 2.0, 4.0, 2.0, 0.3
 GLANCE_S = 0.1  # enough to see how many CPUs may be used
@@ -105,9 +107,9 @@ def choose(experiment: Experiment, cost: Cost) -> float:
 def measure_cost(experiment: Experiment, project: Project) -> Cost:
     """Send a quarter of the experiment's load, and look who needs how much processor time.
 
-    LoadError if that load does not run.
+    LoadError if that load does not run, or cannot be seen.
     """
-    idle = look_for(project, IDLE_S)
+    idle = _seen(look_for(project, IDLE_S))
     part = experiment.load.model_copy(
         update={
             "rate_per_s": experiment.load.rate_per_s * MEASURED_AT,
@@ -121,6 +123,12 @@ def measure_cost(experiment: Experiment, project: Project) -> Cost:
     return Cost(loaded.cpus, project.speed(), idle.shares.own, gained / rate)
 
 
+def _seen(look: Look | None) -> Look:
+    if look is None:
+        raise LoadError(f"--scale auto: {HIDDEN}", CHOOSE)
+    return look
+
+
 def _look_under_load(experiment: Experiment, project: Project) -> Look:
     with tempfile.TemporaryDirectory(prefix="harness-scale-") as temporary:
         folder = RunFolder(Path(temporary) / "run")
@@ -130,7 +138,7 @@ def _look_under_load(experiment: Experiment, project: Project) -> Look:
         try:
             driver.begin(project.clock.now_s() + LEAD_S)
             project.clock.sleep_until_s(project.clock.now_s() + LEAD_S + WARM_S)
-            found = look_for(project, MEASURE_S)
+            found = _seen(look_for(project, MEASURE_S))
             driver.check()
             summary = driver.stop()
         except BaseException:
@@ -140,7 +148,7 @@ def _look_under_load(experiment: Experiment, project: Project) -> Look:
         text = (
             f"a load generator ended with exit code {summary.exit_code} while --scale auto measured"
         )
-        raise LoadError(text, "choose a scale: --scale 0.5")
+        raise LoadError(text, CHOOSE)
     return found
 
 
@@ -171,7 +179,7 @@ def read_cost(path: Path, key: str, project: Project) -> Cost | None:
         return None
     change = abs(project.speed() / cost.million_additions_per_s - 1)
     is_same = is_of_this_boot and change <= SPEED_CHANGE
-    return cost if is_same and look_for(project, GLANCE_S).cpus == cost.cpus else None
+    return cost if is_same and _seen(look_for(project, GLANCE_S)).cpus == cost.cpus else None
 
 
 def write_cost(path: Path, key: str, cost: Cost) -> None:

@@ -9,7 +9,7 @@ from harness.cli.project import Project
 from harness.errors import MachineBusy
 from harness.model.machine import Look, busy_words
 from harness.model.quantity import format_duration
-from harness.probes.machine import look_facts
+from harness.probes.machine import HIDDEN, look_facts
 
 LOOK_S = 2.0
 
@@ -20,6 +20,10 @@ def look_first(project: Project, wait_s: float | None, screen: Screen) -> dict[s
     With `wait_s` wait so long at most until nobody does; MachineBusy after that.
     """
     found = look_for(project, LOOK_S)
+    speed = {"million_additions_per_s": round(project.speed(), 2)}
+    if found is None:
+        screen.say(f"  {HIDDEN}")
+        return speed
     if words := busy_words(found):
         if wait_s is None:
             screen.say(f"  the machine is busy: {words}; what fails then is INCONCLUSIVE")
@@ -28,20 +32,15 @@ def look_first(project: Project, wait_s: float | None, screen: Screen) -> dict[s
             found = _wait(project, wait_s, words, screen)
     shares = found.shares
     facts = {**look_facts(found), "own_share": round(shares.own, 4)}
-    return {
-        "machine_look": {**facts, "taken_share": round(shares.taken, 4)},
-        "million_additions_per_s": round(project.speed(), 2),
-    }
+    return {"machine_look": {**facts, "taken_share": round(shares.taken, 4)}, **speed}
 
 
-def look_for(project: Project, seconds: float) -> Look:
-    """Who had the processor in the next seconds."""
+def look_for(project: Project, seconds: float) -> Look | None:
+    """Who had the processor in the next seconds; None where that cannot be seen."""
     source = project.processor_time()
     source.look()
     project.clock.sleep_until_s(project.clock.now_s() + seconds)
-    found = source.look()
-    assert found is not None  # the first look was above
-    return found
+    return source.look()
 
 
 def _wait(project: Project, wait_s: float, words: str, screen: Screen) -> Look:
@@ -50,8 +49,8 @@ def _wait(project: Project, wait_s: float, words: str, screen: Screen) -> Look:
     began_s = project.clock.now_s()
     while project.clock.now_s() - began_s < wait_s:
         found = look_for(project, LOOK_S)
-        words = busy_words(found)
-        if not words:
+        words = busy_words(found) if found else ""
+        if found and not words:
             waited = format_duration(project.clock.now_s() - began_s)
             screen.say(f"  quiet after {waited}")
             return found

@@ -33,6 +33,16 @@ def test_a_quiet_machine_is_not_talked_about(shop: Shop, cli: Cli) -> None:
     assert "busy" not in done.out
 
 
+def test_where_nothing_can_be_seen_the_run_goes_on_and_auto_does_not(shop: Shop, cli: Cli) -> None:
+    shop.looks = [None]
+    done = cli("run", "x.yaml")
+    assert done.code == 0, done.err
+    assert "cannot be seen from here" in done.out
+    shop.cut.names.clear()
+    done = cli("run", "--scale", "auto", "x.yaml")
+    done.is_one_clear_error(4, "--scale auto: the processor time", "choose a scale")
+
+
 def test_the_look_and_the_speed_are_in_the_run_folder(shop: Shop, cli: Cli) -> None:
     cli("run", "x.yaml")
     facts = json.loads((shop.runs()[0] / "environment.json").read_text())
