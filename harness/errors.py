@@ -8,6 +8,7 @@ HarnessError (4)
 ├── EngineError (4)            no Docker engine, no permission, engine call failed
 ├── TargetError (4)            the stack is not what the run needs: port taken, not healthy
 ├── LoadError (4)              the load generator did not start or died
+├── MachineBusy (3)            others kept the processor busy: there is no evidence, and no run
 ├── HealError (4)              something that was broken could not be mended
 ├── SafeguardTripped (5)       a safeguard ended the run
 └── Interrupted (130)          Ctrl-C or SIGTERM
@@ -72,6 +73,15 @@ class TargetError(HarnessError):
 
 class LoadError(HarnessError):
     """The load generator did not start, died, or broke its protocol."""
+
+
+class MachineBusy(HarnessError):
+    """Others kept the processor busy for longer than `--when-quiet` waits; nothing was sent.
+
+    Its exit code is that of an INCONCLUSIVE run: the target is neither kept nor broken.
+    """
+
+    exit_code = 3
 
 
 class HealError(HarnessError):

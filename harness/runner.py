@@ -79,6 +79,7 @@ class Progress:
     phase: str
     faults: tuple[str, ...]
     snapshot: LoadSnapshot
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -224,10 +225,8 @@ class _Run:
     def _show(self, snapshot: LoadSnapshot) -> None:
         at_s = self._clock.now_s() - self._t0_s
         kinds = tuple(f"{a.spec.kind} {a.undo['target']}" for a in self._active.values())
-        progress = Progress(
-            self._folder.run_id, at_s, self._plan.end_s, self._phase, kinds, snapshot
-        )
-        self._world.show(progress)
+        facts = (self._folder.run_id, at_s, self._plan.end_s, self._phase, kinds, snapshot)
+        self._world.show(Progress(*facts, scale=self._experiment.scale))
 
     def _do(self, step: Step) -> None:
         if step.action == "phase":

@@ -23,6 +23,7 @@ from fakes import (
 from harness.cli.project import Project
 from harness.faults.base import Tools
 from harness.model.experiment import Target
+from harness.model.machine import Look
 from harness.probes.health import Health
 from harness.run_store import RunFolder
 
@@ -71,17 +72,36 @@ class Done:
 Cli = Callable[..., Done]
 
 
+QUIET = Look(2.0, 2.0, 0.4, 0.1, 0.1, 0.0, 0.0, 0.0, 3.4)
+
+
+@dataclass
+class FakeProcessor:
+    """Each pair of looks takes the next of `looks`; the last one stays."""
+
+    looks: list[Look | None]
+    has_begun: bool = False
+
+    def look(self) -> Look | None:
+        if not self.has_begun:
+            self.has_begun = True
+            return None
+        return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+
+
 @dataclass
 class Shop:
     """The project of `here` on a fake engine and a Compose binary that is a script.
 
-    Tests change what they need: `health` (the last one stays), `error_rate`, hooks of `cut`.
+    Tests change what they need: `health` and `looks` (the last one stays), `error_rate`, hooks of
+    `cut`.
     """
 
     root: Path
     cut: Cut = field(default_factory=Cut)
     health: list[Health] = field(default_factory=lambda: [Health((), {})])
     error_rate: float = 0.0
+    looks: list[Look | None] = field(default_factory=lambda: [QUIET])
 
     def __post_init__(self) -> None:
         clock = FakeClock()
@@ -134,11 +154,16 @@ class Shop:
         project.tools = lambda: self.tools  # type: ignore[method-assign]
         project.health = self._look  # type: ignore[method-assign]
         project.probes = lambda: ()  # type: ignore[method-assign]
+        project.processor_time = self.processor  # type: ignore[method-assign,assignment]
+        project.speed = lambda: 20.0  # type: ignore[method-assign]
         return project
 
     def _look(self) -> Health:
         self.cut("health")
         return self.health.pop(0) if len(self.health) > 1 else self.health[0]
+
+    def processor(self) -> FakeProcessor:
+        return FakeProcessor(self.looks)
 
     def driver(self, _config: object, folder: RunFolder) -> FakeDriver:
         return FakeDriver(self.cut, self.error_rate, samples=folder.samples_dir)

@@ -22,6 +22,7 @@ from harness.adapters.compose_project import (
     read_environment,
 )
 from harness.adapters.host_network import is_port_free, port_holder, routed_networks
+from harness.adapters.speed import machine_speed
 from harness.errors import HarnessError
 
 BASE_IMAGE = "debian:trixie-slim"
@@ -46,7 +47,7 @@ def check_machine(root: Path) -> list[Check]:
 
     Without an engine what needs one to be known is left out.
     """
-    checks = [_python(), _venv(root), _compose(), _buildx(), _memory()]
+    checks = [_python(), _venv(root), _compose(), _buildx(), _memory(), _speed()]
     client, engine = _engine()
     checks.append(engine)
     if client is not None:
@@ -98,6 +99,12 @@ def _memory(table: Path = Path("/proc/meminfo")) -> Check:
     free_gib = int(lines["MemAvailable"].split()[0]) * 1024 / GIB
     remedy = f"free memory: the stack needs {MEMORY_GIB} GiB (if it runs already: none)"
     return Check("memory", free_gib >= MEMORY_GIB, f"{free_gib:.1f} GiB available", remedy)
+
+
+def _speed() -> Check:
+    """A figure to compare machines by; a slow one is no fault, `--scale auto` asks less of it."""
+    found = f"{machine_speed():.1f} million additions a second on each of {os.cpu_count()} CPUs"
+    return Check("speed", ok=True, found=found)
 
 
 def _engine() -> tuple[docker.DockerClient | None, Check]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -150,6 +150,26 @@ def of_container(cgroup: Cgroup, container_id: str) -> Cgroup:
     """The container's own cgroup, for a process in it or in one below it."""
     head, found, tail = cgroup.path.partition(container_id)
     return Cgroup(cgroup.controllers, head + found + tail.partition("/")[0])
+
+
+def find_container(root: Path, container_id: str) -> Cgroup | None:
+    """Where an engine usually puts a container, for one whose processes are hidden from us."""
+    for controllers in ("cpuacct", "cpu,cpuacct", ""):
+        for path in (f"/docker/{container_id}", f"/system.slice/docker-{container_id}.scope"):
+            cgroup = Cgroup(controllers, path)
+            if read_cgroup_s(root, cgroup) is not None:
+                return cgroup
+    return None
+
+
+def find_services(root: Path, names: Sequence[str]) -> list[Cgroup]:
+    """The cgroups of those services that systemd runs."""
+    places = [
+        Cgroup(controllers, f"/system.slice/{name}.service")
+        for controllers in ("cpuacct", "")
+        for name in names
+    ]
+    return [cgroup for cgroup in places if read_cgroup_s(root, cgroup) is not None]
 
 
 def read_cgroup_s(root: Path, cgroup: Cgroup) -> float | None:

@@ -20,6 +20,8 @@ from harness.adapters.proc_files import (
     CpuTimes,
     Process,
     container_ids,
+    find_container,
+    find_services,
     of_container,
     read_allowed_cpus,
     read_cgroup,
@@ -38,6 +40,7 @@ ENGINE_NAMES = (
 )
 """It carries the project's traffic and starts its health checks, so its time is not others'. It
 has no cgroup of its own on every machine, but the kernel keeps 15 letters of every name."""
+ENGINE_SERVICES = ("docker", "containerd")
 _COUNTED_AS_INTERRUPTS = "ksoftirqd"
 _ANCESTORS_MAX = 64
 _WORTH_NAMING_S = 0.005
@@ -51,6 +54,7 @@ class _Reading:
     cpus: Mapping[int, CpuTimes]
     processes: Mapping[int, Process]
     cgroups_s: Mapping[str, float]  # by container id
+    services_s: Mapping[str, float]  # of the engine, where its processes are hidden
     pressure_s: float | None
 
 
@@ -59,6 +63,8 @@ class ProcessorTime:
     """Processor time between two looks; the first look begins it, and returns None.
 
     `containers` are the ids of the project's; all processes below `own_pid` are the harness'.
+    Where nothing of the project can be seen (from inside a container, say) every look is None: its
+    time could not be told from that of others.
     """
 
     containers: Collection[str]
@@ -70,12 +76,13 @@ class ProcessorTime:
     _classes: dict[tuple[int, int, str], str] = field(default_factory=dict)
     _accounts: dict[str, Cgroup] = field(default_factory=dict)
     _allowed: dict[str, frozenset[int]] = field(default_factory=dict)
+    _services: list[Cgroup] = field(default_factory=list)
 
     def look(self) -> Look | None:
         """What was used since the last look."""
         before, now = self._last, self._read()
         self._last = now
-        if before is None or now.at_s <= before.at_s:
+        if before is None or now.at_s <= before.at_s or self._is_blind():
             return None
         usable = self._usable(now)
         used = _used(before, now)
@@ -86,7 +93,7 @@ class ProcessorTime:
             cpus=self._capacity(len(usable)),
             project_s=self._project_s(before, now, by_class.get("project", 0.0)),
             harness_s=by_class.get("harness", 0.0),
-            engine_s=by_class.get("engine", 0.0),
+            engine_s=by_class.get("engine", 0.0) or _gained(before.services_s, now.services_s),
             kernel_s=by_class.get("kernel", 0.0) + sum(one.interrupt_s for one in spent),
             foreign_s=by_class.get("foreign", 0.0),
             steal_s=sum(one.steal_s for one in spent),
@@ -95,17 +102,32 @@ class ProcessorTime:
             who=_busiest(by_name),
         )
 
+    def _is_blind(self) -> bool:
+        is_seen = self._accounts or "project" in self._classes.values()
+        return bool(self.containers) and not is_seen
+
     def _read(self) -> _Reading:
         processes = {process.pid: process for process in read_processes(self.proc)}
         self._classify(processes)
+        if not self._last:
+            self._look_for_hidden()
         found = {c: read_cgroup_s(self.cgroups, group) for c, group in self._accounts.items()}
         return _Reading(
             self.clock.now_s(),
             read_cpus(self.proc),
             processes,
             {container: used_s for container, used_s in found.items() if used_s is not None},
+            {each.path: read_cgroup_s(self.cgroups, each) or 0.0 for each in self._services},
             read_pressure_s(self.proc),
         )
+
+    def _look_for_hidden(self) -> None:
+        """/proc may be mounted so that each user sees only his own processes."""
+        for container in set(self.containers) - self._accounts.keys():
+            if cgroup := find_container(self.cgroups, container):
+                self._accounts[container] = cgroup
+        if "engine" not in self._classes.values():
+            self._services = find_services(self.cgroups, ENGINE_SERVICES)
 
     def _classify(self, processes: Mapping[int, Process]) -> None:
         """Each process once, as long as it keeps its name: runc becomes what it starts."""
@@ -192,10 +214,15 @@ class ProcessorTime:
         """By the cgroups, which miss no process that has ended; else by what was seen."""
         if not now.cgroups_s and not before.cgroups_s:
             return by_processes_s
-        return sum(
-            used_s - (before_s if (before_s := before.cgroups_s.get(c, 0.0)) <= used_s else 0.0)
-            for c, used_s in now.cgroups_s.items()
-        )
+        return _gained(before.cgroups_s, now.cgroups_s)
+
+
+def _gained(before_s: Mapping[str, float], now_s: Mapping[str, float]) -> float:
+    """What accounts have gained; one that is lower than before was made anew."""
+    return sum(
+        used_s - (earlier_s if (earlier_s := before_s.get(name, 0.0)) <= used_s else 0.0)
+        for name, used_s in now_s.items()
+    )
 
 
 def _key(process: Process) -> tuple[int, int, str]:

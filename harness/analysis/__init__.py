@@ -43,6 +43,7 @@ def analyze(folder: RunFolder) -> dict[str, Any]:
         "status": record.status,
         "message": record.message,
         "end_s": record.experiment.end_s,
+        "scale": record.experiment.scale,
         "phases": {p.name: {"start_s": p.start_s, "end_s": p.end_s} for p in record.phases},
         "faults": record.faults,
         "surprises": surprises.figures(record, written["not_caught_up"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import islice, takewhile
 from typing import Any
@@ -51,12 +51,12 @@ def figures(record: Record, folder: RunFolder) -> dict[str, Any] | None:
     if not seconds:
         return None
     facts = folder.read_json("environment.json") if folder.has("environment.json") else {}
-    before = facts.get("machine") or {}
+    look = facts.get("machine_look") or {}
     return {
         "cpus": seconds[0].look.cpus,
-        "speed": before.get("speed"),
+        "million_additions_per_s": facts.get("million_additions_per_s"),
         "disturbed": disturbed(seconds),
-        "headroom": _headroom(record, seconds, before.get("look")),
+        "headroom": _headroom(record, seconds, look.get("own_share")),
         "steal_share": _mean([second.shares.steal for second in seconds], seconds),
         "others_share": _mean([second.shares.others for second in seconds], seconds),
         "pressure_share": _pressure(seconds),
@@ -145,9 +145,7 @@ def _describe(stretch: Sequence[Second], *, is_gap: bool) -> dict[str, Any]:
     }
 
 
-def _headroom(
-    record: Record, seconds: Sequence[Second], look: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def _headroom(record: Record, seconds: Sequence[Second], idle_cost: float | None) -> dict[str, Any]:
     """What the run's own work left idle before any fault; what others took is no want of it."""
     span = _before_fault(record)
     inside = [s for s in seconds if s.start_s >= span.start_s and s.end_s <= span.end_s]
@@ -162,8 +160,8 @@ def _headroom(
         "no_headroom": 1 - own < HEADROOM_MIN,
         "shares": {n: _mean([asdict(s.shares)[n] for s in inside], inside) for n in NAMES},
         "rate_per_s": rate_per_s,
-        "idle_cost_share": (look or {}).get("own_share"),
-        "rate_that_fits_per_s": fitting_rate(own, rate_per_s, (look or {}).get("own_share")),
+        "idle_cost_share": idle_cost,
+        "rate_that_fits_per_s": fitting_rate(own, rate_per_s, idle_cost),
     }
 
 

@@ -42,10 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    from harness.cli.arguments import with_bound
     from harness.cli.console import Screen
     from harness.cli.parser import make_parser
 
-    options = make_parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = make_parser().parse_args(with_bound(given))
     screen = Screen(as_json=getattr(options, "json", False))
     try:
         code: int = options.act(options, screen)

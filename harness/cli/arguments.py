@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from harness.model.quantity import parse_duration, parse_share
 
-REPEAT_MAX = 100
+REPEAT_MAX, SCALE_MAX = 100, 10.0
+AUTO, WHEN_QUIET = "auto", "10m"
 
 
 def seed(text: str) -> int:
@@ -44,3 +45,22 @@ def quantity(parse: Callable[[str], float]) -> Callable[[str], float]:
 
 
 duration, share = quantity(parse_duration), quantity(parse_share)
+
+
+def scale(text: str) -> float | str:
+    """The value of `--scale`: `auto`, or a number above 0."""
+    if text == AUTO:
+        return AUTO
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= SCALE_MAX:
+        wanted = f"auto or a number above 0, up to {SCALE_MAX:g}"
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+    return value
+
+
+def with_bound(arguments: Sequence[str]) -> list[str]:
+    """A `--when-quiet` without a duration gets one, or argparse would take what comes next."""
+    return [f"{each}={WHEN_QUIET}" if each == "--when-quiet" else each for each in arguments]

@@ -61,6 +61,7 @@ def _load_facts(
     return {
         "to": to or [f"entry {load.entry}"],
         "peak_per_s": load.peak_per_s,
+        "scale": experiment.scale,
         "seconds": experiment.end_s,
         "locustfile": load.locustfile,
     }
@@ -135,7 +136,8 @@ def _show(path: Path, facts: Mapping[str, Any], screen: Screen) -> None:
     if facts["starts"]:
         screen.say(f"  would start in {facts['project']}: {', '.join(facts['starts'])}")
     what = f"up to {load['peak_per_s']:g}/s for {load['seconds']:.0f} s to {', '.join(load['to'])}"
-    screen.say(f"  would send {what}")
+    scale = "" if load["scale"] == 1 else f", scale {load['scale']:g}"
+    screen.say(f"  would send {what}{scale}")
     if load["locustfile"]:
         screen.say(f"  would run {load['locustfile']}: your own code, sent where it wants")
     screen.say(f"  would write below {' and '.join(facts['writes'])}")

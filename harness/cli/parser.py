@@ -8,7 +8,15 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from harness.cli.arguments import duration, port, repetitions, seed, share
+from harness.cli.arguments import (
+    WHEN_QUIET,
+    duration,
+    port,
+    repetitions,
+    scale,
+    seed,
+    share,
+)
 from harness.cli.console import Screen
 
 _HOST = "allow a Compose file that asks for mounts, devices or privileges of this machine"
@@ -55,6 +63,19 @@ def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
         default=1,
         metavar="N",
         help="run all files N times, one round after another, and judge each on its worst figures",
+    )
+    run.add_argument(
+        "--scale",
+        type=scale,
+        default=1.0,
+        metavar="auto|X",
+        help="multiply all rates; auto: by what this machine can bear, measured before the run",
+    )
+    run.add_argument(
+        "--when-quiet",
+        type=duration,
+        metavar="[=DURATION]",
+        help=f"wait until others leave the processor alone, {WHEN_QUIET} at most, then end with 3",
     )
     run.add_argument("--no-up", action="store_true", help="take the stack as it is")
     run.add_argument("--allow-exec", action="store_true", help="allow the fault `exec`")

@@ -12,6 +12,7 @@ from harness.adapters.compose_project import ComposeProject, prepare_environment
 from harness.adapters.docker_engine import DockerEngine
 from harness.adapters.http_client import HttpClient
 from harness.adapters.processor_time import ProcessorTime
+from harness.adapters.speed import machine_speed
 from harness.adapters.toxiproxy_links import ToxiproxyLinks
 from harness.errors import HealError, TargetError
 from harness.faults.base import Tools
@@ -161,6 +162,10 @@ class Project:
     def processor_time(self) -> ProcessorTime:
         """Who has the processor, from now on."""
         return ProcessorTime(frozenset(c.id for c in self.engine.containers()), self.clock)
+
+    def speed(self) -> float:
+        """How fast this machine is now; see adapters/speed.py."""
+        return machine_speed()
 
     def _probes_of(self, container: Container) -> list[Probe]:
         probes: list[Probe] = []

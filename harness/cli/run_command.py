@@ -11,17 +11,20 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from harness.adapters.click_counts import ClickCounts
 from harness.adapters.postgres_readback import PostgresReadback
+from harness.cli.arguments import AUTO
 from harness.cli.console import Screen
 from harness.cli.dry_run import dry_run
 from harness.cli.environment import environment_facts
+from harness.cli.load_scale import LoadScale
 from harness.cli.project import Project
+from harness.cli.quiet import look_first
 from harness.cli.repeat import Group, show_groups, write_groups
 from harness.cli.stage_commands import (
     analyze_folder,
@@ -92,8 +95,11 @@ def run(options: argparse.Namespace, screen: Screen) -> int:
     """Run all files; the exit code is the first of 4, 130, 5, 1, 3, 0 that occurred."""
     _check_paths(options)
     projects = _Projects(options.override)
-    experiments = _load_all(options, projects)
+    scale = LoadScale(options.scale)
+    experiments = [scale.planned(experiment) for experiment in _load_all(options, projects)]
     if options.dry_run:
+        if options.scale == AUTO:
+            screen.say("--scale auto: rates are shown as in the files, a run may lower them")
         aimed = [projects.of(experiment.target) for experiment in experiments]
         return dry_run(
             list(zip(options.files, experiments, aimed, strict=True)), options.output, screen
@@ -110,7 +116,7 @@ def run(options: argparse.Namespace, screen: Screen) -> int:
         for number, (path, experiment) in enumerate(jobs, 1):
             if len(files) > 1:
                 screen.say(f"run {number} of {len(files)}")
-            job = Job(path, experiment, projects.of(experiment.target), options)
+            job = Job(path, experiment, projects.of(experiment.target), options, scale)
             outcomes.append(_run_file(job, screen, stop))
             if outcomes[-1].code == 130 or outcomes[-1].is_broken:
                 break
@@ -130,6 +136,7 @@ class Job:
     experiment: Experiment
     project: Project
     options: argparse.Namespace
+    scale: LoadScale
 
 
 class _Projects:
@@ -199,7 +206,9 @@ def _run_file(job: Job, screen: Screen, stop: Stop) -> Outcome:
         return Outcome(name, 130, message="not started: interrupted")
     try:
         _make_ready(job)
-        status = _execute(job, folder, screen, stop)
+        machine = look_first(job.project, job.options.when_quiet, screen)
+        experiment = job.scale.fit(experiment, job.project, screen)
+        status = _execute(replace(job, experiment=experiment), folder, machine, screen, stop)
         return _finish(experiment, folder, status, screen)
     except KeyboardInterrupt:
         screen.error(Interrupted("interrupted; no fault is active"))
@@ -220,11 +229,13 @@ def _make_ready(job: Job) -> None:
     job.project.wait_healthy()
 
 
-def _execute(job: Job, folder: RunFolder, screen: Screen, stop: Stop) -> RunStatus:
+def _execute(
+    job: Job, folder: RunFolder, machine: Mapping[str, Any], screen: Screen, stop: Stop
+) -> RunStatus:
     """Everything that can be wrong is asked before the run folder is made."""
     experiment, project = job.experiment, job.project
     plan = make_plan(experiment, job.options.seed)
-    facts = environment_facts(project, experiment, job.options.override)
+    facts = {**environment_facts(project, experiment, job.options.override), **machine}
     world = World(
         project=project.name,
         boot_id=boot_id(),

@@ -63,6 +63,7 @@ class Experiment(_Frozen):
     """Everything one YAML file says, with all names resolved and all times in seconds.
 
     `allowed_surprises`: codes of model/surprise.py that are reported, and judge nothing.
+    `scale` is what the file's rates were multiplied by (`--scale`); those in `load` are the result.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Experiment(_Frozen):
     max_duration_s: float = 600.0
     allow_total_loss: bool = False
     allowed_surprises: tuple[str, ...] = ()
+    scale: float = 1.0
 
     @property
     def end_s(self) -> float:

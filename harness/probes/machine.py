@@ -11,13 +11,14 @@ from harness.model.observation import Observation
 from harness.probes.base import event
 
 _DIGITS = 4
+HIDDEN = "the processor time of the containers cannot be seen from here: who disturbs is not known"
 
 
 class ProcessorSource(Protocol):
     """The slice of adapters/processor_time.py that is needed."""
 
     def look(self) -> Look | None:
-        """What was used since the last look, None at the first."""
+        """What was used since the last look, None at the first, or where nothing can be seen."""
         ...
 
 
@@ -29,13 +30,19 @@ class MachineProbe:
     clock: Clock
     interval_s: float = 1.0
     name: str = "machine"
+    _looks: int = 0
 
     def observe(self) -> Observation:
         """CPU seconds of project, harness, engine, kernel and others since the last look."""
         look = self.source.look()
         at_s = self.clock.now_s()
-        events = () if look is None else (event(at_s, "machine.second", **look_facts(look)),)
-        return Observation(self.name, at_s, ok=True, events=events)
+        self._looks += 1
+        if look is not None:
+            line = event(at_s, "machine.second", **look_facts(look))
+            return Observation(self.name, at_s, ok=True, events=(line,))
+        gap = event(at_s, "probe.gap", probe=self.name, error=HIDDEN)
+        events = (gap,) if self._looks == 2 else ()  # the first look only begins
+        return Observation(self.name, at_s, ok=self._looks == 1, events=events)
 
     def finish(self) -> Observation:
         """One more look."""

@@ -9,6 +9,7 @@ from typing import Any
 from bokeh.core.properties import value
 from bokeh.models import ColumnDataSource, NumeralTickFormatter, Range1d
 
+from harness.model.machine import Disturbance, disturbances
 from harness.report.formats import is_number
 from harness.report.plot import (
     DASHES,
@@ -46,6 +47,7 @@ def make_charts(findings: Mapping[str, Any]) -> list[Chart]:
     if axis is None:
         return []
     made: list[Chart | None] = [_strip(axis)]
+    made.append(_machine(axis, findings.get("machine") or {}))
     if times:
         made += [*_load_charts(axis, series), *_canary_charts(axis, series)]
         made += _share_charts(axis, series)
@@ -60,11 +62,11 @@ def _time_axis(findings: Mapping[str, Any], times: Sequence[float]) -> TimeAxis 
     if not end_s:
         return None
     faults = [fault for fault in findings.get("faults") or [] if is_number(fault.get("start_s"))]
-    return TimeAxis(end_s, phases, faults)
+    return TimeAxis(end_s, phases, faults, disturbances(findings))
 
 
 def _strip(axis: TimeAxis) -> Chart:
-    rows = 1 + len(axis.faults)
+    rows = 1 + len(axis.faults) + bool(axis.disturbed)
     plot = axis.figure(30 + 24 * rows, is_marked=False, y_range=Range1d(start=rows - 0.5, end=-0.5))
     plot.yaxis.visible = False
     plot.ygrid.grid_line_color = None
@@ -75,6 +77,9 @@ def _strip(axis: TimeAxis) -> Chart:
     for row, fault in enumerate(axis.faults, start=1):
         end_s = fault.get("healed_s") or axis.end_s
         _append(bars, fault["start_s"], end_s, row, RED, _fault_label(fault))
+    for stretch in axis.disturbed:
+        left = max(0.0, stretch.start_s)
+        _append(bars, left, stretch.end_s, rows - 1, ORANGE, _disturbance_label(stretch))
     source = ColumnDataSource(bars)
     plot.hbar(
         y="y", left="left", right="right", height=0.78, source=source,
@@ -85,7 +90,7 @@ def _strip(axis: TimeAxis) -> Chart:
         text_font_size="12px", text_font=value(SANS), text_color=INK,
         text_font_style="bold",
     )  # fmt: skip
-    return Chart("strip", "Phases and faults", "", plot)
+    return Chart("strip", "Phases, faults and disturbances", "", plot)
 
 
 def _append(bars: Mapping[str, list[Any]], *values: Any) -> None:
@@ -95,6 +100,19 @@ def _append(bars: Mapping[str, list[Any]], *values: Any) -> None:
 
 def _fault_label(fault: Mapping[str, Any]) -> str:
     return clean(f"{fault.get('kind', 'fault')} {fault.get('target', '')}".strip())
+
+
+def _disturbance_label(stretch: Disturbance) -> str:
+    names = ", ".join(f"{name} {share:.0%}" for name, share in stretch.who)
+    return clean(f"disturbed: {names or stretch.why}")
+
+
+def _machine(axis: TimeAxis, machine: Mapping[str, Any]) -> Chart | None:
+    """Who had the processor; what no colour fills was idle."""
+    series = machine.get("series") or {}
+    shares = {n: values for n, values in (series.get("shares") or {}).items() if n != "idle"}
+    note = "share of the processor time that the run may use, the rest was idle"
+    return _stack(axis, {**series, "machine": shares}, "machine", "Who had the processor", note)
 
 
 def _load_charts(axis: TimeAxis, series: Mapping[str, Any]) -> Iterable[Chart | None]:

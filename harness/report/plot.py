@@ -11,6 +11,8 @@ from bokeh.models import BoxZoomTool, ColumnDataSource, HoverTool, PanTool, Rang
 from bokeh.models.annotations import BoxAnnotation, LabelSet, Span
 from bokeh.plotting import figure
 
+from harness.model.machine import Disturbance
+
 INK = "#777c85"  # reads on white and on the dark page
 SANS = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 BLUE, ORANGE, GREEN, RED = "#2f74c0", "#d98200", "#12906a", "#cf3f2e"
@@ -52,13 +54,14 @@ class TimeAxis:
     end_s: float
     phases: Mapping[str, Mapping[str, Any]]
     faults: Sequence[Mapping[str, Any]]
+    disturbed: Sequence[Disturbance] = ()
     x_range: Any = field(init=False)
 
     def __post_init__(self) -> None:
         self.x_range = Range1d(start=0, end=self.end_s, bounds=(0, self.end_s), min_interval=1)
 
     def figure(self, height: int, *, is_marked: bool = True, **options: Any) -> Any:
-        """An empty chart on the shared axis, with faults shaded and phases marked."""
+        """An empty chart on the shared axis: faults and disturbances shaded, phases marked."""
         plot = figure(
             height=height,
             sizing_mode="stretch_width",
@@ -88,6 +91,11 @@ class TimeAxis:
                 edge = Span(location=at_s, dimension="height", line_color=RED, level="overlay")
                 edge.update(line_alpha=0.7)
                 plot.add_layout(edge)
+        for stretch in self.disturbed:
+            band = BoxAnnotation(left=stretch.start_s, right=stretch.end_s)
+            band.update(fill_color=ORANGE, fill_alpha=0.1, line_alpha=0, level="underlay")
+            band.update(hatch_pattern="right_diagonal_line", hatch_color=ORANGE, hatch_alpha=0.35)
+            plot.add_layout(band)
         for phase in self.phases.values():
             if phase["start_s"] > 0:
                 mark = Span(location=phase["start_s"], dimension="height", line_color=INK)

@@ -9,15 +9,16 @@ from typing import Any
 
 from jinja2 import ChainableUndefined, Environment, PackageLoader
 
+from harness.model.machine import disturbances, no_headroom
 from harness.report.charts import make_charts
 from harness.report.embed import bokeh_script, chart_data
 from harness.report.formats import FILTERS, SYMBOLS, count, is_number, seconds, uncertainty
 from harness.run_store import RunFolder
 
 ENVIRONMENT_FACTS = (
-    "os", "kernel", "cpu_model", "cpu_count", "memory_gib", "python", "engine",
-    "harness_version", "git_commit", "git_dirty", "project", "profiles", "services", "overrides",
-    "seed",
+    "os", "kernel", "cpu_model", "cpu_count", "million_additions_per_s", "memory_gib", "python",
+    "engine", "harness_version", "git_commit", "git_dirty", "project", "profiles", "services",
+    "overrides", "seed",
 )  # fmt: skip
 """The only facts of environment.json that a report shows, in this order."""
 
@@ -57,6 +58,7 @@ def render(folder: RunFolder) -> Path:
         command=_command(result, _optional(folder, "plan.json")),
         files=[name for name in LINKED_FILES if folder.has(name)],
         reasons=_by_code(result.get("reasons") or []),
+        machine=_machine_words(findings),
         charts=charts,
         chart_data=chart_data(charts) if charts else "",
         bokeh_script=bokeh_script() if charts else "",
@@ -147,6 +149,13 @@ def _load_figures(load: Mapping[str, Any]) -> Iterable[dict[str, str]]:
         note = "the load was on schedule" if load.get("healthy") else "the load fell behind"
         tone = "" if load.get("healthy") else "bad"
         yield _figure("requests sent", count(load.get("sent")), note, tone)
+
+
+def _machine_words(findings: Mapping[str, Any]) -> list[str]:
+    """What the machine says against the run, most important first."""
+    too_small = no_headroom(findings)
+    worst_first = sorted(disturbances(findings), key=lambda one: one.start_s - one.end_s)
+    return [*([too_small.text] if too_small else []), *(one.text for one in worst_first)]
 
 
 def _by_code(reasons: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:

@@ -132,6 +132,32 @@ def test_without_readable_cgroups_the_project_is_its_processes(kernel: Kernel) -
     assert look(source).project_s == pytest.approx(0.6)
 
 
+@pytest.mark.parametrize(
+    ("line", "path"), [(V1, f"/docker/{OURS}"), (V2, f"/system.slice/docker-{OURS}.scope")]
+)
+def test_containers_and_engine_whose_processes_are_hidden_from_us(
+    kernel: Kernel, line: str, path: str
+) -> None:
+    kernel.line = line
+    kernel.account(path, 1.0)
+    kernel.account("/system.slice/docker.service", 5.0)
+    source = kernel.source(OURS)
+    source.look()
+    kernel.account(path, 1.5)
+    kernel.account("/system.slice/docker.service", 5.1)
+    kernel.tick(100, 40)
+    found = look(source)
+    assert (found.project_s, found.engine_s) == (pytest.approx(0.5), pytest.approx(0.1))
+    assert found.shares.others == pytest.approx(0, abs=1e-9)
+
+
+def test_where_nothing_of_the_project_can_be_seen_nobody_is_accused(kernel: Kernel) -> None:
+    source = kernel.source(OURS)
+    assert source.look() is None
+    kernel.tick(0, 0)
+    assert source.look() is None
+
+
 def test_a_container_that_starts_again_begins_a_new_account(kernel: Kernel) -> None:
     kernel.process(200, "granian", path=f"/docker/{OURS}")
     kernel.account(f"/docker/{OURS}", 50.0)
@@ -144,7 +170,7 @@ def test_a_container_that_starts_again_begins_a_new_account(kernel: Kernel) -> N
 
 def test_another_projects_container_is_others_and_named(kernel: Kernel) -> None:
     kernel.process(300, "postgres", 0, path=f"/docker/{THEIRS}")
-    source = kernel.source(OURS)
+    source = kernel.source()
     source.look()
     kernel.process(300, "postgres", 50, path=f"/docker/{THEIRS}")
     kernel.tick(100, 50)

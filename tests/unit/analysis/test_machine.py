@@ -123,7 +123,9 @@ def test_a_stack_that_overloads_itself_is_not_disturbed() -> None:
 def found(tmp_path: Path, events: list[dict[str, Any]], rate: int = 600, **look: Any) -> Any:
     folder = RunFolder(tmp_path)
     if look:
-        folder.write_json("environment.json", {"machine": {"look": look, "speed": 20.5}})
+        folder.write_json(
+            "environment.json", {"machine_look": look, "million_additions_per_s": 20.5}
+        )
     return figures(record(events, rate), folder)
 
 
@@ -170,7 +172,7 @@ def test_the_series_is_on_the_seconds_of_the_run_and_makes_one(tmp_path: Path) -
 
 def test_speed_pressure_and_means(tmp_path: Path) -> None:
     result = found(tmp_path, steady(40, 0.02), own_share=0.1)
-    assert result["speed"] == 20.5
+    assert result["million_additions_per_s"] == 20.5
     assert result["pressure_share"] == pytest.approx(0.1)
     assert result["others_share"] == pytest.approx(0.02)
 

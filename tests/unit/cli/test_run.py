@@ -15,6 +15,7 @@ import pytest
 from fake_shop import EXPERIMENT, Cli, Shop
 from fakes import FakeEngine, FakeLinks
 
+from harness.cli.quiet import LOOK_S
 from harness.errors import LoadError
 from harness.guard import run_lock
 from harness.run_store import EventLog
@@ -130,7 +131,7 @@ def test_a_fault_that_is_refused(shop: Shop, cli: Cli) -> None:
 def test_what_cannot_be_healed_is_named_and_nothing_else_is_started(shop: Shop, cli: Cli) -> None:
     assert isinstance(shop.tools.engine, FakeEngine)
     engine = shop.tools.engine
-    engine.gone_s = (engine.clock.at_s + 5.5, 1e9)  # while the fault is active, and for good
+    engine.gone_s = (engine.clock.at_s + LOOK_S + 5.5, 1e9)  # in the fault, and for good
     done = cli("run", "x.yaml", "x.yaml")
     done.is_one_clear_error(4, "kill of app-1 is not healed: the engine", "harness heal")
     assert "recorded so far: reports/" in done.out

@@ -32,6 +32,14 @@ def test_the_first_look_only_begins_the_next_are_events() -> None:
     assert len(probe.finish().events) == 1
 
 
+def test_what_cannot_be_seen_is_said_once() -> None:
+    probe = MachineProbe(Source(None, None, None), FakeClock())
+    assert probe.observe().ok
+    (gap,) = probe.observe().events
+    assert (gap["event"], gap["probe"]) == ("probe.gap", "machine")
+    assert probe.observe().events == ()
+
+
 def test_analysis_reads_what_the_probe_wrote() -> None:
     probe = MachineProbe(Source(LOOK), FakeClock())
     (line,) = probe.observe().events

@@ -210,3 +210,25 @@ def _series() -> dict[str, Any]:
 
 
 _FACTORS = {"p50": 0.004, "p95": 0.012, "p99": 0.03}
+
+
+def machine() -> dict[str, Any]:
+    """Others took a third of the processor from second 40 to 60, and there was no headroom."""
+    seconds = [float(second) for second in range(110)]
+    others = [0.33 if 40 <= second < 60 else 0.01 for second in seconds]
+    shares = {
+        "project": [0.5] * 110, "harness": [0.1] * 110, "engine": [0.05] * 110,
+        "kernel": [0.06] * 110, "others": others, "steal": [0.0] * 110,
+        "idle": [0.29 - other for other in others],
+    }  # fmt: skip
+    who = [{"name": "clang", "share": 0.3}, {"name": "<b>ld</b>", "share": 0.03}]
+    return {
+        "disturbed": [
+            {"start_s": 40.0, "end_s": 60.0, "share": 0.33, "why": "others", "who": who},
+        ],
+        "headroom": {
+            "no_headroom": True, "idle_share": 0.29, "rate_per_s": 300.0,
+            "rate_that_fits_per_s": 290.0,
+        },
+        "series": {"bucket_s": 1.0, "t_s": seconds, "shares": shares},
+    }  # fmt: skip

@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from made_up_run import findings, make_run, result, write
+from made_up_run import findings, machine, make_run, result, write
 
 from harness.errors import RunFolderError
 from harness.report import render, render_index
@@ -417,3 +417,37 @@ def test_the_index_lists_all_runs_newest_first(tmp_path):
 
 def test_an_index_without_runs_says_how_to_make_one(tmp_path):
     assert "No runs yet" in Page(render_index(tmp_path).read_text(encoding="utf-8")).text
+
+
+def test_who_had_the_processor_is_drawn_and_disturbances_are_shaded(tmp_path):
+    folder = make_run(tmp_path, machine=machine())
+    text = render(folder).read_text(encoding="utf-8")
+    drawn = json.dumps(chart_data_of(text))
+    assert '"disturbed: clang 30%, bld/b 3%"' in drawn
+    assert '"hatch_color": "#d98200"' in drawn or "#d98200" in drawn
+    page = Page(text.replace(bokeh_script(), ""))
+    assert ("div", "chart-machine") in [(t, a.get("id")) for t, a in page.elements]
+    assert "Who had the processor" in page.text
+    assert "hatched, where other programs took the processor" in page.text
+
+
+def test_what_the_machine_says_against_the_run_stands_with_the_verdict(tmp_path):
+    text = page_of(make_run(tmp_path, machine=machine(), **WORDS_ONLY)).text.replace(GAP, " ")
+    said = text.index("before any fault this load left 29% of the processor time idle")
+    more = text.index(
+        "others took 33% of the processor time from 40 s to 60 s (clang 30%, <b>ld</b> 3%)"
+    )
+    assert said < more < text.index("Timeline")
+
+
+def test_a_run_without_a_record_of_its_machine_is_rendered_as_before(tmp_path):
+    page = page_of(make_run(tmp_path, machine=None, **WORDS_ONLY))
+    assert "processor" not in page.text
+    assert ("div", "chart-machine") not in [(t, a.get("id")) for t, a in page.elements]
+
+
+def test_a_scale_is_said_above_the_title(tmp_path):
+    assert (
+        "all rates \N{MULTIPLICATION SIGN} 0.5"
+        in page_of(make_run(tmp_path, scale=0.5, **WORDS_ONLY)).text
+    )

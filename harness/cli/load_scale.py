@@ -1,0 +1,206 @@
+"""`--scale`: all rates multiplied, by a number or by what this machine can bear (`auto`).
+
+`auto` sends a quarter of the load for some seconds before the run, and measures what a request
+costs in processor time of project, harness and engine. The scale is the largest step that leaves
+headroom.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.cli.arguments import AUTO
+from harness.cli.console import Screen
+from harness.cli.project import Project
+from harness.cli.quiet import look_for
+from harness.errors import LoadError
+from harness.load.driver import LoadConfig, LoadDriver
+from harness.model.experiment import Experiment
+from harness.model.machine import HEADROOM_MIN, Look
+from harness.probes.machine import HIDDEN
+from harness.run_store import RunFolder, write_file
+from harness.scale import STEPS, peak_rate, scaled, smallest_scale
+from harness.undo import boot_id
+
+CHOOSE = "choose a scale: --scale 0.5"
+MEASURED_AT = 0.25
+WARM_S, MEASURE_S, IDLE_S, LEAD_S = 2.0, 4.0, 2.0, 0.3
+GLANCE_S = 0.1  # enough to see how many CPUs may be used
+MARGIN = 0.05
+"""Of the machine, which is not as fast in every minute."""
+SPEED_CHANGE = 0.2
+"""A cost that was measured before holds while the machine is as fast as then, within this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the stack costs, as shares of the usable processor time: idle, and for 1 request/s."""
+
+    cpus: float
+    million_additions_per_s: float
+    idle_share: float
+    share_per_request: float
+
+    def share_at(self, rate_per_s: float) -> float:
+        """The share that project, harness and engine would take at a rate."""
+        return self.idle_share + self.share_per_request * rate_per_s
+
+
+class LoadScale:
+    """Scales the experiments of one command; what a request costs is measured once for them all."""
+
+    def __init__(
+        self, option: float | str, measure: Callable[[Experiment, Project], Cost] | None = None
+    ) -> None:
+        self._option, self._measure = option, measure or measure_cost
+        self._costs: dict[str, Cost] = {}
+
+    def planned(self, experiment: Experiment) -> Experiment:
+        """The experiment at a scale that is given; with `auto` as it is in its file.
+
+        UsageError if it cannot be scaled, or would send too few requests for what it expects.
+        """
+        return scaled(experiment, self._option) if isinstance(self._option, float) else experiment
+
+    def fit(self, experiment: Experiment, project: Project, screen: Screen) -> Experiment:
+        """With `auto` the experiment at the scale that fits; the stack must be up."""
+        if self._option != AUTO:
+            return experiment
+        if experiment.load.replay:
+            screen.say("  scale auto: 1, a replay has its own rate")
+            return experiment
+        cost = self._cost(experiment, project, screen)
+        scale = choose(experiment, cost)
+        screen.say(f"  scale auto: {_words(experiment, cost, scale)}")
+        return scaled(experiment, scale)
+
+    def _cost(self, experiment: Experiment, project: Project, screen: Screen) -> Cost:
+        key = f"{experiment.load.entry} {' '.join(sorted(experiment.load.mix))}"
+        if key not in self._costs:
+            path = project.state_dir / "request_cost.json"
+            known = read_cost(path, key, project)
+            if known is None:
+                seconds = IDLE_S + WARM_S + MEASURE_S
+                screen.say(
+                    f"  scale auto: measuring what a request costs here, about {seconds:.0f} s"
+                )
+                known = self._measure(experiment, project)
+                write_cost(path, key, known)
+            self._costs[key] = known
+        return self._costs[key]
+
+
+def choose(experiment: Experiment, cost: Cost) -> float:
+    """The largest step that leaves headroom, but no smaller one than the expectations allow."""
+    least = smallest_scale(experiment)
+    allowed = [step for step in STEPS if step >= least] or [1.0]
+    room = 1 - HEADROOM_MIN - MARGIN
+    rate = peak_rate(experiment.load)
+    return next((step for step in allowed if cost.share_at(step * rate) <= room), allowed[-1])
+
+
+def measure_cost(experiment: Experiment, project: Project) -> Cost:
+    """Send a quarter of the experiment's load, and look who needs how much processor time.
+
+    LoadError if that load does not run, or cannot be seen.
+    """
+    idle = _seen(look_for(project, IDLE_S))
+    part = experiment.load.model_copy(
+        update={
+            "rate_per_s": experiment.load.rate_per_s * MEASURED_AT,
+            "canary_rate_per_s": experiment.load.canary_rate_per_s * MEASURED_AT,
+            "stages": (),
+        }
+    )
+    loaded = _look_under_load(experiment.model_copy(update={"load": part}), project)
+    rate = part.rate_per_s + part.canary_rate_per_s * sum(w > 0 for w in part.mix.values())
+    gained = max(0.0, loaded.shares.own - idle.shares.own)
+    return Cost(loaded.cpus, project.speed(), idle.shares.own, gained / rate)
+
+
+def _seen(look: Look | None) -> Look:
+    if look is None:
+        raise LoadError(f"--scale auto: {HIDDEN}", CHOOSE)
+    return look
+
+
+def _look_under_load(experiment: Experiment, project: Project) -> Look:
+    with tempfile.TemporaryDirectory(prefix="harness-scale-") as temporary:
+        folder = RunFolder(Path(temporary) / "run")
+        folder.create()
+        driver = LoadDriver(_config(experiment, project, folder), folder)
+        driver.start()
+        try:
+            driver.begin(project.clock.now_s() + LEAD_S)
+            project.clock.sleep_until_s(project.clock.now_s() + LEAD_S + WARM_S)
+            found = _seen(look_for(project, MEASURE_S))
+            driver.check()
+            summary = driver.stop()
+        except BaseException:
+            driver.kill()
+            raise
+    if summary.exit_code:
+        text = (
+            f"a load generator ended with exit code {summary.exit_code} while --scale auto measured"
+        )
+        raise LoadError(text, CHOOSE)
+    return found
+
+
+def _config(experiment: Experiment, project: Project, folder: RunFolder) -> LoadConfig:
+    """The last of the cold keys: a run reads them only when it has used all others."""
+    load = experiment.load
+    duration_s = LEAD_S + WARM_S + MEASURE_S
+    cold = int(load.canary_rate_per_s * (duration_s + 5)) + 1
+    return LoadConfig(
+        load=load,
+        operations=experiment.operations,
+        endpoints=project.endpoints(load),
+        seed=1,
+        run_id=f"scale-{project.clock.wall_s():.0f}",
+        duration_s=duration_s,
+        canary_key_offset=max(0, load.keys.cold_population - cold),
+        samples_dir=folder.samples_dir,
+    )
+
+
+def read_cost(path: Path, key: str, project: Project) -> Cost | None:
+    """What was measured since the machine was started; None if it may hold no longer."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        cost = Cost(**stored["costs"][key])
+        is_of_this_boot = stored["boot_id"] == boot_id()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    change = abs(project.speed() / cost.million_additions_per_s - 1)
+    is_same = is_of_this_boot and change <= SPEED_CHANGE
+    return cost if is_same and _seen(look_for(project, GLANCE_S)).cpus == cost.cpus else None
+
+
+def write_cost(path: Path, key: str, cost: Cost) -> None:
+    """Keep it for the next command, beside those of other loads."""
+    stored: dict[str, Any] = {}
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        stored = {}
+    costs = stored.get("costs", {}) if stored.get("boot_id") == boot_id() else {}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"boot_id": boot_id(), "costs": {**costs, key: asdict(cost)}})
+    write_file(path, text)
+
+
+def _words(experiment: Experiment, cost: Cost, scale: float) -> str:
+    rate = peak_rate(experiment.load)
+    at_full, at_scale = cost.share_at(rate), cost.share_at(rate * scale)
+    text = f"{scale:g}; {rate:.0f}/s would take {at_full:.0%} of {cost.cpus:g} CPUs"
+    if scale < 1:
+        text += f", {rate * scale:.0f}/s {at_scale:.0%}"
+    if at_scale > 1 - HEADROOM_MIN:
+        text += "; that is too much, but fewer requests are too few for what is expected"
+    return text

@@ -1,0 +1,195 @@
+"""`run` on a busy and on a small machine: what it says, waits for, and lowers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from fake_shop import EXPERIMENT, QUIET, Cli, Shop
+
+from harness.cli import load_scale
+from harness.cli.load_scale import Cost, choose, read_cost, write_cost
+from harness.experiment_file import load_experiment
+from harness.faults import KINDS
+from harness.model.experiment import Experiment
+from harness.model.machine import Look
+
+BUSY = Look(2.0, 2.0, 0.4, 0.1, 0.1, 0.0, 1.9, 0.0, 1.5, None, (("clang", 1.9),))
+
+
+def test_a_busy_machine_is_said_and_the_run_goes_on(shop: Shop, cli: Cli) -> None:
+    shop.looks = [BUSY]
+    done = cli("run", "x.yaml")
+    assert done.code == 0, done.err
+    assert "the machine is busy: others took 48% of the processor time" in done.out
+    assert "(clang 48%)" in done.out
+    assert "--when-quiet" in done.out
+
+
+def test_a_quiet_machine_is_not_talked_about(shop: Shop, cli: Cli) -> None:
+    done = cli("run", "x.yaml")
+    assert done.code == 0
+    assert "busy" not in done.out
+
+
+def test_where_nothing_can_be_seen_the_run_goes_on_and_auto_does_not(shop: Shop, cli: Cli) -> None:
+    shop.looks = [None]
+    done = cli("run", "x.yaml")
+    assert done.code == 0, done.err
+    assert "cannot be seen from here" in done.out
+    shop.cut.names.clear()
+    done = cli("run", "--scale", "auto", "x.yaml")
+    done.is_one_clear_error(4, "--scale auto: the processor time", "choose a scale")
+
+
+def test_the_look_and_the_speed_are_in_the_run_folder(shop: Shop, cli: Cli) -> None:
+    cli("run", "x.yaml")
+    facts = json.loads((shop.runs()[0] / "environment.json").read_text())
+    assert facts["million_additions_per_s"] == 20.0
+    assert facts["machine_look"]["own_share"] == pytest.approx(0.15)
+    assert facts["machine_look"]["taken_share"] == pytest.approx(0)
+
+
+@pytest.mark.parametrize("flag", ["--when-quiet", "--when-quiet=1m"])
+def test_when_quiet_waits_and_then_runs(shop: Shop, cli: Cli, flag: str) -> None:
+    shop.looks = [BUSY, BUSY, BUSY, QUIET]
+    done = cli("run", flag, "x.yaml")
+    assert done.code == 0, done.err
+    assert "waiting until it is quiet" in done.out
+    assert "quiet after 6.00 s" in done.out
+
+
+def test_when_quiet_ends_with_3_at_its_bound_and_sends_nothing(shop: Shop, cli: Cli) -> None:
+    shop.looks = [BUSY]
+    done = cli("run", "--when-quiet=20s", "x.yaml")
+    done.is_one_clear_error(3, "was not quiet within 20.00 s", "clang 48%", "--when-quiet=1h")
+    assert shop.runs() == []
+    assert not [name for name in shop.cut.names if name.startswith("driver")]
+
+
+def test_when_quiet_wants_a_duration(shop: Shop, cli: Cli) -> None:
+    assert cli("run", "--when-quiet=soon", "x.yaml").code == 2
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "fast", "11", "nan"])
+def test_a_scale_is_auto_or_a_number(shop: Shop, cli: Cli, wrong: str) -> None:
+    done = cli("run", f"--scale={wrong}", "x.yaml")
+    assert done.code == 2
+    assert "is not auto or a number above 0" in done.err
+
+
+def plan(shop: Shop) -> dict[str, object]:
+    found: dict[str, object] = json.loads((shop.runs()[0] / "plan.json").read_text())["experiment"]
+    return found
+
+
+def test_a_scale_is_in_the_plan_and_on_the_live_line(shop: Shop, cli: Cli) -> None:
+    done = cli("run", "--scale", "0.5", "x.yaml")
+    assert done.code == 0, done.err
+    assert plan(shop)["scale"] == 0.5
+    assert plan(shop)["load"]["rate_per_s"] == 5  # type: ignore[index]
+    assert "scale 0.5" in done.out
+
+
+def test_a_scale_is_in_the_dry_run(shop: Shop, cli: Cli) -> None:
+    done = cli("run", "--dry-run", "--scale", "0.5", "x.yaml")
+    assert "would send up to 5/s for 10 s to 127.0.0.1:1, scale 0.5" in done.out
+    done = cli("run", "--dry-run", "--scale", "auto", "x.yaml")
+    assert "rates are shown as in the files" in done.out
+
+
+def test_a_scale_with_too_few_requests_starts_nothing(shop: Shop, cli: Cli) -> None:
+    few = EXPERIMENT.replace("failed_requests == 0", "error_rate < 0.5%")
+    (shop.root / "x.yaml").write_text(few)
+    done = cli("run", "--scale", "0.5", "x.yaml")
+    done.is_one_clear_error(2, "run.redirect: error_rate < 0.5% needs 600 requests", "--scale 0.61")
+    assert shop.cut.names == []
+
+
+COST = Cost(cpus=2.0, million_additions_per_s=20.0, idle_share=0.15, share_per_request=0.002)
+
+
+def test_auto_measures_once_for_all_files_and_says_so(
+    shop: Shop, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+
+    def measure(experiment: Experiment, _project: object) -> Cost:
+        measured.append(experiment.name)
+        return Cost(2.0, 20.0, 0.1, 0.0075)  # 110/s would take 0.925
+
+    monkeypatch.setattr(load_scale, "measure_cost", measure)
+    (shop.root / "y.yaml").write_text(EXPERIMENT)
+    done = cli("run", "--scale", "auto", "x.yaml", "y.yaml")
+    assert done.code == 0, done.err
+    assert measured == ["x"]
+    assert "scale auto: measuring what a request costs here, about 8 s" in done.out
+    assert done.out.count("scale auto: 0.5; 110/s would take 92% of 2 CPUs, 55/s 51%") == 2
+    assert plan(shop)["scale"] == 0.5
+    again = cli("run", "--scale", "auto", "x.yaml")
+    assert again.code == 0
+    assert measured == ["x"], "it was measured already since the machine was started"
+    assert "measuring" not in again.out
+
+
+def shipped(text: str, tmp_path: Path) -> Experiment:
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    return load_experiment(path, KINDS, None)
+
+
+@pytest.mark.parametrize(
+    ("share_per_request", "scale"),
+    [(0.001, 1.0), (0.0045, 1.0), (0.0048, 0.75), (0.009, 0.5), (0.0091, 0.35), (1.0, 0.25)],
+)
+def test_the_largest_step_that_leaves_headroom(
+    share_per_request: float, scale: float, tmp_path: Path
+) -> None:
+    """110 requests a second; 0.65 may be used, 0.15 of which the idle stack does."""
+    made = shipped(EXPERIMENT, tmp_path)
+    cost = Cost(2.0, 20.0, 0.15, share_per_request)
+    assert choose(made, cost) == scale
+
+
+def test_no_step_is_smaller_than_the_expectations_allow(tmp_path: Path) -> None:
+    few = EXPERIMENT.replace("failed_requests == 0", "error_rate < 0.5%")
+    assert choose(shipped(few, tmp_path), Cost(2.0, 20.0, 0.15, 1.0)) == 0.75
+
+
+def test_a_cost_holds_for_this_boot_this_speed_and_these_cpus(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, path = shop.project(), shop.root / "cost.json"
+    assert read_cost(path, "a", project) is None
+    write_cost(path, "a", COST)
+    write_cost(path, "b", COST)
+    assert read_cost(path, "a", project) == COST
+    assert read_cost(path, "b", project) == COST
+    project.speed = lambda: 12.0  # type: ignore[method-assign]
+    assert read_cost(path, "a", project) is None
+    project.speed = lambda: 20.0  # type: ignore[method-assign]
+    shop.looks = [Look(2.0, 1.0, 0.1, 0.1, 0.1, 0.0, 0.0, 0.0, 1.7)]
+    assert read_cost(path, "a", project) is None
+    shop.looks = [QUIET]
+    monkeypatch.setattr(load_scale, "boot_id", lambda: "another")
+    assert read_cost(path, "a", project) is None
+    path.write_text("{")
+    assert read_cost(path, "a", project) is None
+
+
+def test_the_cost_of_a_request_is_what_a_quarter_of_the_load_adds(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Idle 0.15, loaded 0.40 of the machine, at 2.5/s and 25/s of the canary."""
+    monkeypatch.setattr(load_scale, "LoadDriver", shop.driver)
+    loaded = Look(4.0, 2.0, 2.4, 0.4, 0.4, 0.0, 0.0, 0.0, 4.8)
+    shop.looks = [QUIET, loaded]
+    cost = load_scale.measure_cost(shipped(EXPERIMENT, tmp_path), shop.project())
+    assert cost.idle_share == pytest.approx(0.15)
+    assert cost.share_per_request == pytest.approx(0.25 / 27.5)
+    assert cost.cpus == 2
+    assert [name for name in shop.cut.names if name.startswith("driver")] == [
+        "driver.start", "driver.begin", "driver.check", "driver.stop",
+    ]  # fmt: skip
+    assert shop.runs() == []
