@@ -184,5 +184,16 @@ class Shop:
         self.cut.hooks[effect] = fail
 
     def runs(self) -> list[Path]:
-        """The run folders that are there."""
+        """The folders of runs that began, and of groups."""
+        return [path for path in self._folders() if _has_begun(path)]
+
+    def refused(self) -> list[Path]:
+        """The folders of runs that did not begin."""
+        return [path for path in self._folders() if not _has_begun(path)]
+
+    def _folders(self) -> list[Path]:
         return sorted(path for path in self.reports.glob("2*") if path.is_dir())
+
+
+def _has_begun(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ("plan.json", "group.json"))

@@ -42,6 +42,8 @@ def analyze(folder: RunFolder) -> dict[str, Any]:
         "title": record.experiment.title,
         "status": record.status,
         "message": record.message,
+        "started_at": clocks.started_at(record),
+        "lasted_s": clocks.lasted_s(record),
         "end_s": record.experiment.end_s,
         "scale": record.experiment.scale,
         "phases": {p.name: {"start_s": p.start_s, "end_s": p.end_s} for p in record.phases},

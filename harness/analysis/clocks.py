@@ -7,9 +7,24 @@ the engine's events) is placed by the pairs of both clocks that are logged each 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from harness.analysis.record import Record
+
+
+def started_at(record: Record) -> str | None:
+    """The wall time at which the run began, in UTC, to the second; None where no clock was read."""
+    readings = record.events_of("run.clock")
+    if not readings:
+        return None
+    began_s = float(readings[0]["wall_s"]) - float(readings[0]["t_s"])
+    return datetime.fromtimestamp(began_s, UTC).isoformat(timespec="seconds")
+
+
+def lasted_s(record: Record) -> float | None:
+    """From the start of the run to the last thing that was recorded of it."""
+    return max((float(event["t_s"]) for event in record.events), default=None)
 
 
 def figures(record: Record) -> dict[str, Any]:

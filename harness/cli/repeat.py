@@ -10,6 +10,7 @@ from typing import Any
 from harness.cli.console import Screen
 from harness.comparison import make_group, write_group
 from harness.report.comparison import GROUP_COLUMNS, group_rows, render_group
+from harness.result import junit_of_group
 from harness.run_store import RunFolder, new_folder
 
 
@@ -54,5 +55,6 @@ def _write(runs: Sequence[RunFolder], asked: int, screen: Screen) -> Group:
     path = new_folder(runs[0].path.parent, f"{facts['experiment']}-x{asked}")
     write_group(path, facts)
     render_group(path)
+    RunFolder(path).write_text("junit.xml", junit_of_group(facts, f"{path.name}/index.html"))
     screen.summary_for_github((path / "summary.md").read_text(encoding="utf-8"))
     return Group(path, facts)

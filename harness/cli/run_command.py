@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -25,6 +25,7 @@ from harness.cli.environment import environment_facts
 from harness.cli.load_scale import LoadScale
 from harness.cli.project import Project
 from harness.cli.quiet import look_first
+from harness.cli.refusal import record_error
 from harness.cli.repeat import Group, show_groups, write_groups
 from harness.cli.stage_commands import (
     analyze_folder,
@@ -211,14 +212,29 @@ def _run_file(job: Job, screen: Screen, stop: Stop) -> Outcome:
         status = _execute(replace(job, experiment=experiment), folder, machine, screen, stop)
         return _finish(experiment, folder, status, screen)
     except KeyboardInterrupt:
-        screen.error(Interrupted("interrupted; no fault is active"))
+        interrupted = Interrupted("interrupted; no fault is active")
+        screen.error(interrupted)
+        if folder.path.exists():
+            record_error(folder, experiment, interrupted, screen)
         return Outcome(name, 130, message="interrupted")
     except HarnessError as error:
         screen.error(error)
         if folder.has("events.jsonl"):
             screen.say(f"  recorded so far: {folder.path}")
+        _report_error(job, folder, error, screen)
         is_broken = isinstance(error, HealError)
         return Outcome(name, error.exit_code, message=error.message, is_broken=is_broken)
+    except Exception as error:
+        wrapped = HarnessError(f"{type(error).__name__}: {error}", "see what harness run printed")
+        _report_error(job, folder, wrapped, screen)
+        raise
+
+
+def _report_error(job: Job, folder: RunFolder, error: HarnessError, screen: Screen) -> None:
+    """For CI: what it reads of the latest run may not be an older one's."""
+    if record_error(folder, job.experiment, error, screen):
+        with suppress(HarnessError):
+            _point_latest(folder.path)
 
 
 def _make_ready(job: Job) -> None:

@@ -139,7 +139,8 @@ def judge_folder(folder: RunFolder, screen: Screen) -> dict[str, Any]:
     if folder.has("environment.json"):
         result["command"] = folder.read_json("environment.json").get("command", "")
     folder.write_json("result.json", result)
-    folder.write_text("junit.xml", results.junit_xml(result))
+    page = f"{folder.run_id}/index.html"  # wherever the reports are copied to
+    folder.write_text("junit.xml", results.junit_xml(result, page))
     summary = results.summary_markdown(result)
     folder.write_text("summary.md", summary)
     screen.summary_for_github(summary)

@@ -1,6 +1,6 @@
 """The layout of what several runs leave: a group of repeated runs, a comparison of two sides.
 
-reports/<time>-<experiment>-x<N>/   group.json index.html summary.md
+reports/<time>-<experiment>-x<N>/   group.json index.html junit.xml summary.md
 reports/compare-<A>-<B>/            comparison.json index.html summary.md
 """
 

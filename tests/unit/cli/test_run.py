@@ -6,7 +6,8 @@ import errno
 import json
 import os
 import signal
-from collections.abc import Iterator
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,14 @@ from typing import Any
 import pytest
 from fake_shop import EXPERIMENT, Cli, Shop
 from fakes import FakeEngine, FakeLinks
+from json_schema import problems
 
+from harness.cli import run_command
 from harness.cli.quiet import LOOK_S
 from harness.errors import LoadError
 from harness.guard import run_lock
+from harness.probes.health import Health
+from harness.result import result_schema
 from harness.run_store import EventLog
 from harness.undo import Journal
 
@@ -54,6 +59,9 @@ def test_a_run_that_passes(shop: Shop, cli: Cli) -> None:
     assert (shop.reports / "latest").resolve() == run
     assert run.name in (shop.reports / "index.html").read_text()
     assert json.loads((run / "environment.json").read_text())["seed"] == 7
+    assert list(problems(result, result_schema())) == []
+    assert result["clicks"]["checked"] is False
+    assert result["lasted_s"] >= 10
     _assert_whole(shop)
 
 
@@ -223,3 +231,96 @@ def test_a_disk_that_fills_up(shop: Shop, cli: Cli, first: str) -> None:
     if shop.runs():
         assert f"recorded so far: {shop.runs()[0].relative_to(shop.root)}" in done.out
     _assert_whole(shop)
+
+
+# -- what CI reads of a run without a result
+
+
+def _junit(folder: Path) -> ET.Element:
+    suite = ET.parse(folder / "junit.xml").getroot()
+    assert suite.get("errors") != "0"
+    return suite
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda shop: shop.health.__setitem__(0, Health(("app-2 does not run",), {})),
+            "not healthy",
+        ),
+        (lambda shop: shop.write_compose("up", "Pool overlaps with other one"), "subnet is taken"),
+        (lambda shop: shop.change("app-1", ports={}), "no entry 'lb'"),
+    ],
+)
+def test_a_refused_start_is_red_in_ci_and_is_the_latest(
+    shop: Shop, cli: Cli, make: Callable[[Shop], None], words: str
+) -> None:
+    cli("run", "x.yaml")
+    make(shop)
+    assert cli("run", "x.yaml").code == 4
+    [refused] = shop.refused()
+    assert sorted(path.name for path in refused.iterdir()) == ["junit.xml", "summary.md"]
+    suite = _junit(refused)
+    assert [case.get("name") for case in suite.findall("testcase")] == ["run: comes to its end"]
+    assert words in suite.findtext("testcase/error", "")
+    assert (refused / "summary.md").read_text().startswith("## ERROR: One dead server")
+    assert (shop.reports / "latest").resolve() == refused  # not the older one, which is green
+    assert cli("analyze", refused).code == 2
+
+
+def test_a_run_that_ends_with_an_error_is_one_in_ci(shop: Shop, cli: Cli) -> None:
+    shop.fail_at("driver.check", LoadError("the load generator ended with exit code 9", "log: x"))
+    assert cli("run", "x.yaml").code == 4
+    suite = _junit(shop.runs()[0])
+    assert "exit code 9" in suite.findtext("testcase/error", "")
+
+
+def test_a_fault_that_cannot_be_healed_is_an_error_in_ci(shop: Shop, cli: Cli) -> None:
+    assert isinstance(shop.tools.engine, FakeEngine)
+    shop.tools.engine.gone_s = (shop.tools.engine.clock.at_s + 5.5, 1e9)
+    assert cli("run", "x.yaml").code == 4
+    assert "is not healed" in _junit(shop.runs()[0]).findtext("testcase/error", "")
+
+
+def test_a_bug_after_a_pass_leaves_no_green_file(
+    shop: Shop, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> Path:
+        raise ZeroDivisionError("in the report")
+
+    monkeypatch.setattr(run_command, "render_folder", broken)
+    assert cli("run", "x.yaml").code == 4
+    assert "ZeroDivisionError: in the report" in _junit(shop.runs()[0]).findtext(
+        "testcase/error", ""
+    )
+
+
+@pytest.mark.parametrize("first", [*BEFORE_THE_FOLDER, *AFTER_IT])
+def test_a_disk_that_fills_up_leaves_no_green_file(shop: Shop, cli: Cli, first: str) -> None:
+    with _disk_that_is_full_from(first):
+        assert cli("run", "x.yaml").code == 4
+    assert list(shop.reports.glob("2*/junit.xml")) == []
+    assert shop.refused() == []
+
+
+def test_an_aborted_run_and_a_pass_in_ci(shop: Shop, cli: Cli) -> None:
+    cli("run", "x.yaml")
+    suite = ET.parse(shop.runs()[0] / "junit.xml").getroot()
+    assert (suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("0", "0", "0")
+    assert float(suite.get("time", "")) >= 10
+    assert suite.get("timestamp")
+    assert f"report: {shop.runs()[0].name}/index.html" in suite.findtext("system-out", "")
+    (shop.root / "x.yaml").write_text(
+        EXPERIMENT + "safeguards: {abort_if: [{redirect: error_rate > 50% for 1s}]}\n"
+    )
+    shop.error_rate = 0.9
+    assert cli("run", "x.yaml").code == 5
+    aborted = ET.parse(shop.runs()[1] / "junit.xml").getroot()
+    assert aborted.find("testcase/failure").get("type") == "safeguard_tripped"
+
+
+def test_a_group_in_ci(shop: Shop, cli: Cli) -> None:
+    assert cli("run", "x.yaml", "--repeat", "2").code == 0
+    suite = ET.parse(next(shop.reports.glob("*-x2/junit.xml"))).getroot()
+    assert (suite.get("failures"), suite.get("errors"), suite.get("tests")) == ("0", "0", "1")

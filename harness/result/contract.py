@@ -1,0 +1,40 @@
+"""result.json: the verdict, and every figure that it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from harness.model.experiment import Experiment
+from harness.model.verdict import Verdict
+
+SCHEMA_VERSION = 1
+_FAULT_KEYS = ("fault", "kind", "target", "phase", "start_s", "effect_s", "healed_s", "detail")
+LEFT_OUT = ("schema_version", "faults", "series")
+"""Findings that are no part of a result as they stand: series are for charts, and long."""
+
+
+def make_result(
+    experiment: Experiment, findings: Mapping[str, Any], verdict: Verdict
+) -> dict[str, Any]:
+    """The contract with scripts; times in seconds since run start, shares from 0 to 1."""
+    return {
+        **{name: found for name, found in findings.items() if name not in LEFT_OUT},
+        "surprises": list(findings.get("surprises") or ()),
+        "schema_version": SCHEMA_VERSION,
+        "experiment": experiment.name,
+        "title": experiment.title,
+        "tags": list(experiment.tags),
+        "verdict": verdict.outcome,
+        "reasons": [asdict(reason) for reason in verdict.reasons],
+        "judgements": [asdict(judgement) for judgement in verdict.judgements],
+        "faults": [
+            {**{key: fault[key] for key in _FAULT_KEYS}, **_flags(fault)}
+            for fault in findings["faults"]
+        ],
+    }
+
+
+def _flags(fault: Mapping[str, Any]) -> dict[str, bool]:
+    return {"proven": bool(fault["proven"]), "healed": bool(fault["healed"])}

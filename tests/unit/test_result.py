@@ -1,0 +1,299 @@
+"""result.json: every figure that a judgement rests on is in it, where the schema says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from json_schema import at, problems
+
+from harness.judge import judge
+from harness.model.aspect import ASPECTS
+from harness.model.expectation import Expectation, parse_expectation
+from harness.model.experiment import Experiment, Phase
+from harness.model.load import SHORTENER_OPERATIONS, Load
+from harness.result import make_result, result_schema
+
+SAMPLE = Path(__file__).parents[2] / "reports" / "sample" / "result.json"
+Step = str | int
+
+
+def _fault(number: int) -> dict[str, Any]:
+    return {
+        "fault": f"kill-{number}", "kind": "kill", "target": f"app-{number}", "phase": "fault",
+        "start_s": 30.0 + number, "effect_s": 30.1, "healed_s": 60.0, "proven": True,
+        "healed": True, "detail": "exited",
+    }  # fmt: skip
+
+
+def _recovery(time_s: float) -> dict[str, Any]:
+    return {"recovery_time_s": time_s, "uncertainty_s": 0.01, "recovered": True}
+
+
+def _server(flaps: int) -> dict[str, Any]:
+    return {
+        "state_at_fault": "CLOSED", "opened_s": 31.0, "opened_after_fault_s": 1.0,
+        "failures_to_open": 5, "reopened": 1, "state_at_end": "CLOSED", "flaps": flaps + 10,
+        "fast_fails": 2000, "phases": {"fault": {"flaps": flaps, "state_at_end": "CLOSED"}},
+    }  # fmt: skip
+
+
+def _rotation(server: str, leaves_s: float, returns_s: float) -> dict[str, Any]:
+    return {
+        "fault": "kill-1", "server": server, "lb": "lb-1", "backend": "read", "left_s": 31.0,
+        "leaves_rotation_s": leaves_s, "alive_s": 60.0, "returned_s": 61.0,
+        "returns_to_rotation_s": returns_s, "uncertainty_s": 0.01,
+    }  # fmt: skip
+
+
+def _operation(first: int) -> dict[str, Any]:
+    times = {"p50": first / 1e4, "p95": first / 1e3, "p99": first / 1e2, "max": 1.0}
+    return {
+        "requests": 5000 + first, "failed": first, "error_rate": first / 7777,
+        "errors": {"timeout": first}, "response_time_s": times, "service_time_s": times,
+    }  # fmt: skip
+
+
+def _shares(*names: str) -> dict[str, Any]:
+    return {name: {"fault": 0.1 + n / 8, "run": 0.2 + n / 9} for n, name in enumerate(names)}
+
+
+def findings() -> dict[str, Any]:
+    """Two and more of each thing, and no two figures alike."""
+    recovery = {
+        **_recovery(21.0), "never_failed": False, "probes": 9000, "failed_requests": 77,
+        "fault_start_s": 31.0, "outages": [], "degradation_time_s": 4.0, "parts": {},
+        "stream": "canary", "scattered": {"failed": 3, "last_s": 44.0},
+        "by_fault": {"kill-1": _recovery(20.0), "kill-2": _recovery(21.0)},
+        "degradation": {"metric": "p95", "limit_s": 0.2, "slow": 8, "by_fault": {
+            "kill-1": _recovery(3.0), "kill-2": _recovery(4.0)}},
+    }  # fmt: skip
+    breaker: dict[str, Any] = {
+        name: index + (0.5 if metric.unit == "s" else 0)
+        for index, (name, metric) in enumerate(ASPECTS["breaker"].items(), 100)
+    }
+    breaker |= dict.fromkeys(("opened_on_all", "reopened_on_all", "closed_at_end"), True)
+    reads = {"answered": 1000, "stale": 2, "stale_for_s": 0.25}
+    return {
+        "schema_version": 1, "run_id": "r", "status": "completed", "message": "said at the end",
+        "started_at": "2027-01-01T10:00:00+00:00", "lasted_s": 99.5, "end_s": 100.0,
+        "phases": {"fault": {"start_s": 30, "end_s": 90}},
+        "faults": [_fault(1), _fault(2)],
+        "load": {"problems": [], "healthy": True, "intended": 9, "sent": 9, "dropped": 0},
+        "operations": {name: {"fault": _operation(n), "run": _operation(n + 3)}
+                       for n, name in enumerate(("redirect", "create"), 11)},
+        "recovery": {"redirect": recovery, "create": recovery},
+        "writes": {
+            "acknowledged": 4001, "unknown": 42, "lost": 43, "phantom": 44, "duplicates": 45,
+            "checked": True, "acknowledged_last_second_before_fault": 100, "nodes": {},
+            "examples": {"lost": ["m1", "m2"]},
+        },
+        "reads": {**reads, "phases": {"fault": {"answered": 500, "stale": 1, "stale_for_s": 0.125}},
+                  "examples": ["one"]},
+        "clicks": {**{name: 600 + n for n, name in enumerate(ASPECTS["clicks"])}, "in_memory": 40,
+                   "checked": True, "why_not": "", "examples": {}},
+        "breakers": {"transitions": [], "by_breaker": {"redis": {
+            **breaker, "servers": {"app-1": _server(1), "app-2": _server(2)}}}},
+        "traffic_share": _shares("app-1", "app-2", "app-3"),
+        "replica_share": _shares("db-1", "db-2"),
+        "cache_share": _shares("edge", "local", "redis", "db"),
+        "share_answers": {name: {"fault": 5000, "run": 9000}
+                          for name in ("traffic_share", "replica_share", "cache_share")},
+        "db_reached": _shares("redirect", "create"),
+        "rotation": [_rotation("app-1", 0.5, 1.5), _rotation("app-2", 0.75, 1.25)],
+        "target": {**dict.fromkeys(ASPECTS["target"], True), "healthy_before": True,
+                   "details": {"problems": []}},
+        "safeguards": [{"t_s": 50.0, "event": "safeguard.tripped", "operation": "redirect"}],
+        "clocks": {
+            "containers": {"app-1": {"offset_s": 0.0, "uncertainty_s": 0.1, "is_shared": True}},
+            "wall": {"pairs": 99, "uncertainty_s": 0.001},
+        },
+        "notes": ["a gap"],
+        "series": {"t_s": [1.0]},
+    }  # fmt: skip
+
+
+RECOVERED = ("recovery", "redirect", "by_fault", "kill-2", "recovery_time_s")
+REGAINED = ("recovery", "redirect", "degradation", "by_fault", "kill-2", "recovery_time_s")
+OPERATION = ("operations", "redirect", "fault")
+SERVER = ("breakers", "by_breaker", "redis", "servers", "app-2", "phases", "fault")
+PLACES: dict[tuple[str, str], tuple[Step, ...]] = {
+    **{("redirect", p): (*OPERATION, "response_time_s", p) for p in ("p50", "p95", "p99")},
+    ("redirect", "error_rate"): (*OPERATION, "error_rate"),
+    ("redirect", "failed_requests"): (*OPERATION, "failed"),
+    ("redirect", "requests"): (*OPERATION, "requests"),
+    ("redirect", "recovery_time"): RECOVERED,
+    ("redirect", "degradation_time"): REGAINED,
+    **{
+        ("cache", f"{tier}_share"): ("cache_share", tier, "fault")
+        for tier in ("edge", "local", "redis", "db")
+    },
+    ("traffic_share", "app-2"): ("traffic_share", "app-2", "fault"),
+    ("traffic_share", "min"): ("traffic_share", "app-1", "fault"),
+    ("traffic_share", "max"): ("traffic_share", "app-3", "fault"),
+    ("replica_share", "db-1"): ("replica_share", "db-1", "fault"),
+    ("replica_share", "max"): ("replica_share", "db-2", "fault"),
+    ("rotation", "leaves_rotation"): ("rotation", 1, "leaves_rotation_s"),
+    ("rotation", "returns_to_rotation"): ("rotation", 0, "returns_to_rotation_s"),
+    **{
+        ("breaker.redis", name): ("breakers", "by_breaker", "redis", name)
+        for name, metric in ASPECTS["breaker"].items()
+        if metric.scope == "run"
+    },
+    ("breaker.redis", "flaps"): (*SERVER, "flaps"),
+    ("breaker.redis", "closed_at_end"): (*SERVER, "state_at_end"),
+    **{("writes", name): ("writes", name) for name in ASPECTS["writes"]},
+    ("reads", "stale"): ("reads", "phases", "fault", "stale"),
+    ("reads", "stale_for"): ("reads", "phases", "fault", "stale_for_s"),
+    **{("clicks", name): ("clicks", name) for name in ASPECTS["clicks"]},
+    **{("target", name): ("target", name) for name in ASPECTS["target"]},
+}
+"""Where each figure of an expectation stands in result.json."""
+
+
+def _expectation(subject: str, metric: str) -> Expectation:
+    aspect = {"redirect": "operation", "breaker.redis": "breaker"}.get(subject, subject)
+    found = ASPECTS[aspect].get(metric) or ASPECTS[aspect]["*"]
+    phase = "run" if found.scope == "run" else "fault"
+    limit = {"flag": "", "s": " < 1h", "share": " < 100%", "count": " < 99999"}[found.unit]
+    return parse_expectation(phase, subject, metric + limit, set(SHORTENER_OPERATIONS))
+
+
+def _experiment(*hypothesis: Expectation) -> Experiment:
+    return Experiment(
+        name="x",
+        title="A claim",
+        load=Load(rate_per_s=1, mix={"redirect": 1.0, "create": 1.0}),
+        operations=SHORTENER_OPERATIONS,
+        phases=(Phase(name="fault", start_s=30, end_s=90),),
+        faults=(),
+        hypothesis=hypothesis,
+    )
+
+
+def _result(found: Mapping[str, Any], *hypothesis: Expectation) -> dict[str, Any]:
+    experiment = _experiment(*hypothesis)
+    made: dict[str, Any] = make_result(experiment, found, judge(experiment, found))
+    return made
+
+
+def _lookup(value: Any, path: tuple[Step, ...]) -> Any:
+    for step in path:
+        value = value[step]
+    return value
+
+
+def _is_leaf(schema: dict[str, Any]) -> bool:
+    types = schema.get("type", [])
+    return bool(types) and "object" not in types and "array" not in types
+
+
+def test_there_is_a_place_for_every_metric() -> None:
+    known = {(subject.partition(".")[0], metric) for subject, metric in PLACES}
+    for aspect, metrics in ASPECTS.items():
+        subject = {"operation": "redirect"}.get(aspect, aspect)
+        assert all((subject, m) in known for m in metrics if m != "*"), aspect
+        assert any(where == subject for where, _ in known)
+
+
+@pytest.mark.parametrize(("subject", "metric"), PLACES, ids=".".join)
+def test_the_figure_that_was_judged_is_in_the_result(subject: str, metric: str) -> None:
+    path = PLACES[subject, metric]
+    result = _result(findings(), _expectation(subject, metric))
+    [judgement] = result["judgements"]
+    assert judgement["outcome"] in ("pass", "fail"), judgement
+    there = _lookup(result, path)
+    assert judgement["value"] == (float(there == "CLOSED") if isinstance(there, str) else there)
+    assert _is_leaf(at(result_schema(), path)), f"{path} has no type of its own"
+
+
+class Read(Mapping[str, Any]):
+    """Findings that remember what was read of them."""
+
+    def __init__(self, value: Mapping[str, Any], path: tuple[Step, ...], paths: set[Any]) -> None:
+        self._value, self._path, self._paths = value, path, paths
+
+    def __getitem__(self, key: str) -> Any:
+        return self._seen(self._value[key], (*self._path, key))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._value)
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def _seen(self, value: Any, path: tuple[Step, ...]) -> Any:
+        if isinstance(value, dict):
+            return Read(value, path, self._paths)
+        if isinstance(value, list) and value:
+            return [self._seen(item, (*path, index)) for index, item in enumerate(value)]
+        self._paths.add(path)
+        return value
+
+
+def test_whatever_a_judgement_reads_is_in_the_result_and_typed() -> None:
+    hypothesis = [_expectation(*place) for place in PLACES]
+    paths: set[tuple[Step, ...]] = set()
+    experiment, found = _experiment(*hypothesis), findings()
+    verdict = judge(experiment, Read(found, (), paths))
+    result, schema = make_result(experiment, found, verdict), result_schema()
+    assert len(paths) > 100
+    for path in paths:
+        assert _lookup(result, path) == _lookup(found, path)
+        assert at(schema, path), f"{path} has no type"
+        assert at(schema, path) != {"type": "object"}, f"{path} is any object"
+
+
+def test_what_the_verdict_used_besides_is_there_too() -> None:
+    result = _result(findings(), _expectation("writes", "lost"))
+    for name in ("reads", "clicks", "db_reached", "share_answers", "safeguards", "clocks",
+                 "message", "started_at", "lasted_s", "notes"):  # fmt: skip
+        assert result[name] == findings()[name]
+        assert name in result_schema()["properties"]
+    assert "series" not in result
+
+
+def test_a_section_that_the_schema_does_not_know_is_kept() -> None:
+    found = {**findings(), "machine": {"busy": 0.5}}
+    result = _result(found, _expectation("writes", "lost"))
+    assert result["machine"] == {"busy": 0.5}
+    assert not list(problems(result, result_schema()))
+
+
+def test_a_result_is_what_its_schema_says() -> None:
+    result = json.loads(json.dumps(_result(findings(), *[_expectation(*p) for p in PLACES])))
+    assert list(problems(result, result_schema())) == []
+
+
+def test_a_wrong_result_is_not_what_its_schema_says() -> None:
+    schema = result_schema()
+    result = _result(findings(), _expectation("writes", "lost"))
+    for path in (
+        ("clicks", "lost"),
+        ("reads", "stale_for_s"),
+        ("operations", "create", "run", "p"),
+    ):
+        wrong = json.loads(json.dumps(result))
+        _lookup(wrong, path[:-1])[path[-1]] = "many"
+        is_typed = path[-1] != "p"
+        assert bool(list(problems(wrong, schema))) == is_typed
+    del result["writes"]
+    assert list(problems(result, schema)) == ["$: no writes"]
+
+
+def test_the_result_of_an_older_version_is_valid() -> None:
+    sample = json.loads(SAMPLE.read_text(encoding="utf-8"))
+    assert "clicks" not in sample
+    assert list(problems(sample, result_schema())) == []
+
+
+def test_findings_of_an_older_version_can_be_judged() -> None:
+    found = findings()
+    for name in ("reads", "clicks", "share_answers", "db_reached", "started_at", "lasted_s"):
+        del found[name]
+    result = _result(found, _expectation("clicks", "lost"))
+    assert "clicks" not in result
+    assert list(problems(result, result_schema())) == []
