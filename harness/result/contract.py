@@ -12,7 +12,7 @@ from harness.model.verdict import Verdict
 SCHEMA_VERSION = 1
 _FAULT_KEYS = ("fault", "kind", "target", "phase", "start_s", "effect_s", "healed_s", "detail")
 LEFT_OUT = ("schema_version", "faults", "series")
-"""Findings that are no part of a result as they stand: series are for charts, and long."""
+"""Findings that are no part of a result as they stand."""
 
 
 def make_result(
@@ -20,7 +20,9 @@ def make_result(
 ) -> dict[str, Any]:
     """The contract with scripts; times in seconds since run start, shares from 0 to 1."""
     return {
-        **{name: found for name, found in findings.items() if name not in LEFT_OUT},
+        **{
+            name: _without_series(found) for name, found in findings.items() if name not in LEFT_OUT
+        },
         "surprises": list(findings.get("surprises") or ()),
         "schema_version": SCHEMA_VERSION,
         "experiment": experiment.name,
@@ -34,6 +36,13 @@ def make_result(
             for fault in findings["faults"]
         ],
     }
+
+
+def _without_series(found: Any) -> Any:
+    """A section without what is for charts, and grows with each second of the run."""
+    if not isinstance(found, Mapping):
+        return found
+    return {name: value for name, value in found.items() if name != "series"}
 
 
 def _flags(fault: Mapping[str, Any]) -> dict[str, bool]:

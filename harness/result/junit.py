@@ -7,7 +7,7 @@ test that could not be carried out. A `failure` is a claim that was seen not to 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -35,7 +35,8 @@ class Case:
 def junit_xml(result: Mapping[str, Any], page: str = "") -> str:
     """A test case for the end of the run, each reason of the run, and each expectation."""
     reasons = list(_of_the_run(result["reasons"], result["judgements"]))
-    cases = [_end(result), *_reasons(reasons), *_judgements(result["judgements"])]
+    failing = {row["code"] for row in result.get("surprises", ()) if row["outcome"] == "fail"}
+    cases = [_end(result), *_reasons(reasons, failing), *_judgements(result["judgements"])]
     return _xml(result, _agreeing(cases, result["verdict"]), page)
 
 
@@ -47,7 +48,7 @@ def junit_of_group(group: Mapping[str, Any], page: str = "") -> str:
     ]
     reasons = list(_of_the_run(group["reasons"], judgements))
     facts = {**group, "run_id": ", ".join(group["run_ids"])}
-    cases = [*_reasons(reasons, ()), *_judgements(judgements)]
+    cases = [*_reasons(reasons, {"safeguard_tripped"}, told=()), *_judgements(judgements)]
     return _xml(facts, _agreeing(cases, group["verdict"]), page)
 
 
@@ -80,14 +81,19 @@ def _of_the_run(
     return (reason for reason in reasons if not reason["text"].startswith(said))
 
 
-def _reasons(reasons: Sequence[Mapping[str, str]], told: Sequence[str] = ENDS) -> Iterator[Case]:
-    """A case for each code, in their order, with the texts of all its reasons."""
+def _reasons(
+    reasons: Sequence[Mapping[str, str]], failing: Set[str], told: Sequence[str] = ENDS
+) -> Iterator[Case]:
+    """A case for each code, in their order, with the texts of all its reasons.
+
+    Codes that are `failing` fail the run by themselves, others leave it without evidence.
+    """
     by_code: dict[str, list[str]] = {}
     for reason in reasons:
         if reason["code"] not in told:
             by_code.setdefault(reason["code"], []).append(reason["text"])
     for code, texts in by_code.items():
-        kind: Kind = "failure" if code == "safeguard_tripped" else "error"
+        kind: Kind = "failure" if code in failing else "error"
         yield Case(f"run: {code}", kind, code, "\n".join(texts))
 
 

@@ -6,9 +6,10 @@ typed, and may be missing. So a result of an older version is valid too.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from harness.model.aspect import ASPECTS
+from harness.model.surprise import SURPRISES, Weight
 from harness.model.verdict import Judgement
 from harness.result.contract import SCHEMA_VERSION
 
@@ -72,9 +73,44 @@ def _later() -> Schema:
         "share_answers": _by_name(_by_name(COUNT)),
         "db_reached": _shares(),
         "safeguards": _list(_open({"t_s": NUMBER, "event": TEXT})),
+        "surprises": _list(_object(_surprise())),
+        "coverage": _open({"planned": _by_name(FLAG), "gaps": _list(_open(_gap()))}),
+        "machine": _machine(),
         "clocks": _open({"containers": _by_name(_open(container)), "wall": _open(wall)}),
         "notes": _list(TEXT),
     }
+
+
+def _surprise() -> Schema:
+    words = dict.fromkeys(("who", "text", "phase"), TEXT)
+    code, outcome = {"enum": [*SURPRISES]}, {"enum": list(get_args(Weight))}
+    return {**words, "code": code, "at_s": NUMBER, "outcome": outcome}
+
+
+def _gap() -> Schema:
+    times = dict.fromkeys(("start_s", "end_s", "expected"), NUMBER)
+    return {**times, "stream": TEXT, "operation": TEXT, "seen": COUNT}
+
+
+def _machine() -> Schema:
+    """Null for a run of a version that did not record it."""
+    busiest = _list(_open({"name": TEXT, "share": NUMBER}))
+    stretch = dict.fromkeys(("start_s", "end_s", "share", "steal_share"), NUMBER)
+    headroom = dict.fromkeys(
+        (
+            *("start_s", "end_s", "idle_share", "idle_cost_share"),
+            *("rate_per_s", "rate_that_fits_per_s"),
+        ),
+        NUMBER,
+    )
+    found = _open(
+        {
+            **dict.fromkeys(("cpus", "steal_share", "others_share", "pressure_share"), NUMBER),
+            "disturbed": _list(_open({**stretch, "why": TEXT, "who": busiest})),
+            "headroom": _open({**headroom, "no_headroom": MAYBE, "shares": _by_name(NUMBER)}),
+        }
+    )
+    return {**found, "type": ["object", "null"]}
 
 
 def _operation() -> Schema:
@@ -111,10 +147,13 @@ def _reads() -> Schema:
 
 
 def _clicks() -> Schema:
-    counts = (*ASPECTS["clicks"], "unknown", "missing", "in_memory")
+    counts = (*ASPECTS["clicks"], "unknown", "missing", "in_memory", "double_by_retries")
+    missing = {"server": TEXT, "missing": COUNT, "first_s": NUMBER, "last_s": NUMBER}
     return _open(
         {
             **dict.fromkeys(counts, MAYBE_COUNT),
+            "missing_of": _list(_open(missing)),
+            "explanations": _list(TEXT),
             "checked": FLAG,
             "why_not": TEXT,
             "examples": _by_name(_list(TEXT)),
@@ -135,6 +174,7 @@ def _breakers() -> Schema:
         "phases": _by_name(_open(phase)),
     }
     servers = {"servers": _by_name(_open(server)), "missing_servers": _list(TEXT)}
+    servers["expected_servers"] = _list(TEXT)
     transition = {**dict.fromkeys(("server", "breaker", "from", "to"), TEXT), "t_s": NUMBER}
     contradiction = dict.fromkeys(("server", "breaker", "what", "evidence"), TEXT)
     return _open(

@@ -133,6 +133,18 @@ def test_a_reason_that_fails_the_run_by_itself_is_a_failure() -> None:
     assert kinds(parsed(junit_xml(found)))["run: instrument_died"] == "failure"
 
 
+def test_a_surprise_that_fails_the_run_is_a_failure_beside_another() -> None:
+    died = reason("container_died", "app-3 was killed")
+    gone = reason("probe_gap", "nobody looked")
+    row = {**died, "at_s": 3.0, "who": "app-3", "phase": "fault", "outcome": "fail"}
+    found = result(
+        verdict="fail", judgements=[judgement("fail")], reasons=[died, gone], surprises=[row]
+    )
+    seen = kinds(parsed(junit_xml(found)))
+    assert seen["run: container_died"] == "failure"
+    assert seen["run: probe_gap"] == "error"
+
+
 def test_a_remark_beside_a_pass_is_not_red() -> None:
     suite = parsed(junit_xml(result(reasons=[reason("load_unhealthy", "sent late")])))
     assert kinds(suite)["run: load_unhealthy"] == "skipped"

@@ -112,6 +112,27 @@ def findings() -> dict[str, Any]:
             "wall": {"pairs": 99, "uncertainty_s": 0.001},
         },
         "notes": ["a gap"],
+        "surprises": [
+            {"code": "container_died", "at_s": 40.0, "who": "app-3", "text": "it died",
+             "phase": "fault", "outcome": "fail"},
+            {"code": "failover", "at_s": 41.0, "who": "db-2", "text": "new primary",
+             "phase": "fault", "outcome": "note"},
+        ],
+        "coverage": {
+            "planned": {"main": True, "canary": True},
+            "gaps": [{"stream": "canary", "operation": "create", "start_s": 1.0, "end_s": 2.0,
+                      "expected": 100.5, "seen": 3}],
+        },
+        "machine": {
+            "cpus": 2.0, "speed": None, "steal_share": 0.0, "others_share": 0.01,
+            "pressure_share": None,
+            "disturbed": [{"start_s": 1.0, "end_s": 4.0, "share": 0.4, "steal_share": 0.1,
+                           "why": "others", "who": [{"name": "cc1", "share": 0.3}]}],
+            "headroom": {"start_s": 20.0, "end_s": 30.0, "idle_share": 0.5, "no_headroom": False,
+                         "shares": {"idle": 0.5}, "rate_per_s": 500.0, "idle_cost_share": 0.1,
+                         "rate_that_fits_per_s": 800.0},
+            "series": {"t_s": [1.0]},
+        },
         "series": {"t_s": [1.0]},
     }  # fmt: skip
 
@@ -253,13 +274,17 @@ def test_what_the_verdict_used_besides_is_there_too() -> None:
                  "message", "started_at", "lasted_s", "notes"):  # fmt: skip
         assert result[name] == findings()[name]
         assert name in result_schema()["properties"]
+    for name in ("surprises", "coverage"):
+        assert result[name] == findings()[name]
+    assert result["machine"]["disturbed"] == findings()["machine"]["disturbed"]
     assert "series" not in result
+    assert "series" not in result["machine"]  # it grows with each second of the run
 
 
 def test_a_section_that_the_schema_does_not_know_is_kept() -> None:
-    found = {**findings(), "machine": {"busy": 0.5}}
+    found = {**findings(), "weather": {"rain": 0.5}}
     result = _result(found, _expectation("writes", "lost"))
-    assert result["machine"] == {"busy": 0.5}
+    assert result["weather"] == {"rain": 0.5}
     assert not list(problems(result, result_schema()))
 
 
