@@ -105,7 +105,7 @@ class Disturbance:
     @property
     def text(self) -> str:
         """Who disturbed, when, and what to do."""
-        when = f"from {self.start_s:.0f} s to {self.end_s:.0f} s"
+        when = f"from {max(0.0, self.start_s):.0f} s to {self.end_s:.0f} s"
         if self.why == "gap":
             return f"nothing was recorded {when}: the harness was stopped, or got no processor"
         if self.why == "steal":
