@@ -11,7 +11,7 @@ from harness.model.quantity import format_duration
 
 DISTURBED_SHARE = 0.08
 """Of the usable processor time, taken by others and by steal. A program that keeps one core of
-eight busy takes 12.5 %; what an idle Debian machine does by itself is 1 to 2 %."""
+eight busy takes 12.5 %; what a Debian machine does by itself is about 1 % (measured)."""
 DISTURBED_WINDOW_S = 3.0
 """The share is a mean over this long: ticks of 10 ms are too coarse to believe a single second."""
 DISTURBANCE_MARGIN_S = 10.0
@@ -105,7 +105,7 @@ class Disturbance:
     @property
     def text(self) -> str:
         """Who disturbed, when, and what to do."""
-        when = f"from {self.start_s:.0f} s to {self.end_s:.0f} s"
+        when = f"from {max(0.0, self.start_s):.0f} s to {self.end_s:.0f} s"
         if self.why == "gap":
             return f"nothing was recorded {when}: the harness was stopped, or got no processor"
         if self.why == "steal":

@@ -34,6 +34,8 @@ STATE_LOOKS = {
     "HALF_OPEN": (ORANGE, "dot"), "MAINT": (ORANGE, "dot"), "DRAIN": (ORANGE, "dot"),
     "OPEN": (RED, "right_diagonal_line"), "DOWN": (RED, "right_diagonal_line"),
 }  # fmt: skip
+STACKED = ("project", "harness", "engine", "kernel", "others", "steal")
+"""Who has the processor, from the run's own work at the bottom to what is taken from it."""
 UNKNOWN_LOOK = (INK, "cross")
 MAX_ROWS = 40
 """A chart of states draws so many rows at most; what never changed is said in words."""
@@ -110,7 +112,8 @@ def _disturbance_label(stretch: Disturbance) -> str:
 def _machine(axis: TimeAxis, machine: Mapping[str, Any]) -> Chart | None:
     """Who had the processor; what no colour fills was idle."""
     series = machine.get("series") or {}
-    shares = {n: values for n, values in (series.get("shares") or {}).items() if n != "idle"}
+    found = series.get("shares") or {}
+    shares = {name: found[name] for name in STACKED if name in found}
     note = "share of the processor time that the run may use, the rest was idle"
     return _stack(axis, {**series, "machine": shares}, "machine", "Who had the processor", note)
 

@@ -93,8 +93,8 @@ class TimeAxis:
                 plot.add_layout(edge)
         for stretch in self.disturbed:
             band = BoxAnnotation(left=stretch.start_s, right=stretch.end_s)
-            band.update(fill_color=ORANGE, fill_alpha=0.1, line_alpha=0, level="underlay")
-            band.update(hatch_pattern="right_diagonal_line", hatch_color=ORANGE, hatch_alpha=0.35)
+            band.update(fill_color=ORANGE, fill_alpha=0.07, line_alpha=0, level="underlay")
+            band.update(hatch_pattern="right_diagonal_line", hatch_color=ORANGE, hatch_alpha=0.18)
             plot.add_layout(band)
         for phase in self.phases.values():
             if phase["start_s"] > 0:

@@ -101,6 +101,11 @@ def test_a_disturbance_says_who_when_and_what_to_do(changes: dict[str, Any], wor
     assert words in one.text
 
 
+def test_what_began_before_the_run_is_said_to_begin_with_it() -> None:
+    (one,) = disturbances(machine(row(-0.4, 31)))
+    assert "from 0 s to 31 s" in one.text
+
+
 def test_no_headroom_says_what_would_fit() -> None:
     found = no_headroom(
         machine(no_headroom=True, idle_share=0.21, rate_per_s=600.0, rate_that_fits_per_s=450.0)

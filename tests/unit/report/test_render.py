@@ -424,6 +424,8 @@ def test_who_had_the_processor_is_drawn_and_disturbances_are_shaded(tmp_path):
     text = render(folder).read_text(encoding="utf-8")
     drawn = json.dumps(chart_data_of(text))
     assert '"disturbed: clang 30%, bld/b 3%"' in drawn
+    keys = re.findall(r"</svg>(\w+)</li>", text[text.index("Who had the processor") :])
+    assert keys[:5] == ["project", "harness", "engine", "kernel", "others"]
     assert '"hatch_color": "#d98200"' in drawn or "#d98200" in drawn
     page = Page(text.replace(bokeh_script(), ""))
     assert ("div", "chart-machine") in [(t, a.get("id")) for t, a in page.elements]
