@@ -101,16 +101,18 @@ def _by_time(server: str, before_s: float, died_s: float, answered_s: Array) -> 
 def _open_breaker(
     states: Mapping[str, list[list[Any]]], server: str, start_s: float, end_s: float
 ) -> str:
+    """Which of the server's breakers was longest not CLOSED in that time, "" for none."""
+    longest: dict[str, float] = {}
     for name, moves in states.items():
         owner, _, breaker = name.partition("/")
         ends = [*(at_s for at_s, _ in moves[1:]), math.inf]
-        spans = zip(moves, ends, strict=True)
-        if owner == server and any(
-            state != "CLOSED" and at_s < end_s and until_s > start_s
-            for (at_s, state), until_s in spans
-        ):
-            return breaker
-    return ""
+        longest[breaker] = sum(
+            max(0.0, min(until_s, end_s) - max(at_s, start_s))
+            for (at_s, state), until_s in zip(moves, ends, strict=True)
+            if owner == server and state != "CLOSED"
+        ) + longest.get(breaker, 0.0)
+    found = max(longest, key=lambda breaker: longest[breaker], default="")
+    return found if longest.get(found) else ""
 
 
 def words(loss: Loss) -> str:

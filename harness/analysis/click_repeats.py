@@ -1,7 +1,8 @@
 """Which clicks the load balancers' own retries can have counted twice.
 
-A request that is sent again to another server may be counted by both. Its code, and when it was in
-flight, are known; so is when a balancer's counter of retries rose. Both must fit.
+A request that is sent again after a server had it may be counted twice. Its code, and when it was
+in flight, are known; so is when a balancer's counter of retries (`wretr`) rose. Both must fit. A
+request that went to another server because none could be connected to (`wredis` alone) reached one.
 
    counter     5 . . . 5 . . . 7           two were tried again in this look
    request           |-------|             it can be one of them
@@ -24,8 +25,9 @@ LOOK_S = 0.05
 def retries(record: Record, servers: Iterable[str]) -> tuple[int, Array]:
     """How many requests to these servers were tried again, and the spans in which (n x 2)."""
     wanted = set(servers)
-    events = [e for e in record.events_of("lb.retries") if e["server"] in wanted]
-    total = sum(int(e["retries"]) + int(e["redispatches"]) for e in events)
+    found = record.events_of("lb.retries")
+    events = [e for e in found if e["server"] in wanted and e["retries"] > 0]
+    total = sum(int(e["retries"]) for e in events)
     spans = [
         (e["t_s"] - float(e.get("span_s", 0.0)) - LOOK_S, float(e["t_s"]) + LOOK_S) for e in events
     ]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.analysis.breakers import timeline
 from harness.analysis.causes import (
     SETTLE_S,
     Cause,
@@ -160,12 +161,17 @@ def _causes_of_failovers(failovers: Iterable[Surprise], places: Places) -> Itera
 
 def _breakers(record: Record, explained: Explanations, first_s: float) -> Iterator[Surprise]:
     """`first_s`: when the first fault began."""
+    states = timeline(record)
+    deaths_s: dict[str, list[float]] = {}
+    for event in record.events_of("container.die"):
+        deaths_s.setdefault(event["service"], []).append(float(event["t_s"]))
     for event in record.events_of("breaker.transition"):
         at_s, server, breaker = float(event["t_s"]), event["server"], event["breaker"]
         is_opening = (event["from"], event["to"]) == ("CLOSED", "OPEN")
         if at_s < 0 or not is_opening or explained.breaker(server, breaker, at_s):
             continue
-        text = f"breaker {breaker} of {server} opened {_when(record, server, breaker, at_s)}"
+        lasted = _when(states[f"{server}/{breaker}"], deaths_s.get(server, []), at_s)
+        text = f"breaker {breaker} of {server} opened {lasted}"
         text += ", before any fault" if at_s < first_s else ""
         yield _surprise("breaker_opened", at_s, str(server), text)
 
@@ -185,16 +191,13 @@ def _open_at_start(record: Record) -> Iterator[Surprise]:
             yield _surprise("breaker_open_before", 0.0, key[0], text)
 
 
-def _when(record: Record, server: str, breaker: str, at_s: float) -> str:
-    """How long it was not CLOSED."""
-    later = (
-        float(event["t_s"])
-        for event in record.events_of("breaker.transition")
-        if (event["server"], event["breaker"], event["to"]) == (server, breaker, "CLOSED")
-        and event["t_s"] > at_s
-    )
-    closed_s = next(later, None)
-    return "and did not close again" if closed_s is None else f"for {closed_s - at_s:.1f} s"
+def _when(states: list[list[Any]], deaths_s: list[float], at_s: float) -> str:
+    """How long it was not CLOSED: until it closed, or its process ended."""
+    died_s = min((died_s for died_s in deaths_s if died_s > at_s), default=math.inf)
+    closed_s = min((t for t, state in states if t > at_s and state == "CLOSED"), default=math.inf)
+    if died_s < closed_s:
+        return f"and was not CLOSED until its server died after {died_s - at_s:.1f} s"
+    return "and did not close again" if closed_s == math.inf else f"for {closed_s - at_s:.1f} s"
 
 
 def _departures(record: Record, explained: Explanations) -> Iterator[Surprise]:

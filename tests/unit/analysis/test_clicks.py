@@ -73,17 +73,18 @@ class Case:
         facts = {"server": server, "waiting": waiting, "dropped": dropped}
         self.events.append({"event": "clicks.waiting", "t_s": at_s, **facts})
 
-    def retries(self, at_s: float, count: int, server: str = "app-1") -> None:
+    def retries(self, at_s: float, count: int, server: str = "app-1", moved: int = 0) -> None:
         """Counted in the quarter of a second up to `at_s`."""
         origin = {"lb": "lb-1", "backend": "read", "server": server, "span_s": 0.25}
-        facts = {"retries": count, "redispatches": 0}
+        facts = {"retries": count, "redispatches": moved}
         self.events.append({"event": "lb.retries", "t_s": at_s, **origin, **facts})
 
-    def opens(self, server: str, at_s: float) -> None:
-        """Its breaker, which stays open."""
-        states = {"from": "CLOSED", "to": "OPEN"}
-        origin = {"server": server, "breaker": "redis"}
-        self.events.append({"event": "breaker.transition", "t_s": at_s, **origin, **states})
+    def opens(self, server: str, at_s: float, breaker: str = "redis", until_s: float = 0) -> None:
+        """Stays open, or closes at `until_s`."""
+        origin = {"event": "breaker.transition", "server": server, "breaker": breaker}
+        self.events.append({**origin, "t_s": at_s, "from": "CLOSED", "to": "OPEN"})
+        if until_s:
+            self.events.append({**origin, "t_s": until_s, "from": "HALF_OPEN", "to": "CLOSED"})
 
     def loses_all_of(self, server: str, start_s: float, end_s: float) -> int:
         """The main load's clicks that it answered in that time; how many."""
@@ -237,6 +238,8 @@ def test_what_the_evidence_does_not_cover_is_lost_beyond_memory(case: Case) -> N
 
 def test_clicks_that_waited_behind_an_open_breaker_are_explained(case: Case) -> None:
     case.opens("app-2", 0.4)
+    case.opens("app-2", 0.5, "db-ro", until_s=2.0)
+    case.opens("app-1", 0.1, "other")
     for second in range(1, 9):
         case.says("app-2", float(second), waiting=50 * second + 10)
     case.dies("app-2", 8.5)
@@ -328,7 +331,7 @@ def test_whose_clicks_are_surely_missing_and_since_when(case: Case) -> None:
 
 def test_a_double_of_a_request_that_was_tried_again_is_told_apart(case: Case) -> None:
     case.gained["c000021"] += 1  # in flight from 0.21 to 0.214 s
-    case.retries(0.4, 2)
+    case.retries(0.4, 2, moved=2)
     found = case.figures()
     assert (found["double"], found["double_by_retries"]) == (0, 1)
 
@@ -351,6 +354,7 @@ def test_retries_at_another_time_or_of_too_few_explain_no_double(case: Case) -> 
 def test_retries_of_what_serves_no_clicks_explain_none(case: Case) -> None:
     case.gained["c000021"] += 1
     case.retries(0.4, 2, server="db-1")
+    case.retries(0.4, 0, moved=2)  # those never reached the first server
     assert case.figures()["double"] == 1
 
 

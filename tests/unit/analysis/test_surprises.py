@@ -263,6 +263,21 @@ def test_a_breaker_that_opened_before_any_fault_says_so_and_for_how_long() -> No
     assert (row["at_s"], row["phase"]) == (0.4, "baseline")
 
 
+def test_a_breaker_that_is_open_when_its_server_dies_is_not_the_next_processes() -> None:
+    """Seen in a run: it opened at 3 s, its server died at 25 s, the next one's closed at 156 s."""
+    fresh = [
+        event("clock.offset", 56.0, service="app-2"),
+        event("breaker.state", 56.0, server="app-2", breaker="redis", state="CLOSED"),
+    ]
+    events = [opened(3.0, "app-2", "redis"), dies(30.1, "app-2"), starts(55.0, "app-2"), *fresh]
+    events += [opened(57.0, "app-2", "redis"), closed(100.0, "app-2", "redis")]
+    (row,) = surprises(*events, faults=(fault("kill", "app-2"),))
+    assert row["text"] == (
+        "breaker redis of app-2 opened and was not CLOSED until its server died after 27.1 s, "
+        "before any fault"
+    )
+
+
 def test_a_breaker_that_was_open_when_the_run_began() -> None:
     base = [e for e in QUIET if e["event"] != "breaker.state"]
     state = event("breaker.state", -0.4, server="app-1", breaker="redis", state="OPEN")
