@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from harness.adapters.compose_project import read_environment
 from harness.adapters.docker_engine import DockerEngine
 from harness.model.container import Container
+from harness.state_folder import JOURNAL, state_root
 
 ROOT = Path(__file__).parents[1]
 HARNESS = str(ROOT / ".venv" / "bin" / "harness")
@@ -77,7 +78,7 @@ class Stack:
         settings = read_environment(ROOT)
         self.engine = DockerEngine(settings["COMPOSE_PROJECT_NAME"])
         self.toxiproxy = f"http://127.0.0.1:{settings['HARNESS_PORT_TOXIPROXY']}/proxies"
-        self.journal = ROOT / ".harness" / self.engine.project / "journal.jsonl"
+        self.state = state_root() / self.engine.project
         self.networks = {c.service: set(c.networks) for c in self._members()}
 
     def leftovers(self) -> list[str]:
@@ -92,7 +93,8 @@ class Stack:
             links = json.load(answer)
         found += [f"{name} is cut" for name, link in links.items() if not link["enabled"]]
         found += [f"{name} suffers" for name, link in links.items() if link["toxics"]]
-        lines = self.journal.read_text().splitlines() if self.journal.exists() else []
+        journal = self.state / JOURNAL
+        lines = journal.read_text().splitlines() if journal.exists() else []
         return found + [f"in the journal: {line[:80]}" for line in lines]
 
     def container(self, service: str) -> Container:
