@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -249,6 +249,10 @@ def _execute(
     experiment, project = job.experiment, job.project
     plan = make_plan(experiment, job.options.seed)
     facts = {**environment_facts(project, experiment, job.options.override), **machine}
+    keys = _canary_keys(experiment, project)
+    if keys.read_before:
+        screen.say("the canary's cold keys were all read before: a cache may know some; see report")
+    facts["canary_keys"] = asdict(keys)
     forget_rescue(project.state_dir)
     world = World(
         project=project.name,
@@ -256,7 +260,7 @@ def _execute(
         tools=project.tools(),
         journal=project.journal,
         probes=project.probes(),
-        driver=_driver(experiment, project, job.options.seed, folder),
+        driver=_driver(job, folder, keys.offset),
         health=project.health,
         readback=PostgresReadback(project.engine, project.clock).read,
         clicks=ClickCounts(project.engine, project.http, project.clock).read,
@@ -290,38 +294,47 @@ def _begin_folder(
         raise
 
 
-def _driver(experiment: Experiment, project: Project, seed: int, folder: RunFolder) -> LoadDriver:
+def _driver(job: Job, folder: RunFolder, canary_key_offset: int) -> LoadDriver:
+    experiment, project = job.experiment, job.project
     config = LoadConfig(
         load=experiment.load,
         operations=experiment.operations,
         endpoints=project.endpoints(experiment.load),
-        seed=seed,
+        seed=job.options.seed,
         run_id=folder.run_id,
         duration_s=experiment.end_s,
-        canary_key_offset=_canary_offset(experiment, project),
+        canary_key_offset=canary_key_offset,
         samples_dir=folder.samples_dir,
         state_file=project.state_dir / "state.json",
     )
     return LoadDriver(config, folder)
 
 
-def _canary_offset(experiment: Experiment, project: Project) -> int:
-    """Where the canary's keys begin: each run reads those that were read the longest ago.
+@dataclass(frozen=True)
+class CanaryKeys:
+    """Where the canary's keys begin, and whether some were `read_before`, so that caches know them.
 
-    Nothing is emptied when all were read once: they are read again from the first on, and
-    `db_reached` says of how many no cache knew the answer.
+    Each run reads those that were read the longest ago. Nothing is emptied when all were read
+    once; `db_reached` in the findings says of how many answers no cache knew.
     """
+
+    offset: int
+    read_before: bool
+
+
+def _canary_keys(experiment: Experiment, project: Project) -> CanaryKeys:
     path = project.state_dir / "canary_offset"
     keys = experiment.load.keys
     population = keys.cold_population or keys.population
     needed = int(experiment.load.canary_rate_per_s * (experiment.end_s + 30)) + 1
-    offset = _used_keys(path) % population
-    write_file(path, str((offset + needed) % population))
-    return offset
+    used = _used_keys(path)
+    write_file(path, str(used + needed))
+    draws = any(experiment.operations[name].draws_key for name in experiment.load.mix)
+    return CanaryKeys(used % population, read_before=draws and used + needed > population)
 
 
 def _used_keys(path: Path) -> int:
-    """The first key that the last run did not read; 0 where that is not known."""
+    """How many keys the canaries of all runs have read; 0 where that is not known."""
     try:
         return max(0, int(path.read_text()))
     except (OSError, ValueError):

@@ -181,11 +181,16 @@ def test_the_canary_reads_the_keys_that_were_read_the_longest_ago(shop: Shop, cl
     text = EXPERIMENT.replace("mix:", "canary_rate: 10/s, keys: {cold_population: 1000}, mix:")
     (shop.root / "x.yaml").write_text(text)
     before = dict(shop.tools.engine.found)
-    starts = []
+    starts, told, recorded = [], [], []
     for _ in range(4):
-        assert cli("run", "x.yaml").code == 0
+        done = cli("run", "x.yaml")
+        assert done.code == 0
         starts.append(shop.configs[-1].canary_key_offset)
+        told.append("the canary's cold keys were all read before" in done.out)
+        facts = json.loads((shop.runs()[-1] / "environment.json").read_text())["canary_keys"]
+        recorded.append(facts["read_before"])
     assert starts == [0, 401, 802, 203]  # 10 a second for 10 s and a margin of 30 s
+    assert told == recorded == [False, False, True, True]
     assert "engine.execute" not in shop.cut.names
     assert shop.tools.engine.found.keys() == before.keys()
 
