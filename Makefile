@@ -2,6 +2,10 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 HARNESS := .venv/bin/harness
+# The places of harness/state_folder.py; the harness itself may be gone already.
+JOURNALS := $${XDG_STATE_HOME:-/none}/harness/*/journal.jsonl \
+  $$HOME/.local/state/harness/*/journal.jsonl \
+  /tmp/harness-$$(id -u)/*/journal.jsonl .harness/*/journal.jsonl
 HEADLINE := app-server-crash redis-outage db-primary-failover
 
 help:            ## Show this list
@@ -55,7 +59,7 @@ interrupt: setup ## Interrupt runs on the real stack in every way, and look for 
 	.venv/bin/python scripts/interrupt.py $(if $(RESTART_ENGINE),--restart-engine "$(RESTART_ENGINE)")
 
 clean:           ## Remove stack, data, .venv and reports; refuses while a fault is not healed
-	@if [ -n "$$(cat .harness/*/journal.jsonl 2>/dev/null)" ]; then \
+	@if [ -n "$$(cat $(JOURNALS) 2>/dev/null)" ]; then \
 	  echo "error: a fault is not healed yet; run: $(HARNESS) heal" >&2; exit 4; fi
 	@if [ -x $(HARNESS) ] && [ -f .env ]; then $(HARNESS) down --volumes; fi
 	rm -rf .venv .harness .env target/secrets.env target/ca-certificates.crt

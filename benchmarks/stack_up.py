@@ -12,6 +12,8 @@ from time import monotonic
 
 import common
 
+from harness.state_folder import unhealed
+
 LIMIT_S, DEADLINE_S = 40.0, 300.0
 
 
@@ -29,8 +31,7 @@ def harness(*arguments: str) -> float:
 
 def main() -> int:
     """Down, then up until healthy."""
-    journals = (common.ROOT / ".harness").glob("*/journal.jsonl")
-    if any(journal.read_text().strip() for journal in journals):
+    if unhealed(common.ROOT):
         raise RuntimeError("a fault is not healed yet; run: harness heal")
     down_s, up_s = harness("down"), harness("up")
     figures = [

@@ -11,7 +11,7 @@ HarnessError (4)
 ├── MachineBusy (3)            others kept the processor busy: there is no evidence, and no run
 ├── HealError (4)              something that was broken could not be mended
 ├── SafeguardTripped (5)       a safeguard ended the run
-└── Interrupted (130)          Ctrl-C or SIGTERM
+└── Interrupted (130)          Ctrl-C, SIGTERM or SIGHUP; or a watchdog had to heal
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class SafeguardTripped(HarnessError):
 
 
 class Interrupted(HarnessError):
-    """Ctrl-C or SIGTERM ended the run; all faults were healed before this is raised."""
+    """Ctrl-C, SIGTERM or SIGHUP ended the run, or it stood still and its watchdog healed."""
 
     exit_code = 130
 

@@ -34,9 +34,10 @@ class Holder:
 
 
 @contextmanager
-def run_lock(path: Path, holder: str) -> Iterator[None]:
+def run_lock(path: Path, holder: str) -> Iterator[int]:
     """Only one run or heal per project at a time; the kernel frees the lock of a dead holder.
 
+    Its descriptor; a process that inherits it holds the lock too.
     HarnessError names the holder, RecordError says why there can be no lock.
     """
     descriptor = _open_lock(path)
@@ -44,12 +45,13 @@ def run_lock(path: Path, holder: str) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            who = f"project {path.parent.name}: {_written_holder(path).text}"
             raise HarnessError(
-                f"another harness works on this project: {_written_holder(path).text}",
+                f"another harness works on {who}",
                 "wait for its end, or: harness heal --stop",
             ) from None
         _say_who(descriptor, holder)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

@@ -233,13 +233,13 @@ class EventLog:
     """Appends events to `events.jsonl`, each handed to the operating system at once.
 
     An event is written whole or not at all: where the disk is full, what fitted is taken back.
+    A watchdog may write to it too, while the runner stands still.
     """
 
     def __init__(self, folder: RunFolder) -> None:
         self._path = folder.path / "events.jsonl"
         with recorded(self._path):
             self._file = self._path.open("ab", buffering=0)
-            self._end = self._file.tell()
 
     def write(self, at_s: float, event: str, **facts: Any) -> None:
         """Write one event at `at_s` seconds since run start; RecordError if it cannot be."""
@@ -247,13 +247,13 @@ class EventLog:
             return  # a probe that hung comes too late
         line = {"t_s": round(at_s, 6), "event": event, **facts}
         data = json.dumps(line, default=str).encode() + b"\n"
+        end = self._file.seek(0, os.SEEK_END)
         try:
             self._append(data)
         except OSError as error:
             with suppress(OSError):
-                self._file.truncate(self._end)
+                self._file.truncate(end)
             raise RecordError.of(self._path, error) from error
-        self._end += len(data)
 
     def _append(self, data: bytes) -> None:
         left = memoryview(data)
@@ -266,6 +266,14 @@ class EventLog:
             with suppress(OSError):
                 os.fsync(self._file.fileno())
             self._file.close()
+
+
+def cut_torn_line(folder: RunFolder) -> None:
+    """Take away a last line that its writer could not end, because it was killed."""
+    path = folder.path / "events.jsonl"
+    with recorded(path), path.open("r+b") as file:
+        whole = file.read().rfind(b"\n") + 1
+        file.truncate(whole)
 
 
 @contextmanager

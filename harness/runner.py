@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from harness.errors import (
@@ -40,6 +40,7 @@ from harness.undo import Entry, Journal, heal_fault
 LEAD_S = 0.5  # between "the load is ready" and second 0
 TICK_S, SLICE_S = 1.0, 0.2  # an interruption is noticed within a slice
 PROOF_S, SETTLE_S = 5.0, 60.0
+BY_USER = "interrupted by the user"
 
 
 class Driver(Protocol):
@@ -67,6 +68,23 @@ class Clicks(Protocol):
     def facts(self) -> dict[str, Any]: ...  # noqa: D102
     @property
     def counts(self) -> dict[str, int]: ...  # noqa: D102
+
+
+class Watched(Protocol):
+    """What the watchdog of this run has done; see watchdog/__init__.py."""
+
+    @property
+    def has_acted(self) -> bool: ...  # noqa: D102
+    def wait_until_done(self) -> None: ...  # noqa: D102
+
+
+class Unwatched:
+    """No watchdog: nobody else heals."""
+
+    has_acted = False
+
+    def wait_until_done(self) -> None:
+        """There is nothing to wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +115,7 @@ class World:
     show: Callable[[Progress], None]
     is_stopped: Callable[[], bool]
     clicks: Callable[[], Clicks | None] = lambda: None
+    watchdog: Watched = field(default_factory=Unwatched)
 
 
 @dataclass(slots=True)
@@ -167,6 +186,7 @@ class _Run:
         for step in self._plan.steps:
             self._wait_until(self._t0_s + step.at_s)
             self._do(step)
+        self._end_if_rescued()
 
     def _begin(self) -> None:
         before = self._world.health()
@@ -190,13 +210,21 @@ class _Run:
         while True:
             now_s = self._clock.now_s()
             if self._is_interrupted or self._world.is_stopped():
-                raise Interrupted("interrupted by the user")
+                raise Interrupted(BY_USER)
+            self._end_if_rescued()
             if now_s >= self._next_tick_s:
                 self._tick()
                 self._next_tick_s = max(self._next_tick_s + TICK_S, now_s)
             if now_s >= at_s:
                 return
             self._clock.sleep_until_s(min(at_s, self._next_tick_s, now_s + SLICE_S))
+
+    def _end_if_rescued(self) -> None:
+        """Interrupted if this process stood still so long that its watchdog healed its faults."""
+        if self._world.watchdog.has_acted:
+            raise Interrupted(
+                "this process stood still (Ctrl-Z, SIGSTOP); its watchdog healed the faults"
+            )
 
     def _tick(self) -> None:
         if self._unrecorded is not None:
@@ -253,6 +281,7 @@ class _Run:
         )
         facts = {"fault": spec.id, "kind": spec.kind, "target": undo["target"]}
         self._write("fault.injecting", **facts, resolved=dict(undo))
+        self._end_if_rescued()  # the record that was just made is gone
         effect = fault.inject()
         proof = wait_for(world.tools, fault.is_active, PROOF_S)
         if not proof.proven:
@@ -286,7 +315,9 @@ class _Run:
         for last_try in (False, True):
             try:
                 self._note("fault.healing", fault=name)
-                proof = heal_fault(active.fault, active.undo, self._clock)
+                proof = self._healed_by_watchdog(active) or heal_fault(
+                    active.fault, active.undo, self._clock
+                )
                 self._world.journal.remove(name)
                 self._healed(active, proof)
             except KeyboardInterrupt:
@@ -301,6 +332,17 @@ class _Run:
             else:
                 return ""
         return ""
+
+    def _healed_by_watchdog(self, active: _Active) -> Proof | None:
+        """The proof that the watchdog healed it, None if it has not: nothing is undone twice."""
+        watchdog = self._world.watchdog
+        if not watchdog.has_acted:
+            return None
+        watchdog.wait_until_done()
+        if any(entry.fault == active.spec.id for entry in self._world.journal.readable()):
+            return None
+        proof = active.fault.is_healed(active.undo)
+        return proof if proof.proven else None
 
     def _healed(self, active: _Active, proof: Proof) -> None:
         self._active.pop(active.spec.id, None)
@@ -407,8 +449,10 @@ def _guarded(work: Callable[[], None]) -> tuple[RunStatus, str]:
 
 def _ending(error: BaseException) -> tuple[RunStatus, str]:
     """The status and the message that an error ends a run with."""
-    if isinstance(error, KeyboardInterrupt | Interrupted):
-        return "interrupted", "interrupted by the user"
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", BY_USER
+    if isinstance(error, Interrupted):
+        return "interrupted", error.message
     if isinstance(error, SafeguardTripped):
         return "aborted", error.message
     if isinstance(error, HarnessError):

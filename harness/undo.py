@@ -1,6 +1,7 @@
 """The undo journal: what is broken right now, on disk before it is broken.
 
-.harness/<project>/journal.jsonl holds one line per fault that is not healed yet:
+journal.jsonl in the project's state folder (state_folder.py) holds one line per fault that is
+not healed yet:
 
     {"fault": id, "spec": {...}, "undo": {...}, "run_id": ..., "boot_id": ..., "wall_s": ...}
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from harness.model.experiment import FaultSpec
 
 HEAL_TIMEOUT_S = 30.0
 RETRY_S = 0.5
+IN_FLIGHT_S = 15.0  # the engine ends a call although who made it was killed: `stop` takes 10 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,27 +175,56 @@ def heal_fault(fault: Fault, undo: Undo, clock: Clock, timeout_s: float = HEAL_T
         clock.sleep_until_s(clock.now_s() + RETRY_S)
 
 
-def replay(
-    journal: Journal, tools: Tools, say: Callable[[Entry, Proof | None, str], None]
-) -> list[Entry]:
+Say = Callable[[Entry, Proof | None, str], None]
+
+
+def replay(journal: Journal, tools: Tools, say: Say, returned: Container[str] = ()) -> list[Entry]:
     """Heal all entries, newest first; those that could not be healed are returned and stay.
 
+    A fault so young that the call which breaks may still be in flight stays in the journal until
+    that time is over and it is seen to be healed then; not if it is known to have `returned`.
     HealError, after all that can be healed is, if a line of the journal cannot be understood.
     """
     left: list[Entry] = []
+    young: list[Entry] = []
     for entry in reversed(journal.readable()):
         with _reported(entry, left, say):
             proof = heal_fault(make_fault(entry.spec, tools), entry.undo, tools.clock)
-            journal.remove(entry.fault)
+            if entry.fault not in returned and _in_flight_s(entry, tools.clock) > 0:
+                young.append(entry)
+            else:
+                journal.remove(entry.fault)
             say(entry, proof, proof.detail)
+    for entry in young:
+        with _reported(entry, left, say):
+            _watch_over(entry, tools, say)
+            journal.remove(entry.fault)
     journal.entries()
     return left
 
 
+def _in_flight_s(entry: Entry, clock: Clock) -> float:
+    """For how many seconds from now the call that breaks may still take effect."""
+    longest_s = IN_FLIGHT_S + float(entry.spec.parameters.get("grace_s", 0))
+    return min(longest_s, entry.wall_s + longest_s - clock.wall_s())
+
+
+def _watch_over(entry: Entry, tools: Tools, say: Say) -> None:
+    """Heal it again whenever it is broken again, until nothing can be in flight any more."""
+    clock, fault = tools.clock, make_fault(entry.spec, tools)
+    deadline_s = clock.now_s() + _in_flight_s(entry, clock)
+    while True:
+        is_over = clock.now_s() >= deadline_s
+        if not fault.is_healed(entry.undo).proven:
+            proof = heal_fault(fault, entry.undo, clock)
+            say(entry, proof, f"{proof.detail} (it took effect late)")
+        if is_over:
+            return
+        clock.sleep_until_s(min(deadline_s, clock.now_s() + RETRY_S))
+
+
 @contextmanager
-def _reported(
-    entry: Entry, left: list[Entry], say: Callable[[Entry, Proof | None, str], None]
-) -> Iterator[None]:
+def _reported(entry: Entry, left: list[Entry], say: Say) -> Iterator[None]:
     try:
         yield
     except HarnessError as error:

@@ -28,12 +28,17 @@ import pyarrow.parquet as pq
 
 from harness.adapters.compose_project import read_environment
 from harness.adapters.docker_engine import DockerEngine
+from harness.guard import lock_holder
 from harness.model.container import Container
+from harness.state_folder import JOURNAL, state_root
+from harness.watchdog import STILL_S
 
 ROOT = Path(__file__).parents[1]
 HARNESS = str(ROOT / ".venv" / "bin" / "harness")
 EVENT_S, END_S, HEALTHY_S, HEAL_LIMIT_S = 60.0, 180.0, 90.0, 60.0
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
+RESCUED_S = 10.0  # all is healed so long after a SIGKILL, without a person
+LOCKED_S = 60.0  # a watchdog looks again whether a call that was in flight took effect
 MOMENTS = (
     "run.started", "fault.injecting", "fault.active", "fault.active 4", "fault.healing",
     "fault.healed", "fault.healed 4", "load.summary",
@@ -70,6 +75,27 @@ faults:
 )
 
 
+ONE = {
+    "kill": "{kill: {service: app-2}}",
+    "stop": "{stop: {service: app-2, grace_s: 2}}",
+    "pause": "{pause: {service: app-2}}",
+    "disconnect": "{disconnect: {service: lb-1}}",
+    "limit_cpu": "{limit_cpu: {service: app-2, cpus: 0.1}}",
+    "limit_memory": "{limit_memory: {service: app-2, mib: 100}}",
+    "wipe": "{wipe: {service: db-3}}",
+    "start": "{start: {service: app-4}}",
+    "down": "{down: {link: app-1.redis}}",
+    "latency": "{latency: {link: app-1.redis, latency: 50}}",
+    "bandwidth": "{bandwidth: {link: app-1.redis, rate: 100}}",
+    "timeout": "{timeout: {link: app-1.redis, timeout: 500}}",
+}
+KINDS = {
+    kind: f"title: One fault of kind {kind}\n{LOAD}\nfaults: [{fault}]\n"
+    for kind, fault in ONE.items()
+}
+"""An experiment for each kind whose effect lasts."""
+
+
 class Stack:
     """The stack of this clone, seen from beside the harness."""
 
@@ -77,11 +103,18 @@ class Stack:
         settings = read_environment(ROOT)
         self.engine = DockerEngine(settings["COMPOSE_PROJECT_NAME"])
         self.toxiproxy = f"http://127.0.0.1:{settings['HARNESS_PORT_TOXIPROXY']}/proxies"
-        self.journal = ROOT / ".harness" / self.engine.project / "journal.jsonl"
+        self.state = state_root() / self.engine.project
         self.networks = {c.service: set(c.networks) for c in self._members()}
+        self.limits = {c.service: _limits(c) for c in self._members()}
 
     def leftovers(self) -> list[str]:
         """Everything that is not as it was, and what the journal holds."""
+        journal = self.state / JOURNAL
+        lines = journal.read_text().splitlines() if journal.exists() else []
+        return self.broken() + [f"in the journal: {line[:80]}" for line in lines]
+
+    def broken(self) -> list[str]:
+        """Everything that is not as it was."""
         found = [f"{c.service} is {c.status}" for c in self._members() if not c.is_running]
         found += [
             f"{c.service} is off {', '.join(self.networks[c.service] - set(c.networks))}"
@@ -90,10 +123,15 @@ class Stack:
         ]
         with urllib.request.urlopen(self.toxiproxy, timeout=10) as answer:
             links = json.load(answer)
+        spares = [c for c in self.engine.containers() if c.is_standby]
+        found += [f"{c.service} runs" for c in spares if c.is_running]
         found += [f"{name} is cut" for name, link in links.items() if not link["enabled"]]
         found += [f"{name} suffers" for name, link in links.items() if link["toxics"]]
-        lines = self.journal.read_text().splitlines() if self.journal.exists() else []
-        return found + [f"in the journal: {line[:80]}" for line in lines]
+        return found + [
+            f"the limits of {c.service} are {_limits(c)}"
+            for c in self._members()
+            if _limits(c) != self.limits[c.service]
+        ]
 
     def container(self, service: str) -> Container:
         """The container of a service."""
@@ -101,6 +139,10 @@ class Stack:
 
     def _members(self) -> list[Container]:
         return [c for c in self.engine.containers() if c.role and not c.is_standby]
+
+
+def _limits(container: Container) -> tuple[int, int]:
+    return container.memory_bytes, container.nano_cpus
 
 
 class Run:
@@ -113,7 +155,9 @@ class Run:
         self.output = output
         self.log = (output / "log").open("w+")
         command = [HARNESS, "run", str(file), "--no-up", "--output", str(output)]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stdout=self.log, stderr=self.log, process_group=0
+        )
 
     @property
     def folder(self) -> Path | None:
@@ -159,10 +203,16 @@ class Run:
         return str(json.loads((self.folder / "findings.json").read_text())["status"])
 
     def children(self) -> list[str]:
-        """Processes of the run that are still there: its load names its folder."""
+        """Processes of the run that are still there: load and watchdog name its folder."""
         name = self.folder.name if self.folder else "no folder"
-        listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-        return [line[:80] for line in listed.stdout.splitlines() if name in line]
+        listed = subprocess.run(
+            ["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True
+        )
+        return [line.strip() for line in listed.stdout.splitlines() if name in line]
+
+    def watchdogs(self) -> list[int]:
+        """Their process ids: of this run only."""
+        return [int(line.split()[0]) for line in self.children() if "watchdog" in line]
 
 
 def harness(*arguments: str) -> tuple[int, str]:
@@ -186,14 +236,13 @@ def healthy_after_s() -> float:
 
 
 def interrupted(stack: Stack, number: signal.Signals, moment: str, output: Path) -> list[str]:
-    """What is wrong after a signal at that moment; after SIGKILL `harness heal` ends it."""
+    """What is wrong after a signal at that moment; after SIGKILL the watchdog ends it."""
     run = Run(SMALL, output)
     run.wait_for(moment)
     run.process.send_signal(number)
     code, wrong = run.end(), []
     if number == signal.SIGKILL:
-        healed, text = harness("heal")
-        wrong += [] if healed == 0 else [f"heal ended with {healed}: {text[-300:]}"]
+        wrong += _rescued(stack, RESCUED_S)
     elif code != 130 and moment != "load.summary":  # it may be over before the signal comes
         wrong.append(f"exit code {code}")
     wrong += stack.leftovers()
@@ -206,12 +255,53 @@ def interrupted(stack: Stack, number: signal.Signals, moment: str, output: Path)
     return wrong
 
 
+def _rescued(stack: Stack, within_s: float) -> list[str]:
+    """What is still broken so long after the runner was gone; then the lock must be free again."""
+    deadline_s = time.monotonic() + within_s
+    while (wrong := stack.broken()) and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    deadline_s = time.monotonic() + LOCKED_S
+    while (holder := lock_holder(stack.state / "lock")) and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    return wrong + ([f"the lock is still held: {holder.text}"] if holder else [])
+
+
+def killed(stack: Stack, kind: str, victim: str, output: Path) -> list[str]:
+    """The runner, or its whole process group, is killed while a fault of that kind is active."""
+    run = Run(KINDS[kind], output)
+    run.wait_for("fault.active")
+    (os.killpg if victim == "group" else os.kill)(run.process.pid, signal.SIGKILL)
+    run.end()
+    wrong = _rescued(stack, RESCUED_S) + stack.leftovers()
+    if (status := run.status()) != "interrupted":
+        wrong.append(f"the run folder says {status}")
+    wrong += _gone(run)
+    healthy_after_s()
+    return wrong
+
+
+def both_killed(stack: Stack, output: Path) -> list[str]:
+    """Runner and watchdog: nothing heals by itself, `harness heal` does."""
+    run = Run(SMALL, output)
+    run.wait_for("fault.active 4")
+    for pid in run.watchdogs():
+        os.kill(pid, signal.SIGKILL)
+    run.process.kill()
+    run.end()
+    wrong = [] if stack.broken() else ["nothing was left to heal"]
+    code, text = harness("heal")
+    wrong += [] if code == 0 else [f"heal ended with {code}: {text[-300:]}"]
+    wrong += stack.leftovers() + _gone(run)
+    healthy_after_s()
+    return wrong
+
+
 def _gone(run: Run) -> list[str]:
     """The processes that are still there after 5 s."""
     deadline_s = time.monotonic() + 5
     while (left := run.children()) and time.monotonic() < deadline_s:
         time.sleep(0.1)
-    return [f"still runs: {line}" for line in left]
+    return [f"still runs: {line[:80]}" for line in left]
 
 
 def stopped_from_a_second_terminal(stack: Stack, output: Path) -> list[str]:
@@ -226,15 +316,17 @@ def stopped_from_a_second_terminal(stack: Stack, output: Path) -> list[str]:
     return wrong
 
 
-def asleep_for_a_while(stack: Stack, output: Path) -> list[str]:
-    """The runner stands still while faults are active, and goes on."""
+def asleep_for_a_while(stack: Stack, number: signal.Signals, output: Path) -> list[str]:
+    """The runner stands still while faults are active, the watchdog heals, and it goes on."""
     run = Run(SMALL, output)
     run.wait_for("fault.active 4")
-    run.process.send_signal(signal.SIGSTOP)
-    time.sleep(15)
+    run.process.send_signal(number)
+    deadline_s = time.monotonic() + STILL_S + RESCUED_S
+    while (wrong := stack.broken()) and time.monotonic() < deadline_s:
+        time.sleep(0.1)
     run.process.send_signal(signal.SIGCONT)
     code = run.end()
-    wrong = [] if code in (0, 1, 3) else [f"exit code {code}: {run.text()[-300:]}"]
+    wrong += [] if code == 130 else [f"exit code {code}: {run.text()[-300:]}"]
     wrong += stack.leftovers()
     healthy_after_s()
     return wrong
@@ -313,7 +405,7 @@ def heal_of_everything(stack: Stack, output: Path) -> tuple[list[str], dict[str,
     run.process.send_signal(signal.SIGKILL)
     run.end()
     started_s = time.monotonic()
-    code, text = harness("heal")
+    code, text = harness("heal")  # waits for the watchdog, which heals
     heal_s = time.monotonic() - started_s
     wrong = [] if code == 0 else [f"heal ended with {code}: {text[-300:]}"]
     wrong += stack.leftovers()
@@ -339,18 +431,7 @@ def main() -> int:
         facts.update(times)
         return wrong
 
-    cases: dict[str, Callable[[Path], list[str]]] = {
-        f"{number.name} at {moment}": partial(interrupted, stack, number, moment)
-        for moment in MOMENTS
-        for number in SIGNALS
-    }
-    cases["heal --stop"] = partial(stopped_from_a_second_terminal, stack)
-    cases["asleep"] = partial(asleep_for_a_while, stack)
-    cases["Toxiproxy killed"] = partial(toxiproxy_killed, stack)
-    if os.geteuid() == 0:
-        cases["disk full"] = partial(disk_full, stack)
-    if command := options.restart_engine:
-        cases["engine restarted"] = partial(engine_restarted, stack, command)
+    cases = _cases(stack, options.restart_engine)
     cases["everything broken"] = everything
     chosen = {name: case for name, case in cases.items() if options.only in name}
     try:
@@ -361,6 +442,28 @@ def main() -> int:
     left = sum(bool(row["wrong"]) for row in rows)
     print(json.dumps({"cases": len(rows), "with_leftovers": left, **facts, "rows": rows}))  # noqa: T201
     return 1 if left else 0
+
+
+def _cases(stack: Stack, restart_engine: str | None) -> dict[str, Callable[[Path], list[str]]]:
+    """By name, in their order; each takes the folder for its reports."""
+    cases: dict[str, Callable[[Path], list[str]]] = {
+        f"{number.name} at {moment}": partial(interrupted, stack, number, moment)
+        for moment in MOMENTS
+        for number in SIGNALS
+    }
+    cases["heal --stop"] = partial(stopped_from_a_second_terminal, stack)
+    for number in (signal.SIGSTOP, signal.SIGTSTP):
+        cases[f"asleep by {number.name}"] = partial(asleep_for_a_while, stack, number)
+    for kind in KINDS:
+        for victim in ("runner", "group"):
+            cases[f"{victim} killed, {kind}"] = partial(killed, stack, kind, victim)
+    cases["runner and watchdog killed"] = partial(both_killed, stack)
+    cases["Toxiproxy killed"] = partial(toxiproxy_killed, stack)
+    if os.geteuid() == 0:
+        cases["disk full"] = partial(disk_full, stack)
+    if restart_engine:
+        cases["engine restarted"] = partial(engine_restarted, stack, restart_engine)
+    return cases
 
 
 def _tried(name: str, case: Callable[[Path], list[str]]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,11 +18,14 @@ from fakes import (
     FakeEngine,
     FakeHttp,
     FakeLinks,
+    FakeWatchdog,
     container,
 )
 
 from harness.cli.project import Project
 from harness.faults.base import Tools
+from harness.guard import lock_holder
+from harness.load.driver import LoadConfig
 from harness.model.experiment import Target
 from harness.model.machine import Look
 from harness.probes.health import Health
@@ -102,6 +106,8 @@ class Shop:
     health: list[Health] = field(default_factory=lambda: [Health((), {})])
     error_rate: float = 0.0
     looks: list[Look | None] = field(default_factory=lambda: [QUIET])
+    watchdogs: list[FakeWatchdog] = field(default_factory=list)
+    configs: list[LoadConfig] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         clock = FakeClock()
@@ -131,7 +137,7 @@ class Shop:
 
     @property
     def state(self) -> Path:
-        return self.root / ".harness" / PROJECT
+        return self.root.parent / "state" / "harness" / PROJECT
 
     def write_compose(self, failing: str = "", error: str = "") -> None:
         """The script answers each verb with `answers`; `failing` ends with 1 and `error`."""
@@ -165,8 +171,17 @@ class Shop:
     def processor(self) -> FakeProcessor:
         return FakeProcessor(self.looks)
 
-    def driver(self, _config: object, folder: RunFolder) -> FakeDriver:
+    def driver(self, config: LoadConfig, folder: RunFolder) -> FakeDriver:
+        self.configs.append(config)
         return FakeDriver(self.cut, self.error_rate, samples=folder.samples_dir)
+
+    def watchdog(self, state_dir: Path, lock: int, run_folder: Path) -> FakeWatchdog:
+        """Made before the run: whoever starts one must hold the project's lock."""
+        holder = lock_holder(state_dir / "lock")
+        assert holder is not None
+        assert os.path.samestat(os.fstat(lock), (state_dir / "lock").stat())
+        self.watchdogs.append(FakeWatchdog())
+        return self.watchdogs[-1]
 
     def change(self, service: str, **facts: Any) -> None:
         """Change a container as something else than the harness would."""

@@ -291,6 +291,24 @@ class FakeDriver:
         self.is_stopped = True
 
 
+@dataclass
+class FakeWatchdog:
+    """Heals nothing by itself: `act` is what it does when it is waited for."""
+
+    has_acted: bool = False
+    is_closed: bool = False
+    act: Callable[[], None] = lambda: None
+
+    def wait_until_done(self) -> None:
+        self.act()
+
+    def __enter__(self) -> FakeWatchdog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_closed = True
+
+
 def samples_table(seconds: int) -> dict[str, list[Any]]:
     """One redirect a second that app-1 answered after 10 ms."""
     due_s = [float(second) for second in range(seconds)]

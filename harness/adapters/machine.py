@@ -24,6 +24,7 @@ from harness.adapters.compose_project import (
 from harness.adapters.host_network import is_port_free, port_holder, routed_networks
 from harness.adapters.speed import machine_speed
 from harness.errors import HarnessError
+from harness.state_folder import unhealed
 
 BASE_IMAGE = "debian:trixie-slim"
 CALL_S = 10
@@ -181,6 +182,9 @@ def _ports(client: docker.DockerClient, settings: dict[str, str]) -> Check:
 
 
 def _journals(root: Path) -> Check:
-    left = [path for path in root.glob(".harness/*/journal.jsonl") if path.read_text().strip()]
+    try:
+        left = unhealed(root)
+    except HarnessError as error:
+        return Check("undo journal", ok=False, found=error.message, remedy=error.hint)
     found = f"a fault is not healed: {left[0]}" if left else "no fault is left over"
     return Check("undo journal", not left, found, "harness heal")

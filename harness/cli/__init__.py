@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = 4
         with suppress(Exception):
             print(f"error: {_of_bug(error).message}", file=sys.stderr)  # noqa: T201
-    return code if _flush() else 4
+    return code if _flush() or code == 130 else 4
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -65,7 +65,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         code = 4
     if screen.lost:
         screen.error(HarnessError(f"stdout: not all could be printed: {screen.lost}"))
-        return 4
+        return code if code == 130 else 4  # the terminal of an interrupted run may be gone
     return code
 
 

@@ -148,7 +148,10 @@ def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
     status.add_argument("--json", action="store_true", help=_JSON)
     status.set_defaults(act=_later("stack_commands", "status"))
     heal = commands.add_parser("heal", help="heal everything that a run left broken")
-    heal.add_argument("--stop", action="store_true", help="end the run that is going on first")
+    heal.add_argument(
+        "projects", nargs="*", metavar="PROJECT", help="Compose projects; default: all of yours"
+    )
+    heal.add_argument("--stop", action="store_true", help="end the runs that are going on first")
     heal.set_defaults(act=_later("stack_commands", "heal"))
     ui = commands.add_parser("ui", help="open Locust's web page on the same arrivals")
     ui.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")

@@ -13,11 +13,11 @@ from harness.adapters.docker_engine import DockerEngine
 from harness.adapters.http_client import HttpClient
 from harness.adapters.processor_time import ProcessorTime
 from harness.adapters.speed import machine_speed
-from harness.adapters.toxiproxy_links import ToxiproxyLinks
+from harness.adapters.tools import tools_of
 from harness.errors import HealError, TargetError
 from harness.faults.base import Tools
 from harness.host_access import host_access
-from harness.model.container import LOOPBACK, Container
+from harness.model.container import Container
 from harness.model.experiment import Target
 from harness.model.load import Load
 from harness.probes.base import Probe
@@ -30,6 +30,7 @@ from harness.probes.health import Health, check_health, entry_of
 from harness.probes.links import LinkProbe
 from harness.probes.machine import MachineProbe
 from harness.probes.patroni import PatroniProbe
+from harness.state_folder import JOURNAL, state_root
 from harness.undo import Journal
 
 HEALTHY_S = 60.0
@@ -39,11 +40,6 @@ def project_root() -> Path:
     """The working directory, if it holds a Compose file; else where harness itself lives."""
     here = Path.cwd()
     return here if (here / "docker-compose.yml").exists() else Path(harness.__file__).parents[1]
-
-
-def state_root() -> Path:
-    """Where each project's journal and lock are kept, in a folder of its name."""
-    return project_root() / ".harness"
 
 
 class Project:
@@ -70,7 +66,7 @@ class Project:
 
     @property
     def state_dir(self) -> Path:
-        """Where journal, lock and the live state are kept."""
+        """Where journal, lock and the live state are kept, whatever the working directory."""
         return state_root() / self.name
 
     @property
@@ -81,7 +77,12 @@ class Project:
     @cached_property
     def journal(self) -> Journal:
         """What is broken now."""
-        return Journal(self.state_dir / "journal.jsonl")
+        return Journal(self.state_dir / JOURNAL)
+
+    @property
+    def old_journal(self) -> Journal:
+        """What an earlier version left broken: it kept its journal in the checkout."""
+        return Journal(self.root / ".harness" / self.name / JOURNAL)
 
     @cached_property
     def engine(self) -> DockerEngine:
@@ -120,7 +121,7 @@ class Project:
 
     def check_journal(self) -> None:
         """HealError if a fault of an earlier run is not healed yet."""
-        entries = self.journal.entries()
+        entries = [*self.journal.entries(), *self.old_journal.entries()]
         if entries:
             listed = ", ".join(f"{e.spec.kind} of {e.undo['target']}" for e in entries)
             raise HealError(f"not healed yet: {listed}", "harness heal")
@@ -178,11 +179,3 @@ class Project:
         if url := container.probe_url("harness.toxiproxy"):
             probes.append(LinkProbe(url, self.http, self.clock))
         return probes
-
-
-def tools_of(engine: DockerEngine, clock: SystemClock, http: HttpClient) -> Tools:
-    """What faults act with; the links' API is where the running container publishes it."""
-    label = "harness.toxiproxy"
-    found = [c.address(c.labels[label]) for c in engine.containers() if label in c.labels]
-    host, port = next(filter(None, found), (LOOPBACK, 0))
-    return Tools(engine, ToxiproxyLinks(port, host), clock, http)

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -36,7 +36,6 @@ from harness.cli.stage_commands import (
 )
 from harness.errors import HarnessError, HealError, Interrupted, LoadError, UsageError
 from harness.faults import KINDS
-from harness.faults.target import pick_container
 from harness.guard import check_flags, check_host_access, run_lock
 from harness.load.allowed_hosts import check_hosts
 from harness.load.driver import LoadConfig, LoadDriver
@@ -45,9 +44,11 @@ from harness.model.experiment import Experiment, Target
 from harness.model.plan_json import plan_to_json
 from harness.model.verdict import RunStatus
 from harness.plan import make_plan
+from harness.rescue import forget_rescue
 from harness.run_store import RunFolder, new_folder, recorded, write_file
 from harness.runner import Progress, World, run_plan
 from harness.undo import boot_id
+from harness.watchdog import Watchdog
 
 CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
 ORDER = (4, 130, 5, 1, 3, 0)
@@ -67,7 +68,13 @@ class Outcome:
 
 
 class Stop:
-    """Ctrl-C and SIGTERM: while a run walks they ask it to end, elsewhere they interrupt."""
+    """Ctrl-C, SIGTERM and SIGHUP: while a run walks they ask it to end, elsewhere they interrupt.
+
+    A second one changes nothing: healing is bounded, and nothing shortens it. SIGHUP (the terminal
+    was closed) stays ignored where it was, as `nohup` has it.
+    """
+
+    NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self, screen: Screen) -> None:
         self.is_walking = False
@@ -77,8 +84,12 @@ class Stop:
     @contextmanager
     def handled(self) -> Iterator[None]:
         """Install the handlers, and put back what was there."""
-        before = {n: signal.signal(n, self._take) for n in (signal.SIGINT, signal.SIGTERM)}
+        before = {n: signal.getsignal(n) for n in self.NUMBERS}
+        if before[signal.SIGHUP] == signal.SIG_IGN:
+            del before[signal.SIGHUP]
         try:
+            for number in before:
+                signal.signal(number, self._take)
             yield
         finally:
             for number, handler in before.items():
@@ -109,15 +120,16 @@ def run(options: argparse.Namespace, screen: Screen) -> int:
     outcomes: list[Outcome] = []
     holder = f"harness run {' '.join(path.stem for path in options.files)}"
     with ExitStack() as stack:
-        for lock in sorted({projects.of(e.target).lock_path for e in experiments}):
-            stack.enter_context(run_lock(lock, holder))
+        paths = sorted({projects.of(e.target).lock_path for e in experiments})
+        locks = {path: stack.enter_context(run_lock(path, holder)) for path in paths}
         stack.enter_context(stop.handled())
         files = options.files * options.repeat  # round after round, so that drift hits all alike
         jobs = zip(files, experiments * options.repeat, strict=True)
         for number, (path, experiment) in enumerate(jobs, 1):
             if len(files) > 1:
                 screen.say(f"run {number} of {len(files)}")
-            job = Job(path, experiment, projects.of(experiment.target), options, scale)
+            project = projects.of(experiment.target)
+            job = Job(path, experiment, project, options, scale, locks[project.lock_path])
             outcomes.append(_run_file(job, screen, stop))
             if outcomes[-1].code == 130 or outcomes[-1].is_broken:
                 break
@@ -131,13 +143,14 @@ def run(options: argparse.Namespace, screen: Screen) -> int:
 
 @dataclass(frozen=True)
 class Job:
-    """One file to run, and where."""
+    """One file to run, and where; `lock` is the descriptor of the project's lock."""
 
     path: Path
     experiment: Experiment
     project: Project
     options: argparse.Namespace
     scale: LoadScale
+    lock: int
 
 
 class _Projects:
@@ -252,13 +265,18 @@ def _execute(
     experiment, project = job.experiment, job.project
     plan = make_plan(experiment, job.options.seed)
     facts = {**environment_facts(project, experiment, job.options.override), **machine}
+    keys = _canary_keys(experiment, project)
+    if keys.read_before:
+        screen.say("the canary's cold keys were all read before: a cache may know some; see report")
+    facts["canary_keys"] = asdict(keys)
+    forget_rescue(project.state_dir)
     world = World(
         project=project.name,
         boot_id=boot_id(),
         tools=project.tools(),
         journal=project.journal,
         probes=project.probes(),
-        driver=_driver(experiment, project, job.options.seed, folder),
+        driver=_driver(job, folder, keys.offset),
         health=project.health,
         readback=PostgresReadback(project.engine, project.clock).read,
         clicks=ClickCounts(project.engine, project.http, project.clock).read,
@@ -268,7 +286,8 @@ def _execute(
     stop.is_walking = True
     try:
         _begin_folder(folder, job, plan_to_json(plan, experiment), facts)
-        return run_plan(plan, experiment, world, folder)
+        with Watchdog(project.state_dir, job.lock, folder.path) as watchdog:
+            return run_plan(plan, experiment, replace(world, watchdog=watchdog), folder)
     finally:
         stop.is_walking = False
 
@@ -291,48 +310,51 @@ def _begin_folder(
         raise
 
 
-def _driver(experiment: Experiment, project: Project, seed: int, folder: RunFolder) -> LoadDriver:
+def _driver(job: Job, folder: RunFolder, canary_key_offset: int) -> LoadDriver:
+    experiment, project = job.experiment, job.project
     config = LoadConfig(
         load=experiment.load,
         operations=experiment.operations,
         endpoints=project.endpoints(experiment.load),
-        seed=seed,
+        seed=job.options.seed,
         run_id=folder.run_id,
         duration_s=experiment.end_s,
-        canary_key_offset=_canary_offset(experiment, project),
+        canary_key_offset=canary_key_offset,
         samples_dir=folder.samples_dir,
         state_file=project.state_dir / "state.json",
     )
     return LoadDriver(config, folder)
 
 
-def _canary_offset(experiment: Experiment, project: Project) -> int:
-    """Where the cold keys begin that no run has read since the caches were empty.
+@dataclass(frozen=True)
+class CanaryKeys:
+    """Where the canary's keys begin, and whether some were `read_before`, so that caches know them.
 
-    When they are used up the shared cache is flushed, so that all are cold again.
+    Each run reads those that were read the longest ago. Nothing is emptied when all were read
+    once; `db_reached` in the findings says of how many answers no cache knew.
     """
+
+    offset: int
+    read_before: bool
+
+
+def _canary_keys(experiment: Experiment, project: Project) -> CanaryKeys:
     path = project.state_dir / "canary_offset"
-    population = experiment.load.keys.cold_population
+    keys = experiment.load.keys
+    population = keys.cold_population or keys.population
     needed = int(experiment.load.canary_rate_per_s * (experiment.end_s + 30)) + 1
-    offset = _used_keys(path, population)
-    if offset + needed > population:
-        offset = 0
-        cache = pick_container({"role": "cache"}, project.tools())
-        project.engine.execute(
-            cache.id, ["sh", "-c", 'REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli FLUSHDB']
-        )
-    write_file(path, str(offset + needed))
-    return offset
+    used = _used_keys(path)
+    write_file(path, str(used + needed))
+    draws = any(experiment.operations[name].draws_key for name in experiment.load.mix)
+    return CanaryKeys(used % population, read_before=draws and used + needed > population)
 
 
-def _used_keys(path: Path, population: int) -> int:
-    """How many cold keys were read so far; all, where that cannot be known."""
+def _used_keys(path: Path) -> int:
+    """How many keys the canaries of all runs have read; 0 where that is not known."""
     try:
-        return int(path.read_text())
-    except FileNotFoundError:
-        return 0
+        return max(0, int(path.read_text()))
     except (OSError, ValueError):
-        return population
+        return 0
 
 
 def _show(progress: Progress, project: Project, screen: Screen) -> None:

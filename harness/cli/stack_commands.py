@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -16,18 +17,22 @@ from harness.adapters.compose_project import read_environment
 from harness.adapters.docker_engine import DockerEngine
 from harness.adapters.http_client import HttpClient
 from harness.adapters.machine import check_machine
+from harness.adapters.tools import tools_of
 from harness.cli.console import Screen
-from harness.cli.project import Project, project_root, state_root, tools_of
+from harness.cli.project import Project, project_root
 from harness.cli.stage_commands import load
-from harness.errors import HealError, UsageError
+from harness.errors import HarnessError, HealError, UsageError
 from harness.faults.base import Proof
 from harness.guard import check_host_access, lock_holder, run_lock
 from harness.load.driver import LoadConfig, run_ui
 from harness.model.container import LOOPBACK, Container
 from harness.model.http import authority
+from harness.rescue import last_rescue
+from harness.state_folder import JOURNAL, state_folders
 from harness.undo import Entry, Journal, boot_id, replay
+from harness.watchdog.process import WATCHDOG_NAME
 
-STOP_S = 120.0
+STOP_S, WATCHDOG_S, TAKES_OVER_S = 120.0, 60.0, 3.0
 UI_DURATION_S = 3600.0  # a test started in the page ends by itself after this
 
 
@@ -50,6 +55,7 @@ def down(options: argparse.Namespace, screen: Screen) -> int:
     with run_lock(project.lock_path, "harness down"):
         project.compose.down(volumes=options.volumes)
         project.journal.clear()
+        project.old_journal.clear()
         if options.volumes:
             if project.compose.is_bundled:
                 project.engine.remove_volumes()
@@ -63,7 +69,8 @@ def status(_options: argparse.Namespace, screen: Screen) -> int:
     project = Project()
     containers = project.engine.containers()
     health = project.health()
-    entries = project.journal.entries()
+    entries = [*project.journal.entries(), *project.old_journal.entries()]
+    rescue = last_rescue(project.state_dir)
     holder = lock_holder(project.lock_path)
     run = holder.text if holder else "nobody"
     if screen.as_json:
@@ -74,6 +81,7 @@ def status(_options: argparse.Namespace, screen: Screen) -> int:
                 "problems": health.problems,
                 "faults": [entry.to_json() for entry in entries],
                 "run": run,
+                "rescue": asdict(rescue) if rescue else None,
                 "containers": {c.service: c.status for c in containers},
             }
         )
@@ -83,6 +91,8 @@ def status(_options: argparse.Namespace, screen: Screen) -> int:
     screen.say("healthy" if health.healthy else "NOT healthy:\n  " + "\n  ".join(health.problems))
     for entry in entries:
         screen.say(f"NOT healed: {entry.spec.kind} of {entry.undo['target']}; try: harness heal")
+    if rescue:
+        screen.say(f"last run ({rescue.run_id}): {rescue.text}")
     screen.say(f"run: {run}")
     return 0
 
@@ -97,28 +107,64 @@ def _published(container: Container) -> str:
 
 
 def heal(options: argparse.Namespace, screen: Screen) -> int:
-    """Heal what the journals name, newest first; with --stop end a run first.
+    """Heal what all journals of this user name, newest first; with --stop end a run first.
 
-    Asks the engine only: a project whose Compose file is gone is healed too.
+    Asks the engine only: a project whose Compose file is gone is healed too. What cannot be
+    healed, or is worked on by another harness, stops no other healing.
     """
-    left = 0
-    for folder in sorted(path for path in state_root().glob("*") if path.is_dir()):
-        if options.stop:
-            _stop_holder(folder / "lock", screen)
-        with run_lock(folder / "lock", "harness heal"):
-            left += _heal_project(folder, screen)
+    left, problems = 0, list[HarnessError]()
+    for folder in _chosen(options.projects):
+        try:
+            if options.stop:
+                _stop_holder(folder / "lock", screen)
+            _wait_for_watchdog(folder / "lock", screen)
+            with run_lock(folder / "lock", "harness heal"):
+                left += _heal_project(folder, screen)
+        except HarnessError as error:
+            problems.append(error)
     if left:
         faults = "1 fault is" if left == 1 else f"{left} faults are"
-        raise HealError(
-            f"{faults} not healed", "harness heal again, or: harness down && harness up"
+        problems.append(
+            HealError(f"{faults} not healed", "harness heal again, or: harness down && harness up")
         )
+    if problems:
+        text = "; ".join(problem.message for problem in problems)
+        raise HealError(text, "; ".join(dict.fromkeys(problem.hint for problem in problems)))
     screen.say("nothing is broken")
     return 0
 
 
+def _chosen(projects: Sequence[str]) -> list[Path]:
+    """The state folders of these projects, of all where none is named."""
+    found = state_folders(project_root())
+    known = {folder.name for folder in found}
+    if unknown := [name for name in projects if name not in known]:
+        names = ", ".join(sorted(known)) or "none"
+        raise UsageError(
+            f"no project {unknown[0]} was ever run here; known: {names}", "harness heal"
+        )
+    return [folder for folder in found if not projects or folder.name in projects]
+
+
+def _wait_for_watchdog(path: Path, screen: Screen) -> None:
+    """Wait, within limits, for a watchdog that heals, or that is about to take over."""
+    started_s, is_said = time.monotonic(), False
+    while (holder := lock_holder(path)) is not None:
+        is_watchdog = holder.name.startswith(WATCHDOG_NAME)
+        limit_s = WATCHDOG_S if is_watchdog else TAKES_OVER_S if holder.pid is None else 0.0
+        if time.monotonic() - started_s >= limit_s:
+            return
+        if is_watchdog and not is_said:
+            screen.say(f"waiting for the {holder.text}, which heals")
+            is_said = True
+        time.sleep(0.1)
+
+
 def _heal_project(folder: Path, screen: Screen) -> int:
     """How many faults of the project whose state is in `folder` could not be healed."""
-    journal = Journal(folder / "journal.jsonl")
+    if rescue := last_rescue(folder):
+        screen.say(f"last run of {folder.name} ({rescue.run_id}): {rescue.text}")
+    journal = Journal(folder / JOURNAL)
     if journal.is_empty():
         return 0
 
@@ -181,6 +227,7 @@ def _stop_holder(path: Path, screen: Screen) -> None:
     screen.say(f"stopping {holder.text}; it heals first")
     with suppress(ProcessLookupError):
         os.kill(holder.pid, signal.SIGTERM)
+        os.kill(holder.pid, signal.SIGCONT)  # one that stands still would not hear it
     deadline_s = time.monotonic() + STOP_S
     while lock_holder(path) is not None:
         if time.monotonic() > deadline_s:

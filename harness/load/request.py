@@ -67,9 +67,7 @@ class Request:
     def __init__(self, name: str, operation: Operation, host: str, places: Places) -> None:
         self.name, self.operation = name, operation
         self.has_body = operation.method != "HEAD"
-        texts = [operation.path, operation.body, *operation.headers.values()]
-        # A write is found again by its number, a read by the index of its key.
-        self.draws_key = not operation.is_write and any("{key}" in text for text in texts)
+        self.draws_key = operation.draws_key
         headers = {"Host": host, "traceparent": "{trace}", **operation.headers}
         if operation.body:
             headers["Content-Length"] = "{length}"

@@ -39,6 +39,12 @@ class Operation(_Frozen):
     reads: str = ""
     read_after_s: float = Field(default=0.0, ge=0)
 
+    @property
+    def draws_key(self) -> bool:
+        """Whether each request draws a key: a read is found again by it, a write by its number."""
+        texts = (self.path, self.body, *self.headers.values())
+        return not self.is_write and any("{key}" in text for text in texts)
+
 
 class Keys(_Frozen):
     """The population of keys; `zipf` is the exponent (0 = uniform), `format` makes a key."""

@@ -24,6 +24,7 @@ from fakes import (
     FakeDriver,
     FakeEngine,
     FakeLinks,
+    FakeWatchdog,
     container,
     make_tools,
 )
@@ -56,6 +57,8 @@ OUTLIVED = {
     "links.remove", "driver.stop", "log.load.summary", "readback",
 }  # fmt: skip
 """Steps after whose failure a run may still complete: it heals again, or kills its load."""
+
+CHANGES = ("engine.", "links.")  # what reaches the target
 
 FULL = ("log.", "journal.replace")  # what needs space on the disk
 
@@ -125,6 +128,7 @@ class _Case:
     faults: tuple[FaultSpec, ...] = OVERLAPPING
     stop_at_s: float = math.inf
     stop: Stop = field(default_factory=lambda: Stop(Screen()))
+    watchdog: FakeWatchdog = field(default_factory=FakeWatchdog)
 
     def __post_init__(self) -> None:
         status = "created" if self.faults[0].kind == "start" else "running"
@@ -152,7 +156,7 @@ class _Case:
         world = World(
             project=PROJECT, boot_id="b", tools=self.tools, journal=self.journal, probes=(),
             driver=self.driver, health=self._health, readback=self._readback,
-            show=lambda _: cut("show"), is_stopped=self._is_stopped,
+            show=lambda _: cut("show"), is_stopped=self._is_stopped, watchdog=self.watchdog,
         )  # fmt: skip
         self.stop.is_walking = True
         try:
@@ -288,7 +292,7 @@ def test_a_keyboard_interrupt_at_any_step(
         case.assert_kept()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_at_any_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
@@ -338,6 +342,69 @@ def test_a_kill_while_any_kind_of_fault_begins_or_ends(
         assert case.run(monkeypatch) == "Killed"
         assert case.heal() == []
         case.assert_whole()
+
+
+def test_a_runner_that_goes_on_after_its_watchdog_healed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-Z at any step, and `fg` a minute later: interrupted, and nothing is undone twice."""
+    total = len(_dry_run(tmp_path / "dry", monkeypatch).cut.names)
+    seen, healed_for_us = [], 0
+    for at in range(total):
+        case = _Case(tmp_path / str(at), Cut(at))
+        before: list[int] = []
+
+        def stand_still(case: _Case = case, before: list[int] = before) -> None:
+            if Journal(case.journal.path).is_empty():
+                return  # nothing is broken: the watchdog only goes on looking
+            case.cut.act = None
+            case.watchdog.has_acted = True
+            replay(Journal(case.journal.path), case.tools, lambda *_: None)
+            before.append(case.cut.count)
+
+        case.cut.act = stand_still
+        ended = case.run(monkeypatch)
+        assert ended == case.status(), case.cut.names[at]
+        case.assert_whole()
+        if not before:
+            assert ended == "completed"
+            continue
+        seen.append(ended)
+        if not case.cut.names[at].startswith((*CHANGES, "journal.")):  # not amid one of ours
+            changes = [n for n in case.cut.names[before[0] :] if n.startswith(CHANGES)]
+            assert changes == [], case.cut.names[at]
+            healed_for_us += 1
+        assert "its watchdog healed" in case.folder.read_events()[-1]["message"]
+    assert set(seen) == {"interrupted"}
+    assert healed_for_us > 10
+
+
+def test_a_runner_that_goes_on_while_its_watchdog_heals_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = _Case(tmp_path, Cut())
+
+    def heal() -> None:
+        if not Journal(case.journal.path).is_empty():
+            replay(Journal(case.journal.path), case.tools, lambda *_: None)
+
+    def take_over() -> None:
+        case.watchdog.has_acted = True
+        case.watchdog.act = heal
+
+    case.cut.hooks["log.fault.active"] = take_over
+    assert case.run(monkeypatch) == case.status() == "interrupted"
+    case.assert_whole()
+    assert case.cut.names.count("engine.start") == 1  # the watchdog's
+
+
+def test_a_watchdog_that_did_not_end_its_work_leaves_the_rest_to_the_runner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = _Case(tmp_path, Cut())
+    case.cut.hooks["log.fault.active"] = lambda: setattr(case.watchdog, "has_acted", True)
+    assert case.run(monkeypatch) == case.status() == "interrupted"
+    case.assert_whole()
 
 
 def test_a_laptop_that_sleeps_an_hour_at_any_step(

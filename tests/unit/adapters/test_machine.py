@@ -10,9 +10,11 @@ from harness.adapters.machine import Check, check_machine
 
 
 @pytest.fixture(autouse=True)
-def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # Not a missing socket file: the SDK forgets to close its end of that one.
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("HOME", str(tmp_path))
 
 
 def _named(checks: list[Check], name: str) -> Check:
@@ -31,8 +33,11 @@ def test_what_needs_an_engine_is_left_out_without_one(tmp_path: Path) -> None:
     assert {"python", "compose", "buildx", "memory", "undo journal"} <= names
 
 
-def test_a_fault_in_the_journal_is_reported_with_the_command_that_heals(tmp_path: Path) -> None:
-    journal = tmp_path / ".harness" / "harness-1" / "journal.jsonl"
+@pytest.mark.parametrize("place", [".harness", "state/harness"])  # earlier versions', and ours
+def test_a_fault_in_the_journal_is_reported_with_the_command_that_heals(
+    tmp_path: Path, place: str
+) -> None:
+    journal = tmp_path / place / "harness-1" / "journal.jsonl"
     journal.parent.mkdir(parents=True)
     journal.write_text("")
     assert _named(check_machine(tmp_path), "undo journal").ok

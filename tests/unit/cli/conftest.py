@@ -8,6 +8,7 @@ import pytest
 from fake_shop import COMPOSE_FILE, EXPERIMENT, Cli, Done, Shop
 from fakes import PROJECT
 
+from harness import state_folder
 from harness.adapters import compose_project
 from harness.cli import main, run_command, stack_commands, stage_commands
 
@@ -38,6 +39,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "docker-compose.yml").write_text(f"name: {PROJECT}\n" + COMPOSE_FILE.format(port=1))
     (root / "x.yaml").write_text(EXPERIMENT)
     monkeypatch.chdir(root)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(state_folder, "TEMPORARY", tmp_path)
     return root
 
 
@@ -49,6 +53,7 @@ def shop(here: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     for module in (run_command, stack_commands, stage_commands):
         monkeypatch.setattr(module, "Project", made.project)
     monkeypatch.setattr(run_command, "LoadDriver", made.driver)
+    monkeypatch.setattr(run_command, "Watchdog", made.watchdog)
     monkeypatch.setattr(stack_commands, "DockerEngine", lambda _: made.tools.engine)
     monkeypatch.setattr(stack_commands, "tools_of", lambda *_: made.tools)
     return made

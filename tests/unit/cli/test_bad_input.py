@@ -45,7 +45,7 @@ def test_a_wrong_command_or_flag(here: Path, cli: Cli, arguments: list[str], wha
     assert done.code == 2
     assert what in done.err
     assert "usage: harness" in done.err
-    assert not (here / ".harness").exists()
+    assert not (here.parent / "state").exists()
 
 
 def test_every_command_explains_itself(cli: Cli) -> None:

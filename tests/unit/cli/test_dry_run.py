@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def _assert_untouched(shop: Shop) -> None:
     assert shop.runs() == []
     assert not shop.reports.exists()
     assert not (shop.root / ".harness").exists()
+    assert not shop.state.exists()
 
 
 def test_a_dry_run_names_every_container_and_link_and_touches_nothing(shop: Shop, cli: Cli) -> None:
@@ -166,28 +168,32 @@ def test_no_effect_ever_comes_of_an_invalid_file(shop: Shop, cli: Cli) -> None:
 # -- make clean
 
 
-def test_make_clean_refuses_while_a_fault_is_not_healed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["xdg/harness", "home/.local/state/harness", "here/.harness"])
+def test_make_clean_refuses_while_a_fault_is_not_healed(tmp_path: Path, place: str) -> None:
     """In a folder of its own, with nothing of the project but the Makefile."""
+    here = tmp_path / "here"
 
     def clean() -> subprocess.CompletedProcess[str]:
         command = ["make", "--no-print-directory", "-f", str(ROOT / "Makefile"), "clean"]
+        places = {"HOME": str(tmp_path / "home"), "XDG_STATE_HOME": str(tmp_path / "xdg")}
         return subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
-        )
+            command, cwd=here, env={**os.environ, **places}, capture_output=True, text=True,
+            timeout=30, check=False,
+        )  # fmt: skip
 
-    (tmp_path / "reports" / "old").mkdir(parents=True)
-    journal = Journal(tmp_path / ".harness" / "fake" / "journal.jsonl")
+    (here / "reports" / "old").mkdir(parents=True)
+    journal = Journal(tmp_path / place / "fake" / "journal.jsonl")
     journal.path.parent.mkdir(parents=True)
     journal.path.write_text('{"fault": "kill-1"}\n')
     done = clean()
     assert done.returncode != 0
     assert "a fault is not healed yet; run: .venv/bin/harness heal" in done.stderr
     assert not journal.is_empty()
-    assert (tmp_path / "reports" / "old").exists()
+    assert (here / "reports" / "old").exists()
     journal.clear()
     assert clean().returncode == 0
-    assert list((tmp_path / "reports").iterdir()) == []
-    assert not (tmp_path / ".harness").exists()
+    assert list((here / "reports").iterdir()) == []
+    assert not (here / ".harness").exists()
 
 
 def test_load_goes_to_the_address_where_the_entry_is_published(shop: Shop, cli: Cli) -> None:

@@ -87,7 +87,7 @@ def planted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
 
 def _written(shop: Shop) -> dict[str, bytes]:
     """Every file of the run and of the harness's own state, what Parquet holds as text too."""
-    files = [p for folder in (shop.reports, shop.root / ".harness") for p in folder.rglob("*")]
+    files = [p for folder in (shop.reports, shop.state) for p in folder.rglob("*")]
     return {str(path): path.read_bytes() for path in files if path.is_file()}
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import signal
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ from fake_shop import EXPERIMENT, Cli, Shop
 from fakes import FakeEngine, FakeLinks
 from json_schema import problems
 
-from harness.cli import run_command
+from harness.cli import main, run_command
 from harness.cli.quiet import LOOK_S
 from harness.errors import LoadError
 from harness.guard import run_lock
@@ -92,7 +94,7 @@ def test_a_safeguard_that_trips(shop: Shop, cli: Cli) -> None:
     _assert_whole(shop)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_while_the_fault_is_active(shop: Shop, cli: Cli, number: signal.Signals) -> None:
     def act() -> None:
         if not shop.tools.engine.containers()[0].is_running:
@@ -105,6 +107,120 @@ def test_ctrl_c_while_the_fault_is_active(shop: Shop, cli: Cli, number: signal.S
     assert _result(shop)["status"] == "interrupted"
     assert len(shop.runs()) == 1  # the second is not started
     _assert_whole(shop)
+
+
+def test_a_terminal_that_is_gone_stops_no_healing(shop: Shop, cli: Cli) -> None:
+    """SIGHUP, and from then on every word fails with EIO: healed, reported, exit code 130."""
+    out = _Terminal()
+
+    def act() -> None:
+        if not shop.tools.engine.containers()[0].is_running:
+            out.is_gone = True
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    shop.cut.hooks["driver.check"] = act
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", out)
+        code = main(["run", "x.yaml"])
+    assert out.refused > 0
+    assert code == 130
+    assert _result(shop)["status"] == "interrupted"
+    assert (shop.runs()[0] / "index.html").exists()
+    _assert_whole(shop)
+
+
+class _Terminal(io.StringIO):
+    """One that can be closed."""
+
+    is_gone = False
+    refused = 0
+
+    def write(self, text: str) -> int:
+        if self.is_gone:
+            self.refused += 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().write(text)
+
+
+def test_nohup_stays_what_it_is(shop: Shop, cli: Cli) -> None:
+    seen = []
+    shop.cut.hooks["driver.check"] = lambda: seen.append(signal.getsignal(signal.SIGHUP))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert cli("run", "x.yaml").code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert set(seen) == {signal.SIG_IGN}
+
+
+def test_a_run_has_a_watchdog_that_is_closed_at_its_end(shop: Shop, cli: Cli) -> None:
+    assert cli("run", "x.yaml", "x.yaml").code == 0
+    assert [watchdog.is_closed for watchdog in shop.watchdogs] == [True, True]
+    shop.fail_at("health", LoadError("x", "y"))
+    cli("run", "x.yaml")
+    assert all(watchdog.is_closed for watchdog in shop.watchdogs)
+
+
+def test_a_run_whose_faults_the_watchdog_healed_is_interrupted(shop: Shop, cli: Cli) -> None:
+    """Ctrl-Z while a server is down, and `fg` after the watchdog started it."""
+
+    def stand_still() -> None:
+        [dead] = [c for c in shop.tools.engine.containers() if not c.is_running] or [None]
+        if dead is not None:
+            shop.tools.engine.start(dead.id)
+            Journal(shop.state / "journal.jsonl").clear()
+            shop.watchdogs[0].has_acted = True
+
+    shop.cut.hooks["driver.check"] = stand_still
+    done = cli("run", "x.yaml")
+    assert done.code == 130
+    assert (_result(shop)["status"], _result(shop)["verdict"]) == ("interrupted", "inconclusive")
+    assert "its watchdog healed the faults" in done.out
+    _assert_whole(shop)
+
+
+# -- the canary's cold keys
+
+
+def test_the_canary_reads_the_keys_that_were_read_the_longest_ago(shop: Shop, cli: Cli) -> None:
+    """Window after window, around and around; nothing is ever emptied for it."""
+    text = EXPERIMENT.replace("mix:", "canary_rate: 10/s, keys: {cold_population: 1000}, mix:")
+    (shop.root / "x.yaml").write_text(text)
+    before = dict(shop.tools.engine.found)
+    starts, told, recorded = [], [], []
+    for _ in range(4):
+        done = cli("run", "x.yaml")
+        assert done.code == 0
+        starts.append(shop.configs[-1].canary_key_offset)
+        told.append("the canary's cold keys were all read before" in done.out)
+        facts = json.loads((shop.runs()[-1] / "environment.json").read_text())["canary_keys"]
+        recorded.append(facts["read_before"])
+    assert starts == [0, 401, 802, 203]  # 10 a second for 10 s and a margin of 30 s
+    assert told == recorded == [False, False, True, True]
+    assert "engine.execute" not in shop.cut.names
+    assert shop.tools.engine.found.keys() == before.keys()
+
+
+def test_a_project_without_a_cache_runs_when_all_cold_keys_are_used_up(
+    shop: Shop, cli: Cli
+) -> None:
+    engine = shop.tools.engine
+    assert isinstance(engine, FakeEngine)
+    del engine.found["id-redis"]
+    shop.state.mkdir(parents=True)
+    (shop.state / "canary_offset").write_text("299999")
+    assert cli("run", "x.yaml").code == 0
+    assert shop.configs[-1].canary_key_offset == 299_999
+    assert "engine.execute" not in shop.cut.names
+
+
+@pytest.mark.parametrize("text", ["", "x", "-5"])
+def test_a_damaged_offset_is_no_obstacle(shop: Shop, cli: Cli, text: str) -> None:
+    shop.state.mkdir(parents=True)
+    (shop.state / "canary_offset").write_text(text)
+    assert cli("run", "x.yaml").code == 0
+    assert shop.configs[-1].canary_key_offset == 0
 
 
 def test_ctrl_c_before_the_run(shop: Shop, cli: Cli) -> None:
@@ -167,7 +283,7 @@ def test_two_at_once_are_refused(shop: Shop, cli: Cli) -> None:
     with run_lock(shop.state / "lock", "harness run y"):
         for command in (["run", "x.yaml"], ["up"], ["down"], ["heal"]):
             done = cli(*command)
-            done.is_one_clear_error(4, "another harness works on this project: harness run y")
+            done.is_one_clear_error(4, "another harness works on project fake: harness run y")
     assert shop.runs() == []
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fake_shop import Cli, Shop
 from fakes import FakeEngine
 
+from harness.cli import stack_commands
 from harness.faults import make_fault
 from harness.model.experiment import FaultSpec
 from harness.probes.health import Health
@@ -89,6 +93,7 @@ def test_status_of_a_whole_stack(shop: Shop, cli: Cli) -> None:
     assert done.out.endswith("healthy\nrun: nobody\n")
     assert _status(cli) == {
         "project": "fake", "healthy": True, "problems": [], "faults": [], "run": "nobody",
+        "rescue": None,
         "containers": dict.fromkeys(("app-1", "app-2", "redis"), "running"),
     }  # fmt: skip
 
@@ -169,6 +174,114 @@ def test_heal_names_a_damaged_line_after_the_rest_is_healed(shop: Shop, cli: Cli
     assert "healed: kill of app-1" in done.out
     for command in (["run", "x.yaml"], ["status"]):
         cli(*command).is_one_clear_error(4, "a line cannot be understood", "harness down")
+
+
+def test_heal_from_any_folder_finds_the_fault(
+    shop: Shop, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = _break(shop)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert "healed: kill of app-1" in cli("heal").out
+    assert journal.is_empty()
+
+
+def test_two_clones_with_the_same_project_name_share_lock_and_journal(
+    shop: Shop, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    runner: subprocess.Popen[str],
+) -> None:  # fmt: skip
+    clone = tmp_path / "clone"
+    shutil.copytree(shop.root, clone)
+    monkeypatch.chdir(clone)
+    cli("run", "x.yaml").is_one_clear_error(
+        4, f"project fake: harness run x (process {runner.pid})"
+    )
+    runner.kill()
+    runner.wait(10)
+    _break(shop)
+    cli("run", "x.yaml").is_one_clear_error(4, "not healed yet: kill of app-1", "harness heal")
+
+
+@pytest.mark.parametrize("command", [["run", "x.yaml"], ["up"], ["status"]])
+def test_a_fault_that_an_earlier_version_recorded_in_the_checkout_is_not_forgotten(
+    shop: Shop, cli: Cli, command: list[str]
+) -> None:
+    journal = _break(shop)
+    old = shop.root / ".harness" / "fake"
+    old.mkdir(parents=True)
+    journal.path.rename(old / "journal.jsonl")
+    done = cli(*command)
+    assert "kill of app-1" in done.out + done.err
+    assert "harness heal" in done.out + done.err
+    assert "healed: kill of app-1" in cli("heal").out
+    assert Journal(old / "journal.jsonl").is_empty()
+
+
+def test_down_forgets_what_an_earlier_version_recorded(shop: Shop, cli: Cli) -> None:
+    journal = _break(shop)
+    old = shop.root / ".harness" / "fake"
+    old.mkdir(parents=True)
+    journal.path.rename(old / "journal.jsonl")
+    assert cli("down").code == 0
+    assert Journal(old / "journal.jsonl").is_empty()
+
+
+def test_heal_of_one_project_leaves_the_others_alone(
+    shop: Shop, cli: Cli, runner: subprocess.Popen[str]
+) -> None:
+    """And what another harness works on stops no other healing."""
+    journal = _break(shop)
+    another = shop.state.with_name("another")
+    another.mkdir()
+    journal.path.rename(another / "journal.jsonl")
+    cli("heal", "anothr").is_one_clear_error(2, "no project anothr", "known: another, fake")
+    done = cli("heal", "another")
+    assert done.code == 0
+    assert "healed: kill of app-1" in done.out
+    assert runner.poll() is None
+    _break(shop)
+    (shop.state / "journal.jsonl").rename(another / "journal.jsonl")
+    done = cli("heal")
+    done.is_one_clear_error(4, "another harness works on project fake: harness run x")
+    assert "healed: kill of app-1" in done.out
+
+
+def test_heal_waits_for_a_watchdog_that_heals(
+    shop: Shop, cli: Cli, runner: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = json.dumps({"pid": runner.pid, "holder": "watchdog of 20261127-x"})
+    (shop.state / "lock").write_text(text)
+
+    def end(_seconds: float) -> None:
+        runner.kill()
+        runner.wait(10)
+
+    monkeypatch.setattr(stack_commands, "time", SimpleNamespace(monotonic=monotonic, sleep=end))
+    done = cli("heal")
+    assert done.code == 0, done.err
+    waiting = f"waiting for the watchdog of 20261127-x (process {runner.pid}), which heals"
+    assert done.out.splitlines() == [waiting, "nothing is broken"]
+
+
+def test_heal_and_status_say_what_a_watchdog_healed(shop: Shop, cli: Cli) -> None:
+    shop.state.mkdir(parents=True)
+    facts = {"run_id": "r-1", "reason": "gone", "wall_s": 1.0, "healed": ["kill-1"], "left": []}
+    (shop.state / "rescue.json").write_text(json.dumps(facts))
+    said = "(r-1): the harness was killed; its watchdog healed kill-1"
+    assert said in cli("heal").out
+    assert said in cli("status").out
+    assert _status(cli)["rescue"]["healed"] == ["kill-1"]
+    assert cli("run", "x.yaml").code == 0
+    assert said not in cli("heal").out
+
+
+def test_an_emergency_stop_wakes_a_run_that_stands_still(
+    shop: Shop, cli: Cli, runner: subprocess.Popen[str]
+) -> None:
+    runner.send_signal(signal.SIGSTOP)
+    assert cli("heal", "--stop").code == 0
+    assert runner.wait(10) == 130
 
 
 def test_heal_waits_for_nobody_but_names_the_run(

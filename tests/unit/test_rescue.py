@@ -1,0 +1,208 @@
+"""What the watchdog does after a kill at any moment: all is healed, and the run folder says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import FakeEngine, make_tools
+
+from harness.errors import EngineError
+from harness.faults import make_fault
+from harness.faults.base import Tools
+from harness.model.experiment import FaultSpec
+from harness.rescue import TRY_S, Log, Rescue, forget_rescue, last_rescue, rescue
+from harness.run_store import EventLog, RunFolder
+from harness.undo import Entry, Journal
+
+CutRun = Callable[..., "_Cut"]
+OLD_S = 0.0  # long before the fakes' wall clock
+
+
+class _Cut:
+    """A run that was cut while its faults are active."""
+
+    def __init__(self, path: Path, *kinds: str, wall_s: float = OLD_S) -> None:
+        self.tools = make_tools()
+        self.journal = Journal(path / "state" / "journal.jsonl")
+        self.folder = RunFolder(path / "run")
+        self.folder.create()
+        self.log = EventLog(self.folder)
+        start_s = self.tools.clock.now_s()
+        self.log.write(0, "run.started", t0_monotonic_s=start_s)
+        for kind in kinds:
+            _break(self.journal, self.tools, kind, wall_s)
+            self.log.write(1, "fault.active", fault=f"{kind}-1", start_s=1.0)
+        self.tools.clock.sleep_until_s(start_s + 5)
+
+    def rescue(self, reason: str = "gone") -> Rescue:
+        with closing(Log(self.folder, self.tools.clock.now_s)) as log:
+            return rescue(reason, self.journal, self.tools, log, "run")
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        return [e for e in self.folder.read_events() if e["event"] == name]
+
+
+@pytest.fixture
+def cut_run(tmp_path: Path) -> Iterator[Callable[..., _Cut]]:
+    """Makes the run; its log is closed at the end, as the kernel does it."""
+    with ExitStack() as stack:
+
+        def make(*kinds: str, **facts: float) -> _Cut:
+            cut = _Cut(tmp_path, *kinds, **facts)
+            stack.callback(cut.log.close)
+            return cut
+
+        yield make
+
+
+def _break(journal: Journal, tools: Tools, kind: str, wall_s: float) -> None:
+    aim = {"link": "app-1.redis"} if kind == "down" else {"service": "app-1"}
+    spec = FaultSpec(id=f"{kind}-1", kind=kind, selector=aim, phase="fault", start_s=0, end_s=1)
+    fault = make_fault(spec, tools)
+    journal.add(Entry(spec.id, spec, fault.prepare(), "run", "b", wall_s))
+    fault.inject()
+
+
+def _is_whole(cut: _Cut) -> bool:
+    engine = cut.tools.engine
+    assert isinstance(engine, FakeEngine)
+    return all(c.is_running for c in engine.found.values()) and cut.tools.links.is_enabled(
+        "app-1.redis"
+    )
+
+
+def test_everything_is_healed_and_the_run_folder_says_so(cut_run: CutRun) -> None:
+    cut = cut_run("kill", "down")
+    done = cut.rescue()
+    assert _is_whole(cut)
+    assert cut.journal.is_empty()
+    assert (done.healed, done.left) == (("down-1", "kill-1"), ())
+    assert done.text == "the harness was killed; its watchdog healed down-1, kill-1"
+    healed = cut.events("fault.healed")
+    assert [(e["fault"], e["verified"], e["by"]) for e in healed] == [
+        ("down-1", True, "watchdog"), ("kill-1", True, "watchdog"),
+    ]  # fmt: skip
+    assert [e["healed_s"] for e in healed] == [5.0, 5.0]  # by the run's own clock
+    assert cut.events("watchdog.acted")[0]["reason"] == "gone"
+
+
+def test_a_last_line_that_was_cut_off_spoils_nothing(cut_run: CutRun) -> None:
+    cut = cut_run("kill")
+    path = cut.folder.path / "events.jsonl"
+    with path.open("a") as file:
+        file.write('{"t_s": 4.9, "event": "run.clo')
+    cut.rescue()
+    names = [e["event"] for e in cut.folder.read_events()]
+    assert names == ["run.started", "fault.active", "watchdog.acted", "fault.healed"]
+
+
+def test_a_runner_that_goes_on_writes_behind_the_watchdog(cut_run: CutRun) -> None:
+    """Its own last event stays whole where the disk is full then."""
+    cut = cut_run("kill")
+    cut.rescue("still")
+    cut.log.write(6, "run.finished", status="interrupted")
+    assert [e["event"] for e in cut.folder.read_events()][-2:] == ["fault.healed", "run.finished"]
+    cut.log._append = _full  # type: ignore[method-assign]
+    with pytest.raises(Exception, match="cannot be written"):
+        cut.log.write(7, "late")
+    assert [e["event"] for e in cut.folder.read_events()][-1] == "run.finished"
+
+
+def _full(_data: bytes) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_run_folder_that_is_gone_stops_no_healing(cut_run: CutRun) -> None:
+    cut = cut_run("kill")
+    (cut.folder.path / "events.jsonl").unlink()
+    assert cut.rescue().healed == ("kill-1",)
+    assert _is_whole(cut)
+
+
+def test_an_engine_that_comes_back_is_waited_for(cut_run: CutRun) -> None:
+    cut = cut_run("kill")
+    assert isinstance(cut.tools.engine, FakeEngine)
+    cut.tools.engine.gone_s = (0, cut.tools.clock.now_s() + TRY_S / 2)
+    assert cut.rescue().left == ()
+    assert _is_whole(cut)
+
+
+def test_what_cannot_be_healed_stays_in_the_journal_and_is_named(cut_run: CutRun) -> None:
+    cut = cut_run("kill", "down")
+    assert isinstance(cut.tools.engine, FakeEngine)
+    cut.tools.engine.gone_s = (0, 1e9)
+    done = cut.rescue()
+    assert (done.healed, done.left) == (("down-1",), ("kill-1",))
+    assert done.text.endswith("healed down-1, but not kill-1")
+    assert [entry.fault for entry in cut.journal.entries()] == ["kill-1"]
+    assert "the engine does not answer" in cut.events("heal.failed")[0]["message"]
+
+
+def test_a_damaged_journal_hides_no_other_line(cut_run: CutRun) -> None:
+    cut = cut_run("kill")
+    with cut.journal.path.open("a") as file:
+        file.write('{"fault": "kill-2", "spe')
+    done = cut.rescue()
+    assert _is_whole(cut)
+    assert "a line cannot be understood" in done.left[0]
+
+
+def test_a_call_that_was_in_flight_is_healed_when_it_takes_effect(cut_run: CutRun) -> None:
+    """`docker stop` goes on although its caller was killed: the server ends 10 s later."""
+    cut = cut_run()
+    engine, clock = cut.tools.engine, cut.tools.clock
+    assert isinstance(engine, FakeEngine)
+    _break(cut.journal, cut.tools, "stop", clock.wall_s())
+    engine.start("id-app-1")  # it still runs
+    late_s, sleep = clock.now_s() + 9.5, clock.sleep_until_s
+
+    def sleep_until_s(at_s: float) -> None:
+        sleep(at_s)
+        if at_s >= late_s and engine.cut.names.count("engine.stop") == 1:
+            engine.stop("id-app-1")
+
+    clock.sleep_until_s = sleep_until_s  # type: ignore[method-assign]
+    done = cut.rescue()
+    assert engine.cut.names.count("engine.stop") == 2
+    assert _is_whole(cut)
+    assert cut.journal.is_empty()
+    assert (done.healed, len(cut.events("fault.healed"))) == (("stop-1",), 2)
+
+
+def test_a_fault_that_was_proven_is_not_in_flight(cut_run: CutRun) -> None:
+    cut = cut_run("kill", wall_s=make_tools().clock.wall_s())
+    before_s = cut.tools.clock.now_s()
+    cut.rescue()
+    assert cut.tools.clock.now_s() == before_s
+
+
+def test_what_was_healed_is_remembered_until_the_next_run(tmp_path: Path) -> None:
+    assert last_rescue(tmp_path) is None
+    facts = {"run_id": "r", "reason": "still", "wall_s": 1.0, "healed": ["a"], "left": []}
+    (tmp_path / "rescue.json").write_text(json.dumps(facts))
+    found = last_rescue(tmp_path)
+    assert found is not None
+    assert found.text == "the harness stood still; its watchdog healed a"
+    (tmp_path / "rescue.json").write_text("[")
+    assert last_rescue(tmp_path) is None
+    forget_rescue(tmp_path)
+    assert not (tmp_path / "rescue.json").exists()
+    forget_rescue(tmp_path)
+
+
+def test_an_error_of_the_engine_is_no_end(cut_run: CutRun) -> None:
+    cut = cut_run("kill")
+    assert isinstance(cut.tools.engine, FakeEngine)
+    hooks = cut.tools.engine.cut.hooks
+
+    def fail_once() -> None:
+        del hooks["engine.start"]
+        raise EngineError("busy")
+
+    hooks["engine.start"] = fail_once
+    assert cut.rescue().healed == ("kill-1",)
