@@ -103,6 +103,7 @@ class FakeEngine:
     clock: FakeClock
     cut: Cut
     log: list[ContainerEvent] = field(default_factory=list)
+    compose_networks: Mapping[str, str] = field(default_factory=lambda: {"fake_front": "front"})
     gone_s: tuple[float, float] = (math.inf, math.inf)  # from when until when it does not answer
 
     def containers(self) -> list[Container]:
@@ -155,8 +156,8 @@ class FakeEngine:
     def update(self, container_id: str, **limits: int) -> None:
         self.cut("engine.update")
         names = {"Memory": "memory_bytes", "MemorySwap": "memory_swap_bytes"}
-        names["NanoCpus"] = "nano_cpus"
-        self._set(container_id, **{names[name]: value for name, value in limits.items()})
+        names |= {"NanoCpus": "nano_cpus", "CpuQuota": "cpu_quota_us"}
+        self._set(container_id, **{names[name]: max(0, value) for name, value in limits.items()})
 
     def disconnect(self, container_id: str, network: str) -> None:
         self.cut("engine.disconnect")
@@ -164,10 +165,13 @@ class FakeEngine:
         del networks[network]
         self._set(container_id, networks=networks)
 
-    def connect(self, container_id: str, network: str, ipv4: str, aliases: Sequence[str]) -> None:
+    def connect(self, container_id: str, network: str, attachment: Attachment) -> None:
         self.cut("engine.connect")
-        networks = {**self.found[container_id].networks, network: Attachment(ipv4, tuple(aliases))}
+        networks = {**self.found[container_id].networks, network: attachment}
         self._set(container_id, networks=networks)
+
+    def network_names(self) -> Mapping[str, str]:
+        return self.compose_networks
 
     def empty_volumes(self, container_id: str) -> None:
         self.cut("engine.empty_volumes")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from harness.model.clock import Clock
-from harness.model.container import Container, ContainerEvent
+from harness.model.container import Attachment, Container, ContainerEvent
 from harness.model.experiment import FaultSpec
 from harness.model.http import Http
 
@@ -89,8 +89,9 @@ class Engine(Protocol):
     def update(self, container_id: str, **limits: int) -> None: ...  # noqa: D102
     def disconnect(self, container_id: str, network: str) -> None: ...  # noqa: D102
     def connect(  # noqa: D102
-        self, container_id: str, network: str, ipv4: str, aliases: Sequence[str]
+        self, container_id: str, network: str, attachment: Attachment
     ) -> None: ...
+    def network_names(self) -> Mapping[str, str]: ...  # noqa: D102
     def empty_volumes(self, container_id: str) -> None: ...  # noqa: D102
     def events(self, since_s: float, until_s: float) -> list[ContainerEvent]: ...  # noqa: D102
 
