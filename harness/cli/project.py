@@ -11,6 +11,7 @@ from harness.adapters.clock import SystemClock
 from harness.adapters.compose_project import ComposeProject, prepare_environment
 from harness.adapters.docker_engine import DockerEngine
 from harness.adapters.http_client import HttpClient
+from harness.adapters.link_client import SocketLinkClient
 from harness.adapters.processor_time import ProcessorTime
 from harness.adapters.speed import machine_speed
 from harness.adapters.toxiproxy_links import ToxiproxyLinks
@@ -185,4 +186,5 @@ def tools_of(engine: DockerEngine, clock: SystemClock, http: HttpClient) -> Tool
     label = "harness.toxiproxy"
     found = [c.address(c.labels[label]) for c in engine.containers() if label in c.labels]
     host, port = next(filter(None, found), (LOOPBACK, 0))
-    return Tools(engine, ToxiproxyLinks(port, host), clock, http)
+    client = SocketLinkClient(http, engine.containers)
+    return Tools(engine, ToxiproxyLinks(port, host), clock, http, client)

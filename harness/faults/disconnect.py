@@ -98,4 +98,4 @@ def _attachment(was: Mapping[str, Any]) -> Attachment:
     return Attachment(**facts)
 
 
-KIND = FaultKind(DisconnectParameters, CONTAINER, Disconnect, takes_member=True)
+KIND = FaultKind(DisconnectParameters, CONTAINER, Disconnect, takes_member=True, lasts=True)

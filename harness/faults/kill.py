@@ -59,4 +59,4 @@ class Kill:
         return runs_again(undo, self.tools)
 
 
-KIND = FaultKind(NoParameters, CONTAINER, Kill, takes_member=True)
+KIND = FaultKind(NoParameters, CONTAINER, Kill, takes_member=True, lasts=True)

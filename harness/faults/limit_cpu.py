@@ -115,4 +115,4 @@ def _words(container: Container | None) -> str:
     return f"limit {cpus:g} CPUs" if cpus else "no limit"
 
 
-KIND = FaultKind(CpuParameters, CONTAINER, LimitCpu)
+KIND = FaultKind(CpuParameters, CONTAINER, LimitCpu, lasts=True)

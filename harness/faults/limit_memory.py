@@ -84,4 +84,4 @@ def _limits(container: Container) -> dict[str, int]:
     return {"Memory": container.memory_bytes, "MemorySwap": container.memory_swap_bytes}
 
 
-KIND = FaultKind(MemoryParameters, CONTAINER, LimitMemory)
+KIND = FaultKind(MemoryParameters, CONTAINER, LimitMemory, lasts=True)

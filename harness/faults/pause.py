@@ -48,4 +48,4 @@ class Pause:
         return runs_again(undo, self.tools)
 
 
-KIND = FaultKind(NoParameters, CONTAINER, Pause, takes_member=True)
+KIND = FaultKind(NoParameters, CONTAINER, Pause, takes_member=True, lasts=True)

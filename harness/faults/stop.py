@@ -59,4 +59,4 @@ class Stop:
         return runs_again(undo, self.tools)
 
 
-KIND = FaultKind(StopParameters, CONTAINER, Stop, takes_member=True)
+KIND = FaultKind(StopParameters, CONTAINER, Stop, takes_member=True, lasts=True)

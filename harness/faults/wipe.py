@@ -57,4 +57,4 @@ class Wipe:
         return runs_again(undo, self.tools)
 
 
-KIND = FaultKind(NoParameters, CONTAINER, Wipe, takes_member=True)
+KIND = FaultKind(NoParameters, CONTAINER, Wipe, takes_member=True, lasts=True)

@@ -13,10 +13,12 @@ from typing import Any
 import docker
 import pytest
 from docker.models.containers import Container as DockerContainer
+from link_client_contract import CASES, is_felt_and_gone, is_found_out, knows_nothing_of_others
 
 from harness.adapters.clock import SystemClock
 from harness.adapters.docker_engine import DockerEngine
 from harness.adapters.http_client import HttpClient
+from harness.adapters.link_client import SocketLinkClient
 from harness.adapters.toxiproxy_links import ToxiproxyLinks
 from harness.errors import HarnessError
 from harness.faults import make_fault
@@ -149,7 +151,8 @@ def link_bench() -> Iterator[Bench]:
     )
     made = client.containers.run(
         "harness-toxiproxy:local", ["-host", "0.0.0.0", "-port", "8474"], entrypoint="toxiproxy",
-        name=f"{project}-links", labels=_labels(project, "links"), detach=True, network=project,
+        name=f"{project}-links", detach=True, network=project,
+        labels={**_labels(project, "links"), "harness.toxiproxy": "8474"},
         ports={"8474/tcp": ("127.0.0.1", None), "21999/tcp": ("127.0.0.1", None)},
         environment={"LOG_LEVEL": "error"},
     )  # fmt: skip
@@ -161,7 +164,8 @@ def link_bench() -> Iterator[Bench]:
         assert eventually(lambda: http.ask(f"{api}/version").status == 200)
         body = b'{"name": "a.b", "listen": "0.0.0.0:21999", "upstream": "127.0.0.1:8474"}'
         assert http.ask(f"{api}/proxies", body=body).status in (201, 409)
-        tools = Tools(engine, ToxiproxyLinks(ports[8474]), SystemClock(), http)
+        link_client = SocketLinkClient(http, engine.containers)
+        tools = Tools(engine, ToxiproxyLinks(ports[8474]), SystemClock(), http, link_client)
         yield Bench(tools, client, ports[21999])
     finally:
         made.remove(force=True)
@@ -367,6 +371,24 @@ def test_a_connection_closes_late_and_in_time_again(link_bench: Bench) -> None:
     assert _close_s(link_bench) >= 0.55
     link_bench.heal(fault, undo)
     assert _close_s(link_bench) < 0.3
+
+
+@pytest.mark.parametrize(("kind", "parameters"), CASES)
+def test_a_client_of_the_link_feels_it(
+    link_bench: Bench, kind: str, parameters: dict[str, int]
+) -> None:
+    is_felt_and_gone(link_bench.tools, kind, parameters)
+
+
+@pytest.mark.parametrize(("kind", "parameters"), CASES)
+def test_an_adapter_that_does_nothing_is_found_out(
+    link_bench: Bench, kind: str, parameters: dict[str, int]
+) -> None:
+    is_found_out(link_bench.tools, kind, parameters)
+
+
+def test_where_no_client_can_be_it_says_nothing(link_bench: Bench) -> None:
+    knows_nothing_of_others(link_bench.tools.client)
 
 
 def _close_s(bench: Bench) -> float:
