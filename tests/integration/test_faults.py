@@ -228,6 +228,74 @@ def test_a_disconnected_container_gets_its_address_and_names_back(bench: Bench) 
     }
 
 
+@pytest.fixture
+def set_up(bench: Bench) -> Iterator[Container]:
+    """A container with a fixed MAC address, a link to the victim, and a quota for its processor."""
+    project = bench.victim().project
+    api = bench.client.api
+    endpoint = api.create_endpoint_config(
+        aliases=["other"], links=[(f"{project}-victim", "friend")]
+    )
+    made = api.create_container(
+        "debian:trixie-slim", ["sleep", "1000"], name=f"{project}-other", detach=True,
+        labels=_labels(project, "other"), mac_address="02:42:aa:bb:cc:dd",
+        host_config=api.create_host_config(
+            network_mode=project, cpu_quota=25_000, cpu_period=50_000, mem_limit=32 * MIB
+        ),
+        networking_config=api.create_networking_config({project: endpoint}),
+    )  # fmt: skip
+    try:
+        api.start(made["Id"])
+        found = bench.tools.engine.inspect(made["Id"])
+        assert found is not None
+        yield found
+    finally:
+        api.remove_container(made["Id"], force=True)
+
+
+@pytest.mark.parametrize(("kind", "parameters"), [("disconnect", {}), ("limit_cpu", {"cpus": 0.1})])
+def test_what_was_set_up_by_hand_is_restored_whole(
+    bench: Bench, set_up: Container, kind: str, parameters: dict[str, float]
+) -> None:
+    ((_, attachment),) = set_up.networks.items()
+    assert (attachment.mac, len(attachment.links)) == ("02:42:aa:bb:cc:dd", 1)
+    spec = FaultSpec(
+        id=f"{kind}-1", kind=kind, selector={"service": "other"}, parameters=parameters,
+        phase="fault", start_s=0, end_s=1,
+    )  # fmt: skip
+    fault = make_fault(spec, bench.tools)
+    undo, _ = bench.activate(fault)
+    bench.heal(fault, undo)
+    after = bench.tools.engine.inspect(set_up.id)
+    assert after is not None
+    ((_, restored),) = after.networks.items()
+    assert restored.lacks(attachment) == []
+    limits = (after.nano_cpus, after.cpu_quota_us, after.cpu_period_us)
+    assert limits == (0, 25_000, 50_000)
+
+
+def test_a_container_without_a_processor_limit_has_none_again(bench: Bench) -> None:
+    project = bench.victim().project
+    made = bench.client.containers.run(
+        "debian:trixie-slim", ["sleep", "1000"], name=f"{project}-free", detach=True,
+        labels=_labels(project, "free"), network="none",
+    )  # fmt: skip
+    try:
+        selector = {"service": "free"}
+        spec = FaultSpec(
+            id="limit_cpu-1", kind="limit_cpu", selector=selector, parameters={"cpus": 0.1},
+            phase="fault", start_s=0, end_s=1,
+        )  # fmt: skip
+        fault = make_fault(spec, bench.tools)
+        undo, _ = bench.activate(fault)
+        bench.heal(fault, undo)
+        made.reload()
+        assert made.attrs["HostConfig"]["NanoCpus"] == 0
+        assert made.attrs["HostConfig"]["CpuQuota"] == -1
+    finally:
+        made.remove(force=True)
+
+
 def test_a_restarted_container_has_a_new_start(bench: Bench) -> None:
     before = bench.victim()
     fault = bench.fault("restart", grace_s=1)
