@@ -266,6 +266,7 @@ class FakeLinkClient(LinkClient):
     wire: FakeLinks
     unreachable: set[str] = field(default_factory=set)
     met: list[str] = field(default_factory=list)
+    looks: int = 0
 
     def meet(self, links: Sequence[str], *, asks: bool) -> Mapping[str, Seen]:
         self.met = [link for link in links if link not in self.unreachable]
@@ -274,6 +275,7 @@ class FakeLinkClient(LinkClient):
         return {link: seen[link] if asks else Seen("open") for link in self.met}
 
     def look(self, links: Sequence[str], wait_s: float) -> Mapping[str, Seen]:
+        self.looks += 1
         return {link: self._see(link, wait_s) for link in links if link in self.met}
 
     def _see(self, link: str, wait_s: float) -> Seen:

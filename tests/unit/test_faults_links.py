@@ -102,6 +102,35 @@ def test_a_link_that_was_switched_off_before_is_not_cut_by_us(tools: Tools) -> N
     assert not _proof(tools, "down").proven
 
 
+@pytest.mark.parametrize(
+    ("kind", "parameters", "looks"),
+    [
+        ("down", {}, 30),  # connects, and sends nothing: as often as one likes
+        ("latency", {"latency": 300}, 1),
+        ("latency", {"latency": 300, "toxicity": 0.5}, 14),
+        ("latency", {"latency": 300, "toxicity": 0.01}, 20),
+    ],
+)
+def test_a_link_is_asked_no_more_than_needed(
+    tools: Tools, kind: str, parameters: dict[str, Any], looks: int
+) -> None:
+    """Questions are bytes on the link, and those are held against what a breaker says."""
+    assert isinstance(tools.client, FakeLinkClient)
+    fault = link_fault(tools, kind, parameters)
+    fault.prepare()
+    fault.inject()
+    assert all(fault.is_active().facts["evidence"] == "client" for _ in range(30))
+    assert tools.client.looks == looks
+
+
+def test_a_contradiction_is_not_forgotten_by_asking_no_more(tools: Tools) -> None:
+    lying = replace(tools, links=FakeLinks(Cut(), {"a.b": True}))
+    fault = link_fault(lying, "latency", {"latency": 300})
+    fault.prepare()
+    fault.inject()
+    assert not any(fault.is_active().proven for _ in range(5))
+
+
 def test_a_share_of_the_connections_is_missed_often_before_it_counts(tools: Tools) -> None:
     """Of half the connections, 13 misses in a row are a chance of 1 in 8,192, 14 of 1 in 16,384."""
     lying = replace(tools, links=FakeLinks(Cut(), {"a.b": True}))
