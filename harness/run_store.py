@@ -85,6 +85,8 @@ EVENTS: Mapping[str, Mapping[str, type]] = {
     "fault.injecting": {"fault": str, "kind": str, "target": str, "resolved": dict},
     "fault.active": {"fault": str, "start_s": float},
     "fault.unproven": {"fault": str, "start_s": float},
+    "fault.lost": {"fault": str, "lost_s": float, "detail": str},  # over before its healing
+    "fault.held": {"fault": str, "held_s": float},  # there at the last look before its healing
     "fault.healing": {"fault": str},
     "fault.healed": {"fault": str, "healed_s": float},
     "container.start": {"service": str},

@@ -26,6 +26,7 @@ from harness.faults import KINDS, make_fault
 from harness.faults.base import Fault, Proof, Tools, Undo
 from harness.faults.watch import wait_for
 from harness.guard import check_fault
+from harness.lasting import Beside, LastingFaults, Lost, in_a_thread
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.load import LoadSnapshot, LoadSummary
 from harness.model.observation import Observation
@@ -116,6 +117,7 @@ class World:
     is_stopped: Callable[[], bool]
     clicks: Callable[[], Clicks | None] = lambda: None
     watchdog: Watched = field(default_factory=Unwatched)
+    beside: Beside = in_a_thread
 
 
 @dataclass(slots=True)
@@ -146,6 +148,7 @@ class _Run:
         self._lock = threading.Lock()
         self._threads = [ProbeThread(p, self._clock, self._observed) for p in world.probes]
         self._active: dict[str, _Active] = {}
+        self._lasting = LastingFaults(self._clock, self._lost, world.beside)
         self._specs = {spec.id: spec for spec in plan.faults}
         self._watch = SafeguardWatch(experiment.safeguards)
         self._phase = "warmup"
@@ -231,6 +234,7 @@ class _Run:
             raise self._unrecorded
         at_s = self._clock.now_s()
         self._write("run.clock", monotonic_s=at_s, wall_s=self._clock.wall_s())
+        self._lasting.look()
         self._world.driver.check()
         snapshot = self._world.driver.snapshot()
         self._write(
@@ -263,6 +267,7 @@ class _Run:
         elif step.action == "inject":
             self._inject(self._specs[step.name])
         elif step.action == "heal" and step.name in self._active:
+            self._confirm(step.name)
             failure = self._heal(self._active[step.name])
             if failure:
                 raise HealError(failure, "harness heal")
@@ -299,6 +304,19 @@ class _Run:
             proven=True,
             **proof.facts,
         )
+        if KINDS[spec.kind].lasts:
+            self._lasting.begin(spec.id, fault)
+
+    def _confirm(self, name: str) -> None:
+        held = self._lasting.confirm(name)
+        if held is not None:
+            held_s = self._since(held.held_s)
+            self._note("fault.held", fault=name, held_s=held_s, looks=held.looks)
+
+    def _lost(self, lost: Lost) -> None:
+        lost_s, seen_s = self._since(lost.lost_s), self._since(lost.seen_s)
+        facts = {"lost_s": lost_s, "seen_s": seen_s, "detail": lost.detail}
+        self._note("fault.lost", fault=lost.fault, **facts)
 
     def _heal_all(self) -> list[str]:
         """Heal newest first; what is left broken, as texts. Nothing interrupts this."""
@@ -312,6 +330,7 @@ class _Run:
     def _heal(self, active: _Active) -> str:
         """ "" if it was healed and verified, else why not; then the journal keeps its entry."""
         name = active.spec.id
+        self._lasting.forget(name)
         for last_try in (False, True):
             try:
                 self._note("fault.healing", fault=name)

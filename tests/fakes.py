@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import EngineError, TargetError
-from harness.faults.base import Tools
+from harness.faults.base import LinkClient, LinkState, Seen, Tools
 from harness.model.container import (
     COMPOSE_PROJECT,
     COMPOSE_SERVICE,
@@ -103,6 +103,7 @@ class FakeEngine:
     clock: FakeClock
     cut: Cut
     log: list[ContainerEvent] = field(default_factory=list)
+    compose_networks: Mapping[str, str] = field(default_factory=lambda: {"fake_front": "front"})
     gone_s: tuple[float, float] = (math.inf, math.inf)  # from when until when it does not answer
 
     def containers(self) -> list[Container]:
@@ -155,8 +156,8 @@ class FakeEngine:
     def update(self, container_id: str, **limits: int) -> None:
         self.cut("engine.update")
         names = {"Memory": "memory_bytes", "MemorySwap": "memory_swap_bytes"}
-        names["NanoCpus"] = "nano_cpus"
-        self._set(container_id, **{names[name]: value for name, value in limits.items()})
+        names |= {"NanoCpus": "nano_cpus", "CpuQuota": "cpu_quota_us"}
+        self._set(container_id, **{names[name]: max(0, value) for name, value in limits.items()})
 
     def disconnect(self, container_id: str, network: str) -> None:
         self.cut("engine.disconnect")
@@ -164,10 +165,13 @@ class FakeEngine:
         del networks[network]
         self._set(container_id, networks=networks)
 
-    def connect(self, container_id: str, network: str, ipv4: str, aliases: Sequence[str]) -> None:
+    def connect(self, container_id: str, network: str, attachment: Attachment) -> None:
         self.cut("engine.connect")
-        networks = {**self.found[container_id].networks, network: Attachment(ipv4, tuple(aliases))}
+        networks = {**self.found[container_id].networks, network: attachment}
         self._set(container_id, networks=networks)
+
+    def network_names(self) -> Mapping[str, str]:
+        return self.compose_networks
 
     def empty_volumes(self, container_id: str) -> None:
         self.cut("engine.empty_volumes")
@@ -220,6 +224,12 @@ class FakeLinks:
     def names(self) -> list[str]:
         return sorted(self.enabled)
 
+    def states(self) -> dict[str, LinkState]:
+        return {
+            link: LinkState(is_enabled, self.suffering.get(link, {}))
+            for link, is_enabled in self.enabled.items()
+        }
+
     def is_enabled(self, link: str) -> bool:
         return self.enabled[link]
 
@@ -240,6 +250,68 @@ class FakeLinks:
     def remove_toxic(self, link: str, name: str) -> None:
         self.cut("links.remove")
         self.suffering.get(link, {}).pop(name, None)
+
+
+ANSWER = Seen("closed", bytes=100, first_s=0.001, last_s=0.001, ended_s=0.001)
+"""What the fake client sees of a whole link: an answer that ends the connection, as in HTTP."""
+
+
+@dataclass
+class FakeLinkClient(LinkClient):
+    """Sees what `wire` does to its links; with another wire than the adapter's that adapter lies.
+
+    `unreachable`: links that no client can reach from here.
+    """
+
+    wire: FakeLinks
+    unreachable: set[str] = field(default_factory=set)
+    met: list[str] = field(default_factory=list)
+    looks: int = 0
+
+    def meet(self, links: Sequence[str], *, asks: bool) -> Mapping[str, Seen]:
+        self.met = [link for link in links if link not in self.unreachable]
+        seen = {link: self._see(link, 1.0) for link in self.met}
+        self.met = [link for link, one in seen.items() if one.end != "refused"]
+        return {link: seen[link] if asks else Seen("open") for link in self.met}
+
+    def look(self, links: Sequence[str], wait_s: float) -> Mapping[str, Seen]:
+        self.looks += 1
+        return {link: self._see(link, wait_s) for link in links if link in self.met}
+
+    def _see(self, link: str, wait_s: float) -> Seen:
+        if not self.wire.enabled[link]:
+            return Seen("refused")
+        seen = ANSWER
+        for toxic in self.wire.suffering.get(link, {}).values():
+            seen = _suffering(seen, toxic["type"], toxic["attributes"])
+        if seen.ended_s <= wait_s:
+            return seen
+        is_late = seen.first_s is None or seen.first_s > wait_s
+        return Seen("open", ended_s=wait_s) if is_late else replace(seen, end="open")
+
+
+def _suffering(seen: Seen, kind: str, figures: Mapping[str, Any]) -> Seen:
+    """What becomes of an answer; seconds, from Toxiproxy's milli- and microseconds."""
+    if kind == "timeout":
+        return Seen(seen.end, ended_s=seen.ended_s)  # the upstream's own close still comes
+    if kind == "reset_peer":
+        return Seen("reset", ended_s=figures["timeout"] / 1e3)
+    if kind == "limit_data":
+        count = min(figures["bytes"], seen.bytes)
+        return replace(seen, bytes=count) if count else Seen("closed", ended_s=seen.ended_s)
+    if kind == "bandwidth" and not figures["rate"]:
+        return Seen("open", ended_s=math.inf)
+    later_s = {
+        "latency": lambda: figures["latency"] / 1e3,
+        "bandwidth": lambda: seen.bytes / figures["rate"] / 1e3,
+        "slicer": lambda: (seen.bytes / figures["average_size"] - 1) * figures["delay"] / 1e6,
+        "slow_close": lambda: 0.0,
+    }[kind]()
+    ended_s = seen.ended_s + later_s + (figures["delay"] / 1e3 if kind == "slow_close" else 0)
+    first_s, last_s = seen.first_s or 0.0, seen.last_s or 0.0
+    is_whole = kind in ("latency", "bandwidth")
+    first_s += later_s if is_whole else 0.0
+    return replace(seen, first_s=first_s, last_s=last_s + later_s, ended_s=ended_s)
 
 
 @dataclass
@@ -330,4 +402,5 @@ def make_tools(cut: Cut | None = None, *containers: Container) -> Tools:
         [container(f"app-{n}") for n in (1, 2, 3)] + [container("redis", "cache")]
     )
     engine = FakeEngine({c.id: c for c in listed}, clock, cut)
-    return Tools(engine, FakeLinks(cut), clock, FakeHttp())
+    links = FakeLinks(cut)
+    return Tools(engine, links, clock, FakeHttp(), FakeLinkClient(links))

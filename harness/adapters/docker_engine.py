@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
@@ -11,9 +11,15 @@ import docker
 import docker.errors
 import requests.exceptions
 
-from harness.adapters.docker_records import read_container, read_event
+from harness.adapters.docker_records import endpoint_config, read_container, read_event
 from harness.errors import EngineError
-from harness.model.container import COMPOSE_PROJECT, Container, ContainerEvent
+from harness.model.container import (
+    COMPOSE_NETWORK,
+    COMPOSE_PROJECT,
+    Attachment,
+    Container,
+    ContainerEvent,
+)
 
 CALL_S = 20
 _ACTIONS = ("die", "start", "oom", "kill", "stop", "pause", "unpause", "restart", "health_status")
@@ -128,15 +134,23 @@ class DockerEngine:
 
     @_explained
     def update(self, container_id: str, **limits: int) -> None:
-        """Change limits in the engine's own terms: Memory, MemorySwap (bytes), NanoCpus.
+        """Change limits in the engine's own terms: Memory, MemorySwap (bytes), NanoCpus, CpuQuota.
 
-        Not through the SDK's method: it knows no NanoCpus, and quotas conflict with Compose's.
+        Not through the SDK's method: it knows no NanoCpus.
         """
-        api = self._client.api
-        url = f"{api.base_url}/v{api.api_version}/containers/{self._own(container_id)}/update"
-        answer = api.post(url, json=limits, timeout=CALL_S)
-        if answer.status_code != 200:
-            raise EngineError(f"the engine refused the limits {limits}: {answer.text.strip()}")
+        self._post(f"containers/{self._own(container_id)}/update", limits)
+
+    @_explained
+    def network_names(self) -> dict[str, str]:
+        """The engine's name of each network of the project -> its name in the Compose file."""
+        label = {"label": f"{COMPOSE_PROJECT}={self.project}"}
+        listed = self._client.api.networks(filters=label)
+        prefix = f"{self.project}_"
+        return {
+            item["Name"]: (item.get("Labels") or {}).get(COMPOSE_NETWORK)
+            or item["Name"].removeprefix(prefix)
+            for item in listed
+        }
 
     @_explained
     def disconnect(self, container_id: str, network: str) -> None:
@@ -146,14 +160,17 @@ class DockerEngine:
         )
 
     @_explained
-    def connect(self, container_id: str, network: str, ipv4: str, aliases: Sequence[str]) -> None:
-        """Put it on a network with the address and names it had; nothing if it is there."""
+    def connect(self, container_id: str, network: str, attachment: Attachment) -> None:
+        """Put it on a network as it was; nothing if it is there.
+
+        Not through the SDK's method: it knows no priority of the gateway.
+        """
         found = self._read(container_id)
         if found is None or network in found.networks:
             return
-        self._client.api.connect_container_to_network(
-            self._own(container_id), network, ipv4_address=ipv4 or None, aliases=list(aliases)
-        )
+        endpoint = endpoint_config(attachment)
+        body = {"Container": self._own(container_id), "EndpointConfig": endpoint}
+        self._post(f"networks/{network}/connect", body)
 
     @_explained
     def empty_volumes(self, container_id: str) -> None:
@@ -196,6 +213,12 @@ class DockerEngine:
     def version(self) -> str:
         """The engine's version."""
         return str(self._client.api.version()["Version"])
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> None:
+        api = self._client.api
+        answer = api.post(f"{api.base_url}/v{api.api_version}/{path}", json=body, timeout=CALL_S)
+        if answer.status_code != 200:
+            raise EngineError(f"the engine refused {path} {dict(body)}: {answer.text.strip()}")
 
     def _own(self, container_id: str) -> str:
         """The id, if the container is (still) one of the project's."""

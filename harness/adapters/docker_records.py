@@ -39,10 +39,15 @@ def read_container(raw: Mapping[str, Any]) -> Container:
         memory_bytes=host.get("Memory") or 0,
         memory_swap_bytes=host.get("MemorySwap") or 0,
         nano_cpus=host.get("NanoCpus") or 0,
+        cpu_quota_us=max(0, host.get("CpuQuota") or 0),  # the engine's -1 is no limit either
+        cpu_period_us=host.get("CpuPeriod") or 0,
+        oom_score_adj=host.get("OomScoreAdj") or 0,
+        removes_itself=bool(host.get("AutoRemove")),
         image=raw["Image"],
         ports={inner: port for inner, (_, port) in published.items()},
         hosts={inner: at for inner, (at, _) in published.items() if at != LOOPBACK},
         networks=_networks(raw),
+        addresses=_addresses(raw),
         health=(state.get("Health") or {}).get("Status", "").replace("none", ""),
         volumes=tuple(m["Destination"] for m in raw.get("Mounts", []) if m["Type"] == "volume"),
     )
@@ -100,10 +105,55 @@ def _preference(address: Address) -> tuple[bool, bool, Address]:
 
 
 def _networks(raw: Mapping[str, Any]) -> dict[str, Attachment]:
-    networks = {}
-    for name, facts in raw["NetworkSettings"]["Networks"].items():
-        configured = (facts.get("IPAMConfig") or {}).get("IPv4Address") or ""
+    networks = raw["NetworkSettings"]["Networks"] or {}
+    return {name: read_attachment(facts, raw["Id"]) for name, facts in networks.items()}
+
+
+def read_attachment(facts: Mapping[str, Any], container_id: str) -> Attachment:
+    """What of an endpoint was configured; what the engine chose by itself is left out."""
+    fixed = facts.get("IPAMConfig") or {}
+    return Attachment(
+        ipv4=fixed.get("IPv4Address") or "",
         # The engine adds the short id by itself; restoring it as an alias would pile up.
-        aliases = tuple(a for a in facts.get("Aliases") or () if not raw["Id"].startswith(a))
-        networks[name] = Attachment(configured, aliases)
-    return networks
+        aliases=tuple(a for a in facts.get("Aliases") or () if not container_id.startswith(a)),
+        ipv6=fixed.get("IPv6Address") or "",
+        link_local=tuple(fixed.get("LinkLocalIPs") or ()),
+        mac=_mac(facts, is_address_fixed=bool(fixed.get("IPv4Address"))),
+        links=tuple(facts.get("Links") or ()),
+        driver_options=dict(facts.get("DriverOpts") or {}),
+        gateway_priority=facts.get("GwPriority") or 0,
+    )
+
+
+def endpoint_config(attachment: Attachment) -> dict[str, Any]:
+    """What the engine must be asked for to connect a container like that: `read_attachment` back.
+
+    What is not set is left out: an older engine refuses some of it.
+    """
+    fixed = {
+        "IPv4Address": attachment.ipv4,
+        "IPv6Address": attachment.ipv6,
+        "LinkLocalIPs": list(attachment.link_local),
+    }
+    config = {
+        "IPAMConfig": {name: value for name, value in fixed.items() if value},
+        "Aliases": list(attachment.aliases),
+        "MacAddress": attachment.mac,
+        "Links": list(attachment.links),
+        "DriverOpts": dict(attachment.driver_options),
+        "GwPriority": attachment.gateway_priority,
+    }
+    return {name: value for name, value in config.items() if value}
+
+
+def _mac(facts: Mapping[str, Any], *, is_address_fixed: bool) -> str:
+    """The endpoint's MAC address, "" for one that follows from an address chosen by the engine."""
+    mac: str = facts.get("MacAddress") or ""
+    octets = (facts.get("IPAddress") or "").split(".")
+    derived = "02:42:" + ":".join(f"{int(octet):02x}" for octet in octets if octet.isdigit())
+    return "" if mac == derived and not is_address_fixed else mac
+
+
+def _addresses(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    networks = raw["NetworkSettings"]["Networks"] or {}
+    return tuple(sorted(f["IPAddress"] for f in networks.values() if f.get("IPAddress")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.adapters.clock import SystemClock
 from harness.adapters.docker_engine import DockerEngine
 from harness.adapters.http_client import HttpClient
+from harness.adapters.link_client import SocketLinkClient
 from harness.adapters.toxiproxy_links import ToxiproxyLinks
 from harness.faults.base import Tools
 from harness.model.container import LOOPBACK
@@ -15,4 +16,5 @@ def tools_of(engine: DockerEngine, clock: SystemClock, http: HttpClient) -> Tool
     label = "harness.toxiproxy"
     found = [c.address(c.labels[label]) for c in engine.containers() if label in c.labels]
     host, port = next(filter(None, found), (LOOPBACK, 0))
-    return Tools(engine, ToxiproxyLinks(port, host), clock, http)
+    client = SocketLinkClient(http, engine.containers)
+    return Tools(engine, ToxiproxyLinks(port, host), clock, http, client)

@@ -16,6 +16,7 @@ from toxiproxy import Toxiproxy
 from toxiproxy.api import APIConsumer
 
 from harness.errors import TargetError
+from harness.faults.base import LinkState
 from harness.model.container import LOOPBACK
 
 CALL_S = 5.0
@@ -33,6 +34,13 @@ class ToxiproxyLinks:
     def names(self) -> list[str]:
         """All links."""
         return sorted(self._proxies())
+
+    def states(self) -> dict[str, LinkState]:
+        """Every link as Toxiproxy describes it now, by one request."""
+        listed: dict[str, Any] = self._bounded(
+            "list links", lambda: APIConsumer.get("/proxies").json()
+        )
+        return {name: _state(facts) for name, facts in listed.items()}
 
     def is_enabled(self, link: str) -> bool:
         """Whether the link lets connections through."""
@@ -106,3 +114,8 @@ class ToxiproxyLinks:
         if isinstance(result, Exception):
             raise TargetError(f"Toxiproxy: {what}: {result}", "is it running? harness status")
         return result
+
+
+def _state(facts: Mapping[str, Any]) -> LinkState:
+    toxics = {toxic["name"]: toxic for toxic in facts.get("toxics") or ()}
+    return LinkState(bool(facts["enabled"]), toxics)

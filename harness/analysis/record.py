@@ -99,7 +99,7 @@ def read_record(folder: RunFolder) -> Record:
         events,
         _samples(folder, "main"),
         _samples(folder, "canary"),
-        _faults(experiment, events),
+        fault_rows(experiment, events),
     )
 
 
@@ -144,7 +144,7 @@ def _column(folder: RunFolder, stream: str, name: str) -> pa.Array:
     return folder.read_samples(stream, [name])[name].combine_chunks()
 
 
-def _faults(experiment: Experiment, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def fault_rows(experiment: Experiment, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row per planned fault, with what the events say of it."""
     rows: dict[str, dict[str, Any]] = {
         spec.id: {
@@ -156,9 +156,13 @@ def _faults(experiment: Experiment, events: list[dict[str, Any]]) -> list[dict[s
             "services": [],
             "links": [],
             "phase": spec.phase,
+            "planned_s": spec.end_s - spec.start_s,
             "start_s": None,
             "effect_s": None,
             "healed_s": None,
+            "held_s": None,
+            "lost_s": None,
+            "evidence": None,
             "proven": False,
             "healed": False,
             "detail": "never injected",
@@ -183,8 +187,20 @@ def _apply(row: dict[str, Any], event: dict[str, Any]) -> None:
         row["start_s"], row["detail"] = event["t_s"], "injected, not proven"
     elif name in ("fault.active", "fault.unproven"):
         row["proven"] = name == "fault.active"
-        for key in ("start_s", "effect_s", "detail", "killed_for_memory"):
+        for key in ("start_s", "effect_s", "detail", "killed_for_memory", "evidence"):
             if key in event:
                 row[key] = event[key]
+    elif name == "fault.held":
+        row["held_s"] = event["held_s"]
+    elif name == "fault.lost":
+        _lose(row, event)
     elif name == "fault.healed":
         row["healed_s"], row["healed"] = event["healed_s"], bool(event.get("verified"))
+
+
+def _lose(row: dict[str, Any], event: dict[str, Any]) -> None:
+    """It was over before its healing: it is proven no more, and the detail says since when."""
+    row["proven"], row["lost_s"] = False, event["lost_s"]
+    lasted_s = event["lost_s"] - (row["start_s"] or 0.0)
+    planned = f"planned for {row['planned_s']:.0f} s, it was over after {lasted_s:.0f} s"
+    row["detail"] = f"{planned} ({event['detail']})"

@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 from pydantic import Field
+from typing_extensions import override
 
-from harness.faults.link_toxic import LinkParameters, toxic_kind
+from harness.faults.base import Seen
+from harness.faults.link_toxic import TELLING_S, LinkParameters, toxic_kind
 
 
 class BandwidthParameters(LinkParameters):
     """`rate` in kB/s."""
 
     rate: int = Field(ge=0, le=10_000_000)
+
+    @property
+    @override
+    def wait_s(self) -> float:
+        """Long enough for a short answer at a low rate."""
+        return 2.0
+
+    @override
+    def felt(self, before: Seen, now: Seen) -> bool | None:
+        """The whole answer takes as long as its bytes need; at 0 kB/s there is none."""
+        if self.rate == 0:
+            return False if now.bytes else (True if before.bytes and now.end == "open" else None)
+        needed_s = before.bytes / (self.rate * 1000)
+        if needed_s < TELLING_S or self.stream == "upstream":
+            return None
+        if now.bytes < before.bytes:
+            return True if now.end == "open" else None
+        return now.last_s is not None and now.last_s >= needed_s / 2
 
 
 KIND = toxic_kind(BandwidthParameters)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import override
 
 from harness.model.clock import Clock
-from harness.model.container import Container, ContainerEvent
+from harness.model.container import Attachment, Container, ContainerEvent
 from harness.model.experiment import FaultSpec
 from harness.model.http import Http
 
@@ -89,21 +90,83 @@ class Engine(Protocol):
     def update(self, container_id: str, **limits: int) -> None: ...  # noqa: D102
     def disconnect(self, container_id: str, network: str) -> None: ...  # noqa: D102
     def connect(  # noqa: D102
-        self, container_id: str, network: str, ipv4: str, aliases: Sequence[str]
+        self, container_id: str, network: str, attachment: Attachment
     ) -> None: ...
+    def network_names(self) -> Mapping[str, str]: ...  # noqa: D102
     def empty_volumes(self, container_id: str) -> None: ...  # noqa: D102
     def events(self, since_s: float, until_s: float) -> list[ContainerEvent]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """What Toxiproxy says of a link; `toxics` by name: {type, stream, toxicity, attributes}."""
+
+    is_enabled: bool
+    toxics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class Links(Protocol):
     """What faults do to links."""
 
     def names(self) -> list[str]: ...  # noqa: D102  # see adapters/toxiproxy_links.py
+    def states(self) -> Mapping[str, LinkState]: ...  # noqa: D102
     def is_enabled(self, link: str) -> bool: ...  # noqa: D102
     def set_enabled(self, link: str, *, enabled: bool) -> None: ...  # noqa: D102
     def toxics(self, link: str) -> dict[str, dict[str, Any]]: ...  # noqa: D102
     def add_toxic(self, link: str, name: str, toxic: Mapping[str, Any]) -> None: ...  # noqa: D102
     def remove_toxic(self, link: str, name: str) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a client saw of one connection to a link: an answer's bytes, and how it ended.
+
+    Times are seconds since the connection was asked for; None: that was not seen. `open`: it was
+    neither refused nor closed as long as the client looked.
+    """
+
+    end: Literal["refused", "reset", "closed", "open"]
+    bytes: int = 0
+    first_s: float | None = None
+    last_s: float | None = None
+    ended_s: float = 0.0
+
+    @property
+    def words(self) -> str:
+        """The same as text."""
+        if self.first_s is None:
+            return f"no answer; it was {self.end} after {self.ended_s:.3f} s"
+        answer = f"{self.bytes} bytes from {self.first_s:.3f} s to {self.last_s:.3f} s"
+        return f"{answer}; it was {self.end} after {self.ended_s:.3f} s"
+
+
+class LinkClient(Protocol):
+    """Connects to links as the parts of the project do, a few times, and sends nothing that counts.
+
+    Links that it cannot reach from here are left out of what it returns.
+    """
+
+    def meet(self, links: Sequence[str], *, asks: bool) -> Mapping[str, Seen]:
+        """What is seen of whole links; with `asks` it finds out what they give an answer to."""
+        ...
+
+    def look(self, links: Sequence[str], wait_s: float) -> Mapping[str, Seen]:
+        """What is seen now of links that it met, each for `wait_s` at most, all at once."""
+        ...
+
+
+class NoClient(LinkClient):
+    """Where no client can be: what Toxiproxy says is all there is."""
+
+    @override
+    def meet(self, links: Sequence[str], *, asks: bool) -> Mapping[str, Seen]:
+        """No link."""
+        return {}
+
+    @override
+    def look(self, links: Sequence[str], wait_s: float) -> Mapping[str, Seen]:
+        """No link."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +177,7 @@ class Tools:
     links: Links
     clock: Clock
     http: Http
+    client: LinkClient = field(default_factory=NoClient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +185,7 @@ class FaultKind:
     """A kind of fault: its typed parameters, the selectors it takes, and how one is made.
 
     `takes_member`: a container is lost to its role while it lasts, so the last one is guarded.
+    `lasts`: `is_active` stays true until it is healed, so it is looked at again and again.
     `needs_flag`: runs only if the user allows it on the command line.
     """
 
@@ -128,6 +193,7 @@ class FaultKind:
     selectors: frozenset[str]
     make: Callable[[FaultSpec, Any, Tools], Fault]
     takes_member: bool = False
+    lasts: bool = False
     needs_flag: bool = False
 
 

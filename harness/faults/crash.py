@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from harness.errors import TargetError
 from harness.faults.base import CONTAINER, Effect, FaultKind, NoParameters, Proof, Tools, Undo
-from harness.faults.target import container_undo, pick_container
+from harness.faults.target import container_undo, pick_running
 from harness.faults.watch import death_since, runs_again, start_again, touched, wait_for
 from harness.model.container import Container
 from harness.model.experiment import FaultSpec
@@ -40,7 +40,7 @@ class Crash:
 
     def prepare(self) -> Undo:
         """Heal = start it, if its restart policy did not."""
-        self._target = pick_container(self.spec.selector, self.tools)
+        self._target = pick_running(self.spec.selector, self.tools)
         return container_undo("crash", self._target, started_s=self._target.started_s)
 
     def inject(self) -> Effect:

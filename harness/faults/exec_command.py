@@ -8,14 +8,17 @@ from pydantic import Field
 
 from harness.errors import TargetError
 from harness.faults.base import CONTAINER, Effect, FaultKind, Parameters, Proof, Tools, Undo
-from harness.faults.target import container_undo, pick_container
+from harness.faults.target import container_undo, pick_running
 from harness.faults.watch import touched
 from harness.model.container import Container
 from harness.model.experiment import FaultSpec
 
 
 class ExecParameters(Parameters):
-    """`command` must exit with 0 within `timeout_s`; `undo` is run to heal, `proof` to prove."""
+    """`command` must exit with 0 within `timeout_s`; `undo` is run to heal, `proof` to prove.
+
+    `proof` exits with 0 while the effect is there, and with something else once it is undone.
+    """
 
     command: tuple[str, ...] = Field(min_length=1)
     undo: tuple[str, ...] = ()
@@ -35,8 +38,9 @@ class Exec:
 
     def prepare(self) -> Undo:
         """Heal = the user's own undo command."""
-        self._target = pick_container(self.spec.selector, self.tools)
-        return container_undo("exec", self._target, command=list(self.parameters.undo))
+        self._target = pick_running(self.spec.selector, self.tools)
+        commands = {"command": list(self.parameters.undo), "proof": list(self.parameters.proof)}
+        return container_undo("exec", self._target, **commands)
 
     def inject(self) -> Effect:
         """Run the command and wait for its end."""
@@ -65,10 +69,14 @@ class Exec:
             raise TargetError(f"{found.service}: the undo command exited with {code}: {output}")
 
     def is_healed(self, undo: Undo) -> Proof:
-        """The undo command has run; its own exit code was checked."""
-        return Proof(
-            proven=True, detail="undo command done" if undo["command"] else "nothing to undo"
-        )
+        """The undo command has exited with 0, and the proof, if there is one, does so no more."""
+        found = touched(undo, self.tools)
+        if not undo["command"] or found is None:
+            return Proof(proven=True, detail="nothing to undo")
+        if not undo.get("proof"):
+            return Proof(proven=True, detail="undo command done; no `proof` that could verify it")
+        code, _ = self.tools.engine.execute(found.id, undo["proof"])
+        return Proof(proven=code != 0, detail=f"undo command done; the proof exited with {code}")
 
 
 KIND = FaultKind(ExecParameters, CONTAINER, Exec, needs_flag=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from harness.errors import TargetError
 from harness.faults.base import CONTAINER, Effect, FaultKind, NoParameters, Proof, Tools, Undo
-from harness.faults.target import container_undo, pick_container
+from harness.faults.target import container_undo, pick_running
 from harness.model.container import Container
 from harness.model.experiment import FaultSpec
 
@@ -25,7 +25,7 @@ class FlushCache:
 
     def prepare(self) -> Undo:
         """Nothing to undo."""
-        self._target = pick_container(self.spec.selector, self.tools)
+        self._target = pick_running(self.spec.selector, self.tools)
         return container_undo("flush_cache", self._target)
 
     def inject(self) -> Effect:

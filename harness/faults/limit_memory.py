@@ -8,8 +8,8 @@ from pydantic import Field
 
 from harness.errors import TargetError
 from harness.faults.base import CONTAINER, Effect, FaultKind, Parameters, Proof, Tools, Undo
-from harness.faults.target import container_undo, pick_container
-from harness.faults.watch import touched
+from harness.faults.target import container_undo, pick_running
+from harness.faults.watch import start_again, touched
 from harness.model.container import Container
 from harness.model.experiment import FaultSpec
 
@@ -33,10 +33,15 @@ class LimitMemory:
 
     def prepare(self) -> Undo:
         """Heal = the limit it had; one is needed, since the engine cannot take it away again."""
-        self._target = pick_container(self.spec.selector, self.tools)
-        was = {"Memory": self._target.memory_bytes, "MemorySwap": self._target.memory_swap_bytes}
+        self._target = pick_running(self.spec.selector, self.tools)
+        was = _limits(self._target)
         if not was["Memory"]:
             raise TargetError(f"{self._target.service} has no memory limit", "set mem_limit")
+        if was["Memory"] <= self.parameters.mib * MIB:
+            had = f"{self._target.service} has {was['Memory'] / MIB:.0f} MiB"
+            raise TargetError(
+                f"{had}, so {self.parameters.mib} limit nothing", "give it less `mib`"
+            )
         return container_undo("limit_memory", self._target, limits=was)
 
     def inject(self) -> Effect:
@@ -56,20 +61,27 @@ class LimitMemory:
         )
 
     def heal(self, undo: Undo) -> None:
-        """Set the old limit."""
+        """Set the old limits, swap included, and start it if the limit was its end."""
         found = touched(undo, self.tools)
-        if found is not None and found.memory_bytes != undo["limits"]["Memory"]:
+        if found is not None and _limits(found) != undo["limits"]:
             self.tools.engine.update(found.id, **undo["limits"])
+        start_again(undo, self.tools)
 
     def is_healed(self, undo: Undo) -> Proof:
-        """The engine has the old limit, and the container runs."""
+        """The engine has the old limits, and the container runs."""
         found = touched(undo, self.tools)
         if found is None:
             return Proof(proven=True, detail=f"{undo['target']} does not exist any more")
-        same = found.memory_bytes == undo["limits"]["Memory"]
+        memory, swap = found.memory_bytes / MIB, found.memory_swap_bytes / MIB
         return Proof(
-            proven=same and found.is_running, detail=f"limit {found.memory_bytes / MIB:.0f} MiB"
+            proven=_limits(found) == undo["limits"] and found.is_running,
+            detail=f"limit {memory:.0f} MiB, with swap {swap:.0f} MiB; it is {found.status}",
         )
 
 
-KIND = FaultKind(MemoryParameters, CONTAINER, LimitMemory)
+def _limits(container: Container) -> dict[str, int]:
+    """In the engine's own terms; MemorySwap is memory and swap together."""
+    return {"Memory": container.memory_bytes, "MemorySwap": container.memory_swap_bytes}
+
+
+KIND = FaultKind(MemoryParameters, CONTAINER, LimitMemory, lasts=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.faults.base import LINK, Effect, FaultKind, NoParameters, Proof, Tools, Undo
+from harness.faults.base import LINK, Effect, FaultKind, NoParameters, Proof, Seen, Tools, Undo
+from harness.faults.link_witness import LinkWitness
 from harness.faults.target import pick_links
 from harness.model.experiment import FaultSpec
 
@@ -17,11 +18,16 @@ class LinkDown:
     parameters: NoParameters
     tools: Tools
     _links: list[str] = field(default_factory=list)
+    _witness: LinkWitness = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._witness = LinkWitness(self.tools.client, _is_cut, wait_s=0.0, asks=False)
 
     def prepare(self) -> Undo:
         """Heal = enable those that were enabled."""
         found = pick_links(self.spec.selector, self.tools)
         self._links = [name for name in found if self.tools.links.is_enabled(name)]
+        self._witness.meet(self._links)
         target = self.spec.selector["link"]
         return {"kind": "down", "target": target, "containers": [], "links": self._links}
 
@@ -33,13 +39,14 @@ class LinkDown:
         return Effect(start_s, self.tools.clock.now_s(), f"cut {', '.join(self._links)}")
 
     def is_active(self) -> Proof:
-        """Toxiproxy says that none is enabled."""
-        up = [link for link in self._links if self.tools.links.is_enabled(link)]
-        proven = bool(self._links) and not up
-        return Proof(
-            proven=proven,
+        """Toxiproxy says that none is enabled, and a client of each is refused."""
+        states = self.tools.links.states()
+        up = [link for link in self._links if link not in states or states[link].is_enabled]
+        said = Proof(
+            proven=bool(self._links) and not up,
             detail=f"not cut: {', '.join(up)}" if up else f"{len(self._links)} links cut",
         )
+        return self._witness.confirm(said, self._links)
 
     def heal(self, undo: Undo) -> None:
         """Enable them."""
@@ -55,4 +62,8 @@ class LinkDown:
         )
 
 
-KIND = FaultKind(NoParameters, LINK, LinkDown)
+def _is_cut(_before: Seen, now: Seen) -> bool:
+    return now.end == "refused"
+
+
+KIND = FaultKind(NoParameters, LINK, LinkDown, lasts=True)

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.faults.base import LINK, Effect, FaultKind, Parameters, Proof, Tools, Undo
+from harness.faults.base import (
+    LINK,
+    Effect,
+    FaultKind,
+    LinkState,
+    Parameters,
+    Proof,
+    Seen,
+    Tools,
+    Undo,
+)
+from harness.faults.link_witness import LinkWitness
 from harness.faults.target import pick_links
 from harness.model.experiment import FaultSpec
+
+LONGEST_LOOK_S = 3.0
+TOLERANCE_S = 0.005  # of two clocks and their rounding
+TELLING_S = 0.1  # a delay of less could be the machine's
 
 
 class LinkParameters(Parameters):
@@ -24,6 +40,15 @@ class LinkParameters(Parameters):
         """The figures of the kind: all other fields, under Toxiproxy's names."""
         return self.model_dump(exclude={"toxicity", "stream"})
 
+    @property
+    def wait_s(self) -> float:
+        """How long a client must look to feel it, seconds."""
+        return 1.0
+
+    @abstractmethod
+    def felt(self, before: Seen, now: Seen) -> bool | None:
+        """Whether a client that saw `before` and sees `now` feels it; None: that shows nothing."""
+
 
 @dataclass
 class LinkToxic:
@@ -33,6 +58,13 @@ class LinkToxic:
     parameters: LinkParameters
     tools: Tools
     _links: list[str] = field(default_factory=list)
+    _witness: LinkWitness = field(init=False)
+
+    def __post_init__(self) -> None:
+        limit_s = min(self.parameters.wait_s, LONGEST_LOOK_S)
+        self._witness = LinkWitness(
+            self.tools.client, self.parameters.felt, limit_s, toxicity=self.parameters.toxicity
+        )
 
     @property
     def _name(self) -> str:
@@ -41,6 +73,7 @@ class LinkToxic:
     def prepare(self) -> Undo:
         """Heal = remove it by its name."""
         self._links = pick_links(self.spec.selector, self.tools)
+        self._witness.meet(self._links)
         facts = {"links": self._links, "name": self._name, "containers": []}
         return {"kind": self.spec.kind, "target": self.spec.selector["link"], **facts}
 
@@ -59,14 +92,23 @@ class LinkToxic:
         return Effect(start_s, self.tools.clock.now_s(), detail)
 
     def is_active(self) -> Proof:
-        """Toxiproxy lists it, with these figures, on every link."""
-        wanted = self.parameters.attributes()
+        """Toxiproxy lists it, with these figures, on every link, and a client feels it."""
+        states = self.tools.links.states()
         for link in self._links:
-            toxic = self.tools.links.toxics(link).get(self._name)
-            if toxic is None or not wanted.items() <= toxic["attributes"].items():
+            if link not in states or not self._is_on(states[link]):
                 return Proof(proven=False, detail=f"{link} has no such toxic")
-        return Proof(
-            proven=bool(self._links), detail=f"{self.spec.kind} on {len(self._links)} links"
+            if not states[link].is_enabled:
+                return Proof(proven=False, detail=f"{link} is switched off: nothing passes it")
+        detail = f"{self.spec.kind} on {len(self._links)} links"
+        return self._witness.confirm(Proof(proven=bool(self._links), detail=detail), self._links)
+
+    def _is_on(self, state: LinkState) -> bool:
+        toxic = state.toxics.get(self._name)
+        wanted = {"stream": self.parameters.stream, "toxicity": self.parameters.toxicity}
+        return (
+            toxic is not None
+            and wanted.items() <= toxic.items()
+            and self.parameters.attributes().items() <= toxic["attributes"].items()
         )
 
     def heal(self, undo: Undo) -> None:
@@ -82,4 +124,4 @@ class LinkToxic:
 
 def toxic_kind(parameters: type[LinkParameters]) -> FaultKind:
     """The kind whose figures are `parameters`."""
-    return FaultKind(parameters, LINK, LinkToxic)
+    return FaultKind(parameters, LINK, LinkToxic, lasts=True)

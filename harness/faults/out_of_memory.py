@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from harness.errors import TargetError
 from harness.faults.base import CONTAINER, Effect, FaultKind, NoParameters, Proof, Tools, Undo
-from harness.faults.target import container_undo, pick_container
+from harness.faults.target import container_undo, pick_running
 from harness.faults.watch import death_since, runs_again, start_again, touched, wait_for
 from harness.model.container import Container
 from harness.model.experiment import FaultSpec
@@ -32,7 +32,14 @@ for part in 1 2 3 4; do
 done
 wait
 """
-UNMARK = "for p in /proc/[0-9]*; do echo 0 > $p/oom_score_adj; done 2>/dev/null; true"
+UNMARK = """
+left=0
+for process in /proc/[0-9]*; do
+  echo "$1" > "$process/oom_score_adj"
+  read -r score < "$process/oom_score_adj" && [ "$score" = 1000 ] && left=1
+done 2>/dev/null
+[ "$1" = 1000 ] || exit $left
+"""
 
 
 @dataclass
@@ -47,10 +54,11 @@ class OutOfMemory:
 
     def prepare(self) -> Undo:
         """Heal = start it if its restart policy did not, and unmark a survivor."""
-        self._target = pick_container(self.spec.selector, self.tools)
+        self._target = pick_running(self.spec.selector, self.tools)
         if not self._target.memory_bytes:
             raise TargetError(f"{self._target.service} has no memory limit", "set mem_limit")
-        return container_undo("out_of_memory", self._target, started_s=self._target.started_s)
+        facts = {"started_s": self._target.started_s, "oom_score_adj": self._target.oom_score_adj}
+        return container_undo("out_of_memory", self._target, **facts)
 
     def inject(self) -> Effect:
         """Start the allocators; they stop by themselves at twice the limit, swap included."""
@@ -83,10 +91,15 @@ class OutOfMemory:
         )
 
     def heal(self, undo: Undo) -> None:
-        """Start it if nobody did; a container that survived gets its normal scores back."""
+        """Start it if nobody did; a container that survived gets the score of its own back."""
         found = touched(undo, self.tools)
         if found is not None and found.is_running and found.started_s == undo["started_s"]:
-            self.tools.engine.execute(found.id, ["sh", "-c", UNMARK])
+            score = str(undo.get("oom_score_adj", 0))
+            command = ["sh", "-c", UNMARK, "unmark", score]
+            code, output = self.tools.engine.execute(found.id, command)
+            if code != 0:
+                text = f"{found.service}: a process is still marked to be killed first"
+                raise TargetError(f"{text} {output.strip()}".strip(), f"restart {found.name}")
         start_again(undo, self.tools)
 
     def is_healed(self, undo: Undo) -> Proof:

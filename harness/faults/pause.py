@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from harness.faults.base import CONTAINER, Effect, FaultKind, NoParameters, Proof, Tools, Undo
-from harness.faults.target import container_undo, pick_container
+from harness.faults.target import container_undo, pick_running
 from harness.faults.watch import runs_again, touched
 from harness.model.container import Container
 from harness.model.experiment import FaultSpec
@@ -22,7 +22,7 @@ class Pause:
 
     def prepare(self) -> Undo:
         """Heal = thaw."""
-        self._target = pick_container(self.spec.selector, self.tools)
+        self._target = pick_running(self.spec.selector, self.tools)
         return container_undo("pause", self._target)
 
     def inject(self) -> Effect:
@@ -48,4 +48,4 @@ class Pause:
         return runs_again(undo, self.tools)
 
 
-KIND = FaultKind(NoParameters, CONTAINER, Pause, takes_member=True)
+KIND = FaultKind(NoParameters, CONTAINER, Pause, takes_member=True, lasts=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from harness.faults.base import CONTAINER, Effect, FaultKind, Proof, Tools, Undo
 from harness.faults.stop import StopParameters
-from harness.faults.target import container_undo, pick_container
+from harness.faults.target import container_undo, pick_running
 from harness.faults.watch import runs_again, start_again
 from harness.model.container import Container
 from harness.model.experiment import FaultSpec
@@ -23,7 +23,7 @@ class Restart:
 
     def prepare(self) -> Undo:
         """Heal = start it, should the restart have stopped half way."""
-        self._target = pick_container(self.spec.selector, self.tools)
+        self._target = pick_running(self.spec.selector, self.tools)
         return container_undo("restart", self._target)
 
     def inject(self) -> Effect:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pydantic import Field
+from typing_extensions import override
 
-from harness.faults.link_toxic import LinkParameters, toxic_kind
+from harness.faults.base import Seen
+from harness.faults.link_toxic import TELLING_S, LinkParameters, toxic_kind
 
 
 class SlicerParameters(LinkParameters):
@@ -13,6 +15,23 @@ class SlicerParameters(LinkParameters):
     average_size: int = Field(gt=0, le=1_000_000)
     size_variation: int = Field(default=0, ge=0, le=1_000_000)
     delay: int = Field(default=0, ge=0, le=10_000_000)
+
+    @property
+    @override
+    def wait_s(self) -> float:
+        """Long enough for a few pieces."""
+        return 2.0
+
+    @override
+    def felt(self, before: Seen, now: Seen) -> bool | None:
+        """The answer takes as long as its pieces are apart."""
+        pieces = before.bytes // (self.average_size + self.size_variation)
+        needed_s = (pieces - 1) * self.delay / 1e6
+        if needed_s < TELLING_S or self.stream == "upstream":
+            return None
+        if now.bytes < before.bytes:
+            return True if now.end == "open" else None
+        return now.last_s is not None and now.last_s >= needed_s / 2
 
 
 KIND = toxic_kind(SlicerParameters)

@@ -56,4 +56,4 @@ class Start:
         return Proof(proven=is_down, detail=f"{undo['target']} is {status}")
 
 
-KIND = FaultKind(NoParameters, CONTAINER, Start)
+KIND = FaultKind(NoParameters, CONTAINER, Start, lasts=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pydantic import Field
 
 from harness.faults.base import CONTAINER, Effect, FaultKind, Parameters, Proof, Tools, Undo
-from harness.faults.target import container_undo, pick_container
+from harness.faults.target import container_undo, pick_running
 from harness.faults.watch import runs_again, start_again
 from harness.model.container import Container
 from harness.model.experiment import FaultSpec
@@ -30,7 +30,7 @@ class Stop:
 
     def prepare(self) -> Undo:
         """Heal = start the same container."""
-        self._target = pick_container(self.spec.selector, self.tools)
+        self._target = pick_running(self.spec.selector, self.tools)
         return container_undo("stop", self._target)
 
     def inject(self) -> Effect:
@@ -59,4 +59,4 @@ class Stop:
         return runs_again(undo, self.tools)
 
 
-KIND = FaultKind(StopParameters, CONTAINER, Stop, takes_member=True)
+KIND = FaultKind(StopParameters, CONTAINER, Stop, takes_member=True, lasts=True)

@@ -31,6 +31,17 @@ def pick_container(selector: Mapping[str, str], tools: Tools) -> Container:
     return next((c for c in matching if c.is_running), matching[0])
 
 
+def pick_running(selector: Mapping[str, str], tools: Tools) -> Container:
+    """The one container meant; TargetError unless it runs: only that could be restored."""
+    found = pick_container(selector, tools)
+    if not found.is_running:
+        raise TargetError(f"{found.service} is {found.status}, so it cannot be broken", "make up")
+    if found.removes_itself:
+        text = f"{found.service} removes itself when it ends, so it could not be started again"
+        raise TargetError(text, "start it without --rm")
+    return found
+
+
 def pick_links(selector: Mapping[str, str], tools: Tools) -> list[str]:
     """All links that match the name, which may hold wildcards."""
     names = tools.links.names()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from harness.errors import TargetError
 from harness.faults.base import CONTAINER, Effect, FaultKind, NoParameters, Proof, Tools, Undo
-from harness.faults.target import container_undo, pick_container
+from harness.faults.target import container_undo, pick_running
 from harness.faults.watch import runs_again, start_again
 from harness.model.container import Container
 from harness.model.experiment import FaultSpec
@@ -24,7 +24,7 @@ class Wipe:
 
     def prepare(self) -> Undo:
         """Heal = start the same container on its empty volumes."""
-        self._target = pick_container(self.spec.selector, self.tools)
+        self._target = pick_running(self.spec.selector, self.tools)
         if not self._target.volumes:
             raise TargetError(f"{self._target.service} has no named volume to wipe")
         return container_undo("wipe", self._target, volumes=list(self._target.volumes))
@@ -57,4 +57,4 @@ class Wipe:
         return runs_again(undo, self.tools)
 
 
-KIND = FaultKind(NoParameters, CONTAINER, Wipe, takes_member=True)
+KIND = FaultKind(NoParameters, CONTAINER, Wipe, takes_member=True, lasts=True)

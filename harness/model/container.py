@@ -10,24 +10,55 @@ from harness.model.http import Address, authority
 LOOPBACK = "127.0.0.1"
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
+COMPOSE_NETWORK = "com.docker.compose.network"
 INSTRUMENT_ROLES = ("toxiproxy", "monitoring")  # whatever their labels say
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """How a container hangs on one network: what `connect` needs to restore it."""
+    """How a container hangs on one network: all that the engine was configured with.
 
-    ipv4: str
-    aliases: tuple[str, ...]
+    `ipv4`, `ipv6`, `link_local`: fixed addresses, "" or () where the engine chooses. `mac` is "" if
+    it follows from an address that the engine chose: fixed, it could clash with the next holder's.
+    """
+
+    ipv4: str = ""
+    aliases: tuple[str, ...] = ()
+    ipv6: str = ""
+    link_local: tuple[str, ...] = ()
+    mac: str = ""
+    links: tuple[str, ...] = ()
+    driver_options: Mapping[str, str] = field(default_factory=dict)
+    gateway_priority: int = 0
+
+    def lacks(self, was: Attachment) -> list[str]:
+        """What of `was` is not so here, in words; the order of names does not matter."""
+        pairs: dict[str, tuple[object, object]] = {
+            "the IPv4 address": (self.ipv4, was.ipv4),
+            "the IPv6 address": (self.ipv6, was.ipv6),
+            "the link-local addresses": (sorted(self.link_local), sorted(was.link_local)),
+            "the MAC address": (self.mac, was.mac or self.mac),
+            "the aliases": (sorted(set(self.aliases)), sorted(set(was.aliases))),
+            "the links": (sorted(set(self.links)), sorted(set(was.links))),
+            "the driver's options": (dict(self.driver_options), dict(was.driver_options)),
+            "the gateway's priority": (self.gateway_priority, was.gateway_priority),
+        }
+        return [
+            f"{what}: {now or 'none'} in place of {then or 'none'}"
+            for what, (now, then) in pairs.items()
+            if now != then
+        ]
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """Times are seconds since the epoch, 0 for never; `memory_bytes` and `nano_cpus` 0: no limit.
+    """Times are seconds since the epoch, 0 for never.
 
-    `ports` maps a container port to the port of this machine it is published on, `hosts` to the
-    loopback address, where that is not 127.0.0.1. What is published on no loopback address is in
-    neither. `volumes` are the paths that named volumes are mounted at.
+    `memory_bytes`, `nano_cpus` and `cpu_quota_us` (in each `cpu_period_us`): 0 for no limit; the
+    engine keeps a processor limit in one of two forms. `ports` maps a container port to the port of
+    this machine it is published on, `hosts` to the loopback address, where that is not 127.0.0.1.
+    What is published on no loopback address is in neither. `volumes` are the paths that named
+    volumes are mounted at; `addresses` are the IPv4 addresses it has now.
     """
 
     id: str
@@ -42,10 +73,15 @@ class Container:
     memory_bytes: int = 0
     memory_swap_bytes: int = 0
     nano_cpus: int = 0
+    cpu_quota_us: int = 0
+    cpu_period_us: int = 0
+    oom_score_adj: int = 0
+    removes_itself: bool = False
     image: str = ""
     ports: Mapping[int, int] = field(default_factory=dict)
     hosts: Mapping[int, str] = field(default_factory=dict)
     networks: Mapping[str, Attachment] = field(default_factory=dict)
+    addresses: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     health: str = ""  # what its own health check says: healthy, unhealthy, starting; "": none
 

@@ -77,8 +77,7 @@ def _strip(axis: TimeAxis) -> Chart:
     for start_s, end_s, color, text in spans:
         _append(bars, start_s, end_s, 0, color, clean(text))
     for row, fault in enumerate(axis.faults, start=1):
-        end_s = fault.get("healed_s") or axis.end_s
-        _append(bars, fault["start_s"], end_s, row, RED, _fault_label(fault))
+        _append(bars, fault["start_s"], axis.end_of(fault), row, RED, _fault_label(fault))
     for stretch in axis.disturbed:
         left = max(0.0, stretch.start_s)
         _append(bars, left, stretch.end_s, rows - 1, ORANGE, _disturbance_label(stretch))

@@ -81,9 +81,13 @@ class TimeAxis:
             self._mark(plot)
         return plot
 
+    def end_of(self, fault: Mapping[str, Any]) -> float:
+        """When a fault was over: before its healing if it was lost."""
+        return fault.get("lost_s") or fault.get("healed_s") or self.end_s
+
     def _mark(self, plot: Any) -> None:
         for fault in self.faults:
-            end_s = fault.get("healed_s") or self.end_s
+            end_s = self.end_of(fault)
             band = BoxAnnotation(left=fault["start_s"], right=end_s, fill_color=RED)
             band.update(fill_alpha=0.09, line_alpha=0, level="underlay")
             plot.add_layout(band)

@@ -13,10 +13,12 @@ from typing import Any
 import docker
 import pytest
 from docker.models.containers import Container as DockerContainer
+from link_client_contract import CASES, is_felt_and_gone, is_found_out, knows_nothing_of_others
 
 from harness.adapters.clock import SystemClock
 from harness.adapters.docker_engine import DockerEngine
 from harness.adapters.http_client import HttpClient
+from harness.adapters.link_client import SocketLinkClient
 from harness.adapters.toxiproxy_links import ToxiproxyLinks
 from harness.errors import HarnessError
 from harness.faults import make_fault
@@ -149,7 +151,8 @@ def link_bench() -> Iterator[Bench]:
     )
     made = client.containers.run(
         "harness-toxiproxy:local", ["-host", "0.0.0.0", "-port", "8474"], entrypoint="toxiproxy",
-        name=f"{project}-links", labels=_labels(project, "links"), detach=True, network=project,
+        name=f"{project}-links", detach=True, network=project,
+        labels={**_labels(project, "links"), "harness.toxiproxy": "8474"},
         ports={"8474/tcp": ("127.0.0.1", None), "21999/tcp": ("127.0.0.1", None)},
         environment={"LOG_LEVEL": "error"},
     )  # fmt: skip
@@ -161,7 +164,8 @@ def link_bench() -> Iterator[Bench]:
         assert eventually(lambda: http.ask(f"{api}/version").status == 200)
         body = b'{"name": "a.b", "listen": "0.0.0.0:21999", "upstream": "127.0.0.1:8474"}'
         assert http.ask(f"{api}/proxies", body=body).status in (201, 409)
-        tools = Tools(engine, ToxiproxyLinks(ports[8474]), SystemClock(), http)
+        link_client = SocketLinkClient(http, engine.containers)
+        tools = Tools(engine, ToxiproxyLinks(ports[8474]), SystemClock(), http, link_client)
         yield Bench(tools, client, ports[21999])
     finally:
         made.remove(force=True)
@@ -222,6 +226,74 @@ def test_a_disconnected_container_gets_its_address_and_names_back(bench: Bench) 
     assert {n: (a.ipv4, set(a.aliases)) for n, a in after.items()} == {
         n: (a.ipv4, set(a.aliases)) for n, a in before.items()
     }
+
+
+@pytest.fixture
+def set_up(bench: Bench) -> Iterator[Container]:
+    """A container with a fixed MAC address, a link to the victim, and a quota for its processor."""
+    project = bench.victim().project
+    api = bench.client.api
+    endpoint = api.create_endpoint_config(
+        aliases=["other"], links=[(f"{project}-victim", "friend")]
+    )
+    made = api.create_container(
+        "debian:trixie-slim", ["sleep", "1000"], name=f"{project}-other", detach=True,
+        labels=_labels(project, "other"), mac_address="02:42:aa:bb:cc:dd",
+        host_config=api.create_host_config(
+            network_mode=project, cpu_quota=25_000, cpu_period=50_000, mem_limit=32 * MIB
+        ),
+        networking_config=api.create_networking_config({project: endpoint}),
+    )  # fmt: skip
+    try:
+        api.start(made["Id"])
+        found = bench.tools.engine.inspect(made["Id"])
+        assert found is not None
+        yield found
+    finally:
+        api.remove_container(made["Id"], force=True)
+
+
+@pytest.mark.parametrize(("kind", "parameters"), [("disconnect", {}), ("limit_cpu", {"cpus": 0.1})])
+def test_what_was_set_up_by_hand_is_restored_whole(
+    bench: Bench, set_up: Container, kind: str, parameters: dict[str, float]
+) -> None:
+    ((_, attachment),) = set_up.networks.items()
+    assert (attachment.mac, len(attachment.links)) == ("02:42:aa:bb:cc:dd", 1)
+    spec = FaultSpec(
+        id=f"{kind}-1", kind=kind, selector={"service": "other"}, parameters=parameters,
+        phase="fault", start_s=0, end_s=1,
+    )  # fmt: skip
+    fault = make_fault(spec, bench.tools)
+    undo, _ = bench.activate(fault)
+    bench.heal(fault, undo)
+    after = bench.tools.engine.inspect(set_up.id)
+    assert after is not None
+    ((_, restored),) = after.networks.items()
+    assert restored.lacks(attachment) == []
+    limits = (after.nano_cpus, after.cpu_quota_us, after.cpu_period_us)
+    assert limits == (0, 25_000, 50_000)
+
+
+def test_a_container_without_a_processor_limit_has_none_again(bench: Bench) -> None:
+    project = bench.victim().project
+    made = bench.client.containers.run(
+        "debian:trixie-slim", ["sleep", "1000"], name=f"{project}-free", detach=True,
+        labels=_labels(project, "free"), network="none",
+    )  # fmt: skip
+    try:
+        selector = {"service": "free"}
+        spec = FaultSpec(
+            id="limit_cpu-1", kind="limit_cpu", selector=selector, parameters={"cpus": 0.1},
+            phase="fault", start_s=0, end_s=1,
+        )  # fmt: skip
+        fault = make_fault(spec, bench.tools)
+        undo, _ = bench.activate(fault)
+        bench.heal(fault, undo)
+        made.reload()
+        assert made.attrs["HostConfig"]["NanoCpus"] == 0
+        assert made.attrs["HostConfig"]["CpuQuota"] == -1
+    finally:
+        made.remove(force=True)
 
 
 def test_a_restarted_container_has_a_new_start(bench: Bench) -> None:
@@ -367,6 +439,24 @@ def test_a_connection_closes_late_and_in_time_again(link_bench: Bench) -> None:
     assert _close_s(link_bench) >= 0.55
     link_bench.heal(fault, undo)
     assert _close_s(link_bench) < 0.3
+
+
+@pytest.mark.parametrize(("kind", "parameters"), CASES)
+def test_a_client_of_the_link_feels_it(
+    link_bench: Bench, kind: str, parameters: dict[str, int]
+) -> None:
+    is_felt_and_gone(link_bench.tools, kind, parameters)
+
+
+@pytest.mark.parametrize(("kind", "parameters"), CASES)
+def test_an_adapter_that_does_nothing_is_found_out(
+    link_bench: Bench, kind: str, parameters: dict[str, int]
+) -> None:
+    is_found_out(link_bench.tools, kind, parameters)
+
+
+def test_where_no_client_can_be_it_says_nothing(link_bench: Bench) -> None:
+    knows_nothing_of_others(link_bench.tools.client)
 
 
 def _close_s(bench: Bench) -> float:

@@ -157,6 +157,7 @@ class _Case:
             project=PROJECT, boot_id="b", tools=self.tools, journal=self.journal, probes=(),
             driver=self.driver, health=self._health, readback=self._readback,
             show=lambda _: cut("show"), is_stopped=self._is_stopped, watchdog=self.watchdog,
+            beside=lambda work: work(),
         )  # fmt: skip
         self.stop.is_walking = True
         try:

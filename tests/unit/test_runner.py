@@ -8,16 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import PROJECT, Cut, FakeDriver, FakeEngine, FakeLinks, make_tools
+from fakes import (
+    PROJECT,
+    Cut,
+    FakeClock,
+    FakeDriver,
+    FakeEngine,
+    FakeLinkClient,
+    FakeLinks,
+    make_tools,
+)
 
 from harness.adapters.click_counts import ClickReading
+from harness.analysis.record import fault_rows
 from harness.errors import EngineError
+from harness.judge import judge
 from harness.model.experiment import Experiment, FaultSpec, Phase, Safeguard
 from harness.model.load import Load
 from harness.model.timeline import Plan, Step
 from harness.probes.health import Health
 from harness.run_store import RunFolder
-from harness.runner import World, run_plan
+from harness.runner import LEAD_S, World, run_plan
 from harness.undo import Journal, replay
 
 
@@ -78,11 +89,23 @@ class _Case:
         self.world = World(
             project=PROJECT, boot_id="b", tools=self.tools, journal=self.journal, probes=(),
             driver=self.driver, health=lambda: Health((), {}), readback=None,
-            show=lambda _: None, is_stopped=stop,
+            show=lambda _: None, is_stopped=stop, beside=lambda work: work(),
         )  # fmt: skip
 
     def run(self, experiment: Experiment | None = None) -> str:
         return run_plan(_plan(), experiment or _experiment(), self.world, self.folder)
+
+    def at_s(self, at_s: float, act: Callable[[], Any]) -> None:
+        """Do something from outside at a time of the run, noticed by its next tick."""
+        clock, done = self.tools.clock, []
+        assert isinstance(clock, FakeClock)
+        due_s = clock.now_s() + LEAD_S + at_s
+
+        def hook() -> None:
+            if clock.now_s() >= due_s and not done:
+                done.append(act())
+
+        self.driver.cut.hooks["driver.check"] = hook
 
     def events(self, name: str) -> list[dict[str, Any]]:
         return [e for e in self.folder.read_events() if e["event"] == name]
@@ -176,3 +199,93 @@ def test_a_safeguard_aborts_and_heals(tmp_path: Path) -> None:
     assert case.run(_experiment(safeguards=(guard,))) == "aborted"
     case.assert_whole()
     assert case.events("safeguard.tripped")
+
+
+# -- proven by effect, and throughout
+
+
+def _row(case: _Case, fault: str) -> dict[str, Any]:
+    """What the findings say of a fault."""
+    rows = fault_rows(_experiment(), case.folder.read_events())
+    return next(row for row in rows if row["fault"] == fault)
+
+
+def _reasons(case: _Case) -> list[tuple[str, str]]:
+    """The codes and texts that the faults give to the verdict."""
+    rows = fault_rows(_experiment(), case.folder.read_events())
+    found = {"status": "completed", "faults": rows, "load": {"problems": []}}
+    verdict = judge(_experiment(), found)
+    assert verdict.outcome == "inconclusive"
+    reasons = [(reason.code, reason.text) for reason in verdict.reasons]
+    return [(code, text) for code, text in reasons if code == "fault_not_proven"]
+
+
+def test_a_fault_is_held_until_it_is_healed(tmp_path: Path) -> None:
+    case = _Case(tmp_path, Cut())
+    assert case.run() == "completed"
+    assert case.events("fault.lost") == []
+    held = {e["fault"]: e for e in case.events("fault.held")}
+    assert held.keys() == {"kill-1", "down-1", "latency-1"}
+    assert held["kill-1"]["held_s"] == pytest.approx(6, abs=0.01)
+    assert held["kill-1"]["looks"] >= 5
+    row = _row(case, "down-1")
+    assert (row["proven"], row["evidence"], row["lost_s"]) == (True, "client", None)
+    assert row["held_s"] == pytest.approx(held["down-1"]["held_s"])
+    assert _reasons(case) == []
+
+
+def test_a_link_adapter_that_cuts_nothing_is_not_proven(tmp_path: Path) -> None:
+    case = _Case(tmp_path, Cut())
+    wire = FakeLinks(Cut())
+    tools = replace(case.tools, client=FakeLinkClient(wire))
+    case.world = replace(case.world, tools=tools)
+    assert case.run() == "completed"
+    assert {e["fault"] for e in case.events("fault.active")} == {"kill-1"}
+    assert {e["fault"] for e in case.events("fault.unproven")} == {"down-1", "latency-1"}
+    (_, down), (_, latency) = _reasons(case)
+    assert down.startswith("down app-*.redis is not proven: 2 links cut by Toxiproxy's word, but")
+    assert "a client of app-1.db-rw saw 100 bytes" in latency
+
+
+def test_a_cut_that_ends_early_is_not_proven_any_more(tmp_path: Path) -> None:
+    """As when Toxiproxy is killed for memory: its restart switches every link on again."""
+    case = _Case(tmp_path, Cut())
+    links = case.tools.links
+    assert isinstance(links, FakeLinks)
+    case.at_s(3.9, lambda: links.enabled.update(dict.fromkeys(links.enabled, True)))
+    assert case.run() == "completed"
+    (lost,) = case.events("fault.lost")
+    assert lost["fault"] == "down-1"
+    assert lost["lost_s"] == pytest.approx(5, abs=0.1)
+    assert lost["lost_s"] - lost["seen_s"] <= 1.1
+    row = _row(case, "down-1")
+    assert (row["proven"], row["healed"], row["held_s"]) == (False, True, None)
+    assert row["lost_s"] == lost["lost_s"]
+    ((code, text),) = _reasons(case)
+    assert code == "fault_not_proven"
+    assert "down app-*.redis is not proven: planned for 4 s, it was over after 2 s" in text
+    assert "not cut: app-1.redis" in text
+
+
+def test_a_killed_container_that_something_else_starts_is_not_proven_any_more(
+    tmp_path: Path,
+) -> None:
+    case = _Case(tmp_path, Cut())
+    case.at_s(3.9, lambda: case.tools.engine.start("id-app-1"))
+    assert case.run() == "completed"
+    assert [e["fault"] for e in case.events("fault.lost")] == ["kill-1"]
+    ((_, text),) = _reasons(case)
+    assert "planned for 4 s, it was over after 3 s (app-1 is running)" in text
+    case.assert_whole()
+
+
+def test_a_run_folder_without_such_events_is_read_as_before(tmp_path: Path) -> None:
+    case = _Case(tmp_path, Cut())
+    case.run()
+    names = ("fault.held", "fault.lost")
+    old = [e for e in case.folder.read_events() if e["event"] not in names]
+    for event in old:
+        event.pop("evidence", None)
+    rows = fault_rows(_experiment(), old)
+    assert all(row["proven"] and row["healed"] for row in rows)
+    assert {row["evidence"] for row in rows} == {None}

@@ -65,3 +65,11 @@ def test_only_who_counts_each_repeat_says_that_a_try_was_the_first() -> None:
     edge = (ROOT / "target/edge/edge.vcl").read_text(encoding="utf-8")
     fetched = edge.split("sub vcl_backend_response")[1]
     assert fetched.index("unset beresp.http.X-Attempt;") < fetched.index("return")
+
+
+def test_toxiproxy_collects_its_garbage_long_before_it_is_killed_for_memory() -> None:
+    """Its restart switches cut links on again: 2,000 connections of 170 KiB must fit."""
+    service = SERVICES["toxiproxy"]
+    collects_mib = int(service["environment"]["GOMEMLIMIT"].removesuffix("MiB"))
+    assert collects_mib * 1024 >= 1_900 * 170
+    assert int(service["mem_limit"].removesuffix("m")) >= collects_mib * 1.3

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.analysis.record import Record, _faults
+from harness.analysis.record import Record, fault_rows
 from harness.analysis.surprises import figures
 from harness.model.experiment import Experiment, FaultSpec, Phase
 from harness.model.load import SHORTENER_OPERATIONS, Load
@@ -386,6 +386,6 @@ def test_a_fault_row_knows_all_that_it_touched() -> None:
         operations=SHORTENER_OPERATIONS, phases=PHASES, faults=(spec,), hypothesis=(),
     )  # fmt: skip
     injecting = event("fault.injecting", 30.0, fault="x-1", target="app", resolved=touched)
-    (row,) = _faults(experiment, [injecting])
+    (row,) = fault_rows(experiment, [injecting])
     assert (row["service"], row["services"]) == ("app-1", ["app-1", "app-2"])
     assert row["links"] == ["a.b", "c.d"]

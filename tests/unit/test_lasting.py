@@ -1,0 +1,196 @@
+"""A fault is looked at while it lasts; one that ends early is lost, once, and says since when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from fakes import FakeClock
+
+from harness.errors import EngineError
+from harness.faults.base import Effect, Proof, Undo
+from harness.lasting import FRESH_S, Held, LastingFaults, Lost, Work
+
+
+@dataclass
+class _Fault:
+    """`seen` is what a look at it sees: a proof, or an error."""
+
+    seen: Callable[[], bool] = lambda: True
+    looks: int = 0
+
+    def prepare(self) -> Undo:
+        return {}
+
+    def inject(self) -> Effect:
+        return Effect(0.0)
+
+    def is_active(self) -> Proof:
+        self.looks += 1
+        return Proof(proven=self.seen(), detail="switched on")
+
+    def heal(self, undo: Undo) -> None:
+        """Nothing."""
+
+    def is_healed(self, undo: Undo) -> Proof:
+        return Proof(proven=True, detail="")
+
+
+@dataclass
+class _Case:
+    """Looks happen when `work_off` is called, as if a thread got round to them then."""
+
+    waiting: list[Work] = field(default_factory=list)
+    lost: list[Lost] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.clock = FakeClock()
+        self.faults = LastingFaults(self.clock, self.lost.append, self.waiting.append)
+
+    def work_off(self) -> None:
+        while self.waiting:
+            self.waiting.pop(0)()
+
+    def look(self) -> None:
+        self.faults.look()
+        self.work_off()
+
+
+def _raise() -> bool:
+    raise EngineError("the engine does not answer")
+
+
+def _look_at_once(case: _Case) -> None:
+    case.faults = LastingFaults(case.clock, case.lost.append, lambda work: work())
+
+
+def test_a_fault_that_lasts_is_held_until_the_last_look() -> None:
+    case = _Case()
+    _look_at_once(case)
+    case.faults.begin("down-1", _Fault())
+    for _ in range(3):
+        case.clock.at_s += 1
+        case.faults.look()
+    case.clock.at_s += 0.4
+    assert case.faults.confirm("down-1") == Held("down-1", 103.4, 5)
+    assert case.lost == []
+
+
+def test_a_fault_that_is_over_is_lost_once() -> None:
+    case, seen = _Case(), [True, True, False, False]
+    fault = _Fault(lambda: seen.pop(0))
+    case.faults.begin("down-1", fault)
+    for _ in range(4):
+        case.clock.at_s += 1
+        case.look()
+    assert case.lost == [Lost("down-1", 103.0, 102.0, "switched on")]
+    assert fault.looks == 3  # what is lost is looked at no more
+    assert case.faults.confirm("down-1") is None
+    assert len(case.lost) == 1
+
+
+def test_the_last_look_sees_what_was_lost_since_the_one_before() -> None:
+    case, seen = _Case(), [True, False]
+    _look_at_once(case)
+    case.faults.begin("kill-1", _Fault(lambda: seen.pop(0)))
+    case.faults.look()
+    case.clock.at_s += 0.9
+    assert case.faults.confirm("kill-1") is None
+    assert case.lost == [Lost("kill-1", 100.9, 100.0, "switched on")]
+
+
+def test_one_that_is_lost_hides_no_other() -> None:
+    case = _Case()
+    case.faults.begin("a", _Fault(lambda: False))
+    case.faults.begin("b", _Fault(lambda: False))
+    case.look()
+    assert [lost.fault for lost in case.lost] == ["a", "b"]
+
+
+def test_what_cannot_be_looked_at_for_a_moment_is_not_lost() -> None:
+    case = _Case()
+    _look_at_once(case)
+    case.faults.begin("kill-1", _Fault(_raise))
+    case.clock.at_s += FRESH_S
+    case.faults.look()
+    assert case.faults.confirm("kill-1") == Held("kill-1", 100.0, 1)
+    assert case.lost == []
+
+
+def test_what_could_not_be_looked_at_for_long_is_not_known_to_be_there() -> None:
+    case = _Case()
+    _look_at_once(case)
+    case.faults.begin("kill-1", _Fault(_raise))
+    case.clock.at_s += FRESH_S + 1
+    assert case.faults.confirm("kill-1") is None
+    (lost,) = case.lost
+    assert (lost.seen_s, lost.lost_s) == (100.0, 101.0 + FRESH_S)
+    assert lost.detail == "could not be looked at any more: the engine does not answer"
+
+
+def test_an_error_that_nobody_foresaw_ends_no_look_at_the_others() -> None:
+    case = _Case()
+    case.faults.begin("a", _Fault(lambda: bool(1 / 0)))
+    case.faults.begin("b", _Fault(lambda: False))
+    case.look()
+    assert [lost.fault for lost in case.lost] == ["b"]
+
+
+def test_a_look_that_hangs_is_not_waited_for_and_none_is_begun_beside_it() -> None:
+    case = _Case()
+    case.faults.begin("a", _Fault())
+    for _ in range(5):
+        case.faults.look()
+    assert len(case.waiting) == 1
+    case.work_off()
+    case.faults.look()
+    assert len(case.waiting) == 1
+
+
+def test_a_last_look_that_hangs_lets_the_one_before_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("harness.lasting.LAST_LOOK_S", 0.0)
+    case = _Case()
+    case.faults.begin("a", _Fault())
+    case.clock.at_s += 5
+    case.look()
+    case.clock.at_s += 1
+    assert case.faults.confirm("a") == Held("a", 105.0, 2)
+
+
+def test_a_look_that_comes_back_during_or_after_healing_says_nothing() -> None:
+    case = _Case()
+    case.faults.begin("a", _Fault(lambda: False))
+    case.faults.look()
+    case.faults.forget("a")
+    case.work_off()
+    assert case.lost == []
+    case.faults.begin("a", _Fault())
+    case.look()
+    assert case.faults.confirm("never began") is None
+
+
+def test_the_next_fault_of_that_name_is_another() -> None:
+    case = _Case()
+    case.faults.begin("a", _Fault(lambda: False))
+    case.faults.look()
+    case.faults.begin("a", _Fault())
+    case.work_off()
+    assert case.lost == []
+
+
+def test_nothing_is_looked_at_while_nothing_is_broken() -> None:
+    case = _Case()
+    case.faults.look()
+    assert case.waiting == []
+
+
+def test_a_real_thread_does_it() -> None:
+    lost: list[Any] = []
+    faults = LastingFaults(FakeClock(), lost.append)
+    faults.begin("a", _Fault(lambda: False))
+    assert faults.confirm("a") is None
+    assert [one.fault for one in lost] == ["a"]
