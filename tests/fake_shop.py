@@ -173,7 +173,9 @@ class Shop:
 
     def driver(self, config: LoadConfig, folder: RunFolder) -> FakeDriver:
         self.configs.append(config)
-        return FakeDriver(self.cut, self.error_rate, samples=folder.samples_dir)
+        rates_per_s = (config.load.rate_per_s, config.load.canary_rate_per_s)
+        made = FakeDriver(self.cut, self.error_rate, samples=folder.samples_dir)
+        return replace(made, rates_per_s=rates_per_s)
 
     def watchdog(self, state_dir: Path, lock: int, run_folder: Path) -> FakeWatchdog:
         """Made before the run: whoever starts one must hold the project's lock."""

@@ -333,20 +333,22 @@ class FakeHttp:
 
 @dataclass
 class FakeDriver:
-    """A load that sends nothing; with `samples` it records one request a second."""
+    """A load that sends nothing; with `samples` it records main load and canary at their rates."""
 
     cut: Cut
     error_rate: float = 0.0
     is_stopped: bool = False
     samples: Path | None = None
+    rates_per_s: tuple[float, float] = (1.0, 0.0)
 
     def start(self) -> None:
         self.cut("driver.start")
 
     def begin(self, t0_monotonic_s: float) -> None:
         self.cut("driver.begin")
-        if self.samples is not None:
-            write_samples(self.samples, "main", 0, samples_table(10))
+        for stream, rate_per_s in zip(("main", "canary"), self.rates_per_s, strict=True):
+            if self.samples is not None and rate_per_s:
+                write_samples(self.samples, stream, 0, _at_rate(rate_per_s))
 
     def check(self) -> None:
         self.cut("driver.check")
@@ -379,6 +381,14 @@ class FakeWatchdog:
 
     def __exit__(self, *_: object) -> None:
         self.is_closed = True
+
+
+def _at_rate(rate_per_s: float) -> dict[str, list[Any]]:
+    """The redirects of ten seconds."""
+    rows = samples_table(round(10 * rate_per_s))
+    due_s = [at_s / rate_per_s for at_s in rows["intended_s"]]
+    done_s = [at_s + 0.01 for at_s in due_s]
+    return {**rows, "intended_s": due_s, "sent_s": due_s, "done_s": done_s}
 
 
 def samples_table(seconds: int) -> dict[str, list[Any]]:

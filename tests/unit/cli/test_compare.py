@@ -164,7 +164,7 @@ def test_the_smallest_change_that_matters_can_be_set(group: Path, cli: Cli) -> N
 
 
 def test_another_experiment_is_refused_unless_asked_for(group: Path, shop: Shop, cli: Cli) -> None:
-    (shop.root / "y.yaml").write_text(EXPERIMENT.replace("rate: 10/s", "rate: 20/s"))
+    (shop.root / "y.yaml").write_text(EXPERIMENT.replace("rate: 1/s", "rate: 2/s"))
     before = set(shop.runs())
     assert cli("run", "y.yaml").code == 0
     other = next(path for path in shop.runs() if path not in before)

@@ -71,7 +71,7 @@ def test_a_dry_run_in_words(shop: Shop, cli: Cli) -> None:
     done = cli("run", "x.yaml", "--dry-run")
     assert done.code == 0
     assert "x.yaml: a dry run; nothing is started or touched" in done.out
-    assert "would send up to 10/s for 10 s to 127.0.0.1:1" in done.out
+    assert "would send up to 1/s for 10 s to 127.0.0.1:1" in done.out
     assert "fake-app-1-1" in done.out
     _assert_untouched(shop)
 

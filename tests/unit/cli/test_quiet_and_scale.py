@@ -17,6 +17,14 @@ from harness.model.machine import Look
 
 BUSY = Look(2.0, 2.0, 0.4, 0.1, 0.1, 0.0, 1.9, 0.0, 1.5, None, (("clang", 1.9),))
 
+MUCH = EXPERIMENT.replace("rate: 1/s, canary_rate: 0/s", "rate: 10/s")
+"""With the canary's usual 100/s."""
+
+
+@pytest.fixture(autouse=True)
+def much_load(shop: Shop) -> None:
+    (shop.root / "x.yaml").write_text(MUCH)
+
 
 def test_a_busy_machine_is_said_and_the_run_goes_on(shop: Shop, cli: Cli) -> None:
     shop.looks = [BUSY]
@@ -100,7 +108,7 @@ def test_a_scale_is_in_the_dry_run(shop: Shop, cli: Cli) -> None:
 
 
 def test_a_scale_with_too_few_requests_starts_nothing(shop: Shop, cli: Cli) -> None:
-    few = EXPERIMENT.replace("failed_requests == 0", "error_rate < 0.5%")
+    few = MUCH.replace("failed_requests == 0", "error_rate < 0.5%")
     (shop.root / "x.yaml").write_text(few)
     done = cli("run", "--scale", "0.5", "x.yaml")
     done.is_one_clear_error(2, "run.redirect: error_rate < 0.5% needs 600 requests", "--scale 0.61")
@@ -120,7 +128,7 @@ def test_auto_measures_once_for_all_files_and_says_so(
         return Cost(2.0, 20.0, 0.1, 0.0075)  # 110/s would take 0.925
 
     monkeypatch.setattr(load_scale, "measure_cost", measure)
-    (shop.root / "y.yaml").write_text(EXPERIMENT)
+    (shop.root / "y.yaml").write_text(MUCH)
     done = cli("run", "--scale", "auto", "x.yaml", "y.yaml")
     assert done.code == 0, done.err
     assert measured == ["x"]
@@ -147,13 +155,13 @@ def test_the_largest_step_that_leaves_headroom(
     share_per_request: float, scale: float, tmp_path: Path
 ) -> None:
     """110 requests a second; 0.65 may be used, 0.15 of which the idle stack does."""
-    made = shipped(EXPERIMENT, tmp_path)
+    made = shipped(MUCH, tmp_path)
     cost = Cost(2.0, 20.0, 0.15, share_per_request)
     assert choose(made, cost) == scale
 
 
 def test_no_step_is_smaller_than_the_expectations_allow(tmp_path: Path) -> None:
-    few = EXPERIMENT.replace("failed_requests == 0", "error_rate < 0.5%")
+    few = MUCH.replace("failed_requests == 0", "error_rate < 0.5%")
     assert choose(shipped(few, tmp_path), Cost(2.0, 20.0, 0.15, 1.0)) == 0.75
 
 
@@ -185,7 +193,7 @@ def test_the_cost_of_a_request_is_what_a_quarter_of_the_load_adds(
     monkeypatch.setattr(load_scale, "LoadDriver", shop.driver)
     loaded = Look(4.0, 2.0, 2.4, 0.4, 0.4, 0.0, 0.0, 0.0, 4.8)
     shop.looks = [QUIET, loaded]
-    cost = load_scale.measure_cost(shipped(EXPERIMENT, tmp_path), shop.project())
+    cost = load_scale.measure_cost(shipped(MUCH, tmp_path), shop.project())
     assert cost.idle_share == pytest.approx(0.15)
     assert cost.share_per_request == pytest.approx(0.25 / 27.5)
     assert cost.cpus == 2

@@ -185,7 +185,9 @@ def test_a_run_whose_faults_the_watchdog_healed_is_interrupted(shop: Shop, cli: 
 
 def test_the_canary_reads_the_keys_that_were_read_the_longest_ago(shop: Shop, cli: Cli) -> None:
     """Window after window, around and around; nothing is ever emptied for it."""
-    text = EXPERIMENT.replace("mix:", "canary_rate: 10/s, keys: {cold_population: 1000}, mix:")
+    text = EXPERIMENT.replace(
+        "canary_rate: 0/s", "canary_rate: 10/s, keys: {cold_population: 1000}"
+    )
     (shop.root / "x.yaml").write_text(text)
     before = dict(shop.tools.engine.found)
     starts, told, recorded = [], [], []
@@ -394,7 +396,7 @@ def test_a_run_that_ends_with_an_error_is_one_in_ci(shop: Shop, cli: Cli) -> Non
 
 def test_a_fault_that_cannot_be_healed_is_an_error_in_ci(shop: Shop, cli: Cli) -> None:
     assert isinstance(shop.tools.engine, FakeEngine)
-    shop.tools.engine.gone_s = (shop.tools.engine.clock.at_s + 5.5, 1e9)
+    shop.tools.engine.gone_s = (shop.tools.engine.clock.at_s + LOOK_S + 5.5, 1e9)
     assert cli("run", "x.yaml").code == 4
     assert "is not healed" in _junit(shop.runs()[0]).findtext("testcase/error", "")
 
