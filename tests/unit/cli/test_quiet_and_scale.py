@@ -124,7 +124,7 @@ def test_auto_measures_once_for_all_files_and_says_so(
     done = cli("run", "--scale", "auto", "x.yaml", "y.yaml")
     assert done.code == 0, done.err
     assert measured == ["x"]
-    assert "scale auto: measuring what a request costs here, about 8 s" in done.out
+    assert "scale auto: measuring what a request costs here, about 9 s" in done.out
     assert done.out.count("scale auto: 0.5; 110/s would take 92% of 2 CPUs, 55/s 51%") == 2
     assert plan(shop)["scale"] == 0.5
     again = cli("run", "--scale", "auto", "x.yaml")
@@ -178,16 +178,16 @@ def test_a_cost_holds_for_this_boot_this_speed_and_these_cpus(
     assert read_cost(path, "a", project) is None
 
 
-def test_the_cost_of_a_request_is_what_a_quarter_of_the_load_adds(
+def test_the_cost_of_a_request_is_what_half_of_the_load_adds(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Idle 0.15, loaded 0.40 of the machine, at 2.5/s and 25/s of the canary."""
+    """Idle 0.15, loaded 0.40 of the machine, at 5/s and 50/s of the canary."""
     monkeypatch.setattr(load_scale, "LoadDriver", shop.driver)
     loaded = Look(4.0, 2.0, 2.4, 0.4, 0.4, 0.0, 0.0, 0.0, 4.8)
     shop.looks = [QUIET, loaded]
     cost = load_scale.measure_cost(shipped(EXPERIMENT, tmp_path), shop.project())
     assert cost.idle_share == pytest.approx(0.15)
-    assert cost.share_per_request == pytest.approx(0.25 / 27.5)
+    assert cost.share_per_request == pytest.approx(0.25 / 55)
     assert cost.cpus == 2
     assert [name for name in shop.cut.names if name.startswith("driver")] == [
         "driver.start", "driver.begin", "driver.check", "driver.stop",
