@@ -199,9 +199,9 @@ def write_cost(path: Path, key: str, cost: Cost) -> None:
 def _words(experiment: Experiment, cost: Cost, scale: float) -> str:
     rate = peak_rate(experiment.load)
     at_full, at_scale = cost.share_at(rate), cost.share_at(rate * scale)
-    text = f"{scale:g}; {rate:.0f}/s would take {at_full:.0%} of {cost.cpus:g} CPUs"
+    text = f"{scale:g}; {rate:g}/s would take {at_full:.0%} of {cost.cpus:g} CPUs"
     if scale < 1:
-        text += f", {rate * scale:.0f}/s {at_scale:.0%}"
+        text += f", {rate * scale:g}/s {at_scale:.0%}"
     if at_scale > 1 - HEADROOM_MIN:
         text += "; that is too much, but fewer requests are too few for what is expected"
     return text
