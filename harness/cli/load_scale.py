@@ -1,6 +1,6 @@
 """`--scale`: all rates multiplied, by a number or by what this machine can bear (`auto`).
 
-`auto` sends a quarter of the load for some seconds before the run, and measures what a request
+`auto` sends half of the load for some seconds before the run, and measures what a request
 costs in processor time of project, harness and engine. The scale is the largest step that leaves
 headroom.
 """
@@ -28,8 +28,9 @@ from harness.scale import STEPS, peak_rate, scaled, smallest_scale
 from harness.undo import boot_id
 
 CHOOSE = "choose a scale: --scale 0.5"
-MEASURED_AT = 0.25
-WARM_S, MEASURE_S, IDLE_S, LEAD_S = 2.0, 4.0, 2.0, 0.3
+MEASURED_AT = 0.5
+"""Of the rates. A part of the cost is there at any rate, so a smaller load would say too much."""
+WARM_S, MEASURE_S, IDLE_S, LEAD_S = 3.0, 4.0, 2.0, 0.3
 GLANCE_S = 0.1  # enough to see how many CPUs may be used
 MARGIN = 0.05
 """Of the machine, which is not as fast in every minute."""
@@ -105,7 +106,7 @@ def choose(experiment: Experiment, cost: Cost) -> float:
 
 
 def measure_cost(experiment: Experiment, project: Project) -> Cost:
-    """Send a quarter of the experiment's load, and look who needs how much processor time.
+    """Send half of the experiment's load, and look who needs how much processor time.
 
     LoadError if that load does not run, or cannot be seen.
     """
@@ -198,9 +199,9 @@ def write_cost(path: Path, key: str, cost: Cost) -> None:
 def _words(experiment: Experiment, cost: Cost, scale: float) -> str:
     rate = peak_rate(experiment.load)
     at_full, at_scale = cost.share_at(rate), cost.share_at(rate * scale)
-    text = f"{scale:g}; {rate:.0f}/s would take {at_full:.0%} of {cost.cpus:g} CPUs"
+    text = f"{scale:g}; {rate:g}/s would take {at_full:.0%} of {cost.cpus:g} CPUs"
     if scale < 1:
-        text += f", {rate * scale:.0f}/s {at_scale:.0%}"
+        text += f", {rate * scale:g}/s {at_scale:.0%}"
     if at_scale > 1 - HEADROOM_MIN:
         text += "; that is too much, but fewer requests are too few for what is expected"
     return text

@@ -186,10 +186,11 @@ def test_the_runners_tree_is_the_harness_a_child_whose_parent_has_gone_too(kerne
     source.look()
     kernel.end(110)
     kernel.process(111, "python", 20, parent=1)
+    kernel.process(112, "child", 10, parent=111)
     kernel.process(RUNNER, "harness", 5)
-    kernel.tick(100, 75)
+    kernel.tick(100, 65)
     found = look(source)
-    assert found.harness_s == pytest.approx(0.25)
+    assert found.harness_s == pytest.approx(0.35)
     assert found.shares.others == pytest.approx(0, abs=1e-9)
 
 

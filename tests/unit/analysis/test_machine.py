@@ -80,6 +80,7 @@ def test_a_hog_is_found_with_its_times(share: float) -> None:
 def test_a_burst_of_a_second_is_found_and_a_blip_is_not() -> None:
     assert spans(with_burst(20, 20, 0.5)) == [(19.0, 20.0)]
     assert spans(with_burst(20, 20, 0.12)) == []
+    assert spans(with_burst(1, 1, 0.12)) == [], "the first second is no more certain than others"
 
 
 def test_others_and_steal_count_together_and_the_greater_one_is_blamed() -> None:

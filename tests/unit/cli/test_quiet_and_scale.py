@@ -15,15 +15,9 @@ from harness.faults import KINDS
 from harness.model.experiment import Experiment
 from harness.model.machine import Look
 
+LOADED = EXPERIMENT.replace("rate: 1/s, canary_rate: 0/s", "rate: 10/s, canary_rate: 100/s")
+FEW = LOADED.replace("failed_requests == 0", "error_rate < 0.5%")
 BUSY = Look(2.0, 2.0, 0.4, 0.1, 0.1, 0.0, 1.9, 0.0, 1.5, None, (("clang", 1.9),))
-
-MUCH = EXPERIMENT.replace("rate: 1/s, canary_rate: 0/s", "rate: 10/s")
-"""With the canary's usual 100/s."""
-
-
-@pytest.fixture(autouse=True)
-def much_load(shop: Shop) -> None:
-    (shop.root / "x.yaml").write_text(MUCH)
 
 
 def test_a_busy_machine_is_said_and_the_run_goes_on(shop: Shop, cli: Cli) -> None:
@@ -96,20 +90,19 @@ def test_a_scale_is_in_the_plan_and_on_the_live_line(shop: Shop, cli: Cli) -> No
     done = cli("run", "--scale", "0.5", "x.yaml")
     assert done.code == 0, done.err
     assert plan(shop)["scale"] == 0.5
-    assert plan(shop)["load"]["rate_per_s"] == 5  # type: ignore[index]
+    assert plan(shop)["load"]["rate_per_s"] == 0.5  # type: ignore[index]
     assert "scale 0.5" in done.out
 
 
 def test_a_scale_is_in_the_dry_run(shop: Shop, cli: Cli) -> None:
     done = cli("run", "--dry-run", "--scale", "0.5", "x.yaml")
-    assert "would send up to 5/s for 10 s to 127.0.0.1:1, scale 0.5" in done.out
+    assert "would send up to 0.5/s for 10 s to 127.0.0.1:1, scale 0.5" in done.out
     done = cli("run", "--dry-run", "--scale", "auto", "x.yaml")
     assert "rates are shown as in the files" in done.out
 
 
 def test_a_scale_with_too_few_requests_starts_nothing(shop: Shop, cli: Cli) -> None:
-    few = MUCH.replace("failed_requests == 0", "error_rate < 0.5%")
-    (shop.root / "x.yaml").write_text(few)
+    (shop.root / "x.yaml").write_text(FEW)
     done = cli("run", "--scale", "0.5", "x.yaml")
     done.is_one_clear_error(2, "run.redirect: error_rate < 0.5% needs 600 requests", "--scale 0.61")
     assert shop.cut.names == []
@@ -125,15 +118,15 @@ def test_auto_measures_once_for_all_files_and_says_so(
 
     def measure(experiment: Experiment, _project: object) -> Cost:
         measured.append(experiment.name)
-        return Cost(2.0, 20.0, 0.1, 0.0075)  # 110/s would take 0.925
+        return Cost(2.0, 20.0, 0.1, 0.825)  # 1/s would take 0.925
 
     monkeypatch.setattr(load_scale, "measure_cost", measure)
-    (shop.root / "y.yaml").write_text(MUCH)
+    (shop.root / "y.yaml").write_text(EXPERIMENT)
     done = cli("run", "--scale", "auto", "x.yaml", "y.yaml")
     assert done.code == 0, done.err
     assert measured == ["x"]
-    assert "scale auto: measuring what a request costs here, about 8 s" in done.out
-    assert done.out.count("scale auto: 0.5; 110/s would take 92% of 2 CPUs, 55/s 51%") == 2
+    assert "scale auto: measuring what a request costs here, about 9 s" in done.out
+    assert done.out.count("scale auto: 0.5; 1/s would take 92% of 2 CPUs, 0.5/s 51%") == 2
     assert plan(shop)["scale"] == 0.5
     again = cli("run", "--scale", "auto", "x.yaml")
     assert again.code == 0
@@ -155,14 +148,13 @@ def test_the_largest_step_that_leaves_headroom(
     share_per_request: float, scale: float, tmp_path: Path
 ) -> None:
     """110 requests a second; 0.65 may be used, 0.15 of which the idle stack does."""
-    made = shipped(MUCH, tmp_path)
+    made = shipped(LOADED, tmp_path)
     cost = Cost(2.0, 20.0, 0.15, share_per_request)
     assert choose(made, cost) == scale
 
 
 def test_no_step_is_smaller_than_the_expectations_allow(tmp_path: Path) -> None:
-    few = MUCH.replace("failed_requests == 0", "error_rate < 0.5%")
-    assert choose(shipped(few, tmp_path), Cost(2.0, 20.0, 0.15, 1.0)) == 0.75
+    assert choose(shipped(FEW, tmp_path), Cost(2.0, 20.0, 0.15, 1.0)) == 0.75
 
 
 def test_a_cost_holds_for_this_boot_this_speed_and_these_cpus(
@@ -186,16 +178,16 @@ def test_a_cost_holds_for_this_boot_this_speed_and_these_cpus(
     assert read_cost(path, "a", project) is None
 
 
-def test_the_cost_of_a_request_is_what_a_quarter_of_the_load_adds(
+def test_the_cost_of_a_request_is_what_half_of_the_load_adds(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Idle 0.15, loaded 0.40 of the machine, at 2.5/s and 25/s of the canary."""
+    """Idle 0.15, loaded 0.40 of the machine, at 5/s and 50/s of the canary."""
     monkeypatch.setattr(load_scale, "LoadDriver", shop.driver)
     loaded = Look(4.0, 2.0, 2.4, 0.4, 0.4, 0.0, 0.0, 0.0, 4.8)
     shop.looks = [QUIET, loaded]
-    cost = load_scale.measure_cost(shipped(MUCH, tmp_path), shop.project())
+    cost = load_scale.measure_cost(shipped(LOADED, tmp_path), shop.project())
     assert cost.idle_share == pytest.approx(0.15)
-    assert cost.share_per_request == pytest.approx(0.25 / 27.5)
+    assert cost.share_per_request == pytest.approx(0.25 / 55)
     assert cost.cpus == 2
     assert [name for name in shop.cut.names if name.startswith("driver")] == [
         "driver.start", "driver.begin", "driver.check", "driver.stop",
