@@ -19,6 +19,7 @@ backend lb_1 {
     .host = "toxiproxy";
     .port = "21301";
     .connect_timeout = 0.5s;
+    .max_connections = 128;     # beyond it the other load balancer is asked at once
     .probe = lb_alive;
 }
 
@@ -26,6 +27,7 @@ backend lb_2 {
     .host = "toxiproxy";
     .port = "21302";
     .connect_timeout = 0.5s;
+    .max_connections = 128;     # beyond it the other load balancer is asked at once
     .probe = lb_alive;
 }
 

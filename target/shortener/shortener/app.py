@@ -1,11 +1,10 @@
-"""The HTTP face: a bare ASGI application, because routing by hand costs the least CPU."""
+"""The HTTP face: routing by hand, and at once what this server remembers."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from time import monotonic
 from typing import Any
@@ -15,33 +14,19 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from shortener.breaker import Breaker, Transition
 from shortener.database import AliasTaken, Unavailable
-from shortener.service import Expired, Service
+from shortener.http_server import JSON, Headers, Request, Response
+from shortener.service import Expired, Found, Service
 from shortener.settings import Settings
 from shortener.validation import CODE, Invalid, parse_new_url
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
-BODY_MAX = 16_384
 API = "/api/v1/urls"
 REFUSALS: dict[type[Exception], tuple[int, str]] = {
     Invalid: (400, ""),
     AliasTaken: (409, "this alias is taken"),
     Expired: (410, "this URL has expired"),
 }
-JSON = (b"content-type", b"application/json")
 NO_STORE = (b"cache-control", b"no-store")
 EDGE_TTL_S = 3600  # what the edge keeps at most
-
-
-class Response:
-    """Status, headers and body of one answer."""
-
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(self, status: int, body: bytes = b"", headers: Headers | None = None) -> None:
-        self.status, self.body, self.headers = status, body, headers or []
 
 
 def answer(status: int, value: Any, headers: Headers | None = None) -> Response:
@@ -54,57 +39,43 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._served_by = (b"x-served-by", settings.server.encode())
-        self._service: Service | None = None
-        self._metrics = Metrics()
+        self.service = Service(settings)
+        self.metrics = Metrics()
 
-    @property
-    def service(self) -> Service:
-        """The parts; made at startup, inside the event loop."""
-        if self._service is None:
-            self._service = Service(self._settings)
-        return self._service
+    def handle(self, request: Request) -> Response | Awaitable[Response]:
+        """The answer, at once if this server can tell by itself."""
+        if request.method == "GET" and (found := self._remembered(request.path)):
+            started_s = monotonic()
+            self.service.clicks.add(request.path[1:])
+            return self._finish(request, "redirect", started_s, _found(found))
+        if request.path == HEALTH:
+            return self._finish(request, "health", monotonic(), self._health())
+        return self._respond(request)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI's entry point."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-            return
+    def _remembered(self, path: str) -> Found | None:
+        """The redirect of a path that needs nobody else; pages and the API are not in the cache."""
+        return self.service.find_local(path[1:]) if path not in PAGES else None
+
+    async def _respond(self, request: Request) -> Response:
         started_s = monotonic()
-        operation, response = await self._respond(scope, receive)
-        headers = [self._served_by, (b"content-length", str(len(response.body)).encode())]
-        headers += response.headers
-        headers += [header for header in scope["headers"] if header[0] == b"traceparent"]
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        body = b"" if scope["method"] == "HEAD" else response.body
-        await send({"type": "http.response.body", "body": body})
-        self._metrics.observe(operation, response.status, monotonic() - started_s)
-
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        flusher: asyncio.Task[None] | None = None
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                flusher = asyncio.create_task(self.service.clicks.run())
-                await send({"type": "lifespan.startup.complete"})
-            else:
-                if flusher:
-                    flusher.cancel()
-                await self.service.close()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
-
-    async def _respond(self, scope: Scope, receive: Receive) -> tuple[str, Response]:
-        """The name of the operation, for the metrics, and the answer."""
         try:
-            return await self._dispatch(scope, receive)
+            operation, response = await self._dispatch(request)
         except Exception as error:  # noqa: BLE001 - the rim: every error becomes an answer
-            return "failed", failure(error, scope["method"], scope["path"])
+            operation, response = "failed", failure(error, request.method, request.path)
+        return self._finish(request, operation, started_s, response)
 
-    async def _dispatch(self, scope: Scope, receive: Receive) -> tuple[str, Response]:
-        path, method = scope["path"], scope["method"]
+    def _finish(
+        self, request: Request, operation: str, started_s: float, response: Response
+    ) -> Response:
+        response.headers += [header for header in request.headers if header[0] == b"traceparent"]
+        self.metrics.observe(operation, response.status, monotonic() - started_s)
+        return response
+
+    async def _dispatch(self, request: Request) -> tuple[str, Response]:
+        """The name of the operation, for the metrics, and the answer."""
+        path, method = request.path, request.method
         if path == API or path.startswith(API + "/"):
-            return "api", await self._api(scope, receive)
+            return "api", await self._api(request)
         if method not in ("GET", "HEAD"):
             return "other", answer(405, {"error": "only GET"}, [(b"allow", b"GET")])
         if path in PAGES:
@@ -117,19 +88,12 @@ class App:
             return answer(404, {"error": "no such URL"}, [NO_STORE])
         if is_click:
             self.service.clicks.add(code)
-        headers = [
-            (b"location", found.long_url.encode()),
-            (b"x-cache", found.tier.encode()),
-            (b"cache-control", _max_age(found.left_s)),
-        ]
-        if found.node:
-            headers.append((b"x-db-node", found.node.encode()))
-        return Response(302, b"", headers)
+        return _found(found)
 
-    async def _api(self, scope: Scope, receive: Receive) -> Response:
-        method, rest = scope["method"], scope["path"][len(API) + 1 :]
+    async def _api(self, request: Request) -> Response:
+        method, rest = request.method, request.path[len(API) + 1 :]
         if not rest and method == "POST":
-            return await self._create(scope, await read_body(receive))
+            return await self._create(request)
         code, _, part = rest.partition("/")
         if not CODE.fullmatch(code) or part not in ("", "stats"):
             return answer(404, {"error": "no such URL"}, [NO_STORE])
@@ -144,10 +108,10 @@ class App:
             return Response(204)
         return answer(404, {"error": "no such URL"})
 
-    async def _create(self, scope: Scope, body: bytes) -> Response:
-        headers = dict(scope["headers"])
+    async def _create(self, request: Request) -> Response:
+        headers = dict(request.headers)
         key = headers.get(b"idempotency-key")
-        new = parse_new_url(body, key.decode("latin-1") if key is not None else None)
+        new = parse_new_url(request.body, key.decode("latin-1") if key is not None else None)
         url, is_new = await self.service.add(new)
         host = headers.get(b"host", b"localhost").decode("latin-1")
         value = {"code": url.code, "url": url.long_url, "short_url": f"http://{host}/{url.code}"}
@@ -167,18 +131,19 @@ class App:
             value["clicks"] = await self.service.database.clicks(code)
         return answer(200, value, [(b"x-db-node", url.node.encode())])
 
-    async def _health(self) -> Response:
+    def _health(self) -> Response:
         return answer(200, {"status": "healthy", "server": self._settings.server})
 
     async def _ready(self) -> Response:
-        """200 only if Redis, primary and replicas all answer."""
+        """200 only if Redis, primary and replicas all answer and all background tasks work."""
         parts = await self.service.readiness()
         breakers = {breaker.name: breaker.state for breaker in self.service.breakers}
         status = 200 if all(parts.values()) else 503
-        return answer(status, {"ready": parts, "breakers": breakers}, [NO_STORE])
+        sick = self.service.supervisor.sick()
+        return answer(status, {"ready": parts, "breakers": breakers, "sick": sick}, [NO_STORE])
 
     async def _show_metrics(self) -> Response:
-        text = self._metrics.text(self.service)
+        text = self.metrics.text(self.service)
         return Response(200, text, [(b"content-type", b"text/plain; version=0.0.4")])
 
     async def _show_breakers(self) -> Response:
@@ -193,8 +158,8 @@ class App:
         return answer(200, value, [(b"cache-control", b"no-store")])
 
 
+HEALTH = "/health"
 PAGES: dict[str, Callable[[App], Awaitable[Response]]] = {
-    "/health": App._health,
     "/ready": App._ready,
     "/metrics": App._show_metrics,
     "/debug/breakers": App._show_breakers,
@@ -217,11 +182,24 @@ class Metrics:
         self._waiting = Gauge("shortener_clicks_waiting", "In memory", registry=self._registry)
         self._open = Gauge("shortener_breaker_open", "1: open", ["name"], registry=self._registry)
         self._pool = Gauge("shortener_pool_used", "In use", ["name"], registry=self._registry)
+        self._stalled = Gauge(
+            "shortener_loop_stalled_seconds",
+            "All stalls of the event loop",
+            registry=self._registry,
+        )
+        self._restarts = Gauge(
+            "shortener_task_restarts", "Of background tasks", ["name"], registry=self._registry
+        )
         self._dropped_seen = 0
+        # A look-up by labels takes longer than the observation.
+        self._series: dict[tuple[str, int], Histogram] = {}
 
     def observe(self, operation: str, status: int, seconds: float) -> None:
         """Count one answer."""
-        self._seconds.labels(operation, str(status)).observe(seconds)
+        series = self._series.get((operation, status))
+        if series is None:
+            series = self._series[operation, status] = self._seconds.labels(operation, str(status))
+        series.observe(seconds)
 
     def text(self, service: Service) -> bytes:
         """All metrics as text."""
@@ -232,6 +210,9 @@ class Metrics:
             self._open.labels(breaker.name).set(0 if breaker.is_closed else 1)
         for pool in (service.database.primary, service.database.replicas):
             self._pool.labels(pool.breaker.name).set(pool.used())
+        self._stalled.set(service.lag.stalled_s())
+        for name, restarts in service.supervisor.restarts.items():
+            self._restarts.labels(name).set(restarts)
         text: bytes = generate_latest(self._registry)
         return text
 
@@ -255,16 +236,16 @@ def failure(error: Exception, method: str, path: str) -> Response:
     return answer(500, {"error": "internal error; the server's log has more"}, maybe)
 
 
-async def read_body(receive: Receive) -> bytes:
-    """The whole body; Invalid if it is larger than a request may be."""
-    body = b""
-    while True:
-        message = await receive()
-        body += bytes(message.get("body", b""))
-        if len(body) > BODY_MAX:
-            raise Invalid(f"the body has more than {BODY_MAX} bytes")
-        if not message.get("more_body"):
-            return body
+def _found(found: Found) -> Response:
+    """The redirect."""
+    headers = [
+        (b"location", found.long_url.encode()),
+        (b"x-cache", found.tier.encode()),
+        (b"cache-control", _max_age(found.left_s)),
+    ]
+    if found.node:
+        headers.append((b"x-db-node", found.node.encode()))
+    return Response(302, b"", headers)
 
 
 def _attempted(method: str, *, maybe: bool) -> Headers:

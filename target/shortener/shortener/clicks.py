@@ -6,13 +6,12 @@ import asyncio
 import json
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from itertools import islice
-from typing import Any
-
-from redis.asyncio import Redis
 
 from shortener.breaker import Breaker, BreakerOpen
 from shortener.redis_cache import REDIS_ERRORS
+from shortener.redis_client import RedisClient
 
 STREAM, GROUP = "clicks", "worker"
 CODES_MAX, STREAM_MAX, FLUSH_S = 10_000, 20_000, 1.0
@@ -24,7 +23,7 @@ BATCH_CODES_MAX = 1_000
 class Clicks:
     """Counts by code; what does not fit, or is lost with Redis, is counted as dropped."""
 
-    def __init__(self, client: Redis, breaker: Breaker) -> None:
+    def __init__(self, client: RedisClient, breaker: Breaker) -> None:
         self._client, self._breaker = client, breaker
         self._counts: Counter[str] = Counter()
         self._on_its_way = 0
@@ -42,11 +41,12 @@ class Clicks:
         else:
             self.dropped += 1
 
-    async def run(self) -> None:
-        """Flush until cancelled."""
+    async def run(self, turned: Callable[[], None]) -> None:
+        """Flush until cancelled; `turned` hears of every turn."""
         while True:
             await asyncio.sleep(FLUSH_S)
             await self.flush()
+            turned()
 
     async def close(self) -> None:
         """Hand over all that waits, as far as Redis is to be had."""
@@ -60,17 +60,21 @@ class Clicks:
         counts = Counter(dict(islice(self._counts.items(), BATCH_CODES_MAX)))
         for code in counts:
             del self._counts[code]
-        batch: dict[Any, Any] = {"id": uuid.uuid4().hex, "counts": json.dumps(counts)}
+        batch = ("id", uuid.uuid4().hex, "counts", json.dumps(counts))
         self._on_its_way = counts.total()
         try:
             await self._breaker.call(
-                lambda: self._client.xadd(STREAM, batch, maxlen=STREAM_MAX, approximate=True),
+                lambda: self._client.execute(
+                    "XADD", STREAM, "MAXLEN", "~", STREAM_MAX, "*", *batch
+                ),
                 REDIS_ERRORS,
             )
         except BreakerOpen:
             self._counts.update(counts)  # not sent; at most as many codes as just before
-        except REDIS_ERRORS:
+        except (*REDIS_ERRORS, asyncio.CancelledError) as error:
             # Whether the batch arrived is unknown: to count twice would be worse than to drop.
             self.dropped += counts.total()
+            if isinstance(error, asyncio.CancelledError):
+                raise
         finally:
             self._on_its_way = 0

@@ -104,7 +104,7 @@ class Pool:
             min_size=0,
             max_size=settings.pool_max,
             timeout=settings.connect_timeout_s,
-            command_timeout=timeout_s,
+            ssl=False,  # nobody offers it here: asking takes a round trip for each connection
             max_inactive_connection_lifetime=60,
             reset=_leave_as_is,
             server_settings={"application_name": settings.server, "jit": "off"},
@@ -119,8 +119,8 @@ class Pool:
     ) -> Result:
         """The result of `work(connection)`; Unavailable if there is no healthy connection.
 
-        `within_s` bounds all of it; without it, getting a connection and the work have their
-        own limits. A connection that failed or was too slow is never used again.
+        `within_s` bounds all of it; without it, getting a connection and the work have limits of
+        their own. A connection that failed or was too slow is never used again.
         """
         attempted = False
 
@@ -134,7 +134,7 @@ class Pool:
             ):
                 attempted = True
                 try:
-                    async with asyncio.timeout(self._timeout_s):
+                    async with asyncio.timeout(self._timeout_s if within_s is None else None):
                         return await work(connection)
                 except (asyncpg.ReadOnlySQLTransactionError, Demoted):
                     attempted = False  # the node refused; its other connections are no use either

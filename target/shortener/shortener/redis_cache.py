@@ -3,52 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from time import time
 from typing import Any
 
-from redis.asyncio import ConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from shortener.breaker import Breaker, BreakerOpen
+from shortener.lag import LagMeter
 from shortener.link import Link
+from shortener.redis_client import RedisClient
 from shortener.settings import Settings
 
 REDIS_ERRORS = (RedisError, OSError, asyncio.TimeoutError)
 FILLS_MAX = 200
 # Well above 200 requests/s x 0.25 s: a burst must not look like a failure of Redis.
-CONNECTIONS_MAX = 128
+CALLS_MAX = 256
 
 
-def connect_redis(settings: Settings) -> Redis:
-    """A client with time-outs, a bounded pool and no retries: the breaker counts real failures."""
-    pool = ConnectionPool.from_url(
-        settings.redis_url,
-        max_connections=CONNECTIONS_MAX,
-        socket_timeout=settings.redis_timeout_s,
-        socket_connect_timeout=settings.redis_timeout_s,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
-        protocol=2,
-        driver_info=None,  # no CLIENT SETINFO: two round trips for each new connection
-    )
-    return Redis(connection_pool=pool)
+def connect_redis(settings: Settings, meter: LagMeter) -> RedisClient:
+    """A client with a time-out, a bound and no retries: the breaker counts real failures."""
+    return RedisClient(settings.redis_url, settings.redis_timeout_s, CALLS_MAX, meter)
 
 
 class RedisCache:
     """Links by code. A sick Redis costs one failed call or none, never an error."""
 
-    def __init__(self, client: Redis, breaker: Breaker, settings: Settings) -> None:
+    def __init__(self, client: RedisClient, breaker: Breaker, settings: Settings) -> None:
         self._client, self.breaker = client, breaker
-        self._ttl_s, self._timeout_s = settings.redis_ttl_s, settings.redis_timeout_s
+        self._ttl_s = settings.redis_ttl_s
         self._fills: set[asyncio.Task[None]] = set()
 
     async def get(self, code: str) -> Link | None:
         """The link, or None: not there, or Redis is not to be had."""
         try:
-            text = await self._call(lambda: self._client.get(f"link:{code}"))
+            text = await self._call("GET", f"link:{code}")
             return None if text is None else Link.from_text(text)
         except (BreakerOpen, ValueError, *REDIS_ERRORS):
             return None
@@ -60,33 +48,28 @@ class RedisCache:
         left_s = link.left_s(time())
         lifetime_s = self._ttl_s if left_s is None else max(1, min(int(left_s), self._ttl_s))
         task = asyncio.create_task(
-            self._quietly(lambda: self._client.set(f"link:{code}", link.to_text(), ex=lifetime_s))
+            self._quietly("SET", f"link:{code}", link.to_text(), "EX", lifetime_s)
         )
         self._fills.add(task)
         task.add_done_callback(self._fills.discard)
 
     async def drop(self, code: str) -> None:
         """Forget the code, as far as Redis is to be had."""
-        await self._quietly(lambda: self._client.delete(f"link:{code}"))
+        await self._quietly("DEL", f"link:{code}")
 
     async def ping(self) -> None:
         """Ask Redis whether it is there, past the breaker; one of REDIS_ERRORS if it is not."""
-        async with asyncio.timeout(self._timeout_s):
-            await self._client.ping()
+        await self._client.execute("PING")
 
     async def close(self) -> None:
-        """Close the connections."""
-        await self._client.connection_pool.disconnect()
+        """Close the connection."""
+        await self._client.close()
 
-    async def _quietly(self, command: Callable[[], Awaitable[Any]]) -> None:
+    async def _quietly(self, *words: str | int) -> None:
         try:
-            await self._call(command)
+            await self._call(*words)
         except (BreakerOpen, *REDIS_ERRORS):
             pass  # counted by the breaker
 
-    async def _call(self, command: Callable[[], Awaitable[Any]]) -> Any:
-        async def bounded() -> Any:
-            async with asyncio.timeout(self._timeout_s):
-                return await command()
-
-        return await self.breaker.call(bounded, REDIS_ERRORS)
+    async def _call(self, *words: str | int) -> Any:
+        return await self.breaker.call(lambda: self._client.execute(*words), REDIS_ERRORS)

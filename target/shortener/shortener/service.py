@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from time import monotonic, time
 
 from shortener.breaker import Breaker, TransitionLog
-from shortener.clicks import Clicks
+from shortener.clicks import FLUSH_S, Clicks
 from shortener.database import AliasTaken, Database, Pool, Unavailable, Url
+from shortener.lag import TICK_S, LagMeter
 from shortener.link import Link
 from shortener.local_cache import LocalCache
 from shortener.redis_cache import REDIS_ERRORS, RedisCache, connect_redis
 from shortener.settings import Settings
+from shortener.supervisor import Supervisor
 from shortener.validation import NewUrl, new_code
 
 CODE_TRIES = 3
+TURNS_LATE_S = 5.0  # a background task that stands still for longer hangs
 
 
 class Expired(Exception):
@@ -40,10 +43,15 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.log = TransitionLog()
-        self.redis_breaker = Breaker("redis", settings.redis_breaker, self.log)
-        rw, ro = (Breaker(name, settings.db_breaker, self.log) for name in ("db-rw", "db-ro"))
+        self.lag = LagMeter()
+        self.supervisor = Supervisor()
+        self.redis_breaker = Breaker("redis", settings.redis_breaker, self.log, meter=self.lag)
+        rw, ro = (
+            Breaker(name, settings.db_breaker, self.log, meter=self.lag)
+            for name in ("db-rw", "db-ro")
+        )
         self.breakers = (self.redis_breaker, rw, ro)
-        client = connect_redis(settings)
+        client = connect_redis(settings, self.lag)
         self.local: LocalCache[Link] = LocalCache(
             settings.local_cache_size, settings.local_cache_ttl_s
         )
@@ -54,6 +62,18 @@ class Service:
             Pool(settings.ro_dsn, ro, settings, settings.db_timeout_s, settings.db_ro_lifetime_s),
             settings.nodes,
         )
+
+    def start(self) -> None:
+        """Start the background tasks; needs the event loop."""
+        self.supervisor.start("lag meter", self.lag.run, TICK_S + TURNS_LATE_S)
+        self.supervisor.start("clicks", self.clicks.run, FLUSH_S + TURNS_LATE_S)
+
+    def find_local(self, code: str) -> Found | None:
+        """Where the code leads if this server remembers it."""
+        link = self.local.get(code)
+        if link is not None:
+            return Found(link.long_url, "local", link.left_s(time()))
+        return None
 
     async def find(self, code: str) -> Found | None:
         """Where the code leads, from the nearest tier that knows; None if it is unknown.
@@ -102,8 +122,8 @@ class Service:
         return was_there
 
     async def readiness(self) -> dict[str, bool]:
-        """Asks every dependency once: whether it answers."""
-        parts: dict[str, bool] = {}
+        """Asks every dependency once, whether it answers, and every background task."""
+        parts: dict[str, bool] = {"tasks": not self.supervisor.sick()}
         for pool in (self.database.primary, self.database.replicas):
             try:
                 await pool.run(lambda connection: connection.execute("SELECT 1"), 1.0)
@@ -119,6 +139,7 @@ class Service:
 
     async def close(self) -> None:
         """Hand over the clicks, as far as Redis is to be had, and close all connections."""
+        await self.supervisor.stop()
         await self.clicks.close()
         await self.redis.close()
         await self.database.primary.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,16 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class BreakerSettings:
-    """Opens after `failures` in a row; tries again after `cooldown_s`."""
+    """Opens after `failures` in a row; tries again after `cooldown_s`.
+
+    After time-outs alone after `timeout_cooldown_s` if that is shorter: what was only slow may be
+    well again in a moment, and a busy machine makes everything slow.
+    """
 
     enabled: bool
     failures: int
     cooldown_s: float
+    timeout_cooldown_s: float = inf
 
 
 def read_settings(environment: dict[str, str] | None = None) -> Settings:
@@ -64,7 +70,7 @@ def read_settings(environment: dict[str, str] | None = None) -> Settings:
         db_read_timeout_s=float(env.get("DB_READ_TIMEOUT_S", "0.8")),
         read_deadline_s=float(env.get("READ_DEADLINE_S", "1.6")),
         connect_timeout_s=float(env.get("DB_CONNECT_TIMEOUT_S", "1")),
-        db_ro_lifetime_s=float(env.get("DB_RO_LIFETIME_S", "2")),
+        db_ro_lifetime_s=float(env.get("DB_RO_LIFETIME_S", "3")),
         pool_max=int(env.get("POOL_MAX", "8")),
         redis_breaker=_breaker(env, "REDIS", "60"),
         # 60 s would turn a database failover of 20 s into an outage of a minute.
@@ -80,4 +86,5 @@ def _breaker(env: dict[str, str], prefix: str, cooldown_s: str) -> BreakerSettin
         enabled=env.get(f"{prefix}_BREAKER_ENABLED", "1") != "0",
         failures=int(env.get(f"{prefix}_BREAKER_FAILURES", "5")),
         cooldown_s=float(env.get(f"{prefix}_BREAKER_COOLDOWN_S", cooldown_s)),
+        timeout_cooldown_s=float(env.get(f"{prefix}_BREAKER_TIMEOUT_COOLDOWN_S", "5")),
     )

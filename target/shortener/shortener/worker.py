@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import signal
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -16,51 +17,83 @@ from redis.exceptions import ResponseError
 from shortener.breaker import Breaker, TransitionLog
 from shortener.clicks import GROUP, STREAM
 from shortener.database import Pool, Unavailable
+from shortener.lag import TICK_S, LagMeter
 from shortener.redis_cache import REDIS_ERRORS, connect_redis
 from shortener.settings import read_settings
+from shortener.supervisor import Supervisor
 
-RETRY_S, READ_COUNT, BLOCK_MS = 1.0, 50, 100
+RETRY_S, READ_COUNT = 1.0, 50
+TURNS_WITHIN_S = 30.0  # a turn is bounded by the limits of its calls; this is far above them
+LOOK_S, STOP_S = 5.0, 5.0
 TIDY_EVERY_S = 3600.0
 ERRORS = (Unavailable, asyncpg.PostgresError, *REDIS_ERRORS)
 Batch = dict[str, str]
 
 
 class Worker:
-    """Reads, stores, acknowledges; what is not acknowledged is read again."""
+    """Reads, stores, acknowledges; what is not acknowledged is read again.
+
+    Whenever it ends, no batch is lost: one that was read is delivered again, one that was stored
+    but not acknowledged is known by its id.
+    """
 
     def __init__(self, name: str, client: Any, database: Pool) -> None:
         self._name, self._client, self._database = name, client, database
         self._tidied_s = -TIDY_EVERY_S
+        self._stops = asyncio.Event()
 
-    async def run(self) -> None:
-        """Work until cancelled; an outage is waited out."""
-        while True:
+    async def run(self, turned: Callable[[], None]) -> None:
+        """Work until `stop`; an outage is waited out. `turned` hears of every turn."""
+        while not self._stops.is_set():
             try:
                 await ensure_group(self._client)
                 # First what this worker had read and not acknowledged ("0"), then the new.
                 while await self.move("0"):
-                    pass
-                while True:
+                    turned()
+                while not self._stops.is_set():
                     if not await self.move(">"):
                         await self._tidy()
-                        await asyncio.sleep(RETRY_S)
+                        await self._rest()
+                    turned()
             except ERRORS as error:
                 logging.warning("clicks wait: %s: %s", type(error).__name__, error)
-                await asyncio.sleep(RETRY_S)
+                turned()
+                await self._rest()
+
+    def stop(self) -> None:
+        """End after the batches that are under way."""
+        self._stops.set()
 
     async def move(self, position: str) -> int:
         """How many batches were moved from `position` of the stream to the database."""
-        found = await self._client.xreadgroup(
-            GROUP, self._name, {STREAM: position}, READ_COUNT, BLOCK_MS
+        found = await self._client.execute(
+            "XREADGROUP",
+            "GROUP",
+            GROUP,
+            self._name,
+            "COUNT",
+            READ_COUNT,
+            "STREAMS",
+            STREAM,
+            position,
         )
         batches = found[0][1] if found else []
-        for entry_id, batch in batches:
+        for entry_id, fields in batches:
+            batch = read_batch(fields)
             counts = read_counts(batch)
             if counts:
                 work = partial(store, batch_id=batch.get("id", entry_id), counts=counts)
                 await self._database.run(work)
-            await self._client.xack(STREAM, GROUP, entry_id)
+            await self._client.execute("XACK", STREAM, GROUP, entry_id)
         return len(batches)
+
+    async def _rest(self) -> None:
+        """Wait for a second, or until it is told to stop."""
+        try:
+            async with asyncio.timeout(RETRY_S):
+                await self._stops.wait()
+        except TimeoutError:
+            pass
 
     async def _tidy(self) -> None:
         """Forget the ids of batches that are too old to be delivered again."""
@@ -72,6 +105,11 @@ class Worker:
                 "DELETE FROM click_batches WHERE stored_at < now() - interval '1 day'"
             )
         )
+
+
+def read_batch(fields: list[str] | None) -> Batch:
+    """The fields of an entry, which Redis gives in one row; empty for one that was trimmed."""
+    return dict(zip(fields[::2], fields[1::2], strict=True)) if fields else {}
 
 
 def read_counts(batch: Batch | None) -> dict[str, int]:
@@ -103,24 +141,36 @@ async def store(connection: Any, batch_id: str, counts: dict[str, int]) -> None:
 async def ensure_group(client: Any) -> None:
     """Make the stream and its consumer group unless they are there (Redis may have lost them)."""
     try:
-        await client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+        await client.execute("XGROUP", "CREATE", STREAM, GROUP, "0", "MKSTREAM")
     except ResponseError as error:
         if "BUSYGROUP" not in str(error):
             raise
 
 
 async def main() -> None:
-    """Work until SIGTERM."""
+    """Work until SIGTERM; exits with an error, so that it is started again, if it hangs."""
     settings = read_settings()
-    breaker = Breaker("db-rw", settings.db_breaker, TransitionLog())
+    lag, supervisor = LagMeter(), Supervisor()
+    breaker = Breaker("db-rw", settings.db_breaker, TransitionLog(), meter=lag)
     database = Pool(settings.rw_dsn, breaker, settings, settings.db_timeout_s)
-    task = asyncio.create_task(Worker(settings.server, connect_redis(settings), database).run())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    try:
-        await task
-    except asyncio.CancelledError:
-        await database.close()
+    worker = Worker(settings.server, connect_redis(settings, lag), database)
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    supervisor.start("lag meter", lag.run, TICK_S + TURNS_WITHIN_S)
+    supervisor.start("worker", worker.run, TURNS_WITHIN_S)
+    while not told.is_set():
+        try:
+            async with asyncio.timeout(LOOK_S):
+                await told.wait()
+        except TimeoutError:
+            if sick := supervisor.sick():
+                raise SystemExit(f"worker: {sick}; it starts again") from None
+    worker.stop()
+    await supervisor.finish("worker", STOP_S)
+    await supervisor.stop()
+    await database.close()
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     asyncio.run(main())

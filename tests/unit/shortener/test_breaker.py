@@ -10,7 +10,15 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from shortener.breaker import LOG_SIZE, Breaker, BreakerOpen, Permit, TransitionLog
+from shortener.breaker import (
+    EXCUSED_PER_FAILURE,
+    LOG_SIZE,
+    Breaker,
+    BreakerOpen,
+    Permit,
+    TransitionLog,
+)
+from shortener.lag import TICK_S, LagMeter, OutOfPatience
 from shortener.settings import BreakerSettings
 
 THRESHOLD, COOLDOWN_S = 5, 60.0
@@ -224,6 +232,148 @@ def test_a_cancelled_probe_opens_it_again_instead_of_blocking_it_for_ever():
 
     asyncio.run(run())
     assert breaker.state == "OPEN"
+
+
+TIMEOUT_COOLDOWN_S = 5.0
+
+
+def make_on_lagging_loop():
+    """A breaker whose process has a loop that the test lets stand still."""
+    clock = SimpleNamespace(now_s=100.0)
+    meter = LagMeter(lambda: clock.now_s)
+    rules = BreakerSettings(True, THRESHOLD, COOLDOWN_S, TIMEOUT_COOLDOWN_S)
+    breaker = Breaker("redis", rules, TransitionLog(), lambda: clock.now_s, meter)
+    return breaker, clock, meter
+
+
+def time_out(breaker, clock, meter, *, stalled_s=0.0, error=TimeoutError):
+    """One call that takes a quarter of a second and times out; the loop stalls meanwhile."""
+
+    async def call():
+        meter.begin_tick()
+        clock.now_s += TICK_S + stalled_s
+        meter.end_tick()
+        clock.now_s += 0.25
+        raise error
+
+    coroutine = breaker.call(call, (OSError,))
+    with pytest.raises(error):
+        coroutine.send(None)
+
+
+def test_a_time_out_while_our_own_loop_stood_still_is_neither_failure_nor_success():
+    breaker, clock, meter = make_on_lagging_loop()
+    for _ in range(THRESHOLD - 1):
+        time_out(breaker, clock, meter)
+    for _ in range(EXCUSED_PER_FAILURE - 1):
+        time_out(breaker, clock, meter, stalled_s=0.2)
+    assert (breaker.state, breaker.failures) == ("CLOSED", THRESHOLD - 1)  # not reset either
+    time_out(breaker, clock, meter)
+    assert breaker.state == "OPEN"
+
+
+def test_a_stall_that_has_not_ended_yet_excuses_too():
+    """The time-out may be handled before the meter's own timer, in the same turn of the loop."""
+    breaker, clock, meter = make_on_lagging_loop()
+    meter.begin_tick()
+
+    async def call():
+        clock.now_s += 0.5
+        raise TimeoutError
+
+    for _ in range(EXCUSED_PER_FAILURE - 1):
+        with pytest.raises(TimeoutError):
+            breaker.call(call, (OSError,)).send(None)
+    assert breaker.failures == 0
+
+
+def test_noise_is_no_excuse():
+    breaker, clock, meter = make_on_lagging_loop()
+    for _ in range(THRESHOLD):
+        time_out(breaker, clock, meter, stalled_s=0.04)
+    assert breaker.state == "OPEN"
+
+
+def test_excuses_run_out_so_that_a_frozen_dependency_is_found_on_a_busy_machine_too():
+    breaker, clock, meter = make_on_lagging_loop()
+    for number in range(THRESHOLD * EXCUSED_PER_FAILURE):
+        assert breaker.state == "CLOSED", number
+        time_out(breaker, clock, meter, stalled_s=0.2)
+    assert breaker.state == "OPEN"
+
+
+def test_a_limit_that_stalls_were_added_to_needs_no_excuse():
+    breaker, clock, meter = make_on_lagging_loop()
+    for _ in range(THRESHOLD):
+        time_out(breaker, clock, meter, stalled_s=0.2, error=OutOfPatience)
+    assert breaker.state == "OPEN"
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError, ConnectionResetError, BrokenPipeError])
+def test_a_connection_that_was_refused_or_broke_is_evidence_however_slow_we_are(error):
+    breaker, clock, meter = make_on_lagging_loop()
+    for _ in range(THRESHOLD):
+        time_out(breaker, clock, meter, stalled_s=5.0, error=error)
+    assert breaker.state == "OPEN"
+
+
+def test_a_probe_that_times_out_re_opens_it_even_with_an_excuse():
+    breaker, clock, meter = make_on_lagging_loop()
+    fail(breaker, THRESHOLD)
+    clock.now_s += COOLDOWN_S
+    time_out(breaker, clock, meter, stalled_s=0.2)
+    assert breaker.state == "OPEN"
+
+
+def test_calls_that_wait_for_one_hiccup_are_one_failure():
+    breaker, _, _ = make()
+    together = [breaker.permit() for _ in range(50)]
+    for permit in together:
+        breaker.failed(permit, "TimeoutError", is_timeout=True)
+    assert (breaker.state, breaker.failures) == ("CLOSED", 1)
+    breaker.failed(breaker.permit(), "TimeoutError", is_timeout=True)  # began afterwards
+    assert breaker.failures == 2
+
+
+def test_calls_under_way_together_that_are_refused_all_count():
+    breaker, _, _ = make()
+    for permit in [breaker.permit() for _ in range(THRESHOLD)]:
+        breaker.failed(permit, "ConnectionRefusedError")
+    assert breaker.state == "OPEN"
+
+
+@pytest.mark.parametrize(
+    ("errors", "cooldown_s"),
+    [
+        ([TimeoutError] * THRESHOLD, TIMEOUT_COOLDOWN_S),
+        ([ConnectionResetError] * THRESHOLD, COOLDOWN_S),
+        ([ConnectionResetError] + [TimeoutError] * (THRESHOLD - 1), COOLDOWN_S),
+        ([TimeoutError] * (THRESHOLD - 1) + [ConnectionResetError], COOLDOWN_S),
+    ],
+)
+def test_after_time_outs_alone_it_tries_again_soon(errors, cooldown_s):
+    breaker, clock, meter = make_on_lagging_loop()
+    for error in errors:
+        time_out(breaker, clock, meter, error=error)
+    assert breaker.state == "OPEN"
+    clock.now_s += cooldown_s - 0.001
+    with pytest.raises(BreakerOpen):
+        breaker.permit()
+    clock.now_s += 0.001
+    breaker.permit()
+    assert breaker.state == "HALF_OPEN"
+
+
+def test_a_success_forgets_what_kind_of_failures_there_were():
+    breaker, clock, meter = make_on_lagging_loop()
+    fail(breaker, THRESHOLD)
+    clock.now_s += COOLDOWN_S
+    breaker.succeeded(breaker.permit())
+    for _ in range(THRESHOLD):
+        time_out(breaker, clock, meter)
+    clock.now_s += TIMEOUT_COOLDOWN_S
+    breaker.permit()
+    assert breaker.state == "HALF_OPEN"
 
 
 class BreakerMachine(RuleBasedStateMachine):
