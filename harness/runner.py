@@ -189,7 +189,6 @@ class _Run:
         for step in self._plan.steps:
             self._wait_until(self._t0_s + step.at_s)
             self._do(step)
-        self._end_if_rescued()
 
     def _begin(self) -> None:
         before = self._world.health()
