@@ -8,10 +8,12 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
+from typing import Any
+
+from redis.asyncio import Redis
 
 from shortener.breaker import Breaker, BreakerOpen
 from shortener.redis_cache import REDIS_ERRORS
-from shortener.redis_client import RedisClient
 
 STREAM, GROUP = "clicks", "worker"
 CODES_MAX, STREAM_MAX, FLUSH_S = 10_000, 20_000, 1.0
@@ -23,7 +25,7 @@ BATCH_CODES_MAX = 1_000
 class Clicks:
     """Counts by code; what does not fit, or is lost with Redis, is counted as dropped."""
 
-    def __init__(self, client: RedisClient, breaker: Breaker) -> None:
+    def __init__(self, client: Redis, breaker: Breaker) -> None:
         self._client, self._breaker = client, breaker
         self._counts: Counter[str] = Counter()
         self._on_its_way = 0
@@ -60,13 +62,11 @@ class Clicks:
         counts = Counter(dict(islice(self._counts.items(), BATCH_CODES_MAX)))
         for code in counts:
             del self._counts[code]
-        batch = ("id", uuid.uuid4().hex, "counts", json.dumps(counts))
+        batch: dict[Any, Any] = {"id": uuid.uuid4().hex, "counts": json.dumps(counts)}
         self._on_its_way = counts.total()
         try:
             await self._breaker.call(
-                lambda: self._client.execute(
-                    "XADD", STREAM, "MAXLEN", "~", STREAM_MAX, "*", *batch
-                ),
+                lambda: self._client.xadd(STREAM, batch, maxlen=STREAM_MAX, approximate=True),
                 REDIS_ERRORS,
             )
         except BreakerOpen:

@@ -160,7 +160,7 @@ class Pool:
 
     async def close(self) -> None:
         """Close without waiting for anybody."""
-        self._pool.terminate()
+        (await self._pool).terminate()  # awaited: one that was never asked cannot end otherwise
 
     async def _renew(self, pool: Any) -> None:
         """Have all connections replaced when next used, if their time is over.

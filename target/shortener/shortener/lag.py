@@ -11,11 +11,13 @@ it passes; whoever measures such a limit measures himself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import monotonic
+from typing import TypeVar
 
 TICK_S = 0.05
 NOISE_S = 0.01  # a timer is never quite on time
+Result = TypeVar("Result")
 
 
 class OutOfPatience(TimeoutError):
@@ -71,3 +73,32 @@ class Patience:
         """Seconds that are left; 0 or less: the call has had its time."""
         excused_s = min(self._meter.stalled_s() - self._stalled_s, self._limit_s)
         return self._began_s + self._limit_s + excused_s - self._clock()
+
+
+async def within(limit_s: float, meter: LagMeter, call: Awaitable[Result]) -> Result:
+    """The result of `call`; OutOfPatience, and `call` cancelled, if it takes longer.
+
+    The limit is looked at again when it is over, so a call whose answer lay unread while our loop
+    stood still gets the time to read it.
+    """
+    loop = asyncio.get_running_loop()
+    patience = Patience(limit_s, meter)
+
+    def look() -> None:
+        nonlocal timer
+        left_s = patience.left_s()
+        if left_s > 0:
+            timer = loop.call_later(left_s, look)
+        else:
+            scope.reschedule(loop.time())
+
+    timer = loop.call_later(limit_s, look)
+    try:
+        async with asyncio.timeout(None) as scope:
+            return await call
+    except TimeoutError as error:
+        if scope.expired():
+            raise OutOfPatience(f"no answer within {limit_s:g} s") from error
+        raise
+    finally:
+        timer.cancel()

@@ -66,25 +66,14 @@ class Worker:
 
     async def move(self, position: str) -> int:
         """How many batches were moved from `position` of the stream to the database."""
-        found = await self._client.execute(
-            "XREADGROUP",
-            "GROUP",
-            GROUP,
-            self._name,
-            "COUNT",
-            READ_COUNT,
-            "STREAMS",
-            STREAM,
-            position,
-        )
+        found = await self._client.xreadgroup(GROUP, self._name, {STREAM: position}, READ_COUNT)
         batches = found[0][1] if found else []
-        for entry_id, fields in batches:
-            batch = read_batch(fields)
+        for entry_id, batch in batches:
             counts = read_counts(batch)
             if counts:
                 work = partial(store, batch_id=batch.get("id", entry_id), counts=counts)
                 await self._database.run(work)
-            await self._client.execute("XACK", STREAM, GROUP, entry_id)
+            await self._client.xack(STREAM, GROUP, entry_id)
         return len(batches)
 
     async def _rest(self) -> None:
@@ -105,11 +94,6 @@ class Worker:
                 "DELETE FROM click_batches WHERE stored_at < now() - interval '1 day'"
             )
         )
-
-
-def read_batch(fields: list[str] | None) -> Batch:
-    """The fields of an entry, which Redis gives in one row; empty for one that was trimmed."""
-    return dict(zip(fields[::2], fields[1::2], strict=True)) if fields else {}
 
 
 def read_counts(batch: Batch | None) -> dict[str, int]:
@@ -141,7 +125,7 @@ async def store(connection: Any, batch_id: str, counts: dict[str, int]) -> None:
 async def ensure_group(client: Any) -> None:
     """Make the stream and its consumer group unless they are there (Redis may have lost them)."""
     try:
-        await client.execute("XGROUP", "CREATE", STREAM, GROUP, "0", "MKSTREAM")
+        await client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
     except ResponseError as error:
         if "BUSYGROUP" not in str(error):
             raise

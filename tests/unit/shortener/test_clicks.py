@@ -9,7 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from shortener.breaker import Breaker, TransitionLog
 from shortener.clicks import BATCH_CODES_MAX, CODES_MAX, STREAM, Clicks
 from shortener.settings import BreakerSettings
-from shortener.worker import read_batch, read_counts
+from shortener.worker import read_counts
 
 
 class Stream:
@@ -19,11 +19,11 @@ class Stream:
         self.batches: list[dict[str, str]] = []
         self.is_down = False
 
-    async def execute(self, command, name, *words):
-        assert (command, name, words[:2], words[3]) == ("XADD", STREAM, ("MAXLEN", "~"), "*")
+    async def xadd(self, name, batch, maxlen, approximate):
+        assert name == STREAM
         if self.is_down:
             raise RedisConnectionError
-        self.batches.append(read_batch(list(words[4:])))
+        self.batches.append(batch)
 
 
 def make():
@@ -99,14 +99,14 @@ def test_clicks_wait_in_the_buffer_while_the_breaker_is_open():
 def test_what_is_on_its_way_to_the_stream_still_waits():
     clicks, stream, _ = make()
     seen = []
-    add = stream.execute
+    add = stream.xadd
 
     async def look_and_add(*args, **more):
         clicks.add("b")  # comes in meanwhile
         seen.append(clicks.waiting)
         await add(*args, **more)
 
-    stream.execute = look_and_add
+    stream.xadd = look_and_add
     clicks.add("a")
     clicks.add("a")
     assert clicks.waiting == 2

@@ -6,7 +6,7 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
-from shortener.lag import TICK_S, LagMeter, Patience
+from shortener.lag import TICK_S, LagMeter, OutOfPatience, Patience, within
 
 LIMIT_S = 0.25
 
@@ -81,3 +81,58 @@ def test_it_tells_of_every_turn():
 
     asyncio.run(run())
     assert turns == [1]
+
+
+SHORT_S = 0.02
+
+
+def test_a_call_that_takes_too_long_is_cancelled_and_says_so():
+    async def run():
+        call = asyncio.get_running_loop().create_future()
+        with pytest.raises(OutOfPatience, match=r"within 0\.02 s"):
+            await within(SHORT_S, LagMeter(), call)
+        assert call.cancelled()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("error", [TimeoutError("its own"), ConnectionResetError("reset")])
+def test_the_errors_of_a_call_are_its_own(error):
+    async def fails():
+        raise error
+
+    async def run():
+        with pytest.raises(type(error)) as caught:
+            await within(SHORT_S, LagMeter(), fails())
+        assert caught.value is error
+
+    asyncio.run(run())
+
+
+def test_an_answer_that_came_while_our_loop_stood_still_is_read():
+    """The limit is over when the loop turns again, and only then the answer can be read."""
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        meter = SimpleNamespace(now_s=0.0, stalled_s=lambda: meter.now_s)
+        call = loop.create_future()
+        loop.call_later(1.5 * SHORT_S, call.set_result, "answer")
+        waiting = asyncio.create_task(within(SHORT_S, meter, call))
+        await asyncio.sleep(0)
+        meter.now_s = SHORT_S
+        assert await waiting == "answer"
+
+    asyncio.run(run())
+
+
+def test_whoever_cancels_a_call_hears_of_no_limit():
+    async def run():
+        waiting = asyncio.create_task(
+            within(SHORT_S, LagMeter(), asyncio.get_running_loop().create_future())
+        )
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(run())

@@ -7,7 +7,7 @@ import json
 
 import pytest
 from shortener.clicks import GROUP, STREAM
-from shortener.worker import Worker
+from shortener.worker import READ_COUNT, Worker
 
 
 class Stream:
@@ -15,25 +15,29 @@ class Stream:
 
     def __init__(self, batches):
         self.entries = [
-            (f"{n}-0", ["id", f"batch-{n}", "counts", json.dumps(counts)])
+            (f"{n}-0", {"id": f"batch-{n}", "counts": json.dumps(counts)})
             for n, counts in enumerate(batches)
         ]
         self.read, self.acknowledged = 0, set()
         self.on_ack = lambda: None
 
-    async def execute(self, command, *words):
+    async def xgroup_create(self, *_, **__):
         await asyncio.sleep(0)
-        if command == "XREADGROUP":
-            assert words[:2] == ("GROUP", GROUP)
-            if words[-1] == ">":
-                found, self.read = self.entries[self.read :], len(self.entries)
-            else:
-                found = [e for e in self.entries[: self.read] if e[0] not in self.acknowledged]
-            return [[STREAM, [list(entry) for entry in found]]] if found else None
-        if command == "XACK":
-            self.acknowledged.add(words[-1])
-            self.on_ack()
-        return None
+
+    async def xreadgroup(self, group, consumer, positions, count):
+        await asyncio.sleep(0)
+        assert (group, consumer, count) == (GROUP, "worker", READ_COUNT)
+        if positions[STREAM] == ">":
+            found, self.read = self.entries[self.read :], len(self.entries)
+        else:
+            found = [e for e in self.entries[: self.read] if e[0] not in self.acknowledged]
+        return [[STREAM, found]] if found else []
+
+    async def xack(self, name, group, entry_id):
+        await asyncio.sleep(0)
+        assert (name, group) == (STREAM, GROUP)
+        self.acknowledged.add(entry_id)
+        self.on_ack()
 
 
 class Table:
