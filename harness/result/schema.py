@@ -28,8 +28,6 @@ def result_schema() -> Schema:
     outcome = {"enum": ["pass", "fail", "inconclusive"]}
     judgement: Schema = dict.fromkeys(Judgement.__dataclass_fields__, TEXT)
     judgement |= {"outcome": outcome, "value": NUMBER, "limit": NUMBER}
-    fault: Schema = dict.fromkeys(("fault", "kind", "target", "phase", "detail"), TEXT)
-    fault |= dict.fromkeys(("start_s", "effect_s", "healed_s"), NUMBER)
     properties: Schema = {
         "schema_version": {"const": SCHEMA_VERSION},
         **dict.fromkeys(("experiment", "title", "run_id"), TEXT),
@@ -38,7 +36,7 @@ def result_schema() -> Schema:
         "verdict": outcome,
         "reasons": _list(_object({"code": TEXT, "text": TEXT})),
         "judgements": _list(_object(judgement)),
-        "faults": _list(_object({**fault, "proven": FLAG, "healed": FLAG})),
+        "faults": _list(_fault()),
         "phases": _by_name(_open({"start_s": NUMBER, "end_s": NUMBER})),
         "recovery": _by_name(_recovery()),
         "operations": _by_name(_by_name(_operation())),
@@ -111,6 +109,17 @@ def _machine() -> Schema:
         }
     )
     return {**found, "type": ["object", "null"]}
+
+
+def _fault() -> Schema:
+    texts = dict.fromkeys(("fault", "kind", "target", "phase", "detail"), TEXT)
+    times = dict.fromkeys(("start_s", "effect_s", "healed_s"), NUMBER)
+    fault = _object({**texts, **times, "proven": FLAG, "healed": FLAG})
+    fault["properties"] |= {
+        **dict.fromkeys(("planned_s", "held_s", "lost_s"), NUMBER),
+        "evidence": {"type": ["string", "null"]},
+    }
+    return fault
 
 
 def _operation() -> Schema:
@@ -243,6 +252,7 @@ def _recovery() -> Schema:
     scattered = dict.fromkeys(("error_rate", "first_s", "last_s"), NUMBER)
     recovery["properties"] |= {
         "error_budget": NUMBER,
+        "cold_share": NUMBER,
         "scattered": _open({**scattered, "failed": COUNT}),
         "degradation": _degradation(one),
         "marks": _list(_object(mark)),

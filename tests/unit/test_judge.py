@@ -322,6 +322,24 @@ def test_missing_requests_make_inconclusive_what_is_made_of_them(subject, clause
     assert (judged.code == "evidence_missing") == (outcome == "inconclusive")
 
 
+@pytest.mark.parametrize(
+    ("clause", "cold", "outcome"),
+    [
+        ("error_rate < 0.1%", 0.49, "inconclusive"),
+        ("error_rate < 0.1%", 0.5, "pass"),
+        ("error_rate < 0.1%", None, "pass"),
+        ("recovery_time <= 30s", 0.0, "inconclusive"),
+        ("recovery_time <= 20s", 0.0, "fail"),
+        ("p95 < 200ms", 0.0, "pass"),
+    ],
+)
+def test_a_canary_that_caches_answer_sees_no_fault(clause, cold, outcome):
+    found = findings(recovery__redirect__cold_share=cold)
+    [judged] = verdict_of("redirect", clause, found)[1].judgements
+    assert judged.outcome == outcome
+    assert (judged.code == "canary_not_cold") == (outcome == "inconclusive")
+
+
 @pytest.mark.parametrize("outcome", ["fail", "inconclusive", "note"])
 def test_a_surprise_weighs_what_it_says(outcome):
     row = {"code": "container_died", "at_s": 40.0, "who": "db-3", "text": "db-3 was killed",

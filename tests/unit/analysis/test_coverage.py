@@ -171,7 +171,7 @@ def test_the_main_load_does_not_stand_in_for_a_canary_that_never_began(tmp_path:
     """What its caches answered says nothing of a recovery."""
     run = Run(tmp_path)
     main, canary = (
-        samples.assign(sent_s=samples["intended_s"], ok=True, error="")
+        samples.assign(sent_s=samples["intended_s"], ok=True, error="", cache="")
         for samples in (run.main, run.canary[:0])
     )
     fault = {"fault": "kill-1", "start_s": KILL_S, "service": "db-1", "healed_s": 50.0}
