@@ -18,6 +18,7 @@ from typing import Any
 
 from harness.adapters.click_counts import ClickCounts
 from harness.adapters.postgres_readback import PostgresReadback
+from harness.adapters.target_settings import TargetSettings
 from harness.cli.arguments import AUTO
 from harness.cli.console import Screen
 from harness.cli.dry_run import dry_run
@@ -280,6 +281,7 @@ def _execute(
         health=project.health,
         readback=PostgresReadback(project.engine, project.clock).read,
         clicks=ClickCounts(project.engine, project.http, project.clock).read,
+        settings=TargetSettings(project.engine, project.http).read,
         show=lambda progress: _show(progress, project, screen),
         is_stopped=lambda: stop.asked,
     )

@@ -70,6 +70,7 @@ def _later() -> Schema:
         "clicks": _clicks(),
         "share_answers": _by_name(_by_name(COUNT)),
         "db_reached": _shares(),
+        "settings": _settings(),
         "safeguards": _list(_open({"t_s": NUMBER, "event": TEXT})),
         "surprises": _list(_object(_surprise())),
         "coverage": _open({"planned": _by_name(FLAG), "gaps": _list(_open(_gap()))}),
@@ -156,10 +157,12 @@ def _reads() -> Schema:
 
 
 def _clicks() -> Schema:
-    counts = (*ASPECTS["clicks"], "unknown", "missing", "in_memory", "double_by_retries")
+    metrics = {name: OF_UNIT[metric.unit] for name, metric in ASPECTS["clicks"].items()}
+    counts = ("unknown", "missing", "in_memory", "double_by_retries")
     missing = {"server": TEXT, "missing": COUNT, "first_s": NUMBER, "last_s": NUMBER}
     return _open(
         {
+            **metrics,
             **dict.fromkeys(counts, MAYBE_COUNT),
             "missing_of": _list(_open(missing)),
             "explanations": _list(TEXT),
@@ -198,6 +201,11 @@ def _breakers() -> Schema:
 def _target() -> Schema:
     flags = dict.fromkeys((*ASPECTS["target"], "healthy_before"), MAYBE)
     return _open({**flags, "details": _open({"problems": _list(TEXT)})})
+
+
+def _settings() -> Schema:
+    words = {"problems": _by_name(_list(TEXT)), "gaps": _by_name(TEXT)}
+    return _open({**dict.fromkeys(ASPECTS["settings"], MAYBE), **words})
 
 
 def _load() -> Schema:

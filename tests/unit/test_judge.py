@@ -71,6 +71,8 @@ def findings(**changes: Any) -> dict[str, Any]:
         "traffic_share": {"app-1": {"fault": 0.5}, "app-3": {"fault": 0.5}},
         "replica_share": {}, "cache_share": {"redis": {"fault": 0.2}},
         "rotation": [ROTATION],
+        "settings": {"durable": True, "problems": {"durable": ["db-1: fsync is off"]},
+                     "gaps": {"restarts": "there is no container"}},
         "target": {"healthy": True, "old_primary_rejoined": None, "details": {}},
     }  # fmt: skip
     for path, change in changes.items():
@@ -150,6 +152,14 @@ def _experiment(item: Expectation) -> Experiment:
         ("clicks", "double == 0", {"clicks__double": 1}, "fail", "clicks_double"),
         ("clicks", "double == 0", {"clicks__checked": False}, "inconclusive", "clicks_not_checked"),
         ("clicks", "double == 0", {"clicks__acknowledged": 0}, "inconclusive", "too_few_samples"),
+        ("clicks", "dropped_share <= 1%", {}, "pass", None),
+        ("clicks", "dropped_share <= 1%", {"clicks__dropped": 4500}, "fail", "clicks_dropped"),
+        ("settings", "durable", {}, "pass", None),
+        ("settings", "durable", {"settings__durable": False}, "fail", "not_durable"),
+        ("settings", "durable", {"settings__durable": False, "load__problems": ["late"]},
+         "fail", "not_durable"),
+        ("settings", "restarts", {}, "inconclusive", "not_measured"),
+        ("settings", "durable", {"settings": {}}, "inconclusive", "not_measured"),
         ("clicks", "double == 0", {"clicks": {}}, "inconclusive", "clicks_not_checked"),
         ("reads", "stale == 0", {}, "fail", "reads_stale"),
         ("reads", "stale_for <= 300ms", {}, "pass", None),

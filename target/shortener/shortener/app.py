@@ -25,6 +25,10 @@ REFUSALS: dict[type[Exception], tuple[int, str]] = {
     AliasTaken: (409, "this alias is taken"),
     Expired: (410, "this URL has expired"),
 }
+TIME_LIMITS = (
+    *("redis_timeout_s", "db_timeout_s", "db_read_timeout_s", "read_deadline_s"),
+    "connect_timeout_s",
+)
 NO_STORE = (b"cache-control", b"no-store")
 EDGE_TTL_S = 3600  # what the edge keeps at most
 
@@ -157,12 +161,18 @@ class App:
         }
         return answer(200, value, [(b"cache-control", b"no-store")])
 
+    async def _show_settings(self) -> Response:
+        """Every time limit in seconds; nothing that is secret."""
+        limits = {k: v for k, v in asdict(self._settings).items() if k in TIME_LIMITS}
+        return answer(200, limits, [NO_STORE])
+
 
 HEALTH = "/health"
 PAGES: dict[str, Callable[[App], Awaitable[Response]]] = {
     "/ready": App._ready,
     "/metrics": App._show_metrics,
     "/debug/breakers": App._show_breakers,
+    "/debug/settings": App._show_settings,
 }
 
 
