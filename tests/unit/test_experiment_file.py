@@ -70,6 +70,17 @@ def test_the_load_may_speak_tls_and_read_back_what_it_wrote() -> None:
     assert experiment.operations["mine"].read_after_s == 1
 
 
+def test_an_operation_may_look_at_what_another_did_to_what_a_third_one_made() -> None:
+    text = GOOD.replace(
+        "create: 0.04}",
+        "create: 0.04, delete: 1, is_gone: 1, follow: 1}, operations: {"
+        "delete: {method: DELETE, path: '/{returned}', reads: create}, "
+        "is_gone: {path: '/{returned}', status: [404], reads: delete}}",
+    )
+    operations = parse(text).operations
+    assert (operations["is_gone"].reads, operations["delete"].reads) == ("delete", "create")
+
+
 def test_a_replay_takes_its_highest_rate_from_the_recorded_run(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "recorded")
     folder.create()
@@ -165,6 +176,19 @@ def test_a_fault_without_for_lasts_to_the_end_of_its_phase() -> None:
             "rate: 400/s, operations: {create: {path: /, reads: redirect}}",
             2,
             "redirect is no write in the mix; put the write into load.mix",
+        ),
+        (
+            "rate: 400/s",
+            "rate: 400/s, operations: {create: {path: '/{returned}', method: PUT, reads: create}}",
+            2,
+            "create reads create: nothing is written first",
+        ),
+        (
+            "create: 0.04}",
+            "create: 0.04, a: 1, b: 1}, operations: {b: {path: '/{returned}', reads: a},"
+            " a: {path: /x, method: DELETE}}",
+            2,
+            "{returned} is not known: a has no `returns`",
         ),
     ],
 )
