@@ -55,6 +55,8 @@ def _clauses(phase: str, subject: Any, subjects: Node, operations: set[str]) -> 
 def _check_faults(found: Sequence[Expectation], expect: Node, broken: Set[str]) -> None:
     """A figure of faults stands in a phase in which one starts, or in `run`."""
     for item in found:
+        if item.is_about_victim and not broken:
+            expect.problem(item.phase, f"no fault starts, so there is no {item.metric}")
         if item.kind.scope == "fault" and item.phase != "run" and item.phase not in broken:
             what = f"no fault starts in {item.phase}, and {item.metric} is a figure of faults"
             right = f"put it under {', '.join(sorted(broken)) or 'a phase with a fault'}, or run"

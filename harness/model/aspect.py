@@ -10,6 +10,8 @@ Scope = Literal["phase", "fault", "run"]
 OPERATION, BREAKER = "operation", "breaker"
 ANY = "*"
 """The metric of an aspect whose metrics are names of parts, and `min` and `max` over them."""
+VICTIM, OTHERS = "victim", "others"
+"""Names of parts, too: the one that a fault of the phase broke, and each of all others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,12 @@ def test_an_operation_may_look_at_what_another_did_to_what_a_third_one_made() ->
     assert (operations["is_gone"].reads, operations["delete"].reads) == ("delete", "create")
 
 
+def test_a_fault_may_list_what_it_could_hit() -> None:
+    fault = parse(GOOD.replace("service: app-2", "service: [app-3, app-1]")).faults[0]
+    assert (fault.selector, fault.candidates) == ({"service": "app-3"}, ("app-3", "app-1"))
+    assert parse(GOOD).faults[0].candidates == ()
+
+
 def test_a_replay_takes_its_highest_rate_from_the_recorded_run(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "recorded")
     folder.create()
@@ -177,6 +183,9 @@ def test_a_fault_without_for_lasts_to_the_end_of_its_phase() -> None:
             2,
             "redirect is no write in the mix; put the write into load.mix",
         ),
+        ("app-2", "[app-1, app-9]", 5, "faults[0].kill.service: no service app-9"),
+        ("app-2", "[app-1, app-1]", 5, "not a list of different names; write [app-1, app-2]"),
+        ("app-2", "[]", 5, "not a list of different names"),
         (
             "rate: 400/s",
             "rate: 400/s, operations: {create: {path: '/{returned}', method: PUT, reads: create}}",
@@ -278,3 +287,10 @@ def test_what_is_empty_or_doubtful_is_refused_and_never_taken_for_nothing(
 def test_a_list_of_faults_that_is_empty_by_mistake_is_refused() -> None:
     text = re.sub(r"faults:\n.*?expect", "faults:\nexpect", GOOD, flags=re.DOTALL)
     assert any("faults: not a list" in problem for problem in problems(text))
+
+
+def test_who_a_fault_broke_can_be_expected_only_where_there_is_one() -> None:
+    text = GOOD.replace("{redirect: [p95 < 200ms]}", "{traffic_share: [victim <= 2%]}")
+    assert parse(text).hypothesis[0].is_about_victim
+    quiet = re.sub(r"faults:\n(  .*\n)+", "", text)
+    assert any("so there is no victim" in each for each in problems(quiet))

@@ -538,3 +538,35 @@ def test_text_from_the_target_cannot_break_junit_or_markdown():
     result["judgements"][0]["evidence"] = "<script>|\x00\ud800]]>"
     ET.fromstring(junit_xml(result))
     assert "<script>" not in summary_markdown(result)
+
+
+SHARES = {"app-1": {"fault": 0.47, "late": 0.3}, "app-2": {"fault": 0.01, "late": 0.3},
+          "app-3": {"fault": 0.52, "late": 0.4}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("clause", "broken", "value", "outcome"),
+    [
+        ("victim <= 2%", "app-2", 0.01, "pass"),
+        ("victim <= 2%", "app-3", 0.52, "fail"),
+        ("others >= 45%", "app-2", 0.47, "pass"),
+        ("others <= 50%", "app-2", 0.52, "fail"),
+        ("others >= 45%", "app-1", 0.01, "fail"),
+        ("victim <= 2%", "app-9", 0.0, "pass"),  # a server that answered nothing at all
+        ("victim <= 2%", None, None, "inconclusive"),
+    ],
+)
+def test_a_share_is_that_of_the_victim_or_of_the_worst_of_the_others(
+    clause: str, broken: str | None, value: float | None, outcome: str
+) -> None:
+    fault = {**FAULT, "service": broken}
+    found = findings(traffic_share=SHARES, faults=[fault])
+    judgement = verdict_of("traffic_share", clause, found)[1].judgements[0]
+    assert (judgement.value, judgement.outcome) == (value, outcome)
+
+
+def test_of_two_faults_the_victim_is_that_of_the_phase() -> None:
+    first = {**FAULT, "service": "app-2"}
+    later = {**FAULT, "fault": "kill-2", "service": "app-1", "start_s": 95.0, "healed_s": 99.0}
+    found = findings(traffic_share=SHARES, faults=[first, later])
+    assert verdict_of("traffic_share", "victim <= 2%", found)[1].outcome == "pass"
