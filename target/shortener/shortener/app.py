@@ -103,6 +103,8 @@ class App:
             return answer(404, {"error": "no such URL"}, [NO_STORE])
         if method == "GET":
             return await self._show(code, with_clicks=part == "stats")
+        if method == "PUT" and not part:
+            return await self._change(code, request.body)
         return await self._remove(method if not part else "", code)
 
     async def _remove(self, method: str, code: str) -> Response:
@@ -111,6 +113,16 @@ class App:
         if await self.service.remove(code):
             return Response(204)
         return answer(404, {"error": "no such URL"})
+
+    async def _change(self, code: str, body: bytes) -> Response:
+        """Where the code leads from now on; nothing else of it can be changed."""
+        new = parse_new_url(body, None)
+        if new.alias is not None or new.ttl_s is not None:
+            raise Invalid("only url can be changed")
+        url = await self.service.change(code, new.url)
+        if url is None:
+            return answer(404, {"error": "no such URL"})
+        return answer(200, {"code": url.code, "url": url.long_url})
 
     async def _create(self, request: Request) -> Response:
         headers = dict(request.headers)
