@@ -294,3 +294,60 @@ def test_who_a_fault_broke_can_be_expected_only_where_there_is_one() -> None:
     assert parse(text).hypothesis[0].is_about_victim
     quiet = re.sub(r"faults:\n(  .*\n)+", "", text)
     assert any("so there is no victim" in each for each in problems(quiet))
+
+
+def test_what_is_expected_of_each_phase_holds_in_every_judged_one_unless_it_says_otherwise() -> (
+    None
+):
+    text = GOOD + "  each: {redirect: [p95 < 100ms, error_rate < 1%]}\n"
+    found = {item.id: item.text for item in parse(text).hypothesis}
+    assert found == {
+        "fault.redirect.p95": "p95 < 200ms",
+        **{f"{phase}.redirect.p95": "p95 < 100ms" for phase in ("baseline", "recovery")},
+        **{
+            f"{phase}.redirect.error_rate": "error_rate < 1%"
+            for phase in ("baseline", "fault", "recovery")
+        },
+    }
+    for wrong in ("redirect: [recovery_time < 1s]", "writes: [lost == 0]", "redirect: [p96 < 1s]"):
+        assert any(": expect.each." in each for each in problems(f"{GOOD}  each: {{{wrong}}}\n"))
+    named = GOOD.replace("recovery: 20s", "each: 20s")
+    assert any("`each` means every judged phase" in each for each in problems(named))
+
+
+LATENCY = {"p50", "p95", "p99", "degradation_time"}
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_operation_has_a_latency_and_an_error_limit_in_each_judged_phase(path: Path) -> None:
+    """`failed_requests == 0` of the whole run is one of each phase; a rate of it would be none."""
+    experiment = load_experiment(path, KINDS, SERVICES)
+    judged = [phase.name for phase in experiment.phases if phase.is_judged]
+    for operation in experiment.load.mix:
+        mine = [item for item in experiment.hypothesis if item.subject == operation]
+        never_fails = any(i.id == f"run.{operation}.failed_requests" and not i.limit for i in mine)
+        for phase in judged:
+            metrics = {item.metric for item in mine if item.phase == phase}
+            assert metrics & LATENCY, (phase, operation)
+            assert never_fails or metrics & {"error_rate", "failed_requests"}, (phase, operation)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_no_limit_asks_for_more_requests_than_are_sent(path: Path) -> None:
+    experiment = load_experiment(path, KINDS, SERVICES)
+    load = experiment.load
+    for item in experiment.hypothesis:
+        if item.aspect != "operation" or item.phase == "run":
+            continue
+        share = load.mix[item.subject] / sum(load.mix.values())
+        phase = experiment.phase(item.phase)
+        rate_per_s = load.rate_per_s * share + load.canary_rate_per_s
+        needed = {"p50": 40, "p95": 200, "p99": 1000, "error_rate": 3 / (item.limit or 1)}
+        # No read is sent before there is something to read; and some chance is in the mix.
+        assert rate_per_s * (phase.end_s - phase.start_s) * 0.9 >= needed.get(item.metric, 0), item
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_whoever_judges_clicks_limits_those_that_are_dropped(path: Path) -> None:
+    metrics = {i.metric for i in load_experiment(path, KINDS).hypothesis if i.aspect == "clicks"}
+    assert not metrics or metrics & {"dropped", "dropped_share"}
