@@ -1,12 +1,33 @@
-"""From an experiment and a seed to a plan: sorted steps at offsets from run start. Pure."""
+"""From an experiment and a seed to a plan: victims, and sorted steps at offsets from run start.
+
+Pure.
+"""
 
 from __future__ import annotations
 
-from harness.model.experiment import Experiment
+from harness.model.experiment import Experiment, FaultSpec
 from harness.model.timeline import Plan, Step
 
 # At one moment: mend first, then name the phase, then break; the end comes last.
 _ORDER = {"heal": 0, "phase": 1, "inject": 2, "end": 3}
+
+
+def aimed(experiment: Experiment, seed: int, repetition: int = 0) -> Experiment:
+    """The experiment with a victim chosen for each fault that has candidates.
+
+    The same place in every list, and the next one in each repetition: with n candidates, n runs in
+    a row hit each of them once, and two faults with the same list hit the same one.
+    """
+    faults = tuple(_aimed(fault, seed + repetition) for fault in experiment.faults)
+    return experiment.model_copy(update={"faults": faults})
+
+
+def _aimed(fault: FaultSpec, place: int) -> FaultSpec:
+    if not fault.candidates:
+        return fault
+    [how] = fault.selector
+    victim = fault.candidates[place % len(fault.candidates)]
+    return fault.model_copy(update={"selector": {how: victim}})
 
 
 def make_plan(experiment: Experiment, seed: int) -> Plan:

@@ -7,7 +7,7 @@ reports/<run-id>/
   events.jsonl        one event a line, in order of time            run
   samples/*.parquet   one row per request: main-*.parquet (load), canary-*.parquet
   load/               what the generators were told and said        run
-  target/*.json       what the target was asked after the run (writes.json, clicks.json)
+  target/*.json       what the target was asked after the run (writes, clicks, settings)
   findings.json       every figure                                  analyze
   result.json         the verdict and the figures scripts rely on   judge
   junit.xml summary.md                                              judge
@@ -333,6 +333,11 @@ def write_clicks(folder: RunFolder, facts: Mapping[str, Any], gained: Mapping[st
     rows = {"code": list(gained), "clicks": list(gained.values())}
     _write_table(folder.path / "target" / "clicks.parquet", CLICKS, rows)
     folder.write_json("target/clicks.json", {**facts, "rows_file": "target/clicks.parquet"})
+
+
+def write_settings(folder: RunFolder, readings: Mapping[str, Any]) -> None:
+    """Write what was read of the target's settings, by when (before, after; None: not read)."""
+    folder.write_json("target/settings.json", readings)
 
 
 def _write_table(path: Path, schema: pa.Schema, rows: Mapping[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
     start load -> t0 -> [tick each second | steps: phase, inject, heal] -> heal the rest
                                                  (exception, Ctrl-C, safeguard) --^
-    -> stop load -> wait for a healthy target -> read writes and clicks -> last look of each probe
+    -> stop load -> wait for a healthy target -> read writes, settings, clicks
+    -> last look of each probe
 
 The runner judges nothing. Every wait has a limit, and healing has its own, which nothing shortens.
 """
@@ -34,7 +35,7 @@ from harness.model.timeline import Plan, Step
 from harness.model.verdict import RunStatus
 from harness.probes.base import Probe, ProbeThread
 from harness.probes.health import Health
-from harness.run_store import EventLog, RunFolder, write_clicks, write_readback
+from harness.run_store import EventLog, RunFolder, write_clicks, write_readback, write_settings
 from harness.safeguard import SafeguardWatch
 from harness.undo import Entry, Journal, heal_fault
 
@@ -118,6 +119,7 @@ class World:
     clicks: Callable[[], Clicks | None] = lambda: None
     watchdog: Watched = field(default_factory=Unwatched)
     beside: Beside = in_a_thread
+    settings: Callable[[], dict[str, Any]] | None = None
 
 
 @dataclass(slots=True)
@@ -153,6 +155,7 @@ class _Run:
         self._watch = SafeguardWatch(experiment.safeguards)
         self._phase = "warmup"
         self._clicks_before: Clicks | None = None
+        self._settings_before: dict[str, Any] | None = None
         self._t0_s = self._clock.now_s()
         self._next_tick_s = self._t0_s
         self._unrecorded: RecordError | None = None
@@ -193,6 +196,7 @@ class _Run:
     def _begin(self) -> None:
         before = self._world.health()
         self._clicks_before = self._read_clicks()
+        self._settings_before = self._read_settings()
         self._world.driver.start()
         self._t0_s = self._next_tick_s = self._clock.now_s() + LEAD_S
         self._write(
@@ -387,7 +391,7 @@ class _Run:
             thread.stop()
 
     def _settle(self) -> None:
-        """Wait, within a limit, until the target is healthy; then read writes and clicks."""
+        """Wait, within a limit, until the target is healthy; then read all that is to be read."""
         deadline_s = self._clock.now_s() + SETTLE_S
         health = self._world.health()
         while not health.healthy and self._clock.now_s() < deadline_s:
@@ -397,6 +401,9 @@ class _Run:
             health = self._world.health()
         self._write_check("after", health)
         self._read_writes()
+        if self._world.settings is not None:
+            readings = {"before": self._settings_before, "after": self._read_settings()}
+            write_settings(self._folder, readings)
         after = self._read_clicks()
         if self._clicks_before and after:
             known = self._clicks_before.counts
@@ -419,6 +426,16 @@ class _Run:
             return self._world.clicks()
         except HarnessError as error:
             self._write("probe.gap", probe="clicks", error=error.message)
+            return None
+
+    def _read_settings(self) -> dict[str, Any] | None:
+        """None where they cannot be read, or nobody asks."""
+        if self._world.settings is None:
+            return None
+        try:
+            return self._world.settings()
+        except HarnessError as error:
+            self._write("probe.gap", probe="settings", error=error.message)
             return None
 
     def _write_check(self, when: str, health: Health) -> None:

@@ -62,6 +62,8 @@ def _experiment(experiment: Experiment) -> str:
 
 def _fault(fault: FaultSpec) -> str:
     how, name = next(iter(fault.selector.items()))
+    if fault.candidates:
+        name = f"{'`, `'.join(fault.candidates[:-1])}` or `{fault.candidates[-1]}"
     extra = ", ".join(f"{key} {value}" for key, value in fault.parameters.items())
     when = f"at {fault.start_s:g} s for {fault.end_s - fault.start_s:g} s"
     return f"`{fault.kind}` of {how} `{name}`{f' ({extra})' if extra else ''} {when}"
@@ -89,7 +91,7 @@ def _metrics() -> str:
     for aspect, metrics in ASPECTS.items():
         name = {OPERATION: "an operation", "breaker": "breaker.NAME"}.get(aspect, aspect)
         for metric, kind in metrics.items():
-            shown = "a name, `min` or `max`" if metric == ANY else f"`{metric}`"
+            shown = "a name, `min`, `max`, `victim` or `others`" if metric == ANY else f"`{metric}`"
             rows.append(f"| {name} | {shown} | {units[kind.unit]} | {scopes[kind.scope]} |")
     return "\n".join(rows)
 

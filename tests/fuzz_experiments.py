@@ -42,8 +42,9 @@ SERVICES = {
     **{f"lb-{n}": {"harness.role": "lb", "harness.entry": "lb:8080"} for n in (1, 2)},
     "edge": {"harness.role": "edge", "harness.entry": "edge:8080"},
     "redis": {"harness.role": "cache"},
+    "worker": {"harness.role": "worker"},
 }
-ROLES = {"app", "db", "lb", "edge", "cache", "db-primary", "db-standby", "db-replica"}
+ROLES = {"app", "db", "lb", "edge", "cache", "worker", "db-primary", "db-standby", "db-replica"}
 LONGEST_S = 3600.0
 BYTES = (
     b"", b"\t", b"{", b"]", b"- ", b": ", b"\xff", b"\x00", b"-1", b"99999999s", b"null", b"true",

@@ -50,6 +50,7 @@ def read_container(raw: Mapping[str, Any]) -> Container:
         addresses=_addresses(raw),
         health=(state.get("Health") or {}).get("Status", "").replace("none", ""),
         volumes=tuple(m["Destination"] for m in raw.get("Mounts", []) if m["Type"] == "volume"),
+        restart_policy=(host.get("RestartPolicy") or {}).get("Name") or "no",
     )
 
 

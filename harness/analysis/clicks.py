@@ -72,7 +72,9 @@ def figures(record: Record, folder: RunFolder) -> dict[str, Any]:
     result.update(_compare(record, streams, gained, dropped, in_memory))
     result["explanations"] += result.pop("words")
     why_not = _why_not(facts)
-    return {**result, "dropped": dropped, "checked": not why_not, "why_not": why_not}
+    share = dropped / result["acknowledged"] if result["acknowledged"] else None
+    counts = {"dropped": dropped, "dropped_share": share}
+    return {**result, **counts, "checked": not why_not, "why_not": why_not}
 
 
 def _streams(record: Record) -> list[Stream]:

@@ -132,7 +132,7 @@ def _readable_s(record: Record, samples: pd.DataFrame, name: str) -> float:
     operation = record.experiment.operations[name]
     if not operation.reads:
         return 0.0
-    is_written = (samples["op"] == operation.reads) & (samples["write"] == "ok")
+    is_written = (samples["op"] == operation.reads) & samples["error"].isin(["", "too_slow"])
     done_s = samples["done_s"].to_numpy()[is_written.to_numpy()]
     return float(done_s.min()) + operation.read_after_s if done_s.size else inf
 

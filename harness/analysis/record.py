@@ -152,6 +152,7 @@ def fault_rows(experiment: Experiment, events: list[dict[str, Any]]) -> list[dic
             "kind": spec.kind,
             "target": next(iter(spec.selector.values()), ""),
             "selector": dict(spec.selector),
+            "candidates": list(spec.candidates),
             "service": None,
             "services": [],
             "links": [],

@@ -9,8 +9,9 @@ import pandas as pd
 
 from harness.analysis import degradation, parts
 from harness.analysis.outages import BUDGET, Outage, find_outages
-from harness.analysis.record import Array, Record, is_the_targets
+from harness.analysis.record import Array, Record, is_the_targets, within
 from harness.analysis.recovery_time import by_fault, worst
+from harness.model.experiment import Phase
 
 BUDGET_MAX = 0.05
 """An experiment that lets more fail than this in some phase still has its outages found."""
@@ -50,9 +51,26 @@ def _of_operation(record: Record, name: str) -> dict[str, Any]:
         "marks": marks,
         "parts": parts.durations(marks, recovery["fault_start_s"]),
         "stream": stream,
+        "cold_share": _cold_share(record, name) if stream == "canary" else None,
         "probes": len(samples),
         "by_fault": recoveries,
     }
+
+
+def _cold_share(record: Record, name: str) -> float | None:
+    """Of the canaries in the judged time before any fault: the share that no cache answered.
+
+    None where the canary has no cold keys to ask for, or nothing was sent then.
+    """
+    load, operation = record.experiment.load, record.experiment.operations[name]
+    if not load.keys.cold_population or "{key}" not in operation.path:
+        return None
+    starts = [fault["start_s"] for fault in record.faults if fault["start_s"] is not None]
+    judged = record.judged[-1]
+    before = Phase(name="", start_s=judged.start_s, end_s=min(starts, default=judged.end_s))
+    mine = within(record.canary, before)
+    answered = mine.loc[((mine["op"] == name) & mine["ok"]).to_numpy(), "cache"]
+    return float(answered.isin(["db", ""]).mean()) if len(answered) else None
 
 
 def as_row(outage: Outage) -> dict[str, Any]:

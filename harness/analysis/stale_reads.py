@@ -26,7 +26,8 @@ def figures(record: Record, folder: RunFolder) -> dict[str, Any]:
     Of the whole run, and in `phases` of the reads due in each judged phase.
     """
     operations = record.experiment.operations
-    reads = [name for name in record.experiment.load.mix if operations[name].reads]
+    mix = record.experiment.load.mix
+    reads = [name for name in mix if operations[name].reads and not operations[name].is_change]
     if not reads:
         return {
             "answered": None,

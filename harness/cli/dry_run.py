@@ -89,6 +89,7 @@ def _faults(
                 "end_s": spec.end_s,
                 "containers": names,
                 "links": links or [v for k, v in spec.selector.items() if k == "link"],
+                "candidates": list(spec.candidates),
                 "refused": refused,
             }
         )
@@ -146,9 +147,15 @@ def _show(path: Path, facts: Mapping[str, Any], screen: Screen) -> None:
             f"{fault['start_s']:.1f} s",
             f"{fault['end_s']:.1f} s",
             fault["fault"],
-            ", ".join([*fault["containers"], *fault["links"]]) or "nothing found",
+            _at(fault),
             f"REFUSED: {fault['refused']}" if fault["refused"] else "allowed",
         ]
         for fault in facts["faults"]
     ]
     screen.table("Faults, aimed anew when they start", ("from", "to", "fault", "at", ""), rows)
+
+
+def _at(fault: Mapping[str, Any]) -> str:
+    """What it would hit, and what else it could with another seed or in another repetition."""
+    names = ", ".join([*fault["containers"], *fault["links"]]) or "nothing found"
+    return f"{names} (one of {', '.join(fault['candidates'])})" if fault["candidates"] else names

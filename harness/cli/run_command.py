@@ -18,6 +18,7 @@ from typing import Any
 
 from harness.adapters.click_counts import ClickCounts
 from harness.adapters.postgres_readback import PostgresReadback
+from harness.adapters.target_settings import TargetSettings
 from harness.cli.arguments import AUTO
 from harness.cli.console import Screen
 from harness.cli.dry_run import dry_run
@@ -43,7 +44,7 @@ from harness.load.secret import missing_secrets
 from harness.model.experiment import Experiment, Target
 from harness.model.plan_json import plan_to_json
 from harness.model.verdict import RunStatus
-from harness.plan import make_plan
+from harness.plan import aimed, make_plan
 from harness.rescue import forget_rescue
 from harness.run_store import RunFolder, new_folder, recorded, write_file
 from harness.runner import Progress, World, run_plan
@@ -112,22 +113,19 @@ def run(options: argparse.Namespace, screen: Screen) -> int:
     if options.dry_run:
         if options.scale == AUTO:
             screen.say("--scale auto: rates are shown as in the files, a run may lower them")
-        aimed = [projects.of(experiment.target) for experiment in experiments]
-        return dry_run(
-            list(zip(options.files, experiments, aimed, strict=True)), options.output, screen
-        )
-    stop = Stop(screen)
+        first = _in_turn(options, experiments)[: len(experiments)]
+        aims = [(path, one, projects.of(one.target)) for path, one in first]
+        return dry_run(aims, options.output, screen)
+    stop, jobs = Stop(screen), _in_turn(options, experiments)
     outcomes: list[Outcome] = []
     holder = f"harness run {' '.join(path.stem for path in options.files)}"
     with ExitStack() as stack:
         paths = sorted({projects.of(e.target).lock_path for e in experiments})
         locks = {path: stack.enter_context(run_lock(path, holder)) for path in paths}
         stack.enter_context(stop.handled())
-        files = options.files * options.repeat  # round after round, so that drift hits all alike
-        jobs = zip(files, experiments * options.repeat, strict=True)
         for number, (path, experiment) in enumerate(jobs, 1):
-            if len(files) > 1:
-                screen.say(f"run {number} of {len(files)}")
+            if len(jobs) > 1:
+                screen.say(f"run {number} of {len(jobs)}")
             project = projects.of(experiment.target)
             job = Job(path, experiment, project, options, scale, locks[project.lock_path])
             outcomes.append(_run_file(job, screen, stop))
@@ -135,10 +133,22 @@ def run(options: argparse.Namespace, screen: Screen) -> int:
                 break
     groups = []
     if options.repeat > 1:
+        files = [path for path, _ in jobs]
         groups = write_groups(files, [outcome.folder for outcome in outcomes], screen)
     _print_summary(outcomes, groups, screen)
     show_groups(groups, screen)
     return next(code for code in ORDER if any(o.code == code for o in outcomes))
+
+
+def _in_turn(
+    options: argparse.Namespace, experiments: Sequence[Experiment]
+) -> list[tuple[Path, Experiment]]:
+    """Round after round, so that drift hits all alike; each round with the next victims."""
+    return [
+        (path, aimed(experiment, options.seed, repetition))
+        for repetition in range(options.repeat)
+        for path, experiment in zip(options.files, experiments, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -280,6 +290,7 @@ def _execute(
         health=project.health,
         readback=PostgresReadback(project.engine, project.clock).read,
         clicks=ClickCounts(project.engine, project.http, project.clock).read,
+        settings=TargetSettings(project.engine, project.http).read,
         show=lambda progress: _show(progress, project, screen),
         is_stopped=lambda: stop.asked,
     )

@@ -16,7 +16,7 @@ from harness.experiment_file import experiment_schema, load_experiment
 from harness.faults import KINDS
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.plan_json import plan_to_json
-from harness.plan import make_plan
+from harness.plan import aimed, make_plan
 from harness.run_store import FINDINGS, RunFolder, recorded
 
 
@@ -75,7 +75,7 @@ def plan(options: argparse.Namespace, screen: Screen) -> int:
     """Every step with its time, and what each fault is aimed at."""
     services = _services_if_known()
     for path in options.files:
-        experiment = load(path, services)
+        experiment = aimed(load(path, services), options.seed)
         made = make_plan(experiment, options.seed)
         if screen.as_json:
             screen.value(plan_to_json(made, experiment))
@@ -167,7 +167,8 @@ def render_list(reports: Path) -> None:
 def _aim(fault: FaultSpec) -> str:
     """What a fault does to what, in words."""
     values = {**fault.selector, **fault.parameters}
-    return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
+    aim = ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
+    return f"{aim} (one of {', '.join(fault.candidates)})" if fault.candidates else aim
 
 
 def _each(paths: Sequence[Path], screen: Screen, act: Callable[[RunFolder], None]) -> int:

@@ -82,15 +82,22 @@ def refuse_different(a: Side, b: Side) -> None:
 
 def differences(a: Experiment, b: Experiment) -> list[str]:
     """What else was run, in words; expectations may differ."""
-    before, after = (
-        dict(_leaves("", one.model_dump(mode="json", exclude=ANOTHER_CLAIM))) for one in (a, b)
-    )
+    before, after = (dict(_leaves("", _what_was_run(one))) for one in (a, b))
     if a.name != b.name:
         return [f"{a.name} and {b.name}"]
     changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     texts = [f"{name} {before.get(name)} -> {after.get(name)}" for name in changed]
     more = len(texts) - SHOWN_DIFFERENCES
     return texts[:SHOWN_DIFFERENCES] + ([f"{more} more"] if more > 0 else [])
+
+
+def _what_was_run(experiment: Experiment) -> dict[str, Any]:
+    """Without what may differ; of a fault with candidates it does not matter which it hit."""
+    value = experiment.model_dump(mode="json", exclude=ANOTHER_CLAIM)
+    for fault in value["faults"]:
+        if fault["candidates"]:
+            del fault["selector"]
+    return value
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:

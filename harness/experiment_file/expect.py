@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 from harness.experiment_file.node import Node
@@ -12,6 +13,8 @@ from harness.model.experiment import FaultSpec, Phase, Safeguard
 from harness.model.quantity import parse_duration, parse_share
 
 DURATION_DEFAULT_S = 600.0
+EACH = "each"
+"""In place of a phase: every judged one."""
 _RULE = "error_rate > SHARE for DURATION, as in error_rate > 50% for 30s"
 
 
@@ -25,18 +28,34 @@ def read_hypothesis(
     expect = root.mapping("expect")
     if not expect:
         root.problem("expect", "missing", "a run without expectations proves nothing")
-    names = [phase.name for phase in phases if phase.is_judged] + ["run"]
+    judged = [phase.name for phase in phases if phase.is_judged]
     found: list[Expectation] = []
     for phase in expect:
-        if phase not in names:
-            expect.problem(phase, "no judged phase", suggest(str(phase), names))
+        if phase == EACH:
+            continue
+        if phase not in (*judged, "run"):
+            expect.problem(phase, "no judged phase", suggest(str(phase), (*judged, "run", EACH)))
             continue
         subjects = expect.mapping(phase)
         for subject in subjects:
             found += _clauses(str(phase), subject, subjects, operations)
+    found += _of_each(expect, judged, operations, {item.id for item in found})
     _check_faults(found, expect, {fault.phase for fault in faults})
     _check_contradictions(found, expect)
     return found
+
+
+def _of_each(
+    expect: Node, judged: Sequence[str], operations: set[str], own: Set[str]
+) -> list[Expectation]:
+    """What holds in each judged phase, but for what a phase says of the same figure itself."""
+    subjects, found = expect.mapping(EACH), []
+    for subject in subjects:
+        parsed = _clauses(judged[0] if judged else EACH, subject, subjects, operations)
+        if any(item.kind.scope != "phase" for item in parsed):
+            subjects.problem(subject, "not a figure of each phase", "put it under a phase, or run")
+        found += [replace(item, phase=phase) for phase in judged for item in parsed]
+    return [item for item in found if item.id not in own]
 
 
 def _clauses(phase: str, subject: Any, subjects: Node, operations: set[str]) -> list[Expectation]:
@@ -55,6 +74,8 @@ def _clauses(phase: str, subject: Any, subjects: Node, operations: set[str]) -> 
 def _check_faults(found: Sequence[Expectation], expect: Node, broken: Set[str]) -> None:
     """A figure of faults stands in a phase in which one starts, or in `run`."""
     for item in found:
+        if item.is_about_victim and not broken:
+            expect.problem(item.phase, f"no fault starts, so there is no {item.metric}")
         if item.kind.scope == "fault" and item.phase != "run" and item.phase not in broken:
             what = f"no fault starts in {item.phase}, and {item.metric} is a figure of faults"
             right = f"put it under {', '.join(sorted(broken)) or 'a phase with a fault'}, or run"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.experiment_file.expect import read_hypothesis, read_safeguards
+from harness.experiment_file.expect import EACH, read_hypothesis, read_safeguards
 from harness.experiment_file.faults import read_faults
 from harness.experiment_file.load import read_load
 from harness.experiment_file.names import Names
@@ -99,7 +99,8 @@ def _phases(root: Node) -> list[Phase]:
             continue
         phases.append(Phase(name=str(name), start_s=at_s, end_s=at_s + duration_s))
         at_s += duration_s
-    if any(phase.name == "run" for phase in phases):
-        text = "`run` means the whole run in expectations"
-        node.problem("run", text, "choose another name")
+    for name, what in (("run", "the whole run"), (EACH, "every judged phase")):
+        if any(phase.name == name for phase in phases):
+            text = f"`{name}` means {what} in expectations"
+            node.problem(name, text, "choose another name")
     return phases

@@ -37,8 +37,7 @@ def _fault(entry: Node, number: int, phases: Sequence[Phase], names: Names) -> F
     if kind is None:
         return None
     body = entry.mapping(kind)
-    selector = {str(key): str(value) for key, value in body.tree.items() if key in SELECTORS}
-    _check_selector(body, selector, names.kinds[kind], names)
+    selector, candidates = _selector(body, names.kinds[kind], names)
     parameters = _parameters(body, names.kinds[kind])
     times = _times(entry, phases)
     if parameters is None or times is None:
@@ -48,6 +47,7 @@ def _fault(entry: Node, number: int, phases: Sequence[Phase], names: Names) -> F
         id=f"{kind}-{number}",
         kind=kind,
         selector=selector,
+        candidates=candidates,
         parameters=parameters.model_dump(mode="json"),
         phase=phase,
         start_s=start_s,
@@ -66,13 +66,21 @@ def _kind(entry: Node, names: Names) -> str | None:
     return None
 
 
-def _check_selector(body: Node, selector: Mapping[str, str], kind: FaultKind, names: Names) -> None:
-    if len(selector) == 1 and selector.keys() <= kind.selectors:
-        names.check_target(body, *next(iter(selector.items())))
-        return
-    right = f"one of {', '.join(sorted(kind.selectors))}"
-    key = next(iter(selector), "")
-    body.problem(key, "names no target, or more than one", right, body.path)
+def _selector(body: Node, kind: FaultKind, names: Names) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What the fault is aimed at; of a list the first, and all of it as candidates."""
+    named = {str(key): value for key, value in body.tree.items() if key in SELECTORS}
+    if len(named) != 1 or not named.keys() <= kind.selectors:
+        right = f"one of {', '.join(sorted(kind.selectors))}"
+        body.problem(next(iter(named), ""), "names no target, or more than one", right, body.path)
+        return {}, ()
+    [(how, value)] = named.items()
+    listed = tuple(map(str, value)) if isinstance(value, list) else (str(value),)
+    if not listed or len(set(listed)) < len(listed) or len(listed) > FAULTS_MAX:
+        body.problem(how, "not a list of different names", "write [app-1, app-2]")
+        return {how: ""}, ()
+    for name in listed:
+        names.check_target(body, how, name)
+    return {how: listed[0]}, listed if isinstance(value, list) else ()
 
 
 def _parameters(body: Node, kind: FaultKind) -> Parameters | None:

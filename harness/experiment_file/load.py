@@ -147,11 +147,26 @@ def _operations(node: Node) -> dict[str, Operation]:
 
 
 def _check_reads(node: Node, mix: Mapping[str, float], known: Mapping[str, Operation]) -> None:
-    """An operation that reads back reads a write of the same mix."""
-    writes = [name for name in mix if name in known and known[name].is_write]
+    """An operation that reads what another one changed: that is in the mix, and begins there."""
+    changes = [name for name in mix if name in known and known[name].is_change]
     for name in mix:
         read = known[name].reads if name in known else ""
-        if read and read not in writes:
-            right = suggest(read, writes) if writes else "put the write into load.mix"
-            path = f"load.operations.{name}.reads"
+        path = f"load.operations.{name}.reads"
+        if read and read not in changes:
+            right = suggest(read, changes) if changes else "put the write into load.mix"
             node.problem("operations", f"{read} is no write in the mix", right, path)
+        elif read and (wrong := _wrong_chain(name, known)):
+            node.problem("operations", wrong, path=path)
+
+
+def _wrong_chain(name: str, known: Mapping[str, Operation]) -> str:
+    """What is wrong with the chain of `reads` that begins at `name`, "" for nothing."""
+    seen = [name]
+    while read := known[seen[-1]].reads if seen[-1] in known else "":
+        if read in seen:
+            return f"{' reads '.join([*seen, read])}: nothing is written first"
+        seen.append(read)
+    first = known.get(seen[-1])
+    if known[name].uses("returned") and first is not None and not first.returns:
+        return f"{{returned}} is not known: {seen[-1]} has no `returns`"
+    return ""

@@ -71,6 +71,7 @@ def _fault(kinds: FaultKinds) -> dict[str, Any]:
 
 
 def _kind(kind: FaultKind) -> dict[str, Any]:
-    properties = {name: {"type": "string"} for name in sorted(kind.selectors)}
+    names = {"anyOf": [{"type": "string"}, CLAUSES]}  # of a list one is chosen by the seed
+    properties: dict[str, Any] = dict.fromkeys(sorted(kind.selectors), names)
     properties.update(kind.parameters.model_json_schema().get("properties", {}))
     return {"type": "object", "properties": properties}

@@ -17,6 +17,7 @@ from harness.judge import (
     operations,
     reads,
     rotation,
+    settings,
     shares,
     target,
     writes,
@@ -39,6 +40,7 @@ READERS: dict[str, Callable[[Expectation, Findings], Figure]] = {
     "reads": reads.figure,
     "clicks": clicks.figure,
     "target": target.figure,
+    "settings": settings.figure,
 }
 TOO_SLOW = ("replica_not_caught_up",)
 """Surprises that a machine which others keep busy can be the cause of."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.judge.figure import Figure, Findings, no_figure
+from harness.judge.figure import Figure, Findings, no_figure, shown
 from harness.model.expectation import Expectation
 
 
@@ -14,9 +14,15 @@ def figure(item: Expectation, findings: Findings) -> Figure:
         return no_figure(gap, "clicks_not_checked")
     if not clicks["acknowledged"]:
         return no_figure("no app server answered a redirect", "too_few_samples")
-    value = clicks[item.metric]
+    if item.metric == "dropped_share":
+        # Findings of earlier versions do not have it.
+        value = clicks.get("dropped_share", clicks["dropped"] / clicks["acknowledged"])
+        what = f"{shown(value, 'share')} dropped"
+    else:
+        value = clicks[item.metric]
+        what = f"{value:,} clicks"
     seen = (
-        f"{value:,} clicks; {clicks['acknowledged']:,} acknowledged, {clicks['counted']:,} counted,"
+        f"{what}; {clicks['acknowledged']:,} acknowledged, {clicks['counted']:,} counted,"
         f" {clicks['dropped']:,} reported as dropped"
     )
     if clicks["in_memory"]:

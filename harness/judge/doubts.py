@@ -11,6 +11,10 @@ from harness.model.coverage import gap_in, gap_in_recovery
 from harness.model.expectation import Expectation
 from harness.model.machine import disturbed_in, no_headroom
 
+COLD_MIN = 0.5
+"""The share of a read canary that must reach past all caches for it to see what is behind them."""
+HIDDEN = ("error_rate", "failed_requests", "recovery_time", "degradation_time")
+"""Figures that stay good while caches answer for what is broken."""
 CUT_OFF = ("interrupted", "error")
 """Statuses of runs that say nothing: what was measured lacks its end."""
 
@@ -36,12 +40,12 @@ def doubt(item: Expectation, figure: Figure, findings: Findings) -> Doubt | None
         return Doubt(figure.gap, figure.gap_code)
     if not figure.failure and figure.value is None:
         return Doubt("nothing was measured", "not_measured")
-    return _uncertain(item, figure)
+    return _uncertain(item, figure) or _warm(item, figure, findings)
 
 
 def _fails_anyhow(item: Expectation, figure: Figure) -> bool:
     is_invariant = item.kind.is_invariant or figure.is_invariant
-    return is_invariant and figure.value is not None and not item.holds(figure.value)
+    return is_invariant and figure.value is not None and not _holds(item, figure)
 
 
 def _missing_evidence(item: Expectation, findings: Findings) -> Doubt | None:
@@ -80,6 +84,26 @@ def _missing_requests(item: Expectation, findings: Findings) -> str:
     if item.aspect == OPERATION:
         return gap_in(findings, ("main", "canary"), start_s, end_s, item.subject)
     return gap_in(findings, ("main",), start_s, end_s) if item.kind.needs_load else ""
+
+
+def _warm(item: Expectation, figure: Figure, findings: Findings) -> Doubt | None:
+    """A fault that a cache hides from the canary: what held then says nothing."""
+    if item.aspect != OPERATION or item.metric not in HIDDEN or not _holds(item, figure):
+        return None
+    cold = (findings["recovery"].get(item.subject) or {}).get("cold_share")
+    starts = [f["start_s"] for f in findings["faults"] if f["start_s"] is not None]
+    if (
+        cold is None
+        or cold >= COLD_MIN
+        or window(item, findings)[1] <= min(starts, default=math.inf)
+    ):
+        return None
+    text = f"caches answered {1 - cold:.0%} of its canary before the fault: they can hide it"
+    return Doubt(f"{figure.evidence}; {text}", "canary_not_cold")
+
+
+def _holds(item: Expectation, figure: Figure) -> bool:
+    return not figure.failure and figure.value is not None and item.holds(figure.value)
 
 
 def excuse(item: Expectation, figure: Figure, findings: Findings) -> Doubt | None:

@@ -34,7 +34,7 @@ class Connection:
         self._unsent = b""
         self.request: Request | None = None
         self.response = Response(heads)
-        self.values: Values = (0, 0, 0)
+        self.values: Values = (0, 0, 0, b"")
         self.due_s = self.sent_s = self.done_s = 0.0
         self.outcome: str | None = None
         self.is_closed_by_peer = False

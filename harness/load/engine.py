@@ -70,6 +70,11 @@ class Engine:
             for index, request in enumerate(self._requests)
             if request.operation.reads
         }
+        self._followers = {
+            index: found
+            for index, request in enumerate(self._requests)
+            if (found := [w for i, w in self._written.items() if self._reads(i, request.name)])
+        }
         self._epoll = select.epoll()
         self._open: dict[int, Connection] = {}
         self._idle: dict[tuple[str, int], list[Connection]] = {e: [] for e in config.endpoints}
@@ -84,6 +89,9 @@ class Engine:
         self._output = bytearray()
         self._chore_s = self._report_s = self._flush_s = 0.0
         self._stalls, self._stall_max_s = 0, 0.0
+
+    def _reads(self, op: int, name: str) -> bool:
+        return self._requests[op].operation.reads == name
 
     def run(self) -> None:
         """Until told to stop, the owner is gone, or the longest duration is over."""
@@ -139,11 +147,12 @@ class Engine:
     def _send(self, due_s: float, op: int, key: int) -> None:
         number = self._number
         self._number = number + 1
+        returned = b""
         if op in self._written:
             acknowledged = self._written[op].newest(monotonic())
             if acknowledged is None:
                 return  # there is nothing to be read yet
-            key = acknowledged
+            key, returned = acknowledged
         if len(self._in_flight) >= self._in_flight_max:
             self._record_unsent(op, key, due_s, "dropped")
             return
@@ -153,7 +162,7 @@ class Engine:
         if connection is None:
             self._record_unsent(op, key, due_s, "no_descriptors")
             return
-        connection.begin(self._requests[op], (key, number, 0), due_s)
+        connection.begin(self._requests[op], (key, number, 0, returned), due_s)
         self._in_flight[connection] = op
         if connection.outcome is not None:
             self._end(connection)
@@ -250,8 +259,10 @@ class Engine:
             if not error:
                 error = request.error_of(head, response.body, values, done_s - due_s)
         write = request.write_outcome(head, error) if request.operation.is_write else ""
-        if write == "ok":
-            self._note_written(request.name, values[1], done_s)
+        if op in self._followers and error in ("", "too_slow"):
+            kept = request.kept(values, response.body)
+            for written in self._followers[op]:
+                written.add(done_s, kept)
         names = self._recorder.names
         self._recorder.add(
             (
@@ -276,11 +287,6 @@ class Engine:
             for column, header in KEPT_HEADERS.items()
         )
         return head.names
-
-    def _note_written(self, name: str, number: int, done_s: float) -> None:
-        for op, written in self._written.items():
-            if self._requests[op].operation.reads == name:
-                written.add(done_s, number)
 
     def _record_unsent(self, op: int, key: int, due_s: float, error: str) -> None:
         names = self._recorder.names

@@ -39,14 +39,14 @@ def make_requests(config: EngineConfig, load: Load) -> list[Request]:
         token_start=f"{config.run_id}-{config.stream[0]}",
         trace_start=f"{config.seed & (2**56 - 1):014x}{ord(config.stream[0]):02x}",
     )
+    operations = {name: Operation.model_validate(config.operations[name]) for name in config.mix}
+    if not any(operation.uses("returned") for operation in operations.values()):
+        # Nobody asks what a write returned: nothing is looked for in its answers.
+        alone = {"returns": ""}
+        operations = {name: one.model_copy(update=alone) for name, one in operations.items()}
     return [
-        Request(
-            name,
-            with_secrets(Operation.model_validate(config.operations[name])),
-            authority(config.endpoints[0]),
-            places,
-        )
-        for name in config.mix
+        Request(name, with_secrets(operation), authority(config.endpoints[0]), places)
+        for name, operation in operations.items()
     ]
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 from harness.load.response import Head
 from harness.model.load import Operation, percent_format
@@ -15,16 +15,21 @@ NEVER_SENT = ("dropped", "no_descriptors", "unresolved")
 OF_THE_REQUEST = frozenset({400, 401, 403, 405, 406, 411, 413, 414, 415, 417, 422, 431})
 """Refusals for what the request is: an earlier try would have been refused just so."""
 SAY_NOTHING = (408, 429)
-Values = tuple[int, int, int]
+Values = tuple[int, int, int, bytes]
 """What fills the places of one request: its key or the number of the write that it reads, its own
-number, the length of its body."""
-KEY, NUMBER, LENGTH = range(3)
-_PLACES = re.compile(r"\{(key|token|trace|written|length)\}")
+number, the length of its body, what the write that it reads returned."""
+KEY: Final = 0
+NUMBER: Final = 1
+LENGTH: Final = 2
+RETURNED: Final = 3
+_PLACES = re.compile(r"\{(key|token|trace|written|returned|length)\}")
+_WORD = re.compile(rb"[\x21-\x7e]{1,1000}")
+"""What may be put into a request: a target must not write lines of its own into it."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """How `{key}`, `{token}`, `{trace}` and `{written}` are written, in the way of `%`."""
+    """How `{key}`, `{token}`, `{written}`, ... are written, in the way of `%`."""
 
     key_format: str
     token_start: str
@@ -36,6 +41,7 @@ class Places:
             "key": (percent_format(self.key_format), (KEY,)),
             "token": (f"{_escape(self.token_start)}%d", (NUMBER,)),
             "written": (f"{_escape(self.token_start)}%d", (KEY,)),
+            "returned": ("%s", (RETURNED,)),
             # trace id and span id, derived from seed, stream and number
             "trace": (f"00-{self.trace_start}%016x-1%015x-01", (NUMBER, NUMBER)),
             "length": ("%d", (LENGTH,)),
@@ -78,13 +84,15 @@ class Request:
         self._location = Template(operation.location, places) if operation.location else None
         contains = operation.body_contains
         self._contains = Template(contains, places) if contains else None
+        self._returns = re.compile(operation.returns.encode()) if operation.returns else None
 
     def render(self, values: Values) -> bytes:
         """The bytes to send."""
         if self._body is None:
             return self._head.fill(values)
         body = self._body.fill(values)
-        return self._head.fill((values[KEY], values[NUMBER], len(body))) + body
+        filled = values[KEY], values[NUMBER], len(body), values[RETURNED]
+        return self._head.fill(filled) + body
 
     def error_of(self, head: Head, body: bytes, values: Values, took_s: float) -> str:
         """The class of error, "" for a success: the right status and content in time."""
@@ -94,7 +102,21 @@ class Request:
             return "wrong_content"
         if self._contains and self._contains.fill(values) not in body:
             return "wrong_content"
+        if self._returns and not self._returned(body):
+            return "wrong_content"
         return "too_slow" if took_s > self.operation.limit_s else ""
+
+    def kept(self, values: Values, body: bytes) -> tuple[int, bytes]:
+        """What an operation that reads this one asks for: a write's number, what it returned."""
+        if self.operation.reads:
+            return values[KEY], values[RETURNED]
+        return values[NUMBER], self._returned(body)
+
+    def _returned(self, body: bytes) -> bytes:
+        """What the answer returned, empty if it is not there or is no word."""
+        match = self._returns.search(body) if self._returns else None
+        returned = match[1] if match else b""
+        return returned if _WORD.fullmatch(returned) else b""
 
     def write_outcome(self, head: Head | None, error: str) -> str:
         """`ok`, `failed` (surely not attempted) or `unknown`; "" for a read.

@@ -10,6 +10,8 @@ Scope = Literal["phase", "fault", "run"]
 OPERATION, BREAKER = "operation", "breaker"
 ANY = "*"
 """The metric of an aspect whose metrics are names of parts, and `min` and `max` over them."""
+VICTIM, OTHERS = "victim", "others"
+"""Names of parts, too: the one that a fault of the phase broke, and each of all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,10 @@ def _figure(unit: Unit, code: str, scope: Scope = "phase") -> Metric:
 
 def _never(code: str) -> Metric:
     return Metric("count", code, is_invariant=True)
+
+
+def _setting(code: str) -> Metric:
+    return Metric("flag", code, is_invariant=True)
 
 
 ASPECTS: dict[str, dict[str, Metric]] = {
@@ -89,6 +95,7 @@ ASPECTS: dict[str, dict[str, Metric]] = {
         "acknowledged": Metric("count", "too_few_clicks"),
         "counted": Metric("count", "too_few_clicks"),
         "dropped": Metric("count", "clicks_dropped"),
+        "dropped_share": Metric("share", "clicks_dropped"),
         "lost": Metric("count", "clicks_lost"),
         "lost_beyond_memory": Metric("count", "clicks_lost"),
         "double": Metric("count", "clicks_double"),
@@ -99,6 +106,13 @@ ASPECTS: dict[str, dict[str, Metric]] = {
         "restarted_by_itself": Metric("flag", "not_restarted_by_itself"),
         "killed_for_memory": Metric("flag", "not_killed_for_memory"),
         "new_replica_built": Metric("flag", "new_replica_not_built"),
+    },
+    "settings": {
+        "durable": _setting("not_durable"),
+        "restarts": _setting("no_restart_policy"),
+        "cache_expires": _setting("cache_without_expiry"),
+        "cache_bounded": _setting("cache_unbounded"),
+        "time_limits": _setting("no_time_limit"),
     },
 }
 """By aspect; `breaker` takes the breaker's name: `breaker.redis`."""

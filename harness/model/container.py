@@ -84,6 +84,7 @@ class Container:
     addresses: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     health: str = ""  # what its own health check says: healthy, unhealthy, starting; "": none
+    restart_policy: str = ""  # no, on-failure, always, unless-stopped; "": not known
 
     @property
     def project(self) -> str:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.model.aspect import Metric, Unit, aspect_of, metric_of
+from harness.model.aspect import OTHERS, VICTIM, Metric, Unit, aspect_of, metric_of
 from harness.model.quantity import parse_duration, parse_share
 
 Comparison = Literal["<", "<=", "==", ">=", ">"]
@@ -37,6 +37,11 @@ class Expectation:
     def kind(self) -> Metric:
         """What kind of figure it is."""
         return metric_of(self.aspect, self.metric)
+
+    @property
+    def is_about_victim(self) -> bool:
+        """Whether it is about the part that a fault broke, or about those that none did."""
+        return self.metric in (VICTIM, OTHERS)
 
     @property
     def id(self) -> str:

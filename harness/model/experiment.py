@@ -40,11 +40,14 @@ class FaultSpec(_Frozen):
 
     `selector` chooses the target: {"service": x} | {"role": x} | {"container": x} |
     {"link": x, may hold * wildcards}. Times are seconds since run start.
+    `candidates`: the names that the selector's was chosen from, by seed and repetition; empty if
+    the file names one.
     """
 
     id: str
     kind: str
     selector: Mapping[str, str]
+    candidates: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = Field(default_factory=dict)
     phase: str
     start_s: float

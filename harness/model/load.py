@@ -24,7 +24,10 @@ class Operation(_Frozen):
     `limit_s` is how long an answer may take and still be a success, in seconds.
     With `reads` (a write in the same mix) each request reads the newest write that was acknowledged
     at least `read_after_s` before: `{written}` is that write's token. Before there is one, none is
-    sent.
+    sent. If what it reads has `reads` itself, it is about the same write: a create, its delete, a
+    look whether it is gone.
+    `returns` is a regular expression with one group, found in the body of every success: what an
+    operation that reads this one has as `{returned}`. If one does, an answer without it is wrong.
     """
 
     method: str = "GET"
@@ -38,6 +41,28 @@ class Operation(_Frozen):
     is_write: bool = False
     reads: str = ""
     read_after_s: float = Field(default=0.0, ge=0)
+    returns: str = ""
+
+    @field_validator("returns")
+    @classmethod
+    def _has_one_group(cls, value: str) -> str:
+        try:
+            groups = re.compile(value).groups
+        except re.error as error:
+            raise ValueError(f"{value!r} is no regular expression: {error}") from error
+        if value and groups != 1:
+            raise ValueError(f"{value!r} has {groups} groups; write one, around what is returned")
+        return value
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it changes something that another operation may look at."""
+        return self.is_write or self.method not in ("GET", "HEAD")
+
+    def uses(self, place: str) -> bool:
+        """Whether `{place}` is filled in anywhere in it."""
+        texts = (self.path, self.body, self.location or "", self.body_contains or "")
+        return any(f"{{{place}}}" in text for text in (*texts, *self.headers.values()))
 
     @property
     def draws_key(self) -> bool:
@@ -141,7 +166,15 @@ SHORTENER_OPERATIONS: dict[str, Operation] = {
         body='{"url": "https://example.com/new/{token}"}',
         status=(200, 201),
         body_contains="https://example.com/new/{token}",
+        returns=r'"code": *"([A-Za-z0-9_-]+)"',
         is_write=True,
+        limit_s=5.0,
+    ),
+    "follow": Operation(  # the code that a create returned leads where the create said
+        path="/{returned}",
+        status=(302,),
+        location="https://example.com/new/{written}",
+        reads="create",
         limit_s=5.0,
     ),
 }

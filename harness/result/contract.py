@@ -11,6 +11,8 @@ from harness.model.verdict import Verdict
 
 SCHEMA_VERSION = 1
 _FAULT_KEYS = ("fault", "kind", "target", "phase", "start_s", "effect_s", "healed_s", "detail")
+_LATER_KEYS = ("evidence", "planned_s", "held_s", "lost_s")
+"""Not in the findings of older versions."""
 LEFT_OUT = ("schema_version", "faults", "series")
 """Findings that are no part of a result as they stand."""
 
@@ -32,7 +34,12 @@ def make_result(
         "reasons": [asdict(reason) for reason in verdict.reasons],
         "judgements": [asdict(judgement) for judgement in verdict.judgements],
         "faults": [
-            {**{key: fault[key] for key in _FAULT_KEYS}, **_flags(fault)}
+            {
+                **{key: fault[key] for key in _FAULT_KEYS},
+                **{key: fault[key] for key in _LATER_KEYS if key in fault},
+                "proven": bool(fault["proven"]),
+                "healed": bool(fault["healed"]),
+            }
             for fault in findings["faults"]
         ],
     }
@@ -43,7 +50,3 @@ def _without_series(found: Any) -> Any:
     if not isinstance(found, Mapping):
         return found
     return {name: value for name, value in found.items() if name != "series"}
-
-
-def _flags(fault: Mapping[str, Any]) -> dict[str, bool]:
-    return {"proven": bool(fault["proven"]), "healed": bool(fault["healed"])}

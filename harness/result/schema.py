@@ -28,8 +28,6 @@ def result_schema() -> Schema:
     outcome = {"enum": ["pass", "fail", "inconclusive"]}
     judgement: Schema = dict.fromkeys(Judgement.__dataclass_fields__, TEXT)
     judgement |= {"outcome": outcome, "value": NUMBER, "limit": NUMBER}
-    fault: Schema = dict.fromkeys(("fault", "kind", "target", "phase", "detail"), TEXT)
-    fault |= dict.fromkeys(("start_s", "effect_s", "healed_s"), NUMBER)
     properties: Schema = {
         "schema_version": {"const": SCHEMA_VERSION},
         **dict.fromkeys(("experiment", "title", "run_id"), TEXT),
@@ -38,7 +36,7 @@ def result_schema() -> Schema:
         "verdict": outcome,
         "reasons": _list(_object({"code": TEXT, "text": TEXT})),
         "judgements": _list(_object(judgement)),
-        "faults": _list(_object({**fault, "proven": FLAG, "healed": FLAG})),
+        "faults": _list(_fault()),
         "phases": _by_name(_open({"start_s": NUMBER, "end_s": NUMBER})),
         "recovery": _by_name(_recovery()),
         "operations": _by_name(_by_name(_operation())),
@@ -72,6 +70,7 @@ def _later() -> Schema:
         "clicks": _clicks(),
         "share_answers": _by_name(_by_name(COUNT)),
         "db_reached": _shares(),
+        "settings": _settings(),
         "safeguards": _list(_open({"t_s": NUMBER, "event": TEXT})),
         "surprises": _list(_object(_surprise())),
         "coverage": _open({"planned": _by_name(FLAG), "gaps": _list(_open(_gap()))}),
@@ -113,6 +112,17 @@ def _machine() -> Schema:
     return {**found, "type": ["object", "null"]}
 
 
+def _fault() -> Schema:
+    texts = dict.fromkeys(("fault", "kind", "target", "phase", "detail"), TEXT)
+    times = dict.fromkeys(("start_s", "effect_s", "healed_s"), NUMBER)
+    fault = _object({**texts, **times, "proven": FLAG, "healed": FLAG})
+    fault["properties"] |= {
+        **dict.fromkeys(("planned_s", "held_s", "lost_s"), NUMBER),
+        "evidence": {"type": ["string", "null"]},
+    }
+    return fault
+
+
 def _operation() -> Schema:
     times = _open(dict.fromkeys(("p50", "p95", "p99", "max"), NUMBER))
     return _open(
@@ -147,10 +157,12 @@ def _reads() -> Schema:
 
 
 def _clicks() -> Schema:
-    counts = (*ASPECTS["clicks"], "unknown", "missing", "in_memory", "double_by_retries")
+    metrics = {name: OF_UNIT[metric.unit] for name, metric in ASPECTS["clicks"].items()}
+    counts = ("unknown", "missing", "in_memory", "double_by_retries")
     missing = {"server": TEXT, "missing": COUNT, "first_s": NUMBER, "last_s": NUMBER}
     return _open(
         {
+            **metrics,
             **dict.fromkeys(counts, MAYBE_COUNT),
             "missing_of": _list(_open(missing)),
             "explanations": _list(TEXT),
@@ -189,6 +201,11 @@ def _breakers() -> Schema:
 def _target() -> Schema:
     flags = dict.fromkeys((*ASPECTS["target"], "healthy_before"), MAYBE)
     return _open({**flags, "details": _open({"problems": _list(TEXT)})})
+
+
+def _settings() -> Schema:
+    words = {"problems": _by_name(_list(TEXT)), "gaps": _by_name(TEXT)}
+    return _open({**dict.fromkeys(ASPECTS["settings"], MAYBE), **words})
 
 
 def _load() -> Schema:
@@ -243,6 +260,7 @@ def _recovery() -> Schema:
     scattered = dict.fromkeys(("error_rate", "first_s", "last_s"), NUMBER)
     recovery["properties"] |= {
         "error_budget": NUMBER,
+        "cold_share": NUMBER,
         "scattered": _open({**scattered, "failed": COUNT}),
         "degradation": _degradation(one),
         "marks": _list(_object(mark)),

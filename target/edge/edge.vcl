@@ -115,7 +115,9 @@ sub vcl_backend_response {
         set beresp.uncacheable = true;
         set beresp.ttl = 10s;
     }
-    if (bereq.method == "DELETE" && beresp.status < 300 && bereq.url ~ "^/api/v1/urls/[A-Za-z0-9_-]+$") {
+    # 404: a repeated DELETE finds that the first try, whose answer was lost, did it.
+    if ((bereq.method == "DELETE" || bereq.method == "PUT")
+        && (beresp.status < 300 || beresp.status == 404) && bereq.url ~ "^/api/v1/urls/[A-Za-z0-9_-]+$") {
         ban("req.url == /" + regsub(bereq.url, "^/api/v1/urls/", ""));
     }
     return (deliver);

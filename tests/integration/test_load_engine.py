@@ -464,6 +464,38 @@ def test_a_read_back_asks_for_the_newest_write_acknowledged_before(
         assert newest_s <= acknowledged_s[row["key"]] <= row["sent_s"] - 0.2
 
 
+def test_what_a_write_returned_is_followed_and_so_is_what_was_done_to_it(
+    truth: GroundTruth, tmp_path: Path
+) -> None:
+    """create -> change -> look: all three are about one write, whose answer named it."""
+    create = SHORTENER_OPERATIONS["create"].model_copy(
+        update={"returns": r"example.com/new/([a-z0-9-]+)"}
+    )
+    change = Operation(
+        method="POST", path="/change", body='{"url": "{returned}"}', status=(201,),
+        body_contains="{returned}", reads="create",
+    )  # fmt: skip
+    look = Operation(
+        path="/{returned}", status=(302,), location="https://example.com/{written}", reads="change"
+    )
+    with engine(
+        truth,
+        tmp_path,
+        operations={"create": create, "change": change, "look": look},
+        mix={"create": 0.4, "change": 0.3, "look": 0.3},
+    ) as under_test:
+        under_test.begin(200)
+        wait_for(lambda: under_test.total("num_requests") > 300, 15, "300 requests")
+        rows = under_test.stop()
+    created, changed, looked = (
+        [row for row in rows if row["op"] == name] for name in ("create", "change", "look")
+    )
+    assert all(row["ok"] for row in rows)
+    assert len(looked) > 50
+    assert {row["key"] for row in looked} <= {row["key"] for row in changed}
+    assert {row["key"] for row in changed} <= {row["key"] for row in created}
+
+
 def test_it_refuses_to_load_another_machine(tmp_path: Path) -> None:
     """One clear line and no traceback."""
     path = tmp_path / "engine.json"

@@ -70,6 +70,23 @@ def test_the_load_may_speak_tls_and_read_back_what_it_wrote() -> None:
     assert experiment.operations["mine"].read_after_s == 1
 
 
+def test_an_operation_may_look_at_what_another_did_to_what_a_third_one_made() -> None:
+    text = GOOD.replace(
+        "create: 0.04}",
+        "create: 0.04, delete: 1, is_gone: 1, follow: 1}, operations: {"
+        "delete: {method: DELETE, path: '/{returned}', reads: create}, "
+        "is_gone: {path: '/{returned}', status: [404], reads: delete}}",
+    )
+    operations = parse(text).operations
+    assert (operations["is_gone"].reads, operations["delete"].reads) == ("delete", "create")
+
+
+def test_a_fault_may_list_what_it_could_hit() -> None:
+    fault = parse(GOOD.replace("service: app-2", "service: [app-3, app-1]")).faults[0]
+    assert (fault.selector, fault.candidates) == ({"service": "app-3"}, ("app-3", "app-1"))
+    assert parse(GOOD).faults[0].candidates == ()
+
+
 def test_a_replay_takes_its_highest_rate_from_the_recorded_run(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "recorded")
     folder.create()
@@ -166,6 +183,22 @@ def test_a_fault_without_for_lasts_to_the_end_of_its_phase() -> None:
             2,
             "redirect is no write in the mix; put the write into load.mix",
         ),
+        ("app-2", "[app-1, app-9]", 5, "faults[0].kill.service: no service app-9"),
+        ("app-2", "[app-1, app-1]", 5, "not a list of different names; write [app-1, app-2]"),
+        ("app-2", "[]", 5, "not a list of different names"),
+        (
+            "rate: 400/s",
+            "rate: 400/s, operations: {create: {path: '/{returned}', method: PUT, reads: create}}",
+            2,
+            "create reads create: nothing is written first",
+        ),
+        (
+            "create: 0.04}",
+            "create: 0.04, a: 1, b: 1}, operations: {b: {path: '/{returned}', reads: a},"
+            " a: {path: /x, method: DELETE}}",
+            2,
+            "{returned} is not known: a has no `returns`",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_line_and_what_would_be_right(
@@ -254,3 +287,67 @@ def test_what_is_empty_or_doubtful_is_refused_and_never_taken_for_nothing(
 def test_a_list_of_faults_that_is_empty_by_mistake_is_refused() -> None:
     text = re.sub(r"faults:\n.*?expect", "faults:\nexpect", GOOD, flags=re.DOTALL)
     assert any("faults: not a list" in problem for problem in problems(text))
+
+
+def test_who_a_fault_broke_can_be_expected_only_where_there_is_one() -> None:
+    text = GOOD.replace("{redirect: [p95 < 200ms]}", "{traffic_share: [victim <= 2%]}")
+    assert parse(text).hypothesis[0].is_about_victim
+    quiet = re.sub(r"faults:\n(  .*\n)+", "", text)
+    assert any("so there is no victim" in each for each in problems(quiet))
+
+
+def test_what_is_expected_of_each_phase_holds_in_every_judged_one_unless_it_says_otherwise() -> (
+    None
+):
+    text = GOOD + "  each: {redirect: [p95 < 100ms, error_rate < 1%]}\n"
+    found = {item.id: item.text for item in parse(text).hypothesis}
+    assert found == {
+        "fault.redirect.p95": "p95 < 200ms",
+        **{f"{phase}.redirect.p95": "p95 < 100ms" for phase in ("baseline", "recovery")},
+        **{
+            f"{phase}.redirect.error_rate": "error_rate < 1%"
+            for phase in ("baseline", "fault", "recovery")
+        },
+    }
+    for wrong in ("redirect: [recovery_time < 1s]", "writes: [lost == 0]", "redirect: [p96 < 1s]"):
+        assert any(": expect.each." in each for each in problems(f"{GOOD}  each: {{{wrong}}}\n"))
+    named = GOOD.replace("recovery: 20s", "each: 20s")
+    assert any("`each` means every judged phase" in each for each in problems(named))
+
+
+LATENCY = {"p50", "p95", "p99", "degradation_time"}
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_operation_has_a_latency_and_an_error_limit_in_each_judged_phase(path: Path) -> None:
+    """`failed_requests == 0` of the whole run is one of each phase; a rate of it would be none."""
+    experiment = load_experiment(path, KINDS, SERVICES)
+    judged = [phase.name for phase in experiment.phases if phase.is_judged]
+    for operation in experiment.load.mix:
+        mine = [item for item in experiment.hypothesis if item.subject == operation]
+        never_fails = any(i.id == f"run.{operation}.failed_requests" and not i.limit for i in mine)
+        for phase in judged:
+            metrics = {item.metric for item in mine if item.phase == phase}
+            assert metrics & LATENCY, (phase, operation)
+            assert never_fails or metrics & {"error_rate", "failed_requests"}, (phase, operation)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_no_limit_asks_for_more_requests_than_are_sent(path: Path) -> None:
+    experiment = load_experiment(path, KINDS, SERVICES)
+    load = experiment.load
+    for item in experiment.hypothesis:
+        if item.aspect != "operation" or item.phase == "run":
+            continue
+        share = load.mix[item.subject] / sum(load.mix.values())
+        phase = experiment.phase(item.phase)
+        rate_per_s = load.rate_per_s * share + load.canary_rate_per_s
+        needed = {"p50": 40, "p95": 200, "p99": 1000, "error_rate": 3 / (item.limit or 1)}
+        # No read is sent before there is something to read; and some chance is in the mix.
+        assert rate_per_s * (phase.end_s - phase.start_s) * 0.9 >= needed.get(item.metric, 0), item
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_whoever_judges_clicks_limits_those_that_are_dropped(path: Path) -> None:
+    metrics = {i.metric for i in load_experiment(path, KINDS).hypothesis if i.aspect == "clicks"}
+    assert not metrics or metrics & {"dropped", "dropped_share"}

@@ -71,6 +71,8 @@ def findings(**changes: Any) -> dict[str, Any]:
         "traffic_share": {"app-1": {"fault": 0.5}, "app-3": {"fault": 0.5}},
         "replica_share": {}, "cache_share": {"redis": {"fault": 0.2}},
         "rotation": [ROTATION],
+        "settings": {"durable": True, "problems": {"durable": ["db-1: fsync is off"]},
+                     "gaps": {"restarts": "there is no container"}},
         "target": {"healthy": True, "old_primary_rejoined": None, "details": {}},
     }  # fmt: skip
     for path, change in changes.items():
@@ -150,6 +152,14 @@ def _experiment(item: Expectation) -> Experiment:
         ("clicks", "double == 0", {"clicks__double": 1}, "fail", "clicks_double"),
         ("clicks", "double == 0", {"clicks__checked": False}, "inconclusive", "clicks_not_checked"),
         ("clicks", "double == 0", {"clicks__acknowledged": 0}, "inconclusive", "too_few_samples"),
+        ("clicks", "dropped_share <= 1%", {}, "pass", None),
+        ("clicks", "dropped_share <= 1%", {"clicks__dropped": 4500}, "fail", "clicks_dropped"),
+        ("settings", "durable", {}, "pass", None),
+        ("settings", "durable", {"settings__durable": False}, "fail", "not_durable"),
+        ("settings", "durable", {"settings__durable": False, "load__problems": ["late"]},
+         "fail", "not_durable"),
+        ("settings", "restarts", {}, "inconclusive", "not_measured"),
+        ("settings", "durable", {"settings": {}}, "inconclusive", "not_measured"),
         ("clicks", "double == 0", {"clicks": {}}, "inconclusive", "clicks_not_checked"),
         ("reads", "stale == 0", {}, "fail", "reads_stale"),
         ("reads", "stale_for <= 300ms", {}, "pass", None),
@@ -320,6 +330,24 @@ def test_missing_requests_make_inconclusive_what_is_made_of_them(subject, clause
     [judged] = verdict_of(subject, clause, found)[1].judgements
     assert judged.outcome == outcome
     assert (judged.code == "evidence_missing") == (outcome == "inconclusive")
+
+
+@pytest.mark.parametrize(
+    ("clause", "cold", "outcome"),
+    [
+        ("error_rate < 0.1%", 0.49, "inconclusive"),
+        ("error_rate < 0.1%", 0.5, "pass"),
+        ("error_rate < 0.1%", None, "pass"),
+        ("recovery_time <= 30s", 0.0, "inconclusive"),
+        ("recovery_time <= 20s", 0.0, "fail"),
+        ("p95 < 200ms", 0.0, "pass"),
+    ],
+)
+def test_a_canary_that_caches_answer_sees_no_fault(clause, cold, outcome):
+    found = findings(recovery__redirect__cold_share=cold)
+    [judged] = verdict_of("redirect", clause, found)[1].judgements
+    assert judged.outcome == outcome
+    assert (judged.code == "canary_not_cold") == (outcome == "inconclusive")
 
 
 @pytest.mark.parametrize("outcome", ["fail", "inconclusive", "note"])
@@ -510,3 +538,35 @@ def test_text_from_the_target_cannot_break_junit_or_markdown():
     result["judgements"][0]["evidence"] = "<script>|\x00\ud800]]>"
     ET.fromstring(junit_xml(result))
     assert "<script>" not in summary_markdown(result)
+
+
+SHARES = {"app-1": {"fault": 0.47, "late": 0.3}, "app-2": {"fault": 0.01, "late": 0.3},
+          "app-3": {"fault": 0.52, "late": 0.4}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("clause", "broken", "value", "outcome"),
+    [
+        ("victim <= 2%", "app-2", 0.01, "pass"),
+        ("victim <= 2%", "app-3", 0.52, "fail"),
+        ("others >= 45%", "app-2", 0.47, "pass"),
+        ("others <= 50%", "app-2", 0.52, "fail"),
+        ("others >= 45%", "app-1", 0.01, "fail"),
+        ("victim <= 2%", "app-9", 0.0, "pass"),  # a server that answered nothing at all
+        ("victim <= 2%", None, None, "inconclusive"),
+    ],
+)
+def test_a_share_is_that_of_the_victim_or_of_the_worst_of_the_others(
+    clause: str, broken: str | None, value: float | None, outcome: str
+) -> None:
+    fault = {**FAULT, "service": broken}
+    found = findings(traffic_share=SHARES, faults=[fault])
+    judgement = verdict_of("traffic_share", clause, found)[1].judgements[0]
+    assert (judgement.value, judgement.outcome) == (value, outcome)
+
+
+def test_of_two_faults_the_victim_is_that_of_the_phase() -> None:
+    first = {**FAULT, "service": "app-2"}
+    later = {**FAULT, "fault": "kill-2", "service": "app-1", "start_s": 95.0, "healed_s": 99.0}
+    found = findings(traffic_share=SHARES, faults=[first, later])
+    assert verdict_of("traffic_share", "victim <= 2%", found)[1].outcome == "pass"

@@ -11,7 +11,7 @@ from harness.model.expectation import parse_expectation
 from harness.model.experiment import Experiment, FaultSpec, Phase
 from harness.model.load import SHORTENER_OPERATIONS, Load
 from harness.model.plan_json import experiment_from_json, plan_from_json, plan_to_json
-from harness.plan import make_plan
+from harness.plan import aimed, make_plan
 
 lengths = st.floats(0.1, 100)
 
@@ -71,3 +71,23 @@ def test_a_plan_read_back_from_its_file_is_the_same(experiment: Experiment, seed
     for item in value["experiment"]["hypothesis"]:  # as plans of older versions are
         del item["aspect"]
     assert experiment_from_json(value) == experiment
+
+
+@given(experiments(), st.integers(0, 2**31), st.integers(1, 5))
+def test_repetitions_in_a_row_hit_every_candidate_once(
+    experiment: Experiment, seed: int, count: int
+) -> None:
+    names = tuple(f"app-{number}" for number in range(1, count + 1))
+    faults = tuple(f.model_copy(update={"candidates": names}) for f in experiment.faults)
+    listed = experiment.model_copy(update={"faults": faults})
+    rounds = [aimed(listed, seed, repetition) for repetition in range(count)]
+    assert rounds == [aimed(listed, seed + repetition) for repetition in range(count)]
+    hit = [[fault.selector["service"] for fault in one.faults] for one in rounds]
+    assert all(len(set(each)) <= 1 for each in hit)  # equal lists hit the same one
+    if faults:
+        assert sorted(each[0] for each in hit) == sorted(names)
+
+
+@given(experiments(), st.integers(0, 2**31))
+def test_a_fault_that_names_one_target_keeps_it(experiment: Experiment, seed: int) -> None:
+    assert aimed(experiment, seed) == experiment

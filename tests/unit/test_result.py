@@ -94,6 +94,7 @@ def findings() -> dict[str, Any]:
         "reads": {**reads, "phases": {"fault": {"answered": 500, "stale": 1, "stale_for_s": 0.125}},
                   "examples": ["one"]},
         "clicks": {**{name: 600 + n for n, name in enumerate(ASPECTS["clicks"])}, "in_memory": 40,
+                   "dropped_share": 0.375,
                    "checked": True, "why_not": "", "examples": {}},
         "breakers": {"transitions": [], "by_breaker": {"redis": {
             **breaker, "servers": {"app-1": _server(1), "app-2": _server(2)}}}},
@@ -106,6 +107,9 @@ def findings() -> dict[str, Any]:
         "rotation": [_rotation("app-1", 0.5, 1.5), _rotation("app-2", 0.75, 1.25)],
         "target": {**dict.fromkeys(ASPECTS["target"], True), "healthy_before": True,
                    "details": {"problems": []}},
+        "settings": {**dict.fromkeys(ASPECTS["settings"], True),
+                     "problems": {name: [] for name in ASPECTS["settings"]},
+                     "gaps": dict.fromkeys(ASPECTS["settings"], "")},
         "safeguards": [{"t_s": 50.0, "event": "safeguard.tripped", "operation": "redirect"}],
         "clocks": {
             "containers": {"app-1": {"offset_s": 0.0, "uncertainty_s": 0.1, "is_shared": True}},
@@ -171,6 +175,7 @@ PLACES: dict[tuple[str, str], tuple[Step, ...]] = {
     ("reads", "stale_for"): ("reads", "phases", "fault", "stale_for_s"),
     **{("clicks", name): ("clicks", name) for name in ASPECTS["clicks"]},
     **{("target", name): ("target", name) for name in ASPECTS["target"]},
+    **{("settings", name): ("settings", name) for name in ASPECTS["settings"]},
 }
 """Where each figure of an expectation stands in result.json."""
 

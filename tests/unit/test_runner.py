@@ -161,6 +161,24 @@ def test_clicks_that_cannot_be_read_end_no_run(tmp_path: Path) -> None:
     assert not case.folder.has("target/clicks.json")
 
 
+def test_settings_are_read_before_the_load_and_after_healing(tmp_path: Path) -> None:
+    case = _Case(tmp_path, Cut())
+    case.world = replace(case.world, settings=lambda: {"stopped": case.driver.is_stopped})
+    assert case.run() == "completed"
+    readings = case.folder.read_json("target/settings.json")
+    assert readings == {"before": {"stopped": False}, "after": {"stopped": True}}
+
+
+def test_settings_that_cannot_be_read_end_no_run(tmp_path: Path) -> None:
+    def read() -> dict[str, Any]:
+        raise EngineError("the engine does not answer")
+
+    case = _Case(tmp_path, Cut())
+    case.world = replace(case.world, settings=read)
+    assert case.run() == "completed"
+    assert case.folder.read_json("target/settings.json") == {"before": None, "after": None}
+
+
 def _steps_of_a_run(folder: Path) -> int:
     cut = Cut()
     _Case(folder, cut).run()

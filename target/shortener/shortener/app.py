@@ -36,6 +36,10 @@ REFUSALS: dict[type[Exception], tuple[int, str]] = {
     Expired: (410, "this URL has expired"),
     TooLarge: (413, ""),
 }
+TIME_LIMITS = (
+    *("redis_timeout_s", "db_timeout_s", "db_read_timeout_s", "read_deadline_s"),
+    "connect_timeout_s",
+)
 EDGE_TTL_S = 3600  # what the edge keeps at most
 NO_CONTENT = 204
 
@@ -127,6 +131,8 @@ class App:
             return answer(404, {"error": "no such URL"}, [NO_STORE])
         if method == "GET":
             return await self._show(code, with_clicks=part == "stats")
+        if method == "PUT" and not part:
+            return await self._change(code, await read_body(receive))
         return await self._remove(method if not part else "", code)
 
     async def _remove(self, method: str, code: str) -> Response:
@@ -135,6 +141,16 @@ class App:
         if await self.service.remove(code):
             return Response(204)
         return answer(404, {"error": "no such URL"})
+
+    async def _change(self, code: str, body: bytes) -> Response:
+        """Where the code leads from now on; nothing else of it can be changed."""
+        new = parse_new_url(body, None)
+        if new.alias is not None or new.ttl_s is not None:
+            raise Invalid("only url can be changed")
+        url = await self.service.change(code, new.url)
+        if url is None:
+            return answer(404, {"error": "no such URL"})
+        return answer(200, {"code": url.code, "url": url.long_url})
 
     async def _create(self, scope: Scope, body: bytes) -> Response:
         headers = dict(scope["headers"])
@@ -185,12 +201,18 @@ class App:
         }
         return answer(200, value, [(b"cache-control", b"no-store")])
 
+    async def _show_settings(self) -> Response:
+        """Every time limit in seconds; nothing that is secret."""
+        limits = {k: v for k, v in asdict(self._settings).items() if k in TIME_LIMITS}
+        return answer(200, limits, [NO_STORE])
+
 
 HEALTH = "/health"
 PAGES: dict[str, Callable[[App], Awaitable[Response]]] = {
     "/ready": App._ready,
     "/metrics": App._show_metrics,
     "/debug/breakers": App._show_breakers,
+    "/debug/settings": App._show_settings,
 }
 
 

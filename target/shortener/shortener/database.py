@@ -82,6 +82,8 @@ VALUES ($1, $2, $3, now() + $4 * interval '1 second')
 ON CONFLICT (idempotency_key) DO NOTHING
 RETURNING {COLUMNS}"""
 
+UPDATE = f"UPDATE urls SET long_url = $2 WHERE code = $1 RETURNING {COLUMNS}"
+
 
 class Pool:
     """A bounded pool behind a breaker; it connects when first asked, and again when broken.
@@ -225,6 +227,15 @@ class Database:
             return status
 
         return (await self.primary.run(delete)).endswith(" 1")
+
+    async def change(self, code: str, url: str) -> Url | None:
+        """The row with its new URL, None if there is no such row."""
+
+        async def update(connection: Any) -> Any:
+            return await connection.fetchrow(UPDATE, code, url)
+
+        row = await self.primary.run(update)
+        return None if row is None else self._url(row)
 
     async def clicks(self, code: str) -> int:
         """Clicks counted so far."""

@@ -19,6 +19,10 @@ from shortener.settings import Settings
 
 REDIS_ERRORS = (RedisError, OSError, asyncio.TimeoutError)
 FILLS_MAX = 200
+CHANGES, CHANGES_MAX, CHANGES_READ = "changes", 10_000, 1_000
+GONE, GONE_S = "gone", 60
+"""What stands in Redis for a deleted link, and how long: a replica that still has the row must not
+bring it back."""
 # Enough for 200 requests/s while each call takes 0.15 s. What comes on top of that waits for a
 # free one, within its limit: each connection costs Toxiproxy about 150 KiB, and one for each call
 # would be opened when Redis or its network is slow, the wrong moment.
@@ -66,21 +70,27 @@ class RedisCache:
         self._fills: set[asyncio.Task[None]] = set()
 
     async def get(self, code: str) -> Link | None:
-        """The link, or None: not there, or Redis is not to be had."""
+        """The link, or None: not there, or Redis is not to be had. A deleted one leads to ""."""
         try:
             text = await self._call(lambda: self._client.get(f"link:{code}"))
+            if text == GONE:
+                return Link("")
             return None if text is None else Link.from_text(text)
         except (BreakerOpen, ValueError, *REDIS_ERRORS):
             return None
 
     def fill(self, code: str, link: Link) -> None:
-        """Keep the link in Redis, in the background; dropped while the breaker is not closed."""
+        """Keep the link in Redis, in the background; dropped while the breaker is not closed.
+
+        What is there stays: it may be newer than what a replica said.
+        """
         if not self.breaker.is_closed or len(self._fills) >= FILLS_MAX:
             return
-        left_s = link.left_s(time())
-        lifetime_s = self._ttl_s if left_s is None else max(1, min(int(left_s), self._ttl_s))
+        lifetime_s = self._life_s(link)
         task = asyncio.create_task(
-            self._quietly(lambda: self._client.set(f"link:{code}", link.to_text(), ex=lifetime_s))
+            self._quietly(
+                lambda: self._client.set(f"link:{code}", link.to_text(), ex=lifetime_s, nx=True)
+            )
         )
         self._fills.add(task)
         task.add_done_callback(self._fills.discard)
@@ -89,6 +99,30 @@ class RedisCache:
         """Forget the code, as far as Redis is to be had."""
         await self._quietly(lambda: self._client.delete(f"link:{code}"))
 
+    async def replace(self, code: str, link: Link | None) -> bool:
+        """Have Redis answer with `link` (None: gone), and tell all servers; False if it cannot."""
+        text, life_s = (GONE, GONE_S) if link is None else (link.to_text(), self._life_s(link))
+        try:
+            await self._call(lambda: self._client.set(f"link:{code}", text, ex=life_s))
+            await self._call(
+                lambda: self._client.xadd(
+                    CHANGES, {"code": code}, maxlen=CHANGES_MAX, approximate=True
+                )
+            )
+        except (BreakerOpen, *REDIS_ERRORS):
+            return False
+        return True
+
+    async def changes_after(self, position: str) -> list[tuple[str, str]]:
+        """Position and code of each change after that, oldest first; none without Redis."""
+        try:
+            found = await self._call(
+                lambda: self._client.xrange(CHANGES, f"({position}", count=CHANGES_READ)
+            )
+        except (BreakerOpen, *REDIS_ERRORS):
+            return []
+        return [(str(at), str(fields["code"])) for at, fields in found]
+
     async def ping(self) -> None:
         """Ask Redis whether it is there, past the breaker; one of REDIS_ERRORS if it is not."""
         await self._client.ping()
@@ -96,6 +130,10 @@ class RedisCache:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.connection_pool.disconnect()
+
+    def _life_s(self, link: Link) -> int:
+        left_s = link.left_s(time())
+        return self._ttl_s if left_s is None else max(1, min(int(left_s), self._ttl_s))
 
     async def _quietly(self, command: Callable[[], Awaitable[Any]]) -> None:
         try:

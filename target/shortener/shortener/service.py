@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from time import monotonic, time
 
 from shortener.breaker import Breaker, TransitionLog
+from shortener.changes import HEARD_S, POLL_S, Changes
 from shortener.clicks import FLUSH_S, Clicks
 from shortener.database import AliasTaken, Database, Pool, Unavailable, Url
 from shortener.lag import TICK_S, LagMeter
@@ -56,6 +58,7 @@ class Service:
             settings.local_cache_size, settings.local_cache_ttl_s
         )
         self.redis = RedisCache(client, self.redis_breaker, settings)
+        self.changes = Changes(self.redis, self.local.drop)
         self.clicks = Clicks(client, self.redis_breaker)
         self.database = Database(
             Pool(settings.rw_dsn, rw, settings, settings.db_timeout_s),
@@ -67,6 +70,7 @@ class Service:
         """Start the background tasks; needs the event loop."""
         self.supervisor.start("lag meter", self.lag.run, TICK_S + TURNS_LATE_S)
         self.supervisor.start("clicks", self.clicks.run, FLUSH_S + TURNS_LATE_S)
+        self.supervisor.start("changes", self.changes.run, POLL_S + TURNS_LATE_S)
 
     def find_local(self, code: str) -> Found | None:
         """Where the code leads if this server remembers it."""
@@ -85,6 +89,8 @@ class Service:
         if link is not None:
             return Found(link.long_url, "local", link.left_s(time()))
         link = await self.redis.get(code)
+        if link is not None and not link.long_url:
+            return None
         left_s = None if link is None else link.left_s(time())
         if link is not None and (left_s is None or left_s > 0):
             self.local.put(code, link, left_s)
@@ -105,21 +111,38 @@ class Service:
         for tries_left in reversed(range(CODE_TRIES)):
             code = new.alias or new_code()
             try:
-                return await self.database.add(code, new.url, new.idempotency_key, new.ttl_s)
+                added = await self.database.add(code, new.url, new.idempotency_key, new.ttl_s)
+                if new.alias:
+                    await self.redis.drop(code)  # a link of that name may have been deleted
+                return added  # noqa: TRY300
             except AliasTaken:
                 if new.alias or not tries_left:
                     raise
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def remove(self, code: str) -> bool:
-        """Delete the row and what this server and Redis hold of it.
-
-        Other servers' own caches forget it within their time to live.
-        """
+        """Delete the row, and have every cache forget it."""
         was_there = await self.database.remove(code)
-        self.local.drop(code)
-        await self.redis.drop(code)
+        await self._tell(code, None)
         return was_there
+
+    async def change(self, code: str, url: str) -> Url | None:
+        """Have the code lead to `url`, and every cache forget where it led; None if unknown."""
+        row = await self.database.change(code, url)
+        if row is not None:
+            await self._tell(code, _link(row))
+        return row
+
+    async def _tell(self, code: str, link: Link | None) -> None:
+        """Returns when every server had the time to hear of it.
+
+        Unavailable if Redis cannot be told: what other caches hold would outlive the change, so it
+        is not acknowledged, and may be asked for again.
+        """
+        self.local.drop(code)
+        if not await self.redis.replace(code, link):
+            raise Unavailable(attempted=True, reason="the caches cannot be told")
+        await asyncio.sleep(HEARD_S)
 
     async def readiness(self) -> dict[str, bool]:
         """Asks every dependency once, whether it answers, and every background task."""
@@ -149,10 +172,14 @@ class Service:
         row = await self.database.find(code, deadline_s, self._settings.db_read_timeout_s)
         if row is None:
             return None
-        link = Link(row.long_url, row.expires_at.timestamp() if row.expires_at else None)
+        link = _link(row)
         left_s = link.left_s(time())
         if left_s is not None and left_s <= 0:
             raise Expired(code)
         self.local.put(code, link, left_s)
         self.redis.fill(code, link)
         return Found(link.long_url, "db", left_s, row.node)
+
+
+def _link(row: Url) -> Link:
+    return Link(row.long_url, row.expires_at.timestamp() if row.expires_at else None)

@@ -51,8 +51,7 @@ def sent(schedule: Schedule, profile: RateProfile, names: list[str]) -> pd.DataF
         rows.append((names[schedule.op], schedule.due_s))
         schedule.advance()
     samples = pd.DataFrame(rows, columns=["op", "intended_s"])
-    is_write = samples["op"].isin(["create", "put"])
-    return samples.assign(write=is_write.map({True: "ok", False: ""}), done_s=samples["intended_s"])
+    return samples.assign(error="", done_s=samples["intended_s"])
 
 
 class Run:
@@ -105,6 +104,7 @@ def without(samples: pd.DataFrame, start_s: float, end_s: float, op: str = "") -
         "stages: [{rate: 300/s, ramp: 7s, hold: 9s}, {rate: 2/s, hold: 9s}, {rate: 9/s, ramp: 3s}]",
         "rate: 50/s, mix: {redirect: 1}, canary_rate: 0/s",
         "rate: 50/s, mix: {put: 0.5, get: 0.5}" + READS,
+        "rate: 50/s, mix: {put: 0.5, get: 0.5}" + READS.replace(", is_write: true", ""),
     ],
 )
 def test_a_run_as_planned_has_no_gap(tmp_path: Path, load: str, seed: int) -> None:
@@ -171,7 +171,7 @@ def test_the_main_load_does_not_stand_in_for_a_canary_that_never_began(tmp_path:
     """What its caches answered says nothing of a recovery."""
     run = Run(tmp_path)
     main, canary = (
-        samples.assign(sent_s=samples["intended_s"], ok=True, error="")
+        samples.assign(sent_s=samples["intended_s"], ok=True, error="", cache="")
         for samples in (run.main, run.canary[:0])
     )
     fault = {"fault": "kill-1", "start_s": KILL_S, "service": "db-1", "healed_s": 50.0}
@@ -193,7 +193,7 @@ def test_nothing_is_read_before_there_is_a_write(tmp_path: Path) -> None:
     for stream in ("main", "canary"):
         samples = getattr(run, stream)
         is_early = samples["intended_s"] < 15
-        samples.loc[is_early & (samples["op"] == "put"), "write"] = "unknown"
+        samples.loc[is_early & (samples["op"] == "put"), "error"] = "timeout"
         setattr(run, stream, samples[~is_early | (samples["op"] == "put")])
     assert run.gaps() == []
     run.main = without(run.main, 40, 45, "get")
@@ -204,7 +204,7 @@ def test_a_write_that_never_came_leaves_the_writes_to_count(tmp_path: Path) -> N
     run = Run(tmp_path, "rate: 50/s, mix: {put: 0.5, get: 0.5}" + READS)
     for stream in ("main", "canary"):
         samples = getattr(run, stream)
-        setattr(run, stream, samples[samples["op"] == "put"].assign(write="unknown"))
+        setattr(run, stream, samples[samples["op"] == "put"].assign(error="timeout"))
     assert run.gaps() == []
     run.main = run.main[:0]
     assert {gap.operation for gap in run.gaps()} == {"put"}

@@ -40,7 +40,7 @@ def record_of(took_s: Truth, fails: Truth, expected: str) -> Record:
     text = EXPERIMENT.format(expected=expected).encode()
     experiment = parse_experiment(text, Path("x.yaml"), KINDS)
     at_s = np.arange(0, 60, 0.01)
-    ok = ~np.broadcast_to(fails(at_s), at_s.shape)
+    ok = ~np.broadcast_to(np.asarray(fails(at_s), dtype=bool), at_s.shape)
     canary = pd.DataFrame(
         {
             "op": "redirect", "intended_s": at_s, "sent_s": at_s, "done_s": at_s + took_s(at_s),
@@ -50,6 +50,16 @@ def record_of(took_s: Truth, fails: Truth, expected: str) -> Record:
     )  # fmt: skip
     fault = {"fault": "kill-1", "start_s": FAULT_S, "healed_s": None, "service": "app-1"}
     return Record(experiment, [], canary.iloc[:0], canary, [fault])
+
+
+def test_what_caches_answered_before_the_fault_was_not_cold() -> None:
+    """Seen by the canaries of the baseline, 5 s to 20 s, that were answered."""
+    record = record_of(lambda _: 0.01, during(5.0, 8.0, 1.0, 0.0), "p95 < 200ms")
+    canary = record.canary
+    assert recovery.figures(record)["redirect"]["cold_share"] == 1.0
+    at_s = canary["intended_s"]
+    canary["cache"] = np.where((at_s < 5) | ((at_s >= 11) & (at_s < FAULT_S)), "redis", "db")
+    assert recovery.figures(record)["redirect"]["cold_share"] == pytest.approx(0.25)
 
 
 def during(start_s: float, end_s: float, value: float, otherwise: float = 0.01) -> Truth:

@@ -76,6 +76,19 @@ def test_a_dry_run_in_words(shop: Shop, cli: Cli) -> None:
     _assert_untouched(shop)
 
 
+def test_a_dry_run_names_the_victim_of_this_seed_and_who_it_could_be(shop: Shop, cli: Cli) -> None:
+    _write(shop, "faults:\n  - kill: {service: [app-1, app-2]}\n    at: fault + 0s")
+    for seed, victim in ((0, "app-1"), (1, "app-2"), (2, "app-1")):
+        [fault] = _dry(cli, "--seed", str(seed))["faults"]
+        assert (fault["containers"], fault["candidates"]) == (
+            [f"fake-{victim}-1"],
+            ["app-1", "app-2"],
+        )
+    assert "fake-app-2-1 (one of app-1, app-2)" in " ".join(
+        cli("run", "x.yaml", "--dry-run").out.split()
+    )
+
+
 def test_a_dry_run_tells_what_would_be_refused_while_another_fault_is_active(
     shop: Shop, cli: Cli
 ) -> None:

@@ -67,6 +67,21 @@ def test_a_run_that_passes(shop: Shop, cli: Cli) -> None:
     _assert_whole(shop)
 
 
+def test_repetitions_hit_one_victim_after_the_other_and_the_plan_says_which(
+    shop: Shop, cli: Cli
+) -> None:
+    text = EXPERIMENT.replace("{service: app-1}", "{service: [app-1, app-2]}")
+    assert text != EXPERIMENT
+    (shop.root / "x.yaml").write_text(text)
+    assert cli("run", "x.yaml", "--repeat", "3", "--seed", "1").code == 0
+    runs = [run for run in shop.runs() if (run / "plan.json").exists()]  # and no group
+    plans = [json.loads((run / "plan.json").read_text()) for run in runs]
+    faults = [plan["experiment"]["faults"][0] for plan in plans]
+    assert [fault["selector"]["service"] for fault in faults] == ["app-2", "app-1", "app-2"]
+    assert {tuple(fault["candidates"]) for fault in faults} == {("app-1", "app-2")}
+    assert "(one of app-1, app-2)" in (runs[-1] / "index.html").read_text()
+
+
 def test_a_run_whose_claim_does_not_hold(shop: Shop, cli: Cli) -> None:
     (shop.root / "x.yaml").write_text(EXPERIMENT.replace("failed_requests == 0", "requests > 99"))
     done = cli("run", "x.yaml")

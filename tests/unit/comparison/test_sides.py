@@ -9,7 +9,7 @@ from harness.comparison import Side, read_side, refuse_different, write_group
 from harness.comparison.sides import Run, differences
 from harness.errors import RunFolderError, UsageError
 from harness.model.plan_json import plan_to_json
-from harness.plan import make_plan
+from harness.plan import aimed, make_plan
 from harness.run_store import RunFolder
 
 
@@ -154,3 +154,10 @@ def test_many_differences_are_cut_short():
     found = differences(EXPERIMENT, other)
     assert len(found) == 6
     assert found[-1].endswith(" more")
+
+
+def test_runs_of_one_experiment_that_hit_different_victims_are_compared():
+    fault = EXPERIMENT.faults[0].model_copy(update={"candidates": ("app-1", "app-2")})
+    listed = EXPERIMENT.model_copy(update={"faults": (fault,)})
+    assert differences(aimed(listed, 0), aimed(listed, 1)) == []
+    assert aimed(listed, 0).faults != aimed(listed, 1).faults

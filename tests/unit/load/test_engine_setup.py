@@ -1,4 +1,4 @@
-"""How many requests the engine lets wait at once."""
+"""What an engine is made of: its requests, and how many of them may wait at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import resource
 import pytest
 
 from harness.load import engine_setup
-from harness.model.load import Load
+from harness.load.engine_config import EngineConfig
+from harness.load.response import Head
+from harness.model.load import SHORTENER_OPERATIONS, Load
 
 HARD = 8_000
 
@@ -29,3 +31,21 @@ def test_there_is_room_for_a_time_out_of_arrivals() -> None:
 def test_no_published_port_is_given_more_connections_than_it_has_descriptors_for() -> None:
     assert engine_setup.in_flight_limit(_load(10_000), endpoints=1) * 6 < HARD
     assert engine_setup.in_flight_limit(_load(10_000), endpoints=2) * 6 < 2 * HARD
+
+
+@pytest.mark.parametrize(
+    ("mix", "wrong"), [(["create"], ""), (["create", "follow"], "wrong_content")]
+)
+def test_an_answer_must_return_something_only_if_somebody_asks_for_it(
+    mix: list[str], wrong: str
+) -> None:
+    load = Load(rate_per_s=1, mix=dict.fromkeys(mix, 1.0))
+    config = EngineConfig(
+        stream="main", run_id="r", seed=1, endpoints=[("127.0.0.1", 80)], load={},
+        operations={name: SHORTENER_OPERATIONS[name].model_dump(mode="json") for name in mix},
+        mix=dict(load.mix), samples="",
+    )  # fmt: skip
+    create, *_ = engine_setup.make_requests(config, load)
+    created = Head(b"HTTP/1.1 201 X\r\nContent-Length: 0")
+    body = b"https://example.com/new/r-m5"
+    assert create.error_of(created, body, (5, 5, 0, b""), 0.1) == wrong

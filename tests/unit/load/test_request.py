@@ -8,7 +8,7 @@ from harness.load.request import Places, Request, Values
 from harness.load.response import Head
 from harness.model.load import SHORTENER_OPERATIONS, Operation, percent_format
 
-VALUES: Values = (7, 5, 0)
+VALUES: Values = (7, 5, 0, b"")
 PLACES = Places("h{index:06d}", "run-m", "00000000000003" + "6d")
 
 
@@ -44,8 +44,40 @@ def test_a_write_carries_its_token_in_body_and_header() -> None:
 
 def test_a_read_back_asks_for_the_write_that_it_is_given() -> None:
     operation = Operation(path="/{written}?me={token}", reads="create")
-    head = request("read_back", operation).render((3, 9, 0)).decode()
+    head = request("read_back", operation).render((3, 9, 0, b"")).decode()
     assert head.startswith("GET /run-m3?me=run-m9 HTTP/1.1")
+
+
+def test_what_a_write_returned_is_asked_for_by_what_reads_it() -> None:
+    body = b'{"code": "Ab-9_", "url": "https://example.com/new/run-m5"}'
+    assert CREATE.error_of(answer(201), body, VALUES, 0.1) == ""
+    assert CREATE.kept(VALUES, body) == (5, b"Ab-9_")
+    follow = request("follow", SHORTENER_OPERATIONS["follow"])
+    values: Values = (5, 9, 0, b"Ab-9_")
+    assert follow.render(values).startswith(b"GET /Ab-9_ HTTP/1.1")
+    right, wrong = (answer(302, f"Location: https://example.com/new/run-m{n}\r\n") for n in (5, 9))
+    assert follow.error_of(right, b"", values, 0.1) == ""
+    assert follow.error_of(wrong, b"", values, 0.1) == "wrong_content"
+
+
+def test_what_reads_a_read_is_about_the_same_write() -> None:
+    delete = request("delete", Operation(method="DELETE", path="/{returned}", reads="create"))
+    assert delete.kept((5, 9, 0, b"Ab-9_"), b"") == (5, b"Ab-9_")
+
+
+@pytest.mark.parametrize("code", [b"", b"a b", b"a\r\nX-Evil: 1", b"a" * 1001, b"\xff"])
+def test_an_answer_that_returns_no_word_is_wrong_and_never_put_into_a_request(code: bytes) -> None:
+    loose = SHORTENER_OPERATIONS["create"].model_copy(update={"returns": '(?s)"code": "(.*?)"'})
+    create = request("create", loose)
+    body = b'{"code": "' + code + b'", "url": "https://example.com/new/run-m5"}'
+    assert create.error_of(answer(201), body, VALUES, 0.1) == "wrong_content"
+    assert create.kept(VALUES, body) == (5, b"")
+
+
+@pytest.mark.parametrize("pattern", ["(", "code", "(a)(b)"])
+def test_returns_is_a_regular_expression_with_one_group(pattern: str) -> None:
+    with pytest.raises(ValueError, match="returns"):
+        Operation(path="/", returns=pattern)
 
 
 def test_percent_signs_are_sent_as_they_are() -> None:
@@ -85,7 +117,7 @@ def test_success_is_status_and_content_in_time(head: Head, took_s: float, error:
 
 
 def test_the_body_must_contain_what_the_operation_says() -> None:
-    good = b"a https://example.com/new/run-m5 b"
+    good = b'a https://example.com/new/run-m5 b "code": "x"'
     assert CREATE.error_of(answer(201), good, VALUES, 0.1) == ""
     assert CREATE.error_of(answer(201), b"run-m6", VALUES, 0.1) == "wrong_content"
 

@@ -32,7 +32,7 @@ def test_a_secret_is_in_the_request_and_not_in_the_configuration() -> None:
     assert "hunter2" not in config.to_json()
     load = Load(rate_per_s=1, mix={"read": 1})
     [request] = make_requests(config, load)
-    assert b"Authorization: Bearer hunter2\r\n" in request.render((7, 5, 0))
+    assert b"Authorization: Bearer hunter2\r\n" in request.render((7, 5, 0, b""))
 
 
 @pytest.mark.parametrize("value", ["", None, "a\r\nX-More: b"])

@@ -1,0 +1,97 @@
+"""Settings are read from parts found by label; what cannot be read says so and hides nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fakes import Cut, FakeClock, FakeEngine, FakeHttp, container
+
+from harness.adapters.target_settings import LABEL, TargetSettings
+from harness.model.http import Answer
+
+SAMPLE = {"keys": 300, "without_expiry": 2, "examples": "link:a link:b"}
+REDIS = [SAMPLE, {"maxmemory": "134217728"}, {"maxmemory-policy": "allkeys-lru"}]
+POSTGRES = 'fsync=on\nsynchronous_standby_names="db-2"\napp:synchronous_commit=local'
+
+
+@dataclass
+class Parts(FakeEngine):
+    """A Redis and database nodes that answer."""
+
+    commands: list[str] = field(default_factory=list)
+    redis: str = "\n".join(map(json.dumps, REDIS))
+    sick: str = ""
+
+    def execute(
+        self, container_id: str, command: Sequence[str], timeout_s: float = 15.0
+    ) -> tuple[int, str]:
+        self.commands.append(command[-1])
+        if container_id == self.sick:
+            return 2, "connection refused"
+        if "pg_is_in_recovery" in command[-1]:
+            return 0, "f"
+        return 0, self.redis if container_id == "id-redis" else POSTGRES
+
+
+def parts() -> Parts:
+    label = {LABEL: "8000/debug/settings"}
+    listed = [
+        container("app-1", labels=label, ports={8000: 5000}, restart_policy="unless-stopped"),
+        container("redis", "cache", restart_policy="no"),
+        container("db-1", "db", restart_policy="always"),
+        container("toxiproxy", "toxiproxy", labels={"harness.protect": "true"}),
+        container("migrate", "", status="exited", restart_policy="no"),
+        container("app-4", status="created", labels={"harness.standby": "true"}),
+    ]
+    return Parts({c.id: c for c in listed}, FakeClock(), Cut())
+
+
+def http() -> FakeHttp:
+    limits = Answer(200, b'{"redis_timeout_s": 0.25}')
+    return FakeHttp({"http://127.0.0.1:5000/debug/settings": limits})
+
+
+def test_every_part_is_read_as_its_labels_say() -> None:
+    engine = parts()
+    assert TargetSettings(engine, http()).read() == {
+        "restart_policies": {
+            "app-1": "unless-stopped", "app-4": "", "db-1": "always", "redis": "no",
+        },
+        "databases": {
+            "db-1": {
+                "role": "primary",
+                "settings": {
+                    "fsync": "on",
+                    "synchronous_standby_names": '"db-2"',
+                    "app:synchronous_commit": "local",
+                },
+            }
+        },
+        "caches": {
+            "redis": {
+                "keys": 300, "without_expiry": 2, "examples": ["link:a", "link:b"],
+                "maxmemory": 134217728, "maxmemory_policy": "allkeys-lru",
+            }
+        },
+        "time_limits": {"app-1": {"settings": {"redis_timeout_s": 0.25}}},
+    }  # fmt: skip
+
+
+def test_nothing_that_is_asked_of_a_part_changes_it() -> None:
+    engine = parts()
+    TargetSettings(engine, http()).read()
+    asked = " ".join(engine.commands).upper()
+    assert "EVAL_RO" in asked  # Redis itself refuses a write in it
+    for word in ("CONFIG SET", "FLUSH", "DEL ", "UPDATE ", "INSERT ", "ALTER ", "DELETE "):
+        assert word not in asked
+
+
+def test_a_part_that_does_not_answer_says_why_and_the_others_are_read() -> None:
+    engine = parts()
+    engine.sick, engine.redis = "id-db-1", "NOAUTH"
+    found = TargetSettings(engine, FakeHttp()).read()
+    assert found["databases"]["db-1"]["error"].endswith("connection refused")
+    assert found["caches"]["redis"]["error"] == "redis-cli ended with 0: NOAUTH"
+    assert found["time_limits"]["app-1"]["error"] == "its page of settings answered refused"
