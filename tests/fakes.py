@@ -396,7 +396,7 @@ def samples_table(seconds: int) -> dict[str, list[Any]]:
     due_s = [float(second) for second in range(seconds)]
     columns: dict[str, Any] = {
         "op": "redirect", "status": 302, "ok": True, "error": "", "bytes": 0,
-        "served_by": "app-1", "cache": "redis", "db_node": "", "write": "",
+        "served_by": "app-1", "cache": "db", "db_node": "", "write": "",
     }  # fmt: skip
     rows = {name: [value] * seconds for name, value in columns.items()}
     done_s = [at_s + 0.01 for at_s in due_s]

@@ -21,14 +21,14 @@ NAME = "hog-of-a-test"
 HOG = f"""
 open("/proc/self/comm", "w").write("{NAME}")
 import time
-until = time.monotonic() + 5
+until = time.monotonic() + 15
 while time.monotonic() < until: pass
 """
 
 
 @contextmanager
 def hog() -> Iterator[subprocess.Popen[bytes]]:
-    """A program that keeps one core busy, for 5 s at most."""
+    """A program that keeps one core busy, for 15 s at most."""
     with subprocess.Popen([sys.executable, "-c", HOG]) as process:
         try:
             deadline_s = time.monotonic() + 5
@@ -54,25 +54,37 @@ def look_for(source: ProcessorTime, seconds: float) -> Look:
     return found
 
 
+def watch(source: ProcessorTime, pid: int) -> tuple[Look, float, float]:
+    """A look, and the least and the most that the process used between its two ends."""
+    first_s = used_s(pid)
+    source.look()
+    second_s = used_s(pid)
+    time.sleep(1.0)
+    third_s = used_s(pid)
+    found = source.look()
+    assert found is not None
+    return found, third_s - second_s, used_s(pid) - first_s
+
+
 def test_a_hog_that_is_not_ours_is_named_with_the_core_it_took() -> None:
     """It is no child of the runner: a pid that has no process stands for the harness."""
     source = ProcessorTime((), SystemClock(), own_pid=2**22 + 1)
     with hog() as process:
-        before_s = used_s(process.pid)
-        found = look_for(source, 2.0)
-        took_s = used_s(process.pid) - before_s
-    assert dict(found.who)[NAME] == pytest.approx(took_s, abs=0.2)
-    assert took_s > 0.3, "a machine so busy that a hog gets no processor tells nothing"
-    assert found.shares.others >= 0.8 * took_s / (found.cpus * found.duration_s)
+        for _ in range(8):  # among three that are busier it is not named: look again
+            found, least_s, most_s = watch(source, process.pid)
+            if NAME in dict(found.who):
+                break
+    named_s = dict(found.who)[NAME]
+    assert least_s - 0.03 <= named_s <= most_s + 0.03
+    assert named_s > 0.05
+    assert found.shares.others >= 0.8 * named_s / (found.cpus * found.duration_s)
 
 
 def test_the_same_hog_as_our_child_is_the_harness() -> None:
     source = ProcessorTime((), SystemClock())
     with hog() as process:
-        before_s = used_s(process.pid)
-        found = look_for(source, 2.0)
-        took_s = used_s(process.pid) - before_s
-    assert found.harness_s == pytest.approx(took_s, abs=0.2)
+        found, least_s, _ = watch(source, process.pid)
+    assert found.harness_s >= least_s - 0.03
     assert NAME not in dict(found.who)
 
 
