@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from functools import cached_property
 from time import monotonic, time
 from typing import Any
 
@@ -51,8 +52,12 @@ class App:
         self._settings = settings
         self._served_by = (b"x-served-by", settings.server.encode())
         self.admission = Admission(wall_clock)
-        self.service = Service(settings)
         self.metrics = Metrics()
+
+    @cached_property
+    def service(self) -> Service:
+        """The parts; made when first asked for, for asyncpg's pools belong to the loop of then."""
+        return Service(self._settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI's entry point."""

@@ -43,11 +43,8 @@ LEAVES = b'{"url": '
 
 
 def run(check):
-    async def inside():
-        app = App(read_settings({"LINKS_HOST": "127.0.0.1"}), wall_clock=lambda: NOW_S)
-        await check(app)
-
-    asyncio.run(inside())
+    """Run `check` with an app that was made before there is a loop, as serve.py makes it."""
+    asyncio.run(check(App(read_settings({"LINKS_HOST": "127.0.0.1"}), wall_clock=lambda: NOW_S)))
 
 
 def test_a_link_that_it_remembers_is_answered_without_waiting_and_counted():
@@ -156,6 +153,15 @@ def test_a_request_that_nobody_waits_for_any_more_is_no_work(deadline, status):
         assert (await ask(app, "/abc", headers=headers)).status == status
         assert app.service.clicks.waiting == (1 if status == 302 else 0)
         assert (await ask(app, "/health", headers=headers)).status == 200
+
+    run(check)
+
+
+def test_its_pools_belong_to_the_loop_that_serves():
+    async def check(app):
+        database = app.service.database
+        loops = {pool._pool._loop for pool in (database.primary, database.replicas)}
+        assert loops == {asyncio.get_running_loop()}
 
     run(check)
 
