@@ -105,6 +105,7 @@ class FakeEngine:
     log: list[ContainerEvent] = field(default_factory=list)
     compose_networks: Mapping[str, str] = field(default_factory=lambda: {"fake_front": "front"})
     gone_s: tuple[float, float] = (math.inf, math.inf)  # from when until when it does not answer
+    executed: list[str] = field(default_factory=list)
 
     def containers(self) -> list[Container]:
         self._answer()
@@ -144,6 +145,7 @@ class FakeEngine:
         self, container_id: str, command: Sequence[str], timeout_s: float = 15.0
     ) -> tuple[int, str]:
         self.cut("engine.execute")
+        self.executed.append(" ".join(command))
         if "PPid:" in " ".join(command):
             self._dies(container_id)
         return 0, "OK"

@@ -74,7 +74,9 @@ class TargetSettings:
             },
             "databases": _each(_of_role(kept, "db"), self._database),
             "caches": _each(_of_role(kept, "cache"), self._cache),
-            "time_limits": _each([c for c in kept if c.probe_url(LABEL)], self._time_limits),
+            "time_limits": _each(
+                [c for c in kept if c.is_running and c.probe_url(LABEL)], self._time_limits
+            ),
         }
 
     def _database(self, node: Container) -> dict[str, Any]:

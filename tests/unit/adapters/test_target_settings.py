@@ -43,7 +43,12 @@ def parts() -> Parts:
         container("db-1", "db", restart_policy="always"),
         container("toxiproxy", "toxiproxy", labels={"harness.protect": "true"}),
         container("migrate", "", status="exited", restart_policy="no"),
-        container("app-4", status="created", labels={"harness.standby": "true"}),
+        container(
+            "app-4",
+            status="created",
+            labels={"harness.standby": "true", **label},
+            ports={8000: 5004},
+        ),
     ]
     return Parts({c.id: c for c in listed}, FakeClock(), Cut())
 

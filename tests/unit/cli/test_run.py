@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import re
 import signal
 import sys
 import xml.etree.ElementTree as ET
@@ -198,6 +199,12 @@ def test_a_run_whose_faults_the_watchdog_healed_is_interrupted(shop: Shop, cli: 
 # -- the canary's cold keys
 
 
+def _only_reads(command: str) -> bool:
+    """Whether it is how the cache's settings are read; Redis refuses a write by EVAL_RO."""
+    asked = re.findall(r"redis-cli (?:--\w+ )*(.*)", command)
+    return bool(asked) and all(one.startswith(("EVAL_RO ", "CONFIG GET ")) for one in asked)
+
+
 def test_the_canary_reads_the_keys_that_were_read_the_longest_ago(shop: Shop, cli: Cli) -> None:
     """Window after window, around and around; nothing is ever emptied for it."""
     load = "canary_rate: 10/s, keys: {cold_population: 1000}"
@@ -214,7 +221,7 @@ def test_the_canary_reads_the_keys_that_were_read_the_longest_ago(shop: Shop, cl
         recorded.append(facts["read_before"])
     assert starts == [0, 401, 802, 203]  # 10 a second for 10 s and a margin of 30 s
     assert told == recorded == [False, False, True, True]
-    assert "engine.execute" not in shop.cut.names
+    assert not [each for each in shop.tools.engine.executed if not _only_reads(each)]
     assert shop.tools.engine.found.keys() == before.keys()
 
 
@@ -228,7 +235,7 @@ def test_a_project_without_a_cache_runs_when_all_cold_keys_are_used_up(
     (shop.state / "canary_offset").write_text("299999")
     assert cli("run", "x.yaml").code == 0
     assert shop.configs[-1].canary_key_offset == 299_999
-    assert "engine.execute" not in shop.cut.names
+    assert not [each for each in shop.tools.engine.executed if not _only_reads(each)]
 
 
 @pytest.mark.parametrize("text", ["", "x", "-5"])
