@@ -136,15 +136,20 @@ def _named(service: str, places: Places) -> str:
 
 
 def _failovers(record: Record, explained: Explanations) -> Iterator[Surprise]:
-    """A new primary, or a new timeline of the same one."""
-    leader, timeline = "", None
+    """A new primary, or a new timeline of the same one.
+
+    A new primary is named first and begins its timeline a moment later: one failover, not two.
+    """
+    leader, timeline, is_promoting = "", None, False
     for event in record.events_of("patroni.cluster"):
         new, new_timeline = event.get("leader"), event.get("timeline")
         if not new:
             continue
         if leader and (new, new_timeline) != (leader, timeline):
-            at_s = float(event["t_s"])
-            if not explained.failover(leader, at_s):
+            at_s, is_same = float(event["t_s"]), new == leader
+            is_known = (is_promoting and is_same) or explained.failover(leader, at_s)
+            is_promoting = not is_same and new_timeline == timeline
+            if not is_known:
                 what = f"became the primary after {leader}" if new != leader else "was promoted"
                 text = f"{new} {what}, timeline {new_timeline}"
                 yield _surprise("failover", at_s, str(new), text)

@@ -320,6 +320,14 @@ def test_a_failover_after_a_fault_of_the_primary_is_explained_and_of_a_replica_i
     assert codes(surprises(*moves)) == [("failover", "db-2", "note")]  # its effects are not listed
 
 
+def test_a_new_primary_that_begins_its_timeline_a_moment_later_is_one_failover() -> None:
+    moves = (cluster(45.0, None), cluster(50.0, "db-2", 1), cluster(50.6, "db-2", 2))
+    assert surprises(*moves, faults=(fault("kill", "db-1"),)) == []
+    assert codes(surprises(*moves)) == [("failover", "db-2", "note")]
+    again = surprises(*moves, cluster(80.0, "db-2", 3), faults=(fault("kill", "db-1"),))
+    assert codes(again) == [("failover", "db-2", "note")]
+
+
 def test_a_new_timeline_of_the_same_primary_is_a_failover_too() -> None:
     assert codes(surprises(cluster(20.0, "db-1", 2))) == [("failover", "db-1", "note")]
 
