@@ -33,7 +33,7 @@ from harness.analysis.deaths import (
     unplanned_pauses,
     unplanned_starts,
 )
-from harness.analysis.record import Record
+from harness.analysis.record import Record, within
 from harness.model.surprise import Surprise, Weight
 
 Row = dict[str, Any]
@@ -236,9 +236,13 @@ def _until(record: Record, key: tuple[str, str, str], at_s: float) -> str:
 
 
 def _stalls(record: Record) -> Iterator[Surprise]:
-    """Stretches in which requests were sent late, by stream."""
+    """Stretches of the judged time in which requests were sent late, by stream.
+
+    In the warm-up a generator may still be getting going.
+    """
+    judged = record.judged[-1]
     for name, samples in (("main load", record.main), ("canary", record.canary)):
-        for start_s, end_s, late_s in _late_stretches(samples):
+        for start_s, end_s, late_s in _late_stretches(within(samples, judged)):
             text = f"the {name} stood still: requests due from {start_s:.1f} to {end_s:.1f} s"
             text += f" were sent up to {late_s:.2f} s late"
             yield _surprise("generator_stalled", start_s, name, text)
