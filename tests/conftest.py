@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 
@@ -24,6 +26,14 @@ def engine() -> None:
     if os.environ.get("REQUIRE_DOCKER") == "1":
         pytest.fail("REQUIRE_DOCKER=1, but no Docker engine answers; run: make setup")
     pytest.skip("no Docker engine answers; run: make setup")
+
+
+@pytest.fixture
+def hears_of_its_terminal() -> Iterator[None]:
+    """SIGHUP acts, as in a terminal; under nohup, and in some CI, it is ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

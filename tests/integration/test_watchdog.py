@@ -140,7 +140,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 
 @pytest.fixture
-def target(project: Target) -> Iterator[Target]:
+def target(project: Target, hears_of_its_terminal: None) -> Iterator[Target]:
     assert project.broken() == []
     yield project
     for folder in project.folder.glob("reports/2*"):

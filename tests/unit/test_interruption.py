@@ -293,6 +293,7 @@ def test_a_keyboard_interrupt_at_any_step(
         case.assert_kept()
 
 
+@pytest.mark.usefixtures("hears_of_its_terminal")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_at_any_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals

@@ -110,6 +110,7 @@ def test_a_safeguard_that_trips(shop: Shop, cli: Cli) -> None:
     _assert_whole(shop)
 
 
+@pytest.mark.usefixtures("hears_of_its_terminal")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_while_the_fault_is_active(shop: Shop, cli: Cli, number: signal.Signals) -> None:
     def act() -> None:
@@ -125,6 +126,7 @@ def test_ctrl_c_while_the_fault_is_active(shop: Shop, cli: Cli, number: signal.S
     _assert_whole(shop)
 
 
+@pytest.mark.usefixtures("hears_of_its_terminal")
 def test_a_terminal_that_is_gone_stops_no_healing(shop: Shop, cli: Cli) -> None:
     """SIGHUP, and from then on every word fails with EIO: healed, reported, exit code 130."""
     out = _Terminal()
