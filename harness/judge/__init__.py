@@ -22,7 +22,7 @@ from harness.judge import (
     target,
     writes,
 )
-from harness.judge.doubts import doubt, excuse
+from harness.judge.doubts import doubt, excuse, holds
 from harness.judge.figure import Figure, Findings
 from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment
@@ -116,7 +116,7 @@ def _judge_one(item: Expectation, findings: Findings) -> Judgement:
     if no_evidence := doubt(item, figure, findings):
         text, code = no_evidence.text, no_evidence.code
         return _judgement(item, "inconclusive", figure.value, text, code)
-    if not figure.failure and figure.value is not None and item.holds(figure.value):
+    if holds(item, figure):
         return _judgement(item, "pass", figure.value, figure.evidence, "")
     if excused := excuse(item, figure, findings):
         return _judgement(item, "inconclusive", figure.value, excused.text, excused.code)

@@ -45,7 +45,7 @@ def doubt(item: Expectation, figure: Figure, findings: Findings) -> Doubt | None
 
 def _fails_anyhow(item: Expectation, figure: Figure) -> bool:
     is_invariant = item.kind.is_invariant or figure.is_invariant
-    return is_invariant and figure.value is not None and not _holds(item, figure)
+    return is_invariant and figure.value is not None and not holds(item, figure)
 
 
 def _missing_evidence(item: Expectation, findings: Findings) -> Doubt | None:
@@ -88,7 +88,7 @@ def _missing_requests(item: Expectation, findings: Findings) -> str:
 
 def _warm(item: Expectation, figure: Figure, findings: Findings) -> Doubt | None:
     """A fault that a cache hides from the canary: what held then says nothing."""
-    if item.aspect != OPERATION or item.metric not in HIDDEN or not _holds(item, figure):
+    if item.aspect != OPERATION or item.metric not in HIDDEN or not holds(item, figure):
         return None
     cold = (findings["recovery"].get(item.subject) or {}).get("cold_share")
     starts = [f["start_s"] for f in findings["faults"] if f["start_s"] is not None]
@@ -102,7 +102,8 @@ def _warm(item: Expectation, figure: Figure, findings: Findings) -> Doubt | None
     return Doubt(f"{figure.evidence}; {text}", "canary_not_cold")
 
 
-def _holds(item: Expectation, figure: Figure) -> bool:
+def holds(item: Expectation, figure: Figure) -> bool:
+    """Whether it was measured, and keeps the limit."""
     return not figure.failure and figure.value is not None and item.holds(figure.value)
 
 
