@@ -115,10 +115,12 @@ sub vcl_backend_response {
         set beresp.uncacheable = true;
         set beresp.ttl = 10s;
     }
+    # A header of the object, not `req.url`: such bans are dropped as soon as their work is done.
+    set beresp.http.X-Path = bereq.url;
     # 404: a repeated DELETE finds that the first try, whose answer was lost, did it.
     if ((bereq.method == "DELETE" || bereq.method == "PUT")
         && (beresp.status < 300 || beresp.status == 404) && bereq.url ~ "^/api/v1/urls/[A-Za-z0-9_-]+$") {
-        ban("req.url == /" + regsub(bereq.url, "^/api/v1/urls/", ""));
+        ban("obj.http.X-Path == /" + regsub(bereq.url, "^/api/v1/urls/", ""));
     }
     return (deliver);
 }
@@ -134,6 +136,7 @@ sub vcl_deliver {
             set resp.http.traceparent = req.http.traceparent;
         }
     }
+    unset resp.http.X-Path;
     unset resp.http.X-Varnish;
     unset resp.http.Via;
     return (deliver);
