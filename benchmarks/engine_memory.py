@@ -24,7 +24,7 @@ from time import monotonic, sleep
 import common
 from typing_extensions import override
 
-from harness.load.engine_config import EngineConfig
+from harness.load.engine.config import EngineConfig
 from harness.model.load import SHORTENER_OPERATIONS, Keys, Load, Operation
 
 LIMIT_MIB, GROWTH_MAX_MIB, STEP_S, END_MAX_S = 150.0, 10.0, 0.5, 60.0

@@ -25,11 +25,11 @@ import numpy as np
 from stack_idle import Container, containers, engine_processes, process_cpu_s
 
 from harness.adapters.clock import SystemClock
-from harness.cli.project import Project
 from harness.guard import run_lock
 from harness.load.driver import LoadConfig, LoadDriver
 from harness.model.load import SHORTENER_OPERATIONS, Keys, Load
 from harness.run_store import RunFolder
+from harness.session.project import Project
 
 RATE_PER_S, SECONDS, WARMUP_S, LEAD_S = 400.0, 30.0, 20.0, 0.5
 CANARY_RATE_PER_S = 100.0

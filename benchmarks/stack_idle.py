@@ -20,7 +20,7 @@ from time import monotonic, sleep
 import common
 import docker
 
-from harness.cli.project import Project
+from harness.session.project import Project
 
 LIMIT_PERCENT, LIMIT_MIB, SECONDS = 25.0, 1536.0, 60.0
 ENGINE = ("dockerd", "containerd", "containerd-shim", "docker-proxy")

@@ -24,11 +24,11 @@ import numpy as np
 import pandas as pd
 
 from harness.adapters.clock import SystemClock
-from harness.cli.project import Project
 from harness.guard import run_lock
 from harness.load.driver import LoadConfig, LoadDriver
 from harness.model.load import SHORTENER_OPERATIONS, Keys, Load, Stage
 from harness.run_store import RunFolder
+from harness.session.project import Project
 
 READS_PER_S, WRITES_PER_S, SECONDS = 1734.0, 18.0, 60.0
 P95_LIMIT_S, ERROR_RATE_LIMIT = 0.2, 0.001

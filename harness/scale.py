@@ -24,6 +24,8 @@ from harness.model.samples import (
     SHARE_SAMPLES_MIN,
 )
 
+AUTO = "auto"
+"""The scale that fits the machine, measured before the run."""
 STEPS = (1.0, 0.75, 0.5, 0.35, 0.25)
 """What `auto` chooses from: few, so that runs on one machine mostly have the same rates."""
 _PERCENTILES = {"p50": P50_SAMPLES_MIN, "p95": P95_SAMPLES_MIN, "p99": P99_SAMPLES_MIN}

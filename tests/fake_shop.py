@@ -22,7 +22,6 @@ from fakes import (
     container,
 )
 
-from harness.cli.project import Project
 from harness.faults.base import Tools
 from harness.guard import lock_holder
 from harness.load.driver import LoadConfig
@@ -30,6 +29,7 @@ from harness.model.experiment import Target
 from harness.model.machine import Look
 from harness.probes.health import Health
 from harness.run_store import RunFolder
+from harness.session.project import Project
 
 COMPOSE_FILE = """
 services:

@@ -15,7 +15,7 @@ from time import monotonic
 import pandas as pd
 from common import ROOT
 
-from harness.load.engine_config import EngineConfig
+from harness.load.engine.config import EngineConfig
 from harness.model.load import Load, Operation
 from harness.run_store import RunFolder
 from load_tools.peers import HEADERS

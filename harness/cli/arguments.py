@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from harness.model.quantity import parse_duration, parse_share
+from harness.scale import AUTO
 
 REPEAT_MAX, SCALE_MAX = 100, 10.0
-AUTO, WHEN_QUIET = "auto", "10m"
+WHEN_QUIET = "10m"
 
 
 def seed(text: str) -> int:

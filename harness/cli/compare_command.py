@@ -43,7 +43,7 @@ def compare(options: argparse.Namespace, screen: Screen) -> int:
     )
     write_comparison(path, compare_sides(a, b, minimum))
     page = render_comparison(path)
-    screen.summary_for_github((path / "summary.md").read_text(encoding="utf-8"))
+    screen.summary((path / "summary.md").read_text(encoding="utf-8"))
     return _show(path, page, (a, b), screen)
 
 

@@ -140,7 +140,7 @@ class Screen:
             more = len(rows) - SURPRISES_MAX
             self._out.print(f"  and {more} more that no fault explains", style="yellow")
 
-    def summary_for_github(self, markdown: str) -> None:
+    def summary(self, markdown: str) -> None:
         """Append to the job's summary, if this is a GitHub job."""
         path = os.environ.get("GITHUB_STEP_SUMMARY")
         if path:

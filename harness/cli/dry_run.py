@@ -8,25 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.console import Screen
-from harness.cli.project import Project
 from harness.errors import HarnessError
 from harness.faults import KINDS, make_fault
 from harness.guard import check_fault
 from harness.model.container import Container
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.http import authority
+from harness.session.project import Project
+from harness.session.session import Job
 
-Jobs = Sequence[tuple[Path, Experiment, Project]]
 
-
-def dry_run(jobs: Jobs, output: Path, screen: Screen) -> int:
+def dry_run(jobs: Sequence[Job], output: Path, screen: Screen) -> int:
     """Show every file's run and start nothing; 4 if a fault would be refused, else 0."""
-    shown = [_looked_at(experiment, project, output) for _, experiment, project in jobs]
+    shown = [_looked_at(job.experiment, job.project, output) for job in jobs]
     if screen.as_json:
         screen.value(shown)
     else:
-        for (path, *_), facts in zip(jobs, shown, strict=True):
-            _show(path, facts, screen)
+        for job, facts in zip(jobs, shown, strict=True):
+            _show(job.path, facts, screen)
     refusals = [
         HarnessError(f"{fault['fault']} would be refused: {fault['refused']}", "harness status")
         for facts in shown

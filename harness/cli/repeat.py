@@ -56,5 +56,5 @@ def _write(runs: Sequence[RunFolder], asked: int, screen: Screen) -> Group:
     write_group(path, facts)
     render_group(path)
     RunFolder(path).write_text("junit.xml", junit_of_group(facts, f"{path.name}/index.html"))
-    screen.summary_for_github((path / "summary.md").read_text(encoding="utf-8"))
+    screen.summary((path / "summary.md").read_text(encoding="utf-8"))
     return Group(path, facts)

@@ -19,7 +19,6 @@ from harness.adapters.http_client import HttpClient
 from harness.adapters.machine import check_machine
 from harness.adapters.tools import tools_of
 from harness.cli.console import Screen
-from harness.cli.project import Project, project_root
 from harness.cli.stage_commands import load
 from harness.errors import HarnessError, HealError, UsageError
 from harness.faults.base import Proof
@@ -28,6 +27,8 @@ from harness.load.driver import LoadConfig, run_ui
 from harness.model.container import LOOPBACK, Container
 from harness.model.http import authority
 from harness.rescue import last_rescue
+from harness.session import canary_keys
+from harness.session.project import Project, project_root
 from harness.state_folder import JOURNAL, state_folders
 from harness.undo import Entry, Journal, boot_id, replay
 from harness.watchdog.process import WATCHDOG_NAME
@@ -59,7 +60,7 @@ def down(options: argparse.Namespace, screen: Screen) -> int:
         if options.volumes:
             if project.compose.is_bundled:
                 project.engine.remove_volumes()
-            (project.state_dir / "canary_offset").unlink(missing_ok=True)
+            (project.state_dir / canary_keys.FILE).unlink(missing_ok=True)
     screen.say(f"{project.name} is down")
     return 0
 

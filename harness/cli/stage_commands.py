@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import judge as judging
 from harness import result as results
 from harness.cli.console import Screen
-from harness.cli.project import Project
 from harness.errors import HarnessError, RunFolderError, UsageError
 from harness.experiment_file import experiment_schema, load_experiment
 from harness.faults import KINDS
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.plan_json import plan_to_json
 from harness.plan import aimed, make_plan
-from harness.run_store import FINDINGS, RunFolder, recorded
+from harness.run_store import RunFolder
+from harness.session.project import Project
+from harness.session.stages import analyze_folder, judge_folder, render_folder, render_list
 
 
 def load(path: Path, services: Mapping[str, Mapping[str, str]] | None) -> Experiment:
@@ -100,7 +100,9 @@ def judge(options: argparse.Namespace, screen: Screen) -> int:
     """Write result.json, junit.xml and summary.md of each run folder."""
 
     def act(folder: RunFolder) -> None:
-        screen.verdict(judge_folder(folder, screen), folder.path / "result.json")
+        result = judge_folder(folder)
+        screen.summary(folder.read_text("summary.md"))
+        screen.verdict(result, folder.path / "result.json")
 
     return _each(options.folders, screen, act)
 
@@ -121,47 +123,6 @@ def schema(options: argparse.Namespace, screen: Screen) -> int:
     wanted = experiment_schema(KINDS) if options.what == "experiment" else _result_schema()
     screen.value(wanted)
     return 0
-
-
-def analyze_folder(folder: RunFolder) -> None:
-    """findings.json out of events, samples and the read-back."""
-    from harness.analysis import analyze as analyze_run
-
-    folder.write_json("findings.json", analyze_run(folder))
-
-
-def judge_folder(folder: RunFolder, screen: Screen) -> dict[str, Any]:
-    """result.json, junit.xml and summary.md out of findings.json; the result."""
-    experiment = folder.read_experiment()
-    findings = folder.read_json("findings.json", FINDINGS)
-    verdict = judging.judge(experiment, findings)
-    result = results.make_result(experiment, findings, verdict)
-    if folder.has("environment.json"):
-        result["command"] = folder.read_json("environment.json").get("command", "")
-    folder.write_json("result.json", result)
-    page = f"{folder.run_id}/index.html"  # wherever the reports are copied to
-    folder.write_text("junit.xml", results.junit_xml(result, page))
-    summary = results.summary_markdown(result)
-    folder.write_text("summary.md", summary)
-    screen.summary_for_github(summary)
-    return result
-
-
-def render_folder(folder: RunFolder) -> Path:
-    """index.html; its path."""
-    folder.read_json("findings.json", FINDINGS)
-    folder.read_json("result.json", {"schema_version": int, "verdict": str, "reasons": list})
-    from harness.report.render import render  # the chart library takes longer than all the rest
-
-    return render(folder)
-
-
-def render_list(reports: Path) -> None:
-    """index.html of all runs in `reports`."""
-    from harness.report.index import render_index
-
-    with recorded(reports / "index.html"):
-        render_index(reports)
 
 
 def _aim(fault: FaultSpec) -> str:

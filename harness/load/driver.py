@@ -16,10 +16,10 @@ from time import monotonic
 from typing import NoReturn
 
 from harness.errors import LoadError
-from harness.load.engine_config import EngineConfig, check_endpoints
+from harness.load.engine.config import EngineConfig, check_endpoints
+from harness.load.engine.statistics import summarise
 from harness.load.generator_process import GeneratorProcess
 from harness.load.replay import write_replay
-from harness.load.statistics import summarise
 from harness.model.load import Load, LoadSnapshot, LoadSummary, Operation
 from harness.run_store import RunFolder
 

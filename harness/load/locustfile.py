@@ -32,7 +32,7 @@ from locust import LoadTestShape, User, argument_parser, constant, events, runne
 from locust.runners import MasterRunner, WorkerRunner
 from locust.stats import StatsEntry, StatsError
 
-from harness.load.schedule import RateProfile
+from harness.load.engine.schedule import RateProfile
 from harness.load.user_recorder import UserRecorder
 from harness.model.http import authority
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import LoadError
-from harness.load.schedule import CHUNK
+from harness.load.engine.schedule import CHUNK
 from harness.run_store import RunFolder
 
 Array = np.ndarray[Any, Any]

@@ -8,8 +8,8 @@ from pathlib import Path
 from time import monotonic, process_time
 from typing import Any
 
-from harness.load.recorder import SIZE_MAX, Recorder
-from harness.load.statistics import Statistics
+from harness.load.engine.recorder import SIZE_MAX, Recorder
+from harness.load.engine.statistics import Statistics
 
 FLUSH_S = 2.0
 SERVED = {"served_by": "X-Served-By", "cache": "X-Cache", "db_node": "X-Db-Node"}

@@ -1,1 +1,33 @@
-"""Probes: one file per thing looked at. None raises for a sick target; all have deadlines."""
+"""Probes: one file per thing looked at. None raises for a sick target; all have deadlines.
+
+A label of a container says what it is looked at by. A new kind of probe is a new file that ends in
+a `KIND`, and its line in KINDS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.model.clock import Clock
+from harness.model.container import Container
+from harness.model.http import Http
+from harness.probes import breakers, clicks, haproxy, links, patroni
+from harness.probes.base import Probe, ProbeKind
+
+KINDS: tuple[ProbeKind, ...] = (
+    haproxy.KIND,
+    breakers.KIND,
+    clicks.KIND,
+    links.KIND,
+    patroni.KIND,
+)
+
+
+def labelled_probes(containers: Sequence[Container], http: Http, clock: Clock) -> list[Probe]:
+    """The probes of all that has a label for one."""
+    probes: list[Probe] = []
+    for kind in KINDS:
+        urls = {c.service: url for c in containers if (url := c.probe_url(kind.label))}
+        if urls:
+            probes += kind.make(urls, http, clock)
+    return probes

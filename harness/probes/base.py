@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from harness.model.clock import Clock
+from harness.model.http import Http
 from harness.model.observation import Observation
 
 Emit = Callable[[Observation], None]
@@ -35,6 +37,25 @@ class Probe(Protocol):
     def finish(self) -> Observation:
         """The last look, after everything was healed."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeKind:
+    """What looks at the containers with a label; `make` takes their URLs by service."""
+
+    label: str
+    make: Callable[[Mapping[str, str], Http, Clock], Sequence[Probe]]
+
+
+def one_each(
+    make: Callable[[str, str, Http, Clock], Probe],
+) -> Callable[[Mapping[str, str], Http, Clock], Sequence[Probe]]:
+    """A probe of its own for each container."""
+
+    def probes(urls: Mapping[str, str], http: Http, clock: Clock) -> list[Probe]:
+        return [make(service, url, http, clock) for service, url in urls.items()]
+
+    return probes
 
 
 def event(at_s: float, name: str, **facts: Any) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from harness.model.clock import Clock
 from harness.model.http import Http
 from harness.model.observation import Observation
-from harness.probes.base import event
+from harness.probes.base import ProbeKind, event, one_each
 
 
 @dataclass
@@ -88,3 +88,6 @@ class BreakerProbe:
             origin = {"server": self.server, "breaker": name}
             events.append(event(at_s, "breaker.state", **origin, **shown))
         return events
+
+
+KIND = ProbeKind("harness.probe.breakers", one_each(BreakerProbe))

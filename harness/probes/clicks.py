@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harness.model.clock import Clock
 from harness.model.http import Http
 from harness.model.observation import Observation
-from harness.probes.base import event
+from harness.probes.base import ProbeKind, event, one_each
 from harness.probes.prometheus_text import metric
 
 LABEL = "harness.probe.clicks"
@@ -45,3 +45,6 @@ class ClicksProbe:
     def finish(self) -> Observation:
         """One more look."""
         return self.observe()
+
+
+KIND = ProbeKind(LABEL, one_each(ClicksProbe))

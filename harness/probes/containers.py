@@ -11,7 +11,7 @@ from harness.model.container import Container, ContainerEvent
 from harness.model.observation import Observation
 from harness.probes.base import event
 
-LABELS = ("breakers", "clicks", "haproxy", "patroni")
+LABEL_PREFIX = "harness.probe."
 OVERLAP_S = 1.0
 """Spans overlap, because the engine may list an event a little after its own time."""
 
@@ -83,5 +83,9 @@ def _part(container: Container) -> dict[str, Any]:
         "is_instrument": container.is_instrument,
         "is_standby": container.is_standby,
         "is_running": container.is_running,
-        "probes": [name for name in LABELS if f"harness.probe.{name}" in container.labels],
+        "probes": sorted(
+            label.removeprefix(LABEL_PREFIX)
+            for label in container.labels
+            if label.startswith(LABEL_PREFIX)
+        ),
     }

@@ -11,7 +11,7 @@ from typing import Any
 from harness.model.clock import Clock
 from harness.model.http import Http
 from harness.model.observation import Observation
-from harness.probes.base import event
+from harness.probes.base import ProbeKind, event, one_each
 
 
 @dataclass
@@ -109,3 +109,6 @@ def _rows(text: str) -> list[dict[str, str]]:
     """The servers' rows."""
     rows = csv.DictReader(io.StringIO(text.lstrip("# ")))
     return [row for row in rows if row.get("svname") not in ("FRONTEND", "BACKEND", None)]
+
+
+KIND = ProbeKind("harness.probe.haproxy", one_each(HaproxyProbe))

@@ -13,7 +13,7 @@ from typing import Any
 from harness.model.clock import Clock
 from harness.model.http import Answer, Http
 from harness.model.observation import Observation
-from harness.probes.base import event
+from harness.probes.base import Probe, ProbeKind, event
 from harness.probes.prometheus_text import read_metrics
 
 RECEIVED, SENT = "toxiproxy_proxy_received_bytes_total", "toxiproxy_proxy_sent_bytes_total"
@@ -96,3 +96,10 @@ def _upstreams(proxies: Mapping[str, Any]) -> dict[str, str]:
         for name, facts in sorted(proxies.items())
         if isinstance(facts, dict)
     }
+
+
+def _probes(urls: Mapping[str, str], http: Http, clock: Clock) -> list[Probe]:
+    return [LinkProbe(url, http, clock) for url in urls.values()]
+
+
+KIND = ProbeKind("harness.toxiproxy", _probes)

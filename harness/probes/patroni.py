@@ -9,7 +9,7 @@ from typing import Any
 from harness.model.clock import Clock
 from harness.model.http import Http
 from harness.model.observation import Observation
-from harness.probes.base import event
+from harness.probes.base import Probe, ProbeKind, event
 
 LEADER = ("leader", "standby_leader")
 
@@ -111,3 +111,11 @@ def read_cluster(cluster: Mapping[str, Any]) -> dict[str, Any]:
 def _coarse(lag: Any) -> int | str | None:
     """Bytes in steps of 1 MiB: every write moves the exact figure, which is no change."""
     return lag // 1_048_576 * 1_048_576 if isinstance(lag, int) else lag
+
+
+def _probes(urls: Mapping[str, str], http: Http, clock: Clock) -> list[Probe]:
+    """One for the whole cluster: every node knows it."""
+    return [PatroniProbe({node: url.rstrip("/") for node, url in urls.items()}, http, clock)]
+
+
+KIND = ProbeKind("harness.probe.patroni", _probes)

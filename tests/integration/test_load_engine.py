@@ -23,7 +23,7 @@ import pytest
 import trustme
 from ground_truth import BIG_BODY, GroundTruth, ground_truth
 
-from harness.load.engine_config import EngineConfig
+from harness.load.engine.config import EngineConfig
 from harness.model.load import SHORTENER_OPERATIONS, Load, Operation
 
 TIMEOUT_S = 0.6

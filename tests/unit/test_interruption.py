@@ -29,10 +29,8 @@ from fakes import (
     make_tools,
 )
 
-from harness import runner
 from harness.analysis.record import Record
 from harness.cli.console import Screen
-from harness.cli.run_command import Stop
 from harness.errors import EngineError, HarnessError, RecordError
 from harness.faults import KINDS
 from harness.faults.base import LINK, Tools
@@ -42,6 +40,8 @@ from harness.plan import make_plan
 from harness.probes.health import Health
 from harness.run_store import EventLog, RunFolder
 from harness.runner import LEAD_S, World, run_plan
+from harness.runner import run as running
+from harness.session.stop import Stop
 from harness.undo import Journal, replay
 
 START_S = FakeClock().now_s() + LEAD_S
@@ -151,7 +151,7 @@ class _Case:
                 cut(f"log.{event}")
                 super().write(at_s, event, **facts)
 
-        monkeypatch.setattr(runner, "EventLog", CutLog)
+        monkeypatch.setattr(running, "EventLog", CutLog)
         experiment = _experiment(self.faults)
         world = World(
             project=PROJECT, boot_id="b", tools=self.tools, journal=self.journal, probes=(),

@@ -16,7 +16,7 @@ from harness.analysis.coverage import arrivals, figures
 from harness.analysis.record import Record
 from harness.experiment_file import parse_experiment
 from harness.faults import KINDS
-from harness.load.schedule import (
+from harness.load.engine.schedule import (
     RateProfile,
     Schedule,
     by_weight,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import environment
+from harness.session import environment
 
 
 def test_a_system_whose_name_is_no_utf_8(monkeypatch: pytest.MonkeyPatch) -> None:

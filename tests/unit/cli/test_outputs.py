@@ -12,12 +12,12 @@ import pytest
 from fake_shop import EXPERIMENT, Cli, Done, Shop
 from typing_extensions import override
 
-from harness.cli import run_command
-from harness.cli.project import Project
 from harness.errors import LoadError
 from harness.model.observation import Observation
 from harness.probes.base import event
 from harness.probes.health import Health
+from harness.session import session
+from harness.session.project import Project
 
 SECRETS = {
     "environment": "planted-in-the-environment",
@@ -81,7 +81,7 @@ def planted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
         return made
 
     monkeypatch.setattr(fakes, "samples_table", hostile_samples)
-    monkeypatch.setattr(run_command, "Project", project)
+    monkeypatch.setattr(session, "Project", project)
     return shop
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from fake_shop import EXPERIMENT, QUIET, Cli, Shop
 
-from harness.cli import load_scale
-from harness.cli.load_scale import Cost, choose, read_cost, write_cost
 from harness.experiment_file import load_experiment
 from harness.faults import KINDS
 from harness.model.experiment import Experiment
 from harness.model.machine import Look
+from harness.session import load_scale
+from harness.session.load_scale import Cost, choose, read_cost, write_cost
 
 LOADED = EXPERIMENT.replace("rate: 1/s, canary_rate: 0/s", "rate: 10/s, canary_rate: 100/s")
 FEW = LOADED.replace("failed_requests == 0", "error_rate < 0.5%")

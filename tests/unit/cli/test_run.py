@@ -20,13 +20,14 @@ from fake_shop import EXPERIMENT, Cli, Shop
 from fakes import FakeEngine, FakeLinks
 from json_schema import problems
 
-from harness.cli import main, run_command
-from harness.cli.quiet import LOOK_S
+from harness.cli import main
 from harness.errors import LoadError
 from harness.guard import run_lock
 from harness.probes.health import Health
 from harness.result import result_schema
 from harness.run_store import EventLog
+from harness.session import session
+from harness.session.quiet import LOOK_S
 from harness.undo import Journal
 
 
@@ -430,7 +431,7 @@ def test_a_bug_after_a_pass_leaves_no_green_file(
     def broken(_: object) -> Path:
         raise ZeroDivisionError("in the report")
 
-    monkeypatch.setattr(run_command, "render_folder", broken)
+    monkeypatch.setattr(session, "render_folder", broken)
     assert cli("run", "x.yaml").code == 4
     assert "ZeroDivisionError: in the report" in _junit(shop.runs()[0]).findtext(
         "testcase/error", ""

@@ -6,9 +6,9 @@ from fakes import Cut, FakeClock, FakeEngine, FakeHttp, container
 from toxiproxy.api import APIConsumer
 
 from harness.adapters.http_client import HttpClient
-from harness.cli.project import tools_of
 from harness.model.http import Answer
 from harness.probes.health import check_health
+from harness.session.project import tools_of
 
 
 def _tools(**facts: object) -> object:

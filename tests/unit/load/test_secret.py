@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import LoadError
-from harness.load.engine_config import EngineConfig
-from harness.load.engine_setup import make_requests
+from harness.load.engine.config import EngineConfig
+from harness.load.engine.setup import make_requests
 from harness.load.secret import missing_secrets, with_secrets
 from harness.model.load import Load, Operation
 

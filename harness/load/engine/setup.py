@@ -8,12 +8,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from harness.load.connection import Connection, TlsConnection
-from harness.load.engine_config import EngineConfig
-from harness.load.replay import replayed
-from harness.load.request import Places, Request
-from harness.load.response import Heads
-from harness.load.schedule import (
+from harness.load.engine.config import EngineConfig
+from harness.load.engine.connection import Connection, TlsConnection
+from harness.load.engine.request import Places, Request
+from harness.load.engine.response import Heads
+from harness.load.engine.schedule import (
     Schedule,
     by_weight,
     drawn,
@@ -22,8 +21,9 @@ from harness.load.schedule import (
     unit_gaps,
     zipf_keys,
 )
+from harness.load.engine.tls import client_context
+from harness.load.replay import replayed
 from harness.load.secret import with_secrets
-from harness.load.tls import client_context
 from harness.model.http import authority
 from harness.model.load import Load, Operation
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from harness.errors import (
     HarnessError,
@@ -24,102 +24,27 @@ from harness.errors import (
     SafeguardTripped,
 )
 from harness.faults import KINDS, make_fault
-from harness.faults.base import Fault, Proof, Tools, Undo
+from harness.faults.base import Fault, Proof, Undo
 from harness.faults.watch import wait_for
 from harness.guard import check_fault
-from harness.lasting import Beside, LastingFaults, Lost, in_a_thread
+from harness.lasting import LastingFaults, Lost
 from harness.model.experiment import Experiment, FaultSpec
-from harness.model.load import LoadSnapshot, LoadSummary
+from harness.model.load import LoadSnapshot
 from harness.model.observation import Observation
 from harness.model.timeline import Plan, Step
 from harness.model.verdict import RunStatus
-from harness.probes.base import Probe, ProbeThread
+from harness.probes.base import ProbeThread
 from harness.probes.health import Health
-from harness.run_store import EventLog, RunFolder, write_clicks, write_readback, write_settings
+from harness.run_store import EventLog, RunFolder
+from harness.runner.readings import Readings
+from harness.runner.world import Progress, World
 from harness.safeguard import SafeguardWatch
-from harness.undo import Entry, Journal, heal_fault
+from harness.undo import Entry, heal_fault
 
 LEAD_S = 0.5  # between "the load is ready" and second 0
 TICK_S, SLICE_S = 1.0, 0.2  # an interruption is noticed within a slice
 PROOF_S, SETTLE_S = 5.0, 60.0
 BY_USER = "interrupted by the user"
-
-
-class Driver(Protocol):
-    """The load, as the runner steers it."""
-
-    def start(self) -> None: ...  # noqa: D102  # see load/driver.py
-    def begin(self, start_s: float) -> None: ...  # noqa: D102
-    def check(self) -> None: ...  # noqa: D102
-    def snapshot(self) -> LoadSnapshot: ...  # noqa: D102
-    def stop(self) -> LoadSummary: ...  # noqa: D102
-    def kill(self) -> None: ...  # noqa: D102
-
-
-class Found(Protocol):
-    """What a read-back found; see adapters/postgres_readback.py."""
-
-    nodes: dict[str, dict[str, Any]]
-    rows: dict[str, list[Any]]
-
-
-class Clicks(Protocol):
-    """What the target says of its clicks at one moment; see adapters/click_counts.py."""
-
-    @property
-    def facts(self) -> dict[str, Any]: ...  # noqa: D102
-    @property
-    def counts(self) -> dict[str, int]: ...  # noqa: D102
-
-
-class Watched(Protocol):
-    """What the watchdog of this run has done; see watchdog/__init__.py."""
-
-    @property
-    def has_acted(self) -> bool: ...  # noqa: D102
-    def wait_until_done(self) -> None: ...  # noqa: D102
-
-
-class Unwatched:
-    """No watchdog: nobody else heals."""
-
-    has_acted = False
-
-    def wait_until_done(self) -> None:
-        """There is nothing to wait for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What is going on now, for the live line and the web page."""
-
-    run_id: str
-    at_s: float
-    end_s: float
-    phase: str
-    faults: tuple[str, ...]
-    snapshot: LoadSnapshot
-    scale: float = 1.0
-
-
-@dataclass(frozen=True)
-class World:
-    """Everything outside that a run needs, made by the cli (or by a test)."""
-
-    project: str
-    boot_id: str
-    tools: Tools
-    journal: Journal
-    probes: tuple[Probe, ...]
-    driver: Driver
-    health: Callable[[], Health]
-    readback: Callable[[str], Found] | None
-    show: Callable[[Progress], None]
-    is_stopped: Callable[[], bool]
-    clicks: Callable[[], Clicks | None] = lambda: None
-    watchdog: Watched = field(default_factory=Unwatched)
-    beside: Beside = in_a_thread
-    settings: Callable[[], dict[str, Any]] | None = None
 
 
 @dataclass(slots=True)
@@ -154,8 +79,7 @@ class _Run:
         self._specs = {spec.id: spec for spec in plan.faults}
         self._watch = SafeguardWatch(experiment.safeguards)
         self._phase = "warmup"
-        self._clicks_before: Clicks | None = None
-        self._settings_before: dict[str, Any] | None = None
+        self._readings = Readings(world, folder, self._gap)
         self._t0_s = self._clock.now_s()
         self._next_tick_s = self._t0_s
         self._unrecorded: RecordError | None = None
@@ -195,8 +119,7 @@ class _Run:
 
     def _begin(self) -> None:
         before = self._world.health()
-        self._clicks_before = self._read_clicks()
-        self._settings_before = self._read_settings()
+        self._readings.take_before()
         self._world.driver.start()
         self._t0_s = self._next_tick_s = self._clock.now_s() + LEAD_S
         self._write(
@@ -400,43 +323,7 @@ class _Run:
             self._clock.sleep_until_s(self._clock.now_s() + TICK_S)
             health = self._world.health()
         self._write_check("after", health)
-        self._read_writes()
-        if self._world.settings is not None:
-            readings = {"before": self._settings_before, "after": self._read_settings()}
-            write_settings(self._folder, readings)
-        after = self._read_clicks()
-        if self._clicks_before and after:
-            known = self._clicks_before.counts
-            gained = {c: n - known.get(c, 0) for c, n in after.counts.items() if n != known.get(c)}
-            facts = {"before": self._clicks_before.facts, "after": after.facts}
-            write_clicks(self._folder, facts, gained)
-
-    def _read_writes(self) -> None:
-        if self._world.readback is None:
-            return
-        try:
-            found = self._world.readback(self._folder.run_id)
-            write_readback(self._folder, found.nodes, found.rows)
-        except HarnessError as error:
-            self._write("probe.gap", probe="readback", error=error.message)
-
-    def _read_clicks(self) -> Clicks | None:
-        """None where the target counts no clicks, or where they cannot be read."""
-        try:
-            return self._world.clicks()
-        except HarnessError as error:
-            self._write("probe.gap", probe="clicks", error=error.message)
-            return None
-
-    def _read_settings(self) -> dict[str, Any] | None:
-        """None where they cannot be read, or nobody asks."""
-        if self._world.settings is None:
-            return None
-        try:
-            return self._world.settings()
-        except HarnessError as error:
-            self._write("probe.gap", probe="settings", error=error.message)
-            return None
+        self._readings.take_after()
 
     def _write_check(self, when: str, health: Health) -> None:
         details = {**health.details, "problems": list(health.problems)}
@@ -448,6 +335,9 @@ class _Run:
             at_s, name = facts.pop("at_s"), facts.pop("event")
             with self._kept():
                 self._append(at_s - self._t0_s, name, facts)
+
+    def _gap(self, probe: str, error: HarnessError) -> None:
+        self._write("probe.gap", probe=probe, error=error.message)
 
     def _since(self, monotonic_s: float) -> float:
         return round(monotonic_s - self._t0_s, 6)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.load.recorder import Columns, Names
+from harness.load.engine.recorder import Columns, Names
 
 Array = np.ndarray[Any, Any]
 USED = ("op", "error", "status", "bytes", "intended_s", "sent_s", "done_s")

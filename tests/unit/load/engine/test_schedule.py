@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.load.schedule import (
+from harness.load.engine.schedule import (
     CHUNK,
     RateProfile,
     Schedule,

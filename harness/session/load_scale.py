@@ -14,17 +14,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.cli.arguments import AUTO
-from harness.cli.console import Screen
-from harness.cli.project import Project
-from harness.cli.quiet import look_for
 from harness.errors import LoadError
 from harness.load.driver import LoadConfig, LoadDriver
 from harness.model.experiment import Experiment
 from harness.model.machine import HEADROOM_MIN, Look
 from harness.probes.machine import HIDDEN
 from harness.run_store import RunFolder, write_file
-from harness.scale import STEPS, peak_rate, scaled, smallest_scale
+from harness.scale import AUTO, STEPS, peak_rate, scaled, smallest_scale
+from harness.session.listener import Listener
+from harness.session.project import Project
+from harness.session.quiet import look_for
 from harness.undo import boot_id
 
 CHOOSE = "choose a scale: --scale 0.5"
@@ -68,26 +67,26 @@ class LoadScale:
         """
         return scaled(experiment, self._option) if isinstance(self._option, float) else experiment
 
-    def fit(self, experiment: Experiment, project: Project, screen: Screen) -> Experiment:
+    def fit(self, experiment: Experiment, project: Project, listener: Listener) -> Experiment:
         """With `auto` the experiment at the scale that fits; the stack must be up."""
         if self._option != AUTO:
             return experiment
         if experiment.load.replay:
-            screen.say("  scale auto: 1, a replay has its own rate")
+            listener.say("  scale auto: 1, a replay has its own rate")
             return experiment
-        cost = self._cost(experiment, project, screen)
+        cost = self._cost(experiment, project, listener)
         scale = choose(experiment, cost)
-        screen.say(f"  scale auto: {_words(experiment, cost, scale)}")
+        listener.say(f"  scale auto: {_words(experiment, cost, scale)}")
         return scaled(experiment, scale)
 
-    def _cost(self, experiment: Experiment, project: Project, screen: Screen) -> Cost:
+    def _cost(self, experiment: Experiment, project: Project, listener: Listener) -> Cost:
         key = f"{experiment.load.entry} {' '.join(sorted(experiment.load.mix))}"
         if key not in self._costs:
             path = project.state_dir / "request_cost.json"
             known = read_cost(path, key, project)
             if known is None:
                 seconds = IDLE_S + WARM_S + MEASURE_S
-                screen.say(
+                listener.say(
                     f"  scale auto: measuring what a request costs here, about {seconds:.0f} s"
                 )
                 known = self._measure(experiment, project)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
 
-from harness.load.response import Head
+from harness.load.engine.response import Head
 from harness.model.load import Operation, percent_format
 
 NEVER_SENT = ("dropped", "no_descriptors", "unresolved")

@@ -1,4 +1,4 @@
-"""The command line, called in this process, in a folder of its own."""
+"""A small project on fakes, and the command line called on it in this process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from fakes import PROJECT
 
 from harness import state_folder
 from harness.adapters import compose_project
-from harness.cli import main, run_command, stack_commands, stage_commands
+from harness.cli import main, stack_commands, stage_commands
+from harness.session import session
 
 
 @pytest.fixture
@@ -50,10 +51,10 @@ def shop(here: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """All commands see the fake project of `here`."""
     made = Shop(here)
     monkeypatch.setattr(compose_project, "compose_command", lambda: [str(made.compose)])
-    for module in (run_command, stack_commands, stage_commands):
+    for module in (session, stack_commands, stage_commands):
         monkeypatch.setattr(module, "Project", made.project)
-    monkeypatch.setattr(run_command, "LoadDriver", made.driver)
-    monkeypatch.setattr(run_command, "Watchdog", made.watchdog)
+    monkeypatch.setattr(session, "LoadDriver", made.driver)
+    monkeypatch.setattr(session, "Watchdog", made.watchdog)
     monkeypatch.setattr(stack_commands, "DockerEngine", lambda _: made.tools.engine)
     monkeypatch.setattr(stack_commands, "tools_of", lambda *_: made.tools)
     return made

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from harness.cli.console import Screen
 from harness.errors import HarnessError
 from harness.model.experiment import Experiment
 from harness.result import error_markdown, junit_of_error
 from harness.run_store import RunFolder, recorded
+from harness.session.listener import Listener
 
 
 def record_error(
-    folder: RunFolder, experiment: Experiment, error: HarnessError, screen: Screen
+    folder: RunFolder, experiment: Experiment, error: HarnessError, listener: Listener
 ) -> bool:
     """Write junit.xml and summary.md of the error into the run folder; whether they are there.
 
@@ -28,7 +28,7 @@ def record_error(
             folder.path.mkdir(parents=True, exist_ok=True)
         folder.write_text(junit.name, junit_of_error(experiment.name, experiment.title, error))
         folder.write_text("summary.md", summary)
-        screen.summary_for_github(summary)
+        listener.summary(summary)
     except (HarnessError, OSError):  # the error itself is on the screen, and in the exit code
         if is_new:
             with suppress(OSError):

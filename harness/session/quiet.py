@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.cli.console import Screen
-from harness.cli.project import Project
 from harness.errors import MachineBusy
 from harness.model.machine import Look, busy_words
 from harness.model.quantity import format_duration
 from harness.probes.machine import HIDDEN, look_facts
+from harness.session.listener import Listener
+from harness.session.project import Project
 
 LOOK_S = 2.0
 
 
-def look_first(project: Project, wait_s: float | None, screen: Screen) -> dict[str, Any]:
+def look_first(project: Project, wait_s: float | None, listener: Listener) -> dict[str, Any]:
     """Look for 2 s, and say who takes the processor; the facts are for environment.json.
 
     With `wait_s` wait so long at most until nobody does; MachineBusy after that.
@@ -22,14 +22,14 @@ def look_first(project: Project, wait_s: float | None, screen: Screen) -> dict[s
     found = look_for(project, LOOK_S)
     speed = {"million_additions_per_s": round(project.speed(), 2)}
     if found is None:
-        screen.say(f"  {HIDDEN}")
+        listener.say(f"  {HIDDEN}")
         return speed
     if words := busy_words(found):
         if wait_s is None:
-            screen.say(f"  the machine is busy: {words}; what fails then is INCONCLUSIVE")
-            screen.say("  stop them, or run with --when-quiet")
+            listener.say(f"  the machine is busy: {words}; what fails then is INCONCLUSIVE")
+            listener.say("  stop them, or run with --when-quiet")
         else:
-            found = _wait(project, wait_s, words, screen)
+            found = _wait(project, wait_s, words, listener)
     shares = found.shares
     facts = {**look_facts(found), "own_share": round(shares.own, 4)}
     return {"machine_look": {**facts, "taken_share": round(shares.taken, 4)}, **speed}
@@ -43,16 +43,16 @@ def look_for(project: Project, seconds: float) -> Look | None:
     return source.look()
 
 
-def _wait(project: Project, wait_s: float, words: str, screen: Screen) -> Look:
+def _wait(project: Project, wait_s: float, words: str, listener: Listener) -> Look:
     bound = format_duration(wait_s)
-    screen.say(f"  the machine is busy: {words}; waiting until it is quiet, {bound} at most")
+    listener.say(f"  the machine is busy: {words}; waiting until it is quiet, {bound} at most")
     began_s = project.clock.now_s()
     while project.clock.now_s() - began_s < wait_s:
         found = look_for(project, LOOK_S)
         words = busy_words(found) if found else ""
         if found and not words:
             waited = format_duration(project.clock.now_s() - began_s)
-            screen.say(f"  quiet after {waited}")
+            listener.say(f"  quiet after {waited}")
             return found
     raise MachineBusy(
         f"the machine was not quiet within {bound}: {words}; no load was sent",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.load.request import Places, Request, Values
-from harness.load.response import Head
+from harness.load.engine.request import Places, Request, Values
+from harness.load.engine.response import Head
 from harness.model.load import SHORTENER_OPERATIONS, Operation, percent_format
 
 VALUES: Values = (7, 5, 0, b"")

@@ -17,19 +17,13 @@ from harness.adapters.tools import tools_of
 from harness.errors import HealError, TargetError
 from harness.faults.base import Tools
 from harness.host_access import host_access
-from harness.model.container import Container
 from harness.model.experiment import Target
 from harness.model.load import Load
+from harness.probes import labelled_probes
 from harness.probes.base import Probe
-from harness.probes.breakers import BreakerProbe
-from harness.probes.clicks import LABEL as CLICKS_LABEL
-from harness.probes.clicks import ClicksProbe
 from harness.probes.containers import ContainerProbe
-from harness.probes.haproxy import HaproxyProbe
 from harness.probes.health import Health, check_health, entry_of
-from harness.probes.links import LinkProbe
 from harness.probes.machine import MachineProbe
-from harness.probes.patroni import PatroniProbe
 from harness.state_folder import JOURNAL, state_root
 from harness.undo import Journal
 
@@ -143,22 +137,12 @@ class Project:
         return found
 
     def probes(self) -> tuple[Probe, ...]:
-        """One probe per thing that has a label for it."""
-        containers = self.engine.containers()
-        probes: list[Probe] = [
+        """What is always looked at, and what the labels ask for."""
+        return (
             ContainerProbe(self.engine, self.clock),
             MachineProbe(self.processor_time(), self.clock),
-        ]
-        for container in containers:
-            probes += self._probes_of(container)
-        nodes = {
-            c.service: url.rstrip("/")
-            for c in containers
-            if (url := c.probe_url("harness.probe.patroni"))
-        }
-        if nodes:
-            probes.append(PatroniProbe(nodes, self.http, self.clock))
-        return tuple(probes)
+            *labelled_probes(self.engine.containers(), self.http, self.clock),
+        )
 
     def processor_time(self) -> ProcessorTime:
         """Who has the processor, from now on."""
@@ -167,15 +151,3 @@ class Project:
     def speed(self) -> float:
         """How fast this machine is now; see adapters/speed.py."""
         return machine_speed()
-
-    def _probes_of(self, container: Container) -> list[Probe]:
-        probes: list[Probe] = []
-        if url := container.probe_url("harness.probe.haproxy"):
-            probes.append(HaproxyProbe(container.service, url, self.http, self.clock))
-        if url := container.probe_url("harness.probe.breakers"):
-            probes.append(BreakerProbe(container.service, url, self.http, self.clock))
-        if url := container.probe_url(CLICKS_LABEL):
-            probes.append(ClicksProbe(container.service, url, self.http, self.clock))
-        if url := container.probe_url("harness.toxiproxy"):
-            probes.append(LinkProbe(url, self.http, self.clock))
-        return probes

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from harness.errors import LoadError
-from harness.load.engine_config import EngineConfig, check_endpoints, engine_config_from_json
-from harness.load.recorder import NAMES_MAX, Names
+from harness.load.engine.config import EngineConfig, check_endpoints, engine_config_from_json
+from harness.load.engine.recorder import NAMES_MAX, Names
 from harness.load.user_recorder import error_class
 
 

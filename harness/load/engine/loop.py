@@ -26,19 +26,19 @@ from time import monotonic, process_time
 from typing import Any
 
 from harness.errors import LoadError
-from harness.load.connection import Connection
-from harness.load.engine_config import EngineConfig, engine_config_from_json
-from harness.load.engine_setup import (
+from harness.load.engine.config import EngineConfig, engine_config_from_json
+from harness.load.engine.connection import Connection
+from harness.load.engine.recorder import SIZE_MAX, Recorder
+from harness.load.engine.response import Head
+from harness.load.engine.schedule import RateProfile
+from harness.load.engine.setup import (
     in_flight_limit,
     make_connector,
     make_requests,
     make_schedule,
 )
-from harness.load.recorder import SIZE_MAX, Recorder
-from harness.load.response import Head
-from harness.load.schedule import RateProfile
-from harness.load.statistics import Statistics
-from harness.load.written import Written
+from harness.load.engine.statistics import Statistics
+from harness.load.engine.written import Written
 from harness.model.load import Load
 
 REPORT_S, FLUSH_S, SWEEP_S, IDLE_MAX_S = 0.5, 2.0, 0.02, 10.0
@@ -371,7 +371,3 @@ def main() -> None:
         engine.run()
     except BrokenPipeError:
         engine.abandon()
-
-
-if __name__ == "__main__":
-    main()

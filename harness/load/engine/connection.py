@@ -9,8 +9,8 @@ from time import monotonic
 
 from typing_extensions import override
 
-from harness.load.request import Request, Values
-from harness.load.response import BadResponse, Heads, Response
+from harness.load.engine.request import Request, Values
+from harness.load.engine.response import BadResponse, Heads, Response
 
 READ_MAX = 65_536
 

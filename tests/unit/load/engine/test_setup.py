@@ -6,9 +6,9 @@ import resource
 
 import pytest
 
-from harness.load import engine_setup
-from harness.load.engine_config import EngineConfig
-from harness.load.response import Head
+from harness.load.engine import setup
+from harness.load.engine.config import EngineConfig
+from harness.load.engine.response import Head
 from harness.model.load import SHORTENER_OPERATIONS, Load
 
 HARD = 8_000
@@ -25,12 +25,12 @@ def _load(rate_per_s: float) -> Load:
 
 
 def test_there_is_room_for_a_time_out_of_arrivals() -> None:
-    assert engine_setup.in_flight_limit(_load(100), endpoints=2) >= 100 * 5
+    assert setup.in_flight_limit(_load(100), endpoints=2) >= 100 * 5
 
 
 def test_no_published_port_is_given_more_connections_than_it_has_descriptors_for() -> None:
-    assert engine_setup.in_flight_limit(_load(10_000), endpoints=1) * 6 < HARD
-    assert engine_setup.in_flight_limit(_load(10_000), endpoints=2) * 6 < 2 * HARD
+    assert setup.in_flight_limit(_load(10_000), endpoints=1) * 6 < HARD
+    assert setup.in_flight_limit(_load(10_000), endpoints=2) * 6 < 2 * HARD
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_an_answer_must_return_something_only_if_somebody_asks_for_it(
         operations={name: SHORTENER_OPERATIONS[name].model_dump(mode="json") for name in mix},
         mix=dict(load.mix), samples="",
     )  # fmt: skip
-    create, *_ = engine_setup.make_requests(config, load)
+    create, *_ = setup.make_requests(config, load)
     created = Head(b"HTTP/1.1 201 X\r\nContent-Length: 0")
     body = b"https://example.com/new/r-m5"
     assert create.error_of(created, body, (5, 5, 0, b""), 0.1) == wrong

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.load.response import (
+from harness.load.engine.response import (
     BODY_KEPT_MAX,
     HEAD_MAX,
     HEADS_MAX,

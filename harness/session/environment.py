@@ -11,8 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from harness.cli.project import Project
 from harness.model.experiment import Experiment
+from harness.session.project import Project
 
 GIT_S = 5.0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from harness.load.recorder import Recorder, Row
+from harness.load.engine.recorder import Recorder, Row
 
 
 def row(recorder: Recorder, key: int, error: str = "") -> Row:

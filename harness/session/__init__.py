@@ -1,0 +1,1 @@
+"""One way in for everybody who runs experiments: no flags, no screen, an outcome for each run."""

@@ -1,0 +1,312 @@
+"""The one way in: from experiment files to outcomes, for the command line, pytest and pages.
+
+    session = Session(Settings(output=Path("reports")))
+    jobs = session.read([Path("experiments/redis-outage.yaml")])
+    with session.locked(jobs, "my tests"):
+        outcome = session.run(jobs[0])
+
+`run` is everything: stack up and healthy, load, faults, healing, analysis, verdict, report.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.adapters.click_counts import ClickCounts
+from harness.adapters.postgres_readback import PostgresReadback
+from harness.adapters.target_settings import TargetSettings
+from harness.errors import HarnessError, HealError, Interrupted, LoadError, UsageError
+from harness.experiment_file import load_experiment
+from harness.faults import KINDS
+from harness.guard import check_flags, check_host_access, run_lock
+from harness.load.allowed_hosts import check_hosts
+from harness.load.driver import LoadConfig, LoadDriver
+from harness.load.secret import missing_secrets
+from harness.model.experiment import Experiment, Target
+from harness.model.plan_json import plan_to_json
+from harness.model.verdict import RunStatus
+from harness.plan import aimed, make_plan
+from harness.rescue import forget_rescue
+from harness.run_store import RunFolder, new_folder, write_file
+from harness.runner import Progress, World, run_plan
+from harness.session.canary_keys import CanaryKeys, take_canary_keys
+from harness.session.environment import environment_facts
+from harness.session.listener import Listener, Silent
+from harness.session.load_scale import LoadScale
+from harness.session.outcome import Outcome, exit_code
+from harness.session.project import Project
+from harness.session.quiet import look_first
+from harness.session.refusal import record_error
+from harness.session.stages import (
+    analyze_folder,
+    judge_folder,
+    point_latest,
+    render_folder,
+    render_list,
+)
+from harness.session.stop import Stop
+from harness.undo import boot_id
+from harness.watchdog import Watchdog
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to run: what `harness run` takes as flags.
+
+    `scale` is a factor or "auto"; `when_quiet_s` how long to wait for a quiet machine, None: not
+    at all; `command` is kept in environment.json and result.json.
+    """
+
+    output: Path = Path("reports")
+    overrides: tuple[Path, ...] = ()
+    seed: int = 1
+    scale: float | str = 1.0
+    when_quiet_s: float | None = None
+    starts_stack: bool = True
+    allow_exec: bool = False
+    allow_host_access: bool = False
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run that is to be: the experiment as the file has it, but for its scale and victims."""
+
+    path: Path
+    experiment: Experiment
+    project: Project
+
+
+class Session:
+    """Runs experiments one after the other; a fault that cannot be healed ends it."""
+
+    def __init__(
+        self, settings: Settings, listener: Listener | None = None, stop: Stop | None = None
+    ) -> None:
+        self._settings = settings
+        self._listener: Listener = listener or Silent()
+        self._stop = stop or Stop(self._listener)
+        self._scale = LoadScale(settings.scale)
+        self._projects: dict[Target, Project] = {}
+        self._locks: dict[Path, int] = {}
+
+    def read(self, files: Sequence[Path], repeat: int = 1) -> list[Job]:
+        """All runs in their order; UsageError with the problems of all files.
+
+        Round after round, so that drift hits all alike; each round with the next victims.
+        """
+        _check_paths(self._settings)
+        experiments = [self._scale.planned(experiment) for experiment in self._read_all(files)]
+        return [
+            Job(path, aimed(one, self._settings.seed, repetition), self._project(one.target))
+            for repetition in range(repeat)
+            for path, one in zip(files, experiments, strict=True)
+        ]
+
+    @contextmanager
+    def locked(self, jobs: Sequence[Job], holder: str) -> Iterator[None]:
+        """Nobody else works on the projects of these jobs; `holder` is told to who tries."""
+        with ExitStack() as stack:
+            for path in sorted({job.project.lock_path for job in jobs}):
+                self._locks[path] = stack.enter_context(run_lock(path, holder))
+            try:
+                yield
+            finally:
+                self._locks.clear()
+
+    def run(self, job: Job) -> Outcome:
+        """One experiment from stack to report, in `locked`; an error is an outcome too."""
+        experiment, listener, name = job.experiment, self._listener, job.experiment.name
+        listener.say(f"{name}: {experiment.title}", "bold")
+        folder = RunFolder(new_folder(self._settings.output, name))
+        if self._stop.asked:
+            return Outcome(name, 130, message="not started: interrupted")
+        try:
+            self._make_ready(job.project)
+            machine = look_first(job.project, self._settings.when_quiet_s, listener)
+            experiment = self._scale.fit(experiment, job.project, listener)
+            status = self._execute(replace(job, experiment=experiment), folder, machine)
+            return self._finish(experiment, folder, status)
+        except KeyboardInterrupt:
+            interrupted = Interrupted("interrupted; no fault is active")
+            listener.error(interrupted)
+            if folder.path.exists():
+                record_error(folder, experiment, interrupted, listener)
+            return Outcome(name, 130, message="interrupted")
+        except HarnessError as error:
+            listener.error(error)
+            if folder.has("events.jsonl"):
+                listener.say(f"  recorded so far: {folder.path}")
+            self._report_error(job, folder, error)
+            is_broken = isinstance(error, HealError)
+            return Outcome(name, error.exit_code, message=error.message, is_broken=is_broken)
+        except Exception as error:
+            wrapped = HarnessError(f"{type(error).__name__}: {error}", "see what was printed")
+            self._report_error(job, folder, wrapped)
+            raise
+
+    def _project(self, target: Target) -> Project:
+        """Each project is wired once."""
+        if target not in self._projects:
+            self._projects[target] = Project(target, self._settings.overrides)
+        return self._projects[target]
+
+    def _read_all(self, files: Sequence[Path]) -> list[Experiment]:
+        """All files, or one error with the problems of all."""
+        read: list[Experiment] = []
+        problems: list[UsageError] = []
+        for path in files:
+            try:
+                project = self._project(load_experiment(path, KINDS, None).target)
+                experiment = load_experiment(path, KINDS, project.compose.services())
+                _check_allowed(experiment, project, self._settings)
+                read.append(experiment)
+            except UsageError as error:
+                problems.append(error)
+        if problems:
+            text = "\n".join(problem.message for problem in problems)
+            hints = dict.fromkeys(problem.hint for problem in problems)
+            raise UsageError(text, "; ".join(hints))
+        return read
+
+    def _make_ready(self, project: Project) -> None:
+        """A stack that runs, is healthy, and has no fault of an earlier run."""
+        project.check_journal()
+        if self._settings.starts_stack:
+            project.compose.up()
+        project.wait_healthy()
+
+    def _execute(self, job: Job, folder: RunFolder, machine: Mapping[str, Any]) -> RunStatus:
+        """Everything that can be wrong is asked before the run folder is made."""
+        experiment, project, seed = job.experiment, job.project, self._settings.seed
+        plan = make_plan(experiment, seed)
+        facts = {**environment_facts(project, experiment, self._settings.overrides), **machine}
+        keys = take_canary_keys(experiment, project.state_dir)
+        if keys.read_before:
+            self._listener.say(
+                "the canary's cold keys were all read before: a cache may know some; see report"
+            )
+        facts |= {"canary_keys": asdict(keys), "seed": seed, "command": self._settings.command}
+        forget_rescue(project.state_dir)
+        world = self._world(job, folder, keys)
+        self._stop.is_walking = True
+        try:
+            _begin_folder(folder, job, plan_to_json(plan, experiment), facts)
+            lock = self._locks[project.lock_path]
+            with Watchdog(project.state_dir, lock, folder.path) as watchdog:
+                return run_plan(plan, experiment, replace(world, watchdog=watchdog), folder)
+        finally:
+            self._stop.is_walking = False
+
+    def _world(self, job: Job, folder: RunFolder, keys: CanaryKeys) -> World:
+        project = job.project
+        return World(
+            project=project.name,
+            boot_id=boot_id(),
+            tools=project.tools(),
+            journal=project.journal,
+            probes=project.probes(),
+            driver=LoadDriver(self._load_config(job, folder, keys.offset), folder),
+            health=project.health,
+            readback=PostgresReadback(project.engine, project.clock).read,
+            clicks=ClickCounts(project.engine, project.http, project.clock).read,
+            settings=TargetSettings(project.engine, project.http).read,
+            show=lambda progress: self._show(progress, project),
+            is_stopped=lambda: self._stop.asked,
+        )
+
+    def _load_config(self, job: Job, folder: RunFolder, canary_key_offset: int) -> LoadConfig:
+        experiment, project = job.experiment, job.project
+        return LoadConfig(
+            load=experiment.load,
+            operations=experiment.operations,
+            endpoints=project.endpoints(experiment.load),
+            seed=self._settings.seed,
+            run_id=folder.run_id,
+            duration_s=experiment.end_s,
+            canary_key_offset=canary_key_offset,
+            samples_dir=folder.samples_dir,
+            state_file=project.state_dir / "state.json",
+        )
+
+    def _show(self, progress: Progress, project: Project) -> None:
+        """The live line, and the state that Locust's web page shows."""
+        self._listener.progress(progress)
+        state = {
+            "run_id": progress.run_id,
+            "phase": progress.phase,
+            "faults": list(progress.faults),
+            "at_s": round(progress.at_s, 1),
+            "end_s": progress.end_s,
+        }
+        write_file(project.state_dir / "state.json", json.dumps(state))
+
+    def _finish(self, experiment: Experiment, folder: RunFolder, status: RunStatus) -> Outcome:
+        """Analyze, judge, report."""
+        analyze_folder(folder)
+        result = judge_folder(folder)
+        self._listener.summary(folder.read_text("summary.md"))
+        page = render_folder(folder)
+        point_latest(folder.path)
+        render_list(folder.path.parent)
+        self._listener.verdict(result, page)
+        if status == "error":
+            events = [e for e in folder.read_events() if e["event"] == "run.finished"]
+            message = events[-1]["message"] if events else "the run ended with an error"
+            self._listener.error(HarnessError(message, f"see {folder.path / 'events.jsonl'}"))
+        return Outcome(experiment.name, exit_code(status, result["verdict"]), result, folder.path)
+
+    def _report_error(self, job: Job, folder: RunFolder, error: HarnessError) -> None:
+        """For CI: what it reads of the latest run may not be an older one's."""
+        if record_error(folder, job.experiment, error, self._listener):
+            with suppress(HarnessError):
+                point_latest(folder.path)
+
+
+def _check_paths(settings: Settings) -> None:
+    """UsageError for paths that can never do, before anything is started."""
+    for path in settings.overrides:
+        if not path.is_file():
+            raise UsageError(f"--override {path}: no such file", "ls tests/defects")
+    output = settings.output
+    while not output.exists() and output != output.parent:
+        output = output.parent
+    if not output.is_dir() or not os.access(output, os.W_OK):
+        what = "cannot be written to" if output.is_dir() else "is not a folder"
+        raise UsageError(f"--output {settings.output}: {output} {what}", "choose another folder")
+
+
+def _check_allowed(experiment: Experiment, project: Project, settings: Settings) -> None:
+    """UsageError for what needs the user's word: flags, and a list of hosts that load may go to."""
+    needing = [f.id for f in experiment.faults if KINDS[f.kind].needs_flag]
+    check_flags(experiment, needing, allow_exec=settings.allow_exec)
+    check_host_access(project.host_access(), allow=settings.allow_host_access)
+    if missing := missing_secrets(experiment.operations[name] for name in experiment.load.mix):
+        raise UsageError(f"{experiment.name}: {missing[0]} is not set", f"export {missing[0]}=...")
+    if experiment.load.address is not None:
+        try:
+            check_hosts([experiment.load.address[0]])
+        except LoadError as error:
+            raise UsageError(f"{experiment.name}: {error.message}", error.hint) from error
+
+
+def _begin_folder(
+    folder: RunFolder, job: Job, plan: Mapping[str, Any], facts: Mapping[str, Any]
+) -> None:
+    """What is known before the run; where that cannot be written, nothing is left behind."""
+    text = job.path.read_text(encoding="utf-8")
+    folder.create()
+    try:
+        folder.write_text("experiment.yaml", text)
+        folder.write_json("plan.json", plan)
+        folder.write_json("environment.json", facts)
+    except BaseException:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise

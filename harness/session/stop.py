@@ -1,0 +1,46 @@
+"""Ctrl-C, SIGTERM and a closed terminal."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from harness.session.listener import Listener
+
+
+class Stop:
+    """While a run walks the signals ask it to end, elsewhere they interrupt.
+
+    A second one changes nothing: healing is bounded, and nothing shortens it. SIGHUP (the terminal
+    was closed) stays ignored where it was, as `nohup` has it.
+    """
+
+    NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self, listener: Listener) -> None:
+        self.is_walking = False
+        self.asked = False
+        self._listener = listener
+
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Install the handlers, and put back what was there; in the main thread only."""
+        before = {n: signal.getsignal(n) for n in self.NUMBERS}
+        if before[signal.SIGHUP] == signal.SIG_IGN:
+            del before[signal.SIGHUP]
+        try:
+            for number in before:
+                signal.signal(number, self._take)
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _take(self, _number: int, _frame: FrameType | None) -> None:
+        if not self.is_walking:
+            raise KeyboardInterrupt
+        if not self.asked:
+            self._listener.say("interrupted: healing every fault, then the report; please wait")
+        self.asked = True

@@ -1,0 +1,39 @@
+"""A label of a container says what it is looked at by."""
+
+from __future__ import annotations
+
+from fakes import FakeClock, FakeHttp, container
+
+from harness.probes import KINDS, labelled_probes
+
+LABELLED = [
+    container("lb-1", "lb", labels={"harness.probe.haproxy": "8404/stats"}, ports={8404: 1}),
+    container("lb-2", "lb", labels={"harness.probe.haproxy": "8404/stats"}, ports={8404: 2}),
+    container(
+        "app-1",
+        labels={"harness.probe.breakers": "80/b", "harness.probe.clicks": "80/m"},
+        ports={80: 3},
+    ),
+    container("db-1", "db", labels={"harness.probe.patroni": "8008/"}, ports={8008: 4}),
+    container("db-2", "db", labels={"harness.probe.patroni": "8008"}, ports={8008: 5}),
+    container("links", "toxiproxy", labels={"harness.toxiproxy": "8474"}, ports={8474: 6}),
+    container("db-3", "db", labels={"harness.probe.patroni": "8008"}),  # not published
+]
+
+
+def test_each_label_gets_its_probe_and_a_cluster_one_for_all_its_nodes() -> None:
+    probes = labelled_probes(LABELLED, FakeHttp(), FakeClock())
+    assert [probe.name for probe in probes] == [
+        "haproxy lb-1", "haproxy lb-2", "breakers app-1", "clicks app-1", "links", "patroni",
+    ]  # fmt: skip
+    patroni = probes[-1]
+    assert patroni.nodes == {"db-1": "http://127.0.0.1:4", "db-2": "http://127.0.0.1:5"}  # type: ignore[attr-defined]
+
+
+def test_what_has_no_label_is_not_looked_at() -> None:
+    assert labelled_probes([container("app-1"), container("x")], FakeHttp(), FakeClock()) == []
+
+
+def test_no_label_belongs_to_two_kinds() -> None:
+    labels = [kind.label for kind in KINDS]
+    assert sorted(set(labels)) == sorted(labels)
