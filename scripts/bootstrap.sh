@@ -156,7 +156,8 @@ build_inputs() {
 have_ids() { docker image inspect -f '{{.Id}}' "$@" 2>/dev/null || true; }
 
 stack_ids() {
-    local images; images=$(sed -n 's/^ *image: *\([a-z0-9.-]*:local\) *$/\1/p' docker-compose.yml | sort -u)
+    local images; images=$(find docker-compose.yml target -name '*.y*ml' -exec \
+        sed -n 's/^ *image: *\([a-z0-9.-]*:local\) *$/\1/p' {} + | sort -u)
     # shellcheck disable=SC2086
     have_ids $images | sha256sum
 }

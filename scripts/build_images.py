@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from harness.adapters.compose_project import ComposeProject, prepare_environment
+from harness.adapters.compose_project import ComposeProject
+from harness.bundled.environment import prepare_environment
 from harness.errors import HarnessError
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import ipaddress
 import json
 import os
 import re
-import secrets
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.adapters.host_network import is_port_free, port_holder, routed_networks
+from harness.adapters.host_network import is_port_free, port_holder
 from harness.errors import EngineError, TargetError
 from harness.model.container import LOOPBACK
 
 QUICK_S, UP_S, BUILD_S = 60, 180, 1800
-_PORTS = {
-    "EDGE": 0,
-    "LB_1": 1,
-    "LB_2": 2,
-    "LB_1_STATS": 3,
-    "LB_2_STATS": 4,
-    "DB_LB_STATS": 5,
-    "TOXIPROXY": 6,
-    "APP_1": 11,
-    "APP_2": 12,
-    "APP_3": 13,
-    "APP_4": 14,
-    "DB_1_PATRONI": 21,
-    "DB_2_PATRONI": 22,
-    "DB_3_PATRONI": 23,
-    "LOCUST": 30,
-}
 
 
 @dataclass(frozen=True)
@@ -209,80 +188,12 @@ def _port_range(text: str) -> range:
     return range(int(first), int(last or first) + 1)
 
 
-def prepare_environment(root: Path) -> None:
-    """Write `.env` and `target/secrets.env` of the bundled stack, if they are not there yet.
-
-    Name, subnet and ports follow from a hash of the path, so two clones never meet; if the
-    subnet or a port is taken by another program the next candidate is tried.
-    """
-    _write_once(root / "target" / "secrets.env", _secrets)
-    _write_once(root / ".env", lambda: _environment(root))
-
-
 def read_environment(root: Path) -> dict[str, str]:
     """The settings in `.env`; empty if there is none. Like Compose it takes any encoding."""
     path = root / ".env"
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     lines = text.splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
-
-
-def _write_once(path: Path, make: Callable[[], str]) -> None:
-    if path.exists():
-        return
-    temporary = path.with_name(f".{path.name}.part")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(make())
-    temporary.replace(path)
-
-
-def _environment(root: Path) -> str:
-    digest = int(hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8], 16)
-    base = _free_port_base(digest)
-    lines = [f"COMPOSE_PROJECT_NAME=harness-{digest:08x}"]
-    lines += [f"HARNESS_SUBNET={_free_subnet(digest)}", f"HARNESS_PORT_BASE={base}"]
-    lines += [f"HARNESS_PORT_{name}={base + offset}" for name, offset in _PORTS.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _secrets() -> str:
-    return (
-        "PATRONI_SUPERUSER_USERNAME=postgres\n"
-        f"PATRONI_SUPERUSER_PASSWORD={secrets.token_hex(16)}\n"
-        "PATRONI_REPLICATION_USERNAME=replicator\n"
-        f"PATRONI_REPLICATION_PASSWORD={secrets.token_hex(16)}\n"
-        f"APP_PASSWORD={secrets.token_hex(16)}\n"
-        f"REDIS_PASSWORD={secrets.token_hex(16)}\n"
-    )
-
-
-def _free_port_base(digest: int) -> int:
-    for number in range(digest, digest + 100):
-        base = 20_000 + 100 * (number % 100)
-        if all(is_port_free(base + offset) for offset in _PORTS.values()):
-            return base
-    raise TargetError("no 100 free ports from 20000 to 29999", "see: ss -ltn; end what you can")
-
-
-def _free_subnet(digest: int) -> str:
-    """The first three octets of a /24 that no route of this machine, Docker's included, touches."""
-    routed = routed_networks()
-    for subnet in _subnets(digest):
-        network = ipaddress.IPv4Network(f"{subnet}.0/24")
-        if not any(network.overlaps(other) for other in routed):
-            return subnet
-    raise TargetError("no private /24 network is free here", "see: docker network ls, ip route")
-
-
-def _subnets(digest: int) -> Iterator[str]:
-    """Candidates in 10/8 first; the rest is for machines whose VPN routes all of that."""
-    for number in range(digest, digest + 200):
-        yield f"10.{128 + number % 120}.{number // 120 % 256}"
-    for number in range(digest, digest + 100):
-        yield f"172.{20 + number % 12}.{number // 12 % 256}"
-    for number in range(digest, digest + 100):
-        yield f"192.168.{number % 256}"
 
 
 def compose_command() -> list[str]:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import harness
 from harness.adapters.clock import SystemClock
-from harness.adapters.compose_project import ComposeProject, prepare_environment
+from harness.adapters.compose_project import ComposeProject
 from harness.adapters.docker_engine import DockerEngine
 from harness.adapters.http_client import HttpClient
 from harness.adapters.processor_time import ProcessorTime
 from harness.adapters.speed import machine_speed
 from harness.adapters.tools import tools_of
+from harness.bundled.environment import prepare_environment
 from harness.errors import HealError, TargetError
 from harness.faults.base import Tools
 from harness.host_access import host_access

@@ -14,24 +14,26 @@ probe lb_alive {
     .initial = 2;       # healthy at start: the first request must not wait for a probe
 }
 
-# Both are links of Toxiproxy: a load balancer that is down accepts and closes at once.
+# All are links of Toxiproxy: a load balancer that is down accepts and closes at once.
+# >>> backends
 backend lb_1 {
     .host = "toxiproxy";
-    .port = "21301";
+    .port = "20101";
     .connect_timeout = 0.5s;
-    .max_connections = 128;     # beyond it the other load balancer is asked at once
+    .max_connections = 128;     # beyond it another load balancer is asked at once
     .probe = lb_alive;
 }
-
 backend lb_2 {
     .host = "toxiproxy";
-    .port = "21302";
+    .port = "20102";
     .connect_timeout = 0.5s;
-    .max_connections = 128;     # beyond it the other load balancer is asked at once
+    .max_connections = 128;     # beyond it another load balancer is asked at once
     .probe = lb_alive;
 }
+# <<< backends
 
 sub vcl_init {
+    # >>> directors
     new either = directors.round_robin();
     either.add_backend(lb_1);
     either.add_backend(lb_2);
@@ -41,6 +43,7 @@ sub vcl_init {
     new lb_2_first = directors.fallback();
     lb_2_first.add_backend(lb_2);
     lb_2_first.add_backend(lb_1);
+    # <<< directors
 }
 
 sub vcl_recv {
@@ -70,11 +73,13 @@ sub vcl_backend_fetch {
     # Repeats go to the load balancer that the failed try did not use.
     if (bereq.retries == 0) {
         set bereq.backend = either.backend();
+    # >>> next one
     } elsif (bereq.http.X-Failed == "lb_1") {
         set bereq.backend = lb_2_first.backend();
     } else {
         set bereq.backend = lb_1_first.backend();
     }
+    # <<< next one
     # A load balancer may need 1 s for a frozen app server and one more try; a write 4 s. What may
     # be repeated is, early enough to be answered within 5 s.
     set bereq.first_byte_timeout = 6s;

@@ -120,6 +120,15 @@ def test_a_changed_build_input_builds_again_and_a_cache_file_does_not(machine: M
     assert len(machine.calls("python scripts/build_images.py")) == 1
 
 
+def test_the_images_of_every_part_are_looked_at(machine: Machine) -> None:
+    """Clones share them: another one may have rebuilt any."""
+    (machine.root / "target" / "app").mkdir()
+    (machine.root / "target" / "app" / "compose.yaml").write_text("  image: harness-y:local\n")
+    machine.bootstrap()
+    looked_at = machine.calls("docker image inspect")
+    assert any(call.endswith(" harness-x:local harness-y:local") for call in looked_at)
+
+
 def test_changed_requirements_are_installed(machine: Machine) -> None:
     machine.bootstrap("--no-docker")
     with (machine.root / "requirements.txt").open("a") as file:

@@ -26,8 +26,9 @@ from defects import (
     summary,
 )
 from harness_command import Run, add_row
+from stack_copy import copy_of_the_stack
 
-from harness.adapters.compose_project import compose_command, prepare_environment
+from harness.adapters.compose_project import compose_command
 from harness.errors import EngineError
 from harness.experiment_file import load_experiment
 from harness.faults import KINDS
@@ -162,13 +163,7 @@ def test_edited_python_compiles(override: str, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All that Compose reads of the project, with passwords and ports of its own."""
-    folder = tmp_path_factory.mktemp("project")
-    (folder / "target").mkdir()
-    for name in ("docker-compose.yml", "target/app.env"):
-        shutil.copy(ROOT / name, folder / name)
-    prepare_environment(folder)
-    return folder
+    return copy_of_the_stack(tmp_path_factory.mktemp("project"))
 
 
 @pytest.mark.parametrize("defect", CATALOGUE, ids=lambda defect: defect.name)

@@ -51,19 +51,15 @@ class BreakerSettings:
 def read_settings(environment: dict[str, str] | None = None) -> Settings:
     """The settings, with the text's values where nothing else is said.
 
-    Redis and the database are reached through links of Toxiproxy, one for each server: the last
-    digit of the port is SERVER_NUMBER.
+    In the stack Redis and the database are reached through links of Toxiproxy: see app.env.
     """
     env = dict(os.environ) if environment is None else environment
-    number, links = env.get("SERVER_NUMBER", "1"), env.get("LINKS_HOST", "toxiproxy")
-    app_password, redis_password = env.get("APP_PASSWORD", ""), env.get("REDIS_PASSWORD", "")
-    database = f"postgresql://app:{app_password}@{links}"
     nodes = (pair.split("=", 1) for pair in env.get("DB_NODES", "").split(",") if "=" in pair)
     return Settings(
         server=env.get("SERVER_NAME", "app"),
-        redis_url=env.get("REDIS_URL", f"redis://:{redis_password}@{links}:2230{number}/0"),
-        rw_dsn=env.get("DB_RW_DSN", f"{database}:2240{number}/app"),
-        ro_dsn=env.get("DB_RO_DSN", f"{database}:2250{number}/app"),
+        redis_url=env.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
+        rw_dsn=env.get("DB_RW_DSN", "postgresql://app@127.0.0.1:5432/app"),
+        ro_dsn=env.get("DB_RO_DSN", "postgresql://app@127.0.0.1:5432/app"),
         nodes={address: name for name, address in nodes},
         redis_timeout_s=float(env.get("REDIS_TIMEOUT_S", "0.15")),
         db_timeout_s=float(env.get("DB_TIMEOUT_S", "1.5")),

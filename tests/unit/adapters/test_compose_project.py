@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import socket
 import stat
@@ -14,7 +13,6 @@ from harness.adapters import compose_project
 from harness.adapters.compose_project import (
     ComposeProject,
     PublishedPort,
-    prepare_environment,
     read_environment,
 )
 from harness.errors import EngineError, HarnessError, TargetError
@@ -227,71 +225,6 @@ def test_a_project_elsewhere_keeps_its_own_name_paths_and_variables(
     assert project.images() == ["from-shell"]
     [volume] = project.config()["services"]["web"]["volumes"]
     assert volume["source"] == str(own / "a")
-
-
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    (tmp_path / "target").mkdir()
-    return tmp_path
-
-
-def test_the_environment_is_private_complete_and_stable(clone: Path) -> None:
-    prepare_environment(clone)
-    first = (clone / ".env").read_text(), (clone / "target/secrets.env").read_text()
-    prepare_environment(clone)
-    assert first == ((clone / ".env").read_text(), (clone / "target/secrets.env").read_text())
-    for path in (clone / ".env", clone / "target" / "secrets.env"):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    settings = read_environment(clone)
-    assert settings["COMPOSE_PROJECT_NAME"].startswith("harness-")
-    assert ipaddress.IPv4Network(f"{settings['HARNESS_SUBNET']}.0/24").is_private
-    assert int(settings["HARNESS_PORT_APP_4"]) == int(settings["HARNESS_PORT_BASE"]) + 14
-
-
-def test_two_clones_have_different_names_and_passwords(tmp_path: Path) -> None:
-    texts = []
-    for name in ("a", "b"):
-        (tmp_path / name / "target").mkdir(parents=True)
-        prepare_environment(tmp_path / name)
-        project = read_environment(tmp_path / name)["COMPOSE_PROJECT_NAME"]
-        texts.append((project, (tmp_path / name / "target" / "secrets.env").read_text()))
-    assert texts[0][0] != texts[1][0]
-    assert texts[0][1] != texts[1][1]
-
-
-def test_a_routed_subnet_and_a_taken_port_are_passed_over(
-    clone: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prepare_environment(clone)
-    before = read_environment(clone)
-    (clone / ".env").unlink()
-    routed = [ipaddress.IPv4Network(f"{before['HARNESS_SUBNET']}.64/26")]
-    taken = int(before["HARNESS_PORT_TOXIPROXY"])
-    monkeypatch.setattr(compose_project, "routed_networks", lambda: routed)
-    monkeypatch.setattr(compose_project, "is_port_free", lambda port: port != taken)
-    prepare_environment(clone)
-    after = read_environment(clone)
-    assert after["HARNESS_SUBNET"] != before["HARNESS_SUBNET"]
-    assert taken not in {int(v) for n, v in after.items() if n.startswith("HARNESS_PORT_")}
-
-
-def test_a_vpn_that_routes_all_of_10_leaves_other_private_networks(
-    clone: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    routed = [ipaddress.IPv4Network("10.0.0.0/8")]
-    monkeypatch.setattr(compose_project, "routed_networks", lambda: routed)
-    prepare_environment(clone)
-    assert read_environment(clone)["HARNESS_SUBNET"].startswith("172.")
-
-
-def test_no_free_subnet_is_an_error_and_leaves_no_half_file(
-    clone: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    everything = [ipaddress.IPv4Network("0.0.0.0/1"), ipaddress.IPv4Network("128.0.0.0/1")]
-    monkeypatch.setattr(compose_project, "routed_networks", lambda: everything)
-    with pytest.raises(TargetError, match="no private /24 network is free"):
-        prepare_environment(clone)
-    assert not (clone / ".env").exists()
 
 
 def test_an_env_file_that_is_no_utf_8_is_read_as_compose_does(root: Path) -> None:

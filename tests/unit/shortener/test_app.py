@@ -44,7 +44,12 @@ LEAVES = b'{"url": '
 
 def run(check):
     """Run `check` with an app that was made before there is a loop, as serve.py makes it."""
-    asyncio.run(check(App(read_settings({"LINKS_HOST": "127.0.0.1"}), wall_clock=lambda: NOW_S)))
+    nowhere = {
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "DB_RW_DSN": "postgresql://app@127.0.0.1:1/app",
+        "DB_RO_DSN": "postgresql://app@127.0.0.1:1/app",
+    }
+    asyncio.run(check(App(read_settings(nowhere), wall_clock=lambda: NOW_S)))
 
 
 def test_a_link_that_it_remembers_is_answered_without_waiting_and_counted():

@@ -1,0 +1,192 @@
+"""The one table of the bundled stack: how many of each kind, their addresses, ports and links.
+
+Each kind has room for ten: another part of a kind moves nothing that is there already.
+`scripts/generate_stack.py` writes the stack's files out of it, `environment.py` the `.env`.
+
+    10.x.y.0/26    data     etcd .11-.20  db .21-.30  redis .33-.42  db-lb .43-.52
+    10.x.y.64/26   front    edge .66-.75  worker .76-.85  app .105-.114  lb .115-.124
+    10.x.y.128/26  control  Toxiproxy's API
+
+docker-compose.yml has the networks, and the ranges for whatever has no address of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+ROOM = 10
+LOCUST_OFFSET = 61
+"""Where Locust's page is: it runs beside the stack."""
+SPARE_OFFSETS = range(LOCUST_OFFSET + 1, 100)
+"""No kind's own: for the next kinds, and for whom another program took its port."""
+
+
+@dataclass(frozen=True)
+class PortRow:
+    """Port `inside` of a kind's containers is published on 127.0.0.1.
+
+    The first part's is HARNESS_PORT_BASE + `offset`, the next one's follows. `suffix` ends the
+    variable's name: `STATS` makes HARNESS_PORT_LB_1_STATS.
+    """
+
+    inside: int
+    offset: int
+    suffix: str = ""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Parts that differ in their number only; `standbys` of the `count` are not started.
+
+    `addresses` has the last octet of the first part in each of its networks. Parts are named
+    `db-1`, `db-2`; or, if `is_first_plain`, `edge`, `edge-2`.
+    """
+
+    name: str
+    count: int
+    addresses: Mapping[str, int]
+    ports: tuple[PortRow, ...] = ()
+    is_first_plain: bool = False
+    standbys: int = 0
+    room: int = ROOM
+
+    def parts(self) -> list[Part]:
+        """All of them, by number."""
+        if not 1 <= self.count <= self.room:
+            raise ValueError(f"{self.count} of {self.name}: there is room for 1 to {self.room}")
+        return [Part(self, number) for number in range(1, self.count + 1)]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One service of the stack; `number` counts from 1."""
+
+    kind: Kind
+    number: int
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        is_plain = self.kind.is_first_plain and self.number == 1
+        return self.kind.name if is_plain else f"{self.kind.name}-{self.number}"
+
+    @property
+    def is_standby(self) -> bool:
+        """Whether it is only created: the last of its kind are."""
+        return self.number > self.kind.count - self.kind.standbys
+
+    def address(self, network: str) -> str:
+        """Its address, as Compose reads it."""
+        return f"${{HARNESS_SUBNET}}.{self.kind.addresses[network] + self.number - 1}"
+
+    def published(self) -> Iterator[tuple[str, int, int]]:
+        """(variable of `.env`, offset, port inside) of each port that it publishes."""
+        for row in self.kind.ports:
+            words = ["HARNESS_PORT", self.name.upper().replace("-", "_"), row.suffix]
+            yield "_".join(filter(None, words)), row.offset + self.number - 1, row.inside
+
+
+@dataclass(frozen=True)
+class Link:
+    """One proxy of Toxiproxy: what connects to its `port` is led to `upstream`."""
+
+    name: str
+    port: int
+    upstream: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """All kinds; the fields are the kinds' names."""
+
+    edge: Kind
+    lb: Kind
+    app: Kind
+    worker: Kind
+    redis: Kind
+    db_lb: Kind
+    db: Kind
+    etcd: Kind
+    toxiproxy: Kind
+
+    def kinds(self) -> list[Kind]:
+        """In the order in which a request meets them."""
+        return [getattr(self, name) for name in self.__dataclass_fields__]
+
+    def parts(self) -> list[Part]:
+        """All parts of all kinds."""
+        return [part for kind in self.kinds() for part in kind.parts()]
+
+    def on(self, network: str) -> list[Part]:
+        """The parts that have an address in `network`, by address."""
+        found = [part for part in self.parts() if network in part.kind.addresses]
+        return sorted(found, key=lambda part: part.kind.addresses[network] + part.number)
+
+    def port_offsets(self) -> dict[str, int]:
+        """Each variable of `.env` with a port, and its distance from HARNESS_PORT_BASE."""
+        ports = [port for part in self.parts() for port in part.published()]
+        offsets = {variable: offset for variable, offset, _ in ports}
+        return {**offsets, "HARNESS_PORT_LOCUST": LOCUST_OFFSET}
+
+    def links(self) -> list[Link]:
+        """All links; their ports are outside the ephemeral ones (from 32768)."""
+        links = [*_each_to_each(self.edge, self.lb, "201", 8080)]
+        links += _each_to_each(self.lb, self.app, "211", 8000)
+        for app in self.app.parts():
+            links += _to_dependencies(app, DEPENDENCIES)
+        for worker in self.worker.parts():
+            links += _to_dependencies(worker, ("redis", "db-rw"))
+        return links
+
+
+DEPENDENCIES = {
+    "redis": ("223", "redis:6379"),
+    "db-rw": ("224", "db-lb:5000"),
+    "db-ro": ("225", "db-lb:5001"),
+}
+"""What app servers and workers depend on: the links' first digits, and what they lead to."""
+
+
+def port_prefix(first: str, part: Part) -> str:
+    """The first three digits of the links of one edge or load balancer: a hundred for each."""
+    return str(int(first) + part.number - 1)
+
+
+def link_number(part: Part) -> str:
+    """The last two digits of the links of an app server (01 to 10) or a worker (11 to 20)."""
+    first = ROOM if part.kind.name == "worker" else 0
+    return f"{first + part.number:02d}"
+
+
+def _each_to_each(sources: Kind, targets: Kind, first: str, inside: int) -> Iterator[Link]:
+    for source in sources.parts():
+        for target in targets.parts():
+            port = int(port_prefix(first, source)) * 100 + target.number
+            yield Link(f"{source.name}.{target.name}", port, f"{target.name}:{inside}")
+
+
+def _to_dependencies(part: Part, names: Mapping[str, object] | tuple[str, ...]) -> Iterator[Link]:
+    for name in names:
+        prefix, upstream = DEPENDENCIES[name]
+        yield Link(f"{part.name}.{name}", int(prefix + link_number(part)), upstream)
+
+
+TABLE = Table(
+    edge=Kind("edge", 1, {"front": 66}, (PortRow(8080, 0),), is_first_plain=True),
+    lb=Kind("lb", 2, {"front": 115}, (PortRow(8080, 31), PortRow(8404, 41, "STATS"))),
+    app=Kind("app", 4, {"front": 105}, (PortRow(8000, 11),), standbys=1),
+    worker=Kind("worker", 1, {"front": 76}, is_first_plain=True),
+    redis=Kind("redis", 1, {"data": 33}, is_first_plain=True),
+    db_lb=Kind("db-lb", 1, {"data": 43}, (PortRow(8404, 51, "STATS"),), is_first_plain=True),
+    db=Kind("db", 3, {"data": 21}, (PortRow(8008, 21, "PATRONI"),)),
+    etcd=Kind("etcd", 3, {"data": 11}),
+    toxiproxy=Kind(
+        "toxiproxy",
+        1,
+        {"control": 160, "data": 32, "front": 96},
+        (PortRow(8474, 10),),
+        is_first_plain=True,
+        room=1,
+    ),
+)

@@ -1,0 +1,256 @@
+"""Writes the numbered parts of the bundled stack's files out of harness/bundled/table.py.
+
+`python scripts/generate_stack.py` writes them; with `--check` it only names those that are not
+current. In a file it owns what stands between `# >>> NAME` and `# <<< NAME`, nothing else;
+`proxies.json` it owns as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+from harness.bundled.table import (
+    DEPENDENCIES,
+    TABLE,
+    Kind,
+    Part,
+    Table,
+    link_number,
+    port_prefix,
+)
+
+ROOT = Path(__file__).resolve().parents[1]
+PROXIES = "target/toxiproxy/proxies.json"
+Lines = list[str]
+
+
+def generate(root: Path, table: Table = TABLE) -> dict[str, str]:
+    """The text of each file that has generated parts, by its path in the project.
+
+    What is hand-written in them is read from `root`. ValueError if a block has no place.
+    """
+    files = {
+        path: _with_blocks((root / path).read_text(encoding="utf-8"), path, blocks)
+        for path, blocks in _blocks(table).items()
+    }
+    return {**files, PROXIES: _proxies(table)}
+
+
+def write(root: Path, files: Mapping[str, str]) -> None:
+    """Write the files below `root`."""
+    for path, text in files.items():
+        (root / path).write_text(text, encoding="utf-8")
+
+
+def _with_blocks(text: str, path: str, blocks: Mapping[str, Lines]) -> str:
+    if set(re.findall(r"(?m)^ *# >>> (.*)$", text)) != blocks.keys():
+        raise ValueError(f"{path}: wanted are places for: {', '.join(blocks)}")
+    for name, lines in blocks.items():
+        place = re.compile(
+            rf"^(?P<start>(?P<indent> *)# >>> {name}\n)(?:.*\n)*?"
+            rf"(?P<end>(?P=indent)# <<< {name}\n)",
+            re.MULTILINE,
+        )
+        if not place.search(text):
+            raise ValueError(f"{path}: `# >>> {name}` has no end, `# <<< {name}`")
+        text = place.sub(partial(_block, lines), text)
+    return text
+
+
+def _block(lines: Iterable[str], found: re.Match[str]) -> str:
+    indented = "".join(f"{found['indent']}{line}".rstrip() + "\n" for line in lines)
+    return f"{found['start']}{indented}{found['end']}"
+
+
+def _blocks(table: Table) -> dict[str, dict[str, Lines]]:
+    etcds = [part.name for part in table.etcd.parts()]
+    return {
+        "target/base.yaml": {
+            "data hosts": [f"{p.name}: {p.address('data')}" for p in _named(table, "data")],
+            "front hosts": [f"{p.name}: {p.address('front')}" for p in table.on("front")],
+        },
+        "target/edge/compose.yaml": {"services": _services(table.edge)},
+        "target/edge/edge.vcl": _edge(table),
+        "target/lb/compose.yaml": {"services": _services(table.lb)},
+        "target/lb/lb.cfg": _load_balancer(table),
+        "target/lb/db-lb.cfg": {
+            "databases": [f"server {p.name} {p.name}:5432 check" for p in table.db.parts()]
+        },
+        "target/shortener/compose.yaml": {
+            "database nodes": [
+                "DB_NODES: " + ",".join(f"{p.name}={p.address('data')}" for p in table.db.parts())
+            ],
+            "services": _services(table.app, table.worker),
+        },
+        "target/shortener/app.env": {"links": _addresses()},
+        "target/cache/compose.yaml": {"services": _services(table.redis)},
+        "target/database/compose.yaml": _database(table),
+        "target/database/patroni.yml": {
+            "etcd members": [f"hosts: [{', '.join(f'{name}:2379' for name in etcds)}]"]
+        },
+        "target/toxiproxy/compose.yaml": {"services": _services(table.toxiproxy)},
+    }
+
+
+def _named(table: Table, network: str) -> list[Part]:
+    """Whom the parts in a network of servers call: all but Toxiproxy, which calls them."""
+    return [part for part in table.on(network) if part.kind is not table.toxiproxy]
+
+
+def _services(*kinds: Kind) -> Lines:
+    return [line for kind in kinds for part in kind.parts() for line in _service(part)]
+
+
+def _service(part: Part) -> Lines:
+    kind = part.kind
+    lines = [f"{part.name}:", f"  <<: *{kind.name}{'-standby' if part.is_standby else ''}"]
+    if part.number == 1 and kind.name not in RUNS_THE_IMAGE_OF:
+        lines.append(f"  build: *{kind.name}-build")
+    lines += [f"  {line}" for line in _own_settings(part)]
+    if len(kind.addresses) == 1:
+        [network] = kind.addresses
+        lines.append(f'  networks: {{{network}: {{ipv4_address: "{part.address(network)}"}}}}')
+    else:
+        lines.append("  networks:")
+        lines += [f'    {n}: {{ipv4_address: "{part.address(n)}"}}' for n in kind.addresses]
+    ports = [f'"127.0.0.1:${{{name}}}:{inside}"' for name, _, inside in part.published()]
+    if ports:
+        lines.append(f"  ports: [{', '.join(ports)}]")
+    if place := KEEPS_DATA_IN.get(kind.name):
+        lines.append(f'  volumes: ["{part.name}:{place}"]')
+    return lines
+
+
+RUNS_THE_IMAGE_OF = {"worker": "app", "db-lb": "lb"}
+KEEPS_DATA_IN = {"db": "/var/lib/postgresql", "etcd": "/var/lib/etcd"}
+
+
+def _own_settings(part: Part) -> Lines:
+    """What only this part is told, beside its addresses and ports."""
+    name = part.name
+    match part.kind.name:
+        case "app" | "worker":
+            own = f'SERVER_NAME: {name}, SERVER_NUMBER: "{link_number(part)}"'
+            return [f"environment: {{<<: *app-env, {own}}}"]
+        case "lb":
+            return [f'environment: {{TOXIPROXY_PORT_PREFIX: "{port_prefix("211", part)}"}}']
+        case "toxiproxy":
+            host = part.address("control")
+            return [f'command: ["-host", "{host}", "-port", "8474", "-proxy-metrics"]']
+        case "db":
+            return [
+                "environment:",
+                "  <<: *db-env",
+                f"  PATRONI_NAME: {name}",
+                f"  PATRONI_RESTAPI_CONNECT_ADDRESS: {name}:8008",
+                f"  PATRONI_POSTGRESQL_CONNECT_ADDRESS: {name}:5432",
+            ]
+        case "etcd":
+            return [
+                "environment:",
+                "  <<: *etcd-env",
+                f"  ETCD_NAME: {name}",
+                f"  ETCD_INITIAL_ADVERTISE_PEER_URLS: http://{name}:2380",
+                f"  ETCD_ADVERTISE_CLIENT_URLS: http://{name}:2379",
+            ]
+        case _:
+            return []
+
+
+def _database(table: Table) -> dict[str, Lines]:
+    etcds = [part.name for part in table.etcd.parts()]
+    allowed = ", ".join(["'127.0.0.1'", *(f"'{part.name}'" for part in table.db.parts())])
+    kept = [part.name for part in table.parts() if part.kind.name in KEEPS_DATA_IN]
+    return {
+        "etcd members": [
+            "ETCD_INITIAL_CLUSTER: " + ",".join(f"{name}=http://{name}:2380" for name in etcds)
+        ],
+        "database nodes": [f'PATRONI_RESTAPI_ALLOWLIST: "[{allowed}]"'],
+        "services": _services(table.db_lb, table.db, table.etcd),
+        "volumes": [f"{name}:" for name in kept],
+    }
+
+
+def _load_balancer(table: Table) -> dict[str, Lines]:
+    """Each load balancer has links of its own, and finds them by the prefix of their ports."""
+    apps = table.app.parts()
+    servers = [(a, f'"toxiproxy:${{TOXIPROXY_PORT_PREFIX}}{a.number:02d}"') for a in apps]
+    return {
+        "read servers": [
+            f"server {app.name} {at} check"
+            + (" downinter 2s   # standby" if app.is_standby else "")
+            for app, at in servers
+        ],
+        "write servers": [f"server {a.name} {at} track read/{a.name}" for a, at in servers],
+        "last resort": [f"server any-{a.number} {at}" for a, at in servers if not a.is_standby],
+    }
+
+
+def _edge(table: Table) -> dict[str, Lines]:
+    """Varnish knows the first edge's links; its backends are the load balancers."""
+    first = table.edge.parts()[0]
+    names = [part.name.replace("-", "_") for part in table.lb.parts()]
+    backends, directors = [], ["new either = directors.round_robin();"]
+    for number, name in enumerate(names, start=1):
+        backends += [
+            f"backend {name} {{",
+            '    .host = "toxiproxy";',
+            f'    .port = "{port_prefix("201", first)}{number:02d}";',
+            "    .connect_timeout = 0.5s;",
+            "    .max_connections = 128;     # beyond it another load balancer is asked at once",
+            "    .probe = lb_alive;",
+            "}",
+        ]
+        directors.append(f"either.add_backend({name});")
+    for number, name in enumerate(names):
+        directors.append(f"new {name}_first = directors.fallback();")
+        in_turn = [*names[number:], *names[:number]]
+        directors += [f"{name}_first.add_backend({each});" for each in in_turn]
+    choice = []
+    for failed, following in pairwise(names):
+        choice.append(f'}} elsif (bereq.http.X-Failed == "{failed}") {{')
+        choice.append(f"    set bereq.backend = {following}_first.backend();")
+    choice += ["} else {", f"    set bereq.backend = {names[0]}_first.backend();", "}"]
+    return {"backends": backends, "directors": directors, "next one": choice}
+
+
+def _addresses() -> Lines:
+    """The app's settings; `SERVER_NUMBER` are the last two digits of the ports."""
+    at = {
+        name: f"toxiproxy:{prefix}${{SERVER_NUMBER}}" for name, (prefix, _) in DEPENDENCIES.items()
+    }
+    return [
+        f"REDIS_URL=redis://:${{REDIS_PASSWORD}}@{at['redis']}/0",
+        f"DB_RW_DSN=postgresql://app:${{APP_PASSWORD}}@{at['db-rw']}/app",
+        f"DB_RO_DSN=postgresql://app:${{APP_PASSWORD}}@{at['db-ro']}/app",
+    ]
+
+
+def _proxies(table: Table) -> str:
+    rows = [
+        {"name": e.name, "listen": f"0.0.0.0:{e.port}", "upstream": e.upstream, "enabled": True}
+        for e in table.links()
+    ]
+    return "[\n" + ",\n".join(f"  {json.dumps(row)}" for row in rows) + "\n]\n"
+
+
+def main() -> int:
+    """0, or 1 if --check finds a file out of date."""
+    files = generate(ROOT)
+    if "--check" not in sys.argv:
+        write(ROOT, files)
+        return 0
+    old = [p for p in files if (ROOT / p).read_text(encoding="utf-8") != files[p]]
+    for path in old:
+        sys.stdout.write(f"{path} is not current; run: python scripts/generate_stack.py\n")
+    return int(bool(old))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""A copy of the bundled stack's files, as Compose reads them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from generate_stack import generate, write
+
+from harness.bundled.environment import prepare_environment
+from harness.bundled.table import TABLE, Table
+
+ROOT = Path(__file__).parents[1]
+
+
+def copy_of_the_stack(folder: Path, table: Table = TABLE) -> Path:
+    """The stack in `folder`, of the size of `table`, with passwords and ports of its own."""
+    shutil.copy(ROOT / "docker-compose.yml", folder)
+    left_out = shutil.ignore_patterns("__pycache__", "secrets.env", "ca-certificates.crt")
+    shutil.copytree(ROOT / "target", folder / "target", ignore=left_out)
+    if table is not TABLE:
+        write(folder, generate(folder, table))
+    prepare_environment(folder, table)
+    return folder

@@ -1,0 +1,266 @@
+"""The stack's files agree with the table, and ten of each kind fit into them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from generate_stack import generate, main
+from stack_copy import copy_of_the_stack
+
+from harness.adapters.compose_project import ComposeProject
+from harness.bundled.table import TABLE, Table
+
+ROOT = Path(__file__).parents[2]
+PATHS = sorted(generate(ROOT))
+TEN = replace(
+    TABLE,
+    **{
+        field.name: replace(kind, count=10)
+        for field in fields(TABLE)
+        if (kind := getattr(TABLE, field.name)).room == 10
+    },
+)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_file_is_what_the_table_says(path: str) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert text == generate(ROOT)[path], "run: python scripts/generate_stack.py"
+
+
+def test_every_file_of_the_stack_with_a_generated_part_is_generated() -> None:
+    """The Compose files of all parts, and what they are configured by."""
+    found = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "target").glob("*/*")
+        if path.is_file() and path.name != "secrets.env" and "# >>> " in path.read_text()
+    }
+    assert found == set(PATHS) - {"target/base.yaml", "target/toxiproxy/proxies.json"}
+    assert {f"target/{path.name}/compose.yaml" for path in parts()} <= found
+
+
+def parts() -> Iterator[Path]:
+    return (path for path in (ROOT / "target").iterdir() if (path / "Dockerfile").exists())
+
+
+def test_a_place_that_is_gone_or_has_no_end_is_named(tmp_path: Path) -> None:
+    copy_of_the_stack(tmp_path)
+    path = tmp_path / "target" / "lb" / "lb.cfg"
+    text = path.read_text()
+    path.write_text(text.replace("  # <<< write servers\n", ""))
+    with pytest.raises(ValueError, match=r"lb\.cfg: `# >>> write servers` has no end"):
+        generate(tmp_path)
+    path.write_text(text.replace("  # >>> write servers\n", ""))
+    with pytest.raises(ValueError, match=r"target/lb/lb\.cfg: .* read servers, write servers"):
+        generate(tmp_path)
+
+
+def test_what_is_written_by_hand_stays(tmp_path: Path) -> None:
+    copy_of_the_stack(tmp_path)
+    path = tmp_path / "target" / "lb" / "lb.cfg"
+    by_hand = path.read_text().replace("retries 3", "retries 5")
+    path.write_text(by_hand)
+    assert generate(tmp_path)["target/lb/lb.cfg"] == by_hand
+
+
+def test_check_names_what_is_not_current(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy_of_the_stack(tmp_path)
+    monkeypatch.setattr("generate_stack.ROOT", tmp_path)
+    monkeypatch.setattr("sys.argv", ["generate_stack.py", "--check"])
+    assert main() == 0
+    path = tmp_path / "target" / "toxiproxy" / "proxies.json"
+    path.write_text("[]\n")
+    assert main() == 1
+    assert "target/toxiproxy/proxies.json is not current" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["generate_stack.py"])
+    assert main() == 0
+    assert path.read_text() == (ROOT / "target/toxiproxy/proxies.json").read_text()
+
+
+class Stack:
+    """A stack of the size of `table`: its files, and what Compose makes of them."""
+
+    def __init__(self, folder: Path, table: Table) -> None:
+        self.table = table
+        self.folder = copy_of_the_stack(folder, table)
+        self.config = ComposeProject(self.folder).config()
+        self.services: dict[str, dict[str, Any]] = self.config["services"]
+        proxies = json.loads(self.text("toxiproxy/proxies.json"))
+        self.links = {row["name"]: int(row["listen"].rpartition(":")[2]) for row in proxies}
+        self.upstreams = {row["name"]: row["upstream"] for row in proxies}
+
+    def text(self, path: str) -> str:
+        return (self.folder / "target" / path).read_text(encoding="utf-8")
+
+    def names(self, kind: str) -> list[str]:
+        return [part.name for part in getattr(self.table, kind).parts()]
+
+
+@pytest.fixture(scope="module", params=[TABLE, TEN], ids=["shipped", "ten of each"])
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    return Stack(tmp_path_factory.mktemp("stack"), request.param)
+
+
+def test_compose_takes_it_and_no_address_or_port_is_used_twice(stack: Stack) -> None:
+    assert stack.services.keys() == {part.name for part in stack.table.parts()} | {"migrate"}
+    addresses = [
+        network["ipv4_address"]
+        for service in stack.services.values()
+        for network in service["networks"].values()
+        if network
+    ]
+    ports = [p["published"] for s in stack.services.values() for p in s.get("ports", ())]
+    assert len(set(addresses)) == len(addresses) == len(stack.services) - 1 + 2
+    assert len(set(ports)) == len(ports) == len(stack.table.port_offsets()) - 1
+    assert all(port.isdecimal() for port in ports)
+
+
+def test_hosts_are_known_by_the_addresses_that_they_have(stack: Stack) -> None:
+    for service in stack.services.values():
+        [network] = set(service["networks"]) - {"control", "data"} or {"data"}
+        for host in service["extra_hosts"]:
+            name, _, address = host.partition("=")
+            of_host = stack.services[name]["networks"]
+            assert address in [each["ipv4_address"] for each in of_host.values()]
+        hosts = {host.partition("=")[0] for host in service["extra_hosts"]}
+        on_network = {n for n, s in stack.services.items() if network in s["networks"]}
+        assert hosts >= on_network - {"migrate", "toxiproxy"}
+
+
+def test_everything_that_links_lead_to_is_there_and_listens(stack: Stack) -> None:
+    listens = {"app": "8000", "lb": "8080", "redis": "6379"}
+    for name, upstream in stack.upstreams.items():
+        host, _, port = upstream.partition(":")
+        assert host in stack.services, name
+        kind = re.sub(r"-\d+$", "", host)
+        if kind == "db-lb":
+            assert f"bind :{port}\n" in stack.text("lb/db-lb.cfg")
+        else:
+            assert port == listens[kind]
+
+
+def test_each_app_server_and_worker_uses_its_own_links(stack: Stack) -> None:
+    variables = {"REDIS_URL": "redis", "DB_RW_DSN": "db-rw", "DB_RO_DSN": "db-ro"}
+    for name in [*stack.names("app"), *stack.names("worker")]:
+        environment = stack.services[name]["environment"]
+        assert environment["SERVER_NAME"] == name
+        for variable, dependency in variables.items():
+            port = int(re.findall(r"@toxiproxy:(\d+)/", environment[variable])[0])
+            if f"{name}.{dependency}" in stack.links:
+                assert port == stack.links[f"{name}.{dependency}"]
+            else:
+                assert (name[:6], dependency) == ("worker", "db-ro")
+                assert port not in stack.links.values()
+    worker, migrate = (stack.services[name]["environment"] for name in ("worker", "migrate"))
+    assert all(migrate[variable] == worker[variable] for variable in variables)
+
+
+def test_each_load_balancer_reaches_each_app_server_through_its_own_link(stack: Stack) -> None:
+    apps, text = stack.names("app"), stack.text("lb/lb.cfg")
+    standbys = [part.name for part in stack.table.app.parts() if part.is_standby]
+    servers = re.findall(r'server (\S+) "toxiproxy:\$\{TOXIPROXY_PORT_PREFIX\}(\d\d)"(.*)', text)
+    by_rest = {
+        "read": [(name, port) for name, port, rest in servers if " check" in rest],
+        "write": [(name, port) for name, port, rest in servers if rest == f" track read/{name}"],
+        "any": [(name, port) for name, port, rest in servers if not rest],
+    }
+    numbered = [(name, f"{number:02d}") for number, name in enumerate(apps, start=1)]
+    assert by_rest["read"] == by_rest["write"] == numbered
+    expected = [(f"any-{int(port)}", port) for name, port in numbered if name not in standbys]
+    assert by_rest["any"] == expected
+    assert [n for n, _, rest in servers if "standby" in rest] == standbys
+    for balancer in stack.names("lb"):
+        prefix = stack.services[balancer]["environment"]["TOXIPROXY_PORT_PREFIX"]
+        for name, port in numbered:
+            assert int(prefix + port) == stack.links[f"{balancer}.{name}"]
+
+
+def test_the_edge_knows_its_link_to_each_load_balancer_and_the_one_to_try_next(
+    stack: Stack,
+) -> None:
+    text, names = stack.text("edge/edge.vcl"), stack.names("lb")
+    backends = dict(re.findall(r'backend (\w+) \{\n.*\n    \.port = "(\d+)";', text))
+    variables = [name.replace("-", "_") for name in names]
+    assert backends == {
+        variable: str(stack.links[f"edge.{name}"])
+        for variable, name in zip(variables, names, strict=True)
+    }
+    added = re.findall(r"(\w+)\.add_backend\((\w+)\);", text)
+    in_order = {director: [b for d, b in added if d == director] for director, _ in added}
+    in_turn = {f"{v}_first": variables[i:] + variables[:i] for i, v in enumerate(variables)}
+    assert in_order == {"either": variables, **in_turn}
+    after = re.findall(r'X-Failed == "(\w+)"\) \{\n *set bereq.backend = (\w+)_first', text)
+    assert after == list(pairwise(variables))
+    [last] = re.findall(r"\} else \{\n *set bereq.backend = (\w+)_first", text)
+    assert last == variables[0]
+
+
+def test_every_database_node_and_etcd_member_is_known_to_the_others(stack: Stack) -> None:
+    nodes, members = stack.names("db"), stack.names("etcd")
+    assert re.findall(r"server (\S+) \1:5432 check", stack.text("lb/db-lb.cfg")) == nodes * 2
+    assert f"  hosts: [{', '.join(f'{name}:2379' for name in members)}]" in (
+        stack.text("database/patroni.yml")
+    )
+    for name in nodes:
+        environment = stack.services[name]["environment"]
+        allowed = re.findall(r"'([^']+)'", environment["PATRONI_RESTAPI_ALLOWLIST"])
+        assert allowed == ["127.0.0.1", *nodes]
+        assert environment["PATRONI_NAME"] == name
+        assert environment["PATRONI_RESTAPI_CONNECT_ADDRESS"] == f"{name}:8008"
+        assert environment["PATRONI_POSTGRESQL_CONNECT_ADDRESS"] == f"{name}:5432"
+    for name in members:
+        environment = stack.services[name]["environment"]
+        cluster = environment["ETCD_INITIAL_CLUSTER"].split(",")
+        assert cluster == [f"{each}=http://{each}:2380" for each in members]
+        assert environment["ETCD_NAME"] == name
+        assert environment["ETCD_INITIAL_ADVERTISE_PEER_URLS"] == f"http://{name}:2380"
+        assert environment["ETCD_ADVERTISE_CLIENT_URLS"] == f"http://{name}:2379"
+    known = dict(
+        pair.split("=") for pair in stack.services["app-1"]["environment"]["DB_NODES"].split(",")
+    )
+    assert known == {
+        name: stack.services[name]["networks"]["data"]["ipv4_address"] for name in nodes
+    }
+
+
+def test_data_is_kept_in_a_volume_of_each_node(stack: Stack) -> None:
+    kept = [*stack.names("db"), *stack.names("etcd")]
+    assert sorted(stack.config["volumes"]) == sorted(kept)
+    for name, service in stack.services.items():
+        volumes = [volume["source"] for volume in service.get("volumes", ())]
+        assert volumes == ([name] if name in kept else [])
+
+
+def test_standbys_are_labelled_as_such_and_otherwise_alike(stack: Stack) -> None:
+    standbys = {part.name for part in stack.table.parts() if part.is_standby}
+    labelled = {n for n, s in stack.services.items() if "harness.standby" in s.get("labels", {})}
+    assert labelled == standbys
+    spare, first = (stack.services[name]["labels"] for name in (stack.names("app")[-1], "app-1"))
+    assert spare == {**first, "harness.standby": "true"}
+
+
+def test_toxiproxy_offers_its_api_on_the_control_network_only(stack: Stack) -> None:
+    service = stack.services["toxiproxy"]
+    address = service["networks"]["control"]["ipv4_address"]
+    assert service["command"][:2] == ["-host", address]
+
+
+def test_an_override_of_an_included_service_is_merged_into_it(tmp_path: Path) -> None:
+    """What planted defects and `--override` rest on; Compose 2.24 refused it."""
+    copy = copy_of_the_stack(tmp_path)
+    override = tmp_path / "override.yaml"
+    override.write_text('services: {app-2: {restart: "no", environment: {POOL_MAX: "1"}}}')
+    before = ComposeProject(copy).config()
+    after = ComposeProject(copy, overrides=(override,)).config()
+    before["services"]["app-2"]["restart"] = "no"
+    before["services"]["app-2"]["environment"]["POOL_MAX"] = "1"
+    assert after == before
