@@ -12,7 +12,7 @@ help:            ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 demo: setup      ## Set up everything, run the three headline experiments, write the reports
-	$(HARNESS) run --scale auto $(HEADLINE:%=experiments/%.yaml)
+	$(HARNESS) run --scale auto $(HEADLINE)
 
 test: lint setup ## Set up everything, then lint, types, layers and all tests
 	.venv/bin/pytest tests/unit --timeout 60

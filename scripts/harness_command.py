@@ -51,7 +51,7 @@ def run_experiment(name: str, overrides: Iterable[str], output: Path) -> Run:
 
     A Ctrl-C reaches the harness too, which heals first: it is waited for, then raised again.
     """
-    command = [str(HARNESS), "run", f"experiments/{name}.yaml", "--output", str(output)]
+    command = [str(HARNESS), "run", name, "--output", str(output)]
     command += ["--scale", "auto"]  # the load fits the machine, as in `make demo` and `make test`
     for override in overrides:
         command += ["--override", f"tests/defects/{override}.yaml"]

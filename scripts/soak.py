@@ -35,7 +35,7 @@ FOLDER = ROOT / "reports" / "soak"
 
 def shipped_experiments() -> list[str]:
     """The names of all of them."""
-    return sorted(path.stem for path in (ROOT / "experiments").glob("*.yaml"))
+    return sorted(path.stem for path in (ROOT / "experiments").glob("*/*.yaml"))
 
 
 def to_row(number: int, name: str, run: Run) -> dict[str, Any]:
@@ -92,9 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Soak, and print the count; what was done before a Ctrl-C counts."""
     options = _parse(arguments)
     names = options.experiment or shipped_experiments()
-    unknown = [name for name in names if not (ROOT / "experiments" / f"{name}.yaml").is_file()]
+    unknown = [name for name in names if name not in shipped_experiments()]
     if unknown or options.runs < 1:
-        what = f"no experiments/{unknown[0]}.yaml" if unknown else "N is a number from 1 on"
+        what = f"no experiment {unknown[0]}" if unknown else "N is a number from 1 on"
         sys.stderr.write(f"error: {what}\n")
         return 2
     if problem := engine_problem():

@@ -35,7 +35,7 @@ from harness.model.plan_json import plan_from_json, plan_to_json
 from harness.plan import make_plan
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = sorted((ROOT / "experiments").glob("*.yaml"))
+SHIPPED = sorted((ROOT / "experiments").glob("*/*.yaml"))
 SERVICES = {
     **{f"app-{n}": {"harness.role": "app"} for n in (1, 2, 3, 4)},
     **{f"db-{n}": {"harness.role": "db"} for n in (1, 2, 3)},

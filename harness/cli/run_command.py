@@ -23,6 +23,7 @@ from harness.cli.arguments import AUTO
 from harness.cli.console import Screen
 from harness.cli.dry_run import dry_run
 from harness.cli.environment import environment_facts
+from harness.cli.experiment_files import all_at_once, experiment_files
 from harness.cli.load_scale import LoadScale
 from harness.cli.project import Project
 from harness.cli.quiet import look_first
@@ -106,7 +107,7 @@ class Stop:
 
 def run(options: argparse.Namespace, screen: Screen) -> int:
     """Run all files; the exit code is the first of 4, 130, 5, 1, 3, 0 that occurred."""
-    _check_paths(options)
+    _resolve_paths(options)
     projects = _Projects(options.override)
     scale = LoadScale(options.scale)
     experiments = [scale.planned(experiment) for experiment in _load_all(options, projects)]
@@ -176,8 +177,9 @@ class _Projects:
         return self._wired[target]
 
 
-def _check_paths(options: argparse.Namespace) -> None:
-    """UsageError for flags that can never do, before anything is started."""
+def _resolve_paths(options: argparse.Namespace) -> None:
+    """Make files of names and folders; UsageError for paths that can never do, before all else."""
+    options.files = experiment_files(options.files)
     for path in options.override:
         if not path.is_file():
             raise UsageError(f"--override {path}: no such file", "ls tests/defects")
@@ -202,8 +204,7 @@ def _load_all(options: argparse.Namespace, projects: _Projects) -> list[Experime
         except UsageError as error:
             problems.append(error)
     if problems:
-        text = "\n".join(problem.message for problem in problems)
-        raise UsageError(text, "; ".join(dict.fromkeys(problem.hint for problem in problems)))
+        raise all_at_once(problems)
     return loaded
 
 

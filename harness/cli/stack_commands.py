@@ -19,6 +19,7 @@ from harness.adapters.http_client import HttpClient
 from harness.adapters.machine import check_machine
 from harness.adapters.tools import tools_of
 from harness.cli.console import Screen
+from harness.cli.experiment_files import experiment_files
 from harness.cli.project import Project, project_root
 from harness.cli.stage_commands import load
 from harness.errors import HarnessError, HealError, UsageError
@@ -180,7 +181,10 @@ def _heal_project(folder: Path, screen: Screen) -> int:
 def ui(options: argparse.Namespace, screen: Screen) -> int:
     """Open Locust's web page on the experiment's arrivals, until Ctrl-C."""
     project = Project()
-    experiment = load(options.file, project.compose.services())
+    path, *more = experiment_files([options.file])
+    if more:
+        raise UsageError(f"{options.file}: several experiments", f"harness ui {path}")
+    experiment = load(path, project.compose.services())
     project.wait_healthy()
     default = read_environment(project.root).get("HARNESS_PORT_LOCUST", "8089")
     if not (options.port or default.isdecimal()):

@@ -13,7 +13,7 @@ from harness.adapters.compose_project import read_environment
 pytestmark = [pytest.mark.docker, pytest.mark.e2e]
 
 LOOKED_INTO = {"app-server-crash", "redis-outage", "db-primary-failover"}
-OTHERS = sorted({path.stem for path in (ROOT / "experiments").glob("*.yaml")} - LOOKED_INTO)
+OTHERS = sorted({path.stem for path in (ROOT / "experiments").glob("*/*.yaml")} - LOOKED_INTO)
 
 
 def _assert_pass(run: Run) -> None:

@@ -41,6 +41,33 @@ def problems(text: str) -> list[str]:
     return caught.value.problems
 
 
+def test_a_description_is_folded_and_may_be_missing() -> None:
+    assert parse(GOOD).description == ""
+    text = GOOD.replace("load:", "description: >-\n  One more.\n\n  And one.\nload:")
+    assert parse(text).description == "One more. And one."
+
+
+@pytest.mark.parametrize("value", ["", "7", "[a]", "' '"])
+def test_a_description_that_says_nothing_is_refused(value: str) -> None:
+    [problem] = problems(GOOD.replace("load:", f"description: {value}\nload:"))
+    assert "description: missing or not text; write what else is claimed" in problem
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_title_is_one_short_claim(path: Path) -> None:
+    experiment = load_experiment(path, KINDS)
+    assert len(experiment.title.split()) <= 25
+    assert not experiment.title.endswith(".")
+    assert not experiment.description or experiment.description.endswith(".")
+
+
+def test_every_shipped_experiment_has_a_family_and_a_name_of_its_own() -> None:
+    folder = Path(__file__).parents[2] / "experiments"
+    assert sorted(folder.rglob("*.yaml")) == SHIPPED
+    assert all(path.parent.parent == folder for path in SHIPPED)
+    assert len({path.stem for path in SHIPPED}) == len(SHIPPED) >= 15
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_experiment_is_valid(path: Path) -> None:
     experiment = load_experiment(path, KINDS, SERVICES)

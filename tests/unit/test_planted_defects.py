@@ -34,7 +34,7 @@ from harness.faults import KINDS
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = {
-    path.stem: load_experiment(path, KINDS) for path in (ROOT / "experiments").glob("*.yaml")
+    path.stem: load_experiment(path, KINDS) for path in (ROOT / "experiments").glob("*/*.yaml")
 }
 CATALOGUE = read_catalogue()
 OVERRIDES = sorted({name for defect in CATALOGUE for name in defect.overrides})
