@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import fuzz_experiments
 import pyarrow as pa
 import pytest
-from fuzz_experiments import SERVICES, SHIPPED
 
+from campaigns import fuzz
+from campaigns.fuzz import SERVICES, SHIPPED
 from harness.errors import InvalidExperiment, UsageError
 from harness.experiment_file import load_experiment, parse_experiment
 from harness.faults import KINDS
@@ -291,7 +291,7 @@ def test_a_missing_file_is_a_usage_error() -> None:
 def test_a_mutated_file_is_read_or_refused_but_never_a_traceback(first: int) -> None:
     """`make fuzz` does 10,000, and says what is looked at."""
     for seed in range(first, first + 50):
-        fuzz_experiments.read_mutation(seed)
+        fuzz.read_mutation(seed)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,13 @@ def test_a_file_that_is_now_in_a_family_is_found_but_not_taken(families: list[Pa
     assert caught.value.hint == "experiments/beta/a.yaml"
 
 
+def test_a_file_name_is_no_name_of_an_experiment(families: list[Path]) -> None:
+    with pytest.raises(UsageError, match=r"a\.yaml: no such file") as caught:
+        experiment_files([Path("a.yaml")])
+    assert caught.value.hint == "experiments/beta/a.yaml"
+    assert experiment_files([Path("gone.yaml")]) == [Path("gone.yaml")]
+
+
 def test_a_name_of_two_files_is_refused(families: list[Path]) -> None:
     Path("experiments/beta/b.yaml").write_text(EXPERIMENT)
     with pytest.raises(UsageError, match="b: no such file") as caught:

@@ -1,6 +1,6 @@
 """Mutates experiment files at random: each is read or refused, never a traceback.
 
-    python tests/fuzz_experiments.py [MUTATIONS]    10,000 take some minutes
+    python -m campaigns.fuzz [MUTATIONS]    10,000 take some minutes
 
 Half of the mutations change the file's bytes and words, half the tree that YAML makes of it: its
 keys and values. What is refused has its problems listed. What is read must be right by an
