@@ -20,6 +20,13 @@ def shipped() -> dict[str, str]:
     return {path.stem: path.parent.name for path in paths}
 
 
+def representatives() -> list[str]:
+    """The experiments that stand for their family where there is no time for all."""
+    files = [EXPERIMENTS / family / f"{name}.yaml" for name, family in shipped().items()]
+    tags = {file.stem: yaml.safe_load(file.read_bytes()).get("tags", ()) for file in files}
+    return [name for name, its_tags in tags.items() if "representative" in its_tags]
+
+
 @dataclass(frozen=True)
 class Defect:
     """One row of the catalogue: an override, the experiment that must fail, its reason code."""

@@ -137,6 +137,13 @@ def defects(folder: Path = FOLDER) -> Table:
     )
 
 
+def not_passed(table: Table) -> list[str]:
+    """The experiments whose newest run on this version of the stack did not pass, or is missing."""
+    proof = ("pass", table.stack)
+    proven = {k for k, row in table.read().items() if (row["verdict"], row["stack"]) == proof}
+    return [key[0] for key in table.wanted if key not in proven]
+
+
 def _experiment_cells(row: Row) -> Cells:
     figures = {name: _cell(value) for name, value in vars(row.figures).items()}
     return {**_cells(row), **figures}

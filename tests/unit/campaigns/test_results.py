@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from campaigns import results
-from campaigns.catalogue import read_catalogue, shipped
-from campaigns.results import Table, row_of_folder, take_over
+from campaigns.catalogue import read_catalogue, representatives, shipped
+from campaigns.results import Table, not_passed, row_of_folder, take_over
 from campaigns.row import Figures, Row, add_row
 
 RUN = Row(
@@ -124,6 +124,21 @@ def test_a_run_on_another_version_of_the_stack_counts_as_never_run(
     later.complete()
     assert later.problems() == []
     assert later.read()["redis-crash",]["verdict"] == "never run"
+
+
+def test_what_has_not_passed_on_this_version_is_still_to_be_proven(
+    tables: tuple[Table, Table],
+) -> None:
+    table = tables[0]
+    assert not_passed(table) == list(shipped())
+    table.record(RUN)
+    table.record(replace(RUN, experiment="redis-freeze", verdict="inconclusive"))
+    assert not_passed(table) == [name for name in shipped() if name != "redis-crash"]
+    assert not_passed(replace(table, stack="8")) == list(shipped())
+
+
+def test_every_family_has_a_representative() -> None:
+    assert {shipped()[name] for name in representatives()} == set(shipped().values())
 
 
 @pytest.mark.parametrize(
