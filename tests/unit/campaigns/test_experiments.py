@@ -14,6 +14,7 @@ from campaigns import experiments, results
 from campaigns.catalogue import shipped
 from campaigns.experiments import Experiments, choose
 from campaigns.harness_command import Run
+from campaigns.row import Row
 
 MakeRun = Callable[..., Run]
 NAMES = ["redis-freeze", "lb-crash", "redis-crash"]
@@ -53,6 +54,14 @@ def test_resume_runs_only_what_has_not_passed(
     assert harness.calls == ["lb-crash", "redis-crash", "down"]
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (last["experiments"], last["passed"], len(last["rows"])) == (3, 3, 3)
+
+
+def test_the_last_line_is_about_what_was_chosen(table: results.Table) -> None:
+    rows = [Row("worker-loss", "fail"), Row("lb-crash", "fail"), Row("lb-crash", "pass")]
+    campaign = Experiments(["lb-crash"], table.path.parent.parent, table)
+    found = campaign.summary(rows)
+    assert (found["experiments"], found["passed"], len(found["rows"])) == (1, 1, 1)
+    assert campaign.is_right(rows)
 
 
 def test_each_run_is_in_the_table_before_the_next(
