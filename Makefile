@@ -12,7 +12,7 @@ help:            ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 demo: setup      ## Set up everything, run the three headline experiments, write the reports
-	$(HARNESS) run --scale auto $(HEADLINE:%=experiments/%.yaml)
+	$(HARNESS) run --scale auto $(HEADLINE)
 
 test: lint setup ## Set up everything, then lint, types, layers and all tests
 	.venv/bin/pytest tests/unit --timeout 60
@@ -28,12 +28,13 @@ up: setup        ## Start the stack and wait until it is healthy
 down:            ## Stop the stack; the data stays
 	$(HARNESS) down
 
-lint:            ## Format, lint, types and import layers, in seconds; needs no Docker
+lint:            ## Format, lint, types, import layers, tables of results; needs no Docker
 	@scripts/bootstrap.sh --no-docker
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/python -m campaigns.results --check
 
 check: lint      ## Lint and the tests that need no Docker
 	.venv/bin/pytest tests/unit --timeout 60
@@ -45,18 +46,21 @@ bench: setup     ## Run what measures the harness itself (benchmarks/)
 	  echo "==> $$each"; .venv/bin/python "$$each" || missed="$$missed $$each"; done; \
 	[ -z "$$missed" ] || { echo "error: a limit was missed, see above:$$missed" >&2; exit 1; }
 
+experiments: setup ## Run all shipped experiments once (FAMILY=cache, NAMES="a b", RESUME=1)
+	.venv/bin/python -m campaigns.experiments $(NAMES) $(if $(FAMILY),--family $(FAMILY)) $(if $(RESUME),--resume)
+
 defects: setup   ## Plant the defects of tests/defects; all must be caught (NAMES="a b", RESUME=1, HOGS=1)
-	.venv/bin/python scripts/defects.py $(NAMES) $(if $(RESUME),--resume) $(if $(HOGS),--hogs $(HOGS))
+	.venv/bin/python -m campaigns.defects $(NAMES) $(if $(RESUME),--resume) $(if $(HOGS),--hogs $(HOGS))
 
 soak: setup      ## Run the shipped experiments in turn, count false alarms (N=60, RESUME=1, HOGS=1)
-	.venv/bin/python scripts/soak.py $(or $(N),60) $(if $(RESUME),--resume) $(if $(HOGS),--hogs $(HOGS))
+	.venv/bin/python -m campaigns.soak $(or $(N),60) $(if $(RESUME),--resume) $(if $(HOGS),--hogs $(HOGS))
 
 fuzz:            ## Mutate experiment files; needs no Docker (N=10000)
 	@scripts/bootstrap.sh --no-docker
-	.venv/bin/python tests/fuzz_experiments.py $(or $(N),10000)
+	.venv/bin/python -m campaigns.fuzz $(or $(N),10000)
 
 interrupt: setup ## Interrupt runs on the real stack in every way, and look for what is left
-	.venv/bin/python scripts/interrupt.py $(if $(RESTART_ENGINE),--restart-engine "$(RESTART_ENGINE)")
+	.venv/bin/python -m campaigns.interrupt $(if $(RESTART_ENGINE),--restart-engine "$(RESTART_ENGINE)")
 
 clean:           ## Remove stack, data, .venv and reports; refuses while a fault is not healed
 	@if [ -n "$$(cat $(JOURNALS) 2>/dev/null)" ]; then \
@@ -66,4 +70,4 @@ clean:           ## Remove stack, data, .venv and reports; refuses while a fault
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 	find reports -mindepth 1 -maxdepth 1 ! -name sample -exec rm -rf {} +
 
-.PHONY: help demo test setup up down lint check bench defects soak fuzz interrupt clean
+.PHONY: help demo test setup up down lint check bench experiments defects soak fuzz interrupt clean

@@ -20,6 +20,7 @@ from harness.cli.arguments import (
 from harness.cli.console import Screen
 
 _HOST = "allow a Compose file that asks for mounts, devices or privileges of this machine"
+_FILES = "files, folders of files, or names of files in experiments/"
 _JSON = "print JSON, and nothing else, to stdout"
 
 
@@ -44,7 +45,7 @@ Commands = argparse._SubParsersAction  # its only name
 
 def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
     run = commands.add_parser("run", help="run experiments, judge them, write the reports")
-    run.add_argument("files", nargs="+", type=Path, metavar="EXPERIMENT.yaml")
+    run.add_argument("files", nargs="+", type=Path, metavar="EXPERIMENT", help=_FILES)
     run.add_argument(
         "--output", type=Path, default=Path("reports"), metavar="DIR", help="default: reports"
     )
@@ -99,7 +100,7 @@ def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
         ("plan", "show what a run would do, and touch nothing"),
     ):
         stage = commands.add_parser(name, help=text)
-        stage.add_argument("files", nargs="+", type=Path, metavar="EXPERIMENT.yaml")
+        stage.add_argument("files", nargs="+", type=Path, metavar="EXPERIMENT", help=_FILES)
         stage.add_argument(
             "--seed", type=seed, default=1, metavar="N", help="random seed; default: 1"
         )
@@ -154,7 +155,9 @@ def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
     heal.add_argument("--stop", action="store_true", help="end the runs that are going on first")
     heal.set_defaults(act=_later("stack_commands", "heal"))
     ui = commands.add_parser("ui", help="open Locust's web page on the same arrivals")
-    ui.add_argument("file", type=Path, metavar="EXPERIMENT.yaml")
+    ui.add_argument(
+        "file", type=Path, metavar="EXPERIMENT", help="a file, or a name in experiments/"
+    )
     ui.add_argument(
         "--port", type=port, metavar="N", help="of the page; default: HARNESS_PORT_LOCUST"
     )

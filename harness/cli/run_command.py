@@ -24,8 +24,8 @@ def run(options: argparse.Namespace, screen: Screen) -> int:
     if options.dry_run:
         if options.scale == AUTO:
             screen.say("--scale auto: rates are shown as in the files, a run may lower them")
-        return dry_run(jobs[: len(options.files)], options.output, screen)
-    holder = f"harness run {' '.join(path.stem for path in options.files)}"
+        return dry_run(jobs[: len(jobs) // options.repeat], options.output, screen)
+    holder = f"harness run {' '.join(dict.fromkeys(job.experiment.name for job in jobs))}"
     with session.locked(jobs, holder), stop.handled():
         outcomes = _run_all(session, jobs, screen)
     groups = []

@@ -28,6 +28,7 @@ from harness.model.container import LOOPBACK, Container
 from harness.model.http import authority
 from harness.rescue import last_rescue
 from harness.session import canary_keys
+from harness.session.experiment_files import experiment_files
 from harness.session.project import Project, project_root
 from harness.state_folder import JOURNAL, state_folders
 from harness.undo import Entry, Journal, boot_id, replay
@@ -181,7 +182,10 @@ def _heal_project(folder: Path, screen: Screen) -> int:
 def ui(options: argparse.Namespace, screen: Screen) -> int:
     """Open Locust's web page on the experiment's arrivals, until Ctrl-C."""
     project = Project()
-    experiment = load(options.file, project.compose.services())
+    path, *more = experiment_files([options.file])
+    if more:
+        raise UsageError(f"{options.file}: several experiments", f"harness ui {path}")
+    experiment = load(path, project.compose.services())
     project.wait_healthy()
     default = read_environment(project.root).get("HARNESS_PORT_LOCUST", "8089")
     if not (options.port or default.isdecimal()):

@@ -16,6 +16,7 @@ from harness.model.experiment import Experiment, FaultSpec
 from harness.model.plan_json import plan_to_json
 from harness.plan import aimed, make_plan
 from harness.run_store import RunFolder
+from harness.session.experiment_files import experiment_files, files_in
 from harness.session.project import Project
 from harness.session.stages import analyze_folder, judge_folder, render_folder, render_list
 
@@ -26,29 +27,36 @@ def load(path: Path, services: Mapping[str, Mapping[str, str]] | None) -> Experi
 
 
 def list_experiments(options: argparse.Namespace, screen: Screen) -> int:
-    """Name, title and tags of each file; one that is invalid says so."""
-    paths = sorted(options.folder.glob("*.yaml"))
-    if not paths:
-        raise UsageError(f"{options.folder}: no experiment file (*.yaml) there", "harness list DIR")
-    found: list[dict[str, Any]] = []
-    for path in paths:
-        try:
-            experiment = load(path, None)
-            tags, seconds = list(experiment.tags), experiment.end_s
-            found.append({"file": str(path), "title": experiment.title, "tags": tags, "s": seconds})
-        except UsageError:
-            title = f"INVALID; see: harness validate {path}"
-            found.append({"file": str(path), "title": title, "tags": [], "s": 0.0})
+    """Family, name, title and tags of each file; one that is invalid says so."""
+    found = [_listed(path, options.folder) for path in files_in(options.folder)]
     if screen.as_json:
         screen.value(found)
-    else:
-        rows = [
-            [Path(f["file"]).stem, f"{f['s']:.0f} s", ", ".join(f["tags"]), f["title"]]
-            for f in found
+        return 0
+    rows = [
+        [
+            Path(each["file"]).stem,
+            each["family"] or "-",
+            f"{each['s']:.0f} s",
+            ", ".join(each["tags"]),
+            each["title"],
         ]
-        title = str(options.folder / "NAME.yaml")
-        screen.table(title, ("name", "lasts", "tags", "claim"), rows)
+        for each in found
+    ]
+    place = options.folder / "FAMILY" if any(each["family"] for each in found) else options.folder
+    columns = ("name", "family", "lasts", "tags", "claim")
+    screen.table(str(place / "NAME.yaml"), columns, rows)
     return 0
+
+
+def _listed(path: Path, folder: Path) -> dict[str, Any]:
+    """What a list says of a file; its family is the subfolder of `folder` that it is in."""
+    facts = {"file": str(path), "family": path.parent.name if path.parent != folder else ""}
+    try:
+        experiment = load(path, None)
+    except UsageError:
+        return {**facts, "title": f"INVALID; see: harness validate {path}", "tags": [], "s": 0.0}
+    tags = list(experiment.tags)
+    return {**facts, "title": experiment.title, "tags": tags, "s": experiment.end_s}
 
 
 def validate(options: argparse.Namespace, screen: Screen) -> int:
@@ -56,7 +64,7 @@ def validate(options: argparse.Namespace, screen: Screen) -> int:
     services = _services_if_known()
     note = "" if services else " (names of services not checked: no Compose project here)"
     code, found = 0, list[dict[str, Any]]()
-    for path in options.files:
+    for path in experiment_files(options.files):
         try:
             load(path, services)
             found.append({"file": str(path), "problems": []})
@@ -74,7 +82,7 @@ def validate(options: argparse.Namespace, screen: Screen) -> int:
 def plan(options: argparse.Namespace, screen: Screen) -> int:
     """Every step with its time, and what each fault is aimed at."""
     services = _services_if_known()
-    for path in options.files:
+    for path in experiment_files(options.files):
         experiment = aimed(load(path, services), options.seed)
         made = make_plan(experiment, options.seed)
         if screen.as_json:

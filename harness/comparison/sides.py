@@ -13,7 +13,7 @@ from harness.errors import RunFolderError, UsageError
 from harness.model.experiment import Experiment
 from harness.run_store import FINDINGS, RunFolder
 
-ANOTHER_CLAIM = {"title", "tags", "hypothesis", "safeguards", "max_duration_s"}
+ANOTHER_CLAIM = {"title", "description", "tags", "hypothesis", "safeguards", "max_duration_s"}
 """What may differ between two runs of one experiment: it changes the verdict, not the figures."""
 
 SHOWN_DIFFERENCES = 5

@@ -18,6 +18,7 @@ from harness.model.surprise import SURPRISES
 PHASES_MAX, DURATION_MAX_S = 30, 3600.0
 KEYS = (
     "title",
+    "description",
     "tags",
     "target",
     "load",
@@ -37,7 +38,8 @@ def read_experiment(name: str, tree: Any, problems: Problems, names: Names) -> E
         return None
     root = Node(tree, "", problems)
     root.check_keys(KEYS)
-    title, tags = root.text("title"), root.texts("tags")
+    title, tags = root.text("title", "write a sentence: the claim"), root.texts("tags")
+    description = _description(root)
     target = root.mapping("target").model(Target)
     phases = _phases(root)
     allow_total_loss = root.flag("allow_total_loss")
@@ -56,6 +58,7 @@ def read_experiment(name: str, tree: Any, problems: Problems, names: Names) -> E
     return Experiment(
         name=name,
         title=title,
+        description=description,
         tags=tags,
         target=target,
         load=load,
@@ -68,6 +71,13 @@ def read_experiment(name: str, tree: Any, problems: Problems, names: Names) -> E
         allow_total_loss=allow_total_loss,
         allowed_surprises=allowed_surprises,
     )
+
+
+def _description(root: Node) -> str:
+    """What the claim does not say; "" if the file has none."""
+    if "description" not in root.tree:
+        return ""
+    return root.text("description", "write what else is claimed, or leave it out")
 
 
 def _allowed_surprises(root: Node) -> tuple[str, ...]:

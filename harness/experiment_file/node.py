@@ -60,12 +60,12 @@ class Node:
         """A mapping further down, whose problems are collected with those of this one."""
         return Node(tree, path, self.problems)
 
-    def text(self, key: str) -> str:
-        """The sentence at `key`, its white space folded."""
+    def text(self, key: str, right: str) -> str:
+        """The text at `key`, its white space folded; `right` says what to write if it is none."""
         value = self.tree.get(key)
         if isinstance(value, str) and value.strip():
             return " ".join(value.split())
-        self.problem(key, "missing or not text", "write a sentence: the claim")
+        self.problem(key, "missing or not text", right)
         return ""
 
     def texts(self, key: str) -> tuple[str, ...]:

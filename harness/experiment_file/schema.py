@@ -26,6 +26,7 @@ def experiment_schema(kinds: FaultKinds) -> dict[str, Any]:
         "required": ["title", "load", "phases", "expect"],
         "properties": {
             "title": {"type": "string"},
+            "description": {"type": "string"},
             "tags": {"type": "array", "items": {"type": "string"}},
             "target": Target.model_json_schema(),
             "allow_total_loss": {"type": "boolean"},

@@ -65,12 +65,14 @@ class Safeguard(_Frozen):
 class Experiment(_Frozen):
     """Everything one YAML file says, with all names resolved and all times in seconds.
 
+    `title` is the claim in one sentence, `description` what else is claimed and done, "" for none.
     `allowed_surprises`: codes of model/surprise.py that are reported, and judge nothing.
     `scale` is what the file's rates were multiplied by (`--scale`); those in `load` are the result.
     """
 
     name: str
     title: str
+    description: str = ""
     tags: tuple[str, ...] = ()
     target: Target = Target()
     load: Load

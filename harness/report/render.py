@@ -233,4 +233,4 @@ def _command(result: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
     seed = (plan.get("plan") or plan).get("seed")
     name = result.get("experiment") or "NAME"
     chosen = f" --seed {seed}" if seed is not None else ""
-    return f".venv/bin/harness run experiments/{name}.yaml{chosen}"
+    return f".venv/bin/harness run {name}{chosen}"

@@ -29,6 +29,7 @@ def make_result(
         "schema_version": SCHEMA_VERSION,
         "experiment": experiment.name,
         "title": experiment.title,
+        **({"description": experiment.description} if experiment.description else {}),
         "tags": list(experiment.tags),
         "verdict": verdict.outcome,
         "reasons": [asdict(reason) for reason in verdict.reasons],

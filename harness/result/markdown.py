@@ -12,6 +12,8 @@ SHOWN_MAX = 8
 def summary_markdown(result: Mapping[str, Any]) -> str:
     """The verdict, its reasons and every expectation, for a pull request."""
     lines = [f"## {result['verdict'].upper()}: {_cell(result['title'])}", ""]
+    if result.get("description"):
+        lines += [_cell(result["description"]), ""]
     lines += [f"- `{reason['code']}` {_cell(reason['text'])}" for reason in result["reasons"]]
     lines += _surprises(result.get("surprises") or ())
     lines += ["", "| | phase | expected | measured |", "|---|---|---|---|"]

@@ -61,6 +61,7 @@ def _later() -> Schema:
     container = {"offset_s": NUMBER, "uncertainty_s": NUMBER, "is_shared": FLAG}
     wall = {"pairs": COUNT, "uncertainty_s": NUMBER}
     return {
+        "description": TEXT,
         "command": TEXT,
         "message": TEXT,
         "started_at": {"type": ["string", "null"]},

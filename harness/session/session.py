@@ -38,6 +38,7 @@ from harness.run_store import RunFolder, new_folder, write_file
 from harness.runner import Progress, World, run_plan
 from harness.session.canary_keys import CanaryKeys, take_canary_keys
 from harness.session.environment import environment_facts
+from harness.session.experiment_files import all_at_once, experiment_files
 from harness.session.listener import Listener, Silent
 from harness.session.load_scale import LoadScale
 from harness.session.outcome import Outcome, exit_code
@@ -97,12 +98,13 @@ class Session:
         self._projects: dict[Target, Project] = {}
         self._locks: dict[Path, int] = {}
 
-    def read(self, files: Sequence[Path], repeat: int = 1) -> list[Job]:
-        """All runs in their order; UsageError with the problems of all files.
+    def read(self, named: Sequence[Path], repeat: int = 1) -> list[Job]:
+        """All runs of files, folders or names, in order; UsageError with the problems of all.
 
         Round after round, so that drift hits all alike; each round with the next victims.
         """
         _check_paths(self._settings)
+        files = experiment_files(named)
         experiments = [self._scale.planned(experiment) for experiment in self._read_all(files)]
         return [
             Job(path, aimed(one, self._settings.seed, repetition), self._project(one.target))
@@ -171,9 +173,7 @@ class Session:
             except UsageError as error:
                 problems.append(error)
         if problems:
-            text = "\n".join(problem.message for problem in problems)
-            hints = dict.fromkeys(problem.hint for problem in problems)
-            raise UsageError(text, "; ".join(hints))
+            raise all_at_once(problems)
         return read
 
     def _make_ready(self, project: Project) -> None:

@@ -44,12 +44,12 @@ class RunExperiment(Protocol):
 def run_experiment_in(
     output: Path, name: str, overrides: tuple[str, ...], harness: Harness | None = None
 ) -> Run:
-    """`harness run experiments/NAME.yaml`, with overrides of the stack from tests/defects.
+    """`harness run NAME`, with overrides of the stack from tests/defects.
 
     The load is scaled to this machine. A run that was disturbed, or had no headroom, is evidence of
     nothing: it is repeated twice at most, once the machine is quiet, and then fails the test.
     """
-    command = ["run", f"experiments/{name}.yaml", "--scale", "auto"]
+    command = ["run", name, "--scale", "auto"]
     for override in overrides:
         command += ["--override", f"tests/defects/{override}.yaml"]
     why = []

@@ -7,8 +7,9 @@ beside each case is the same experiment in test_healthy_stack.py.
 from __future__ import annotations
 
 import pytest
-from defects import Defect, read_catalogue
 from experiment_run import RunExperiment
+
+from campaigns.catalogue import Defect, read_catalogue
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e]
 PLANTED = [defect for defect in read_catalogue() if defect.in_ci]

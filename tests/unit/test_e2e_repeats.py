@@ -46,7 +46,7 @@ def test_a_run_that_was_left_alone_is_not_repeated(tmp_path: Path) -> None:
     run = run_experiment_in(tmp_path, "redis-outage", ("breakers-off",), harness)
     assert run.result["verdict"] == "pass"
     (command,) = harness.commands
-    assert command[:4] == ["run", "experiments/redis-outage.yaml", "--scale", "auto"]
+    assert command[:4] == ["run", "redis-outage", "--scale", "auto"]
     assert "tests/defects/breakers-off.yaml" in command
     assert "--when-quiet=2m" not in command
 

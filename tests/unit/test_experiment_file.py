@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import fuzz_experiments
 import pyarrow as pa
 import pytest
-from fuzz_experiments import SERVICES, SHIPPED
 
+from campaigns import fuzz
+from campaigns.fuzz import SERVICES, SHIPPED
 from harness.errors import InvalidExperiment, UsageError
 from harness.experiment_file import load_experiment, parse_experiment
 from harness.faults import KINDS
@@ -39,6 +39,33 @@ def problems(text: str) -> list[str]:
     with pytest.raises(InvalidExperiment) as caught:
         parse(text)
     return caught.value.problems
+
+
+def test_a_description_is_folded_and_may_be_missing() -> None:
+    assert parse(GOOD).description == ""
+    text = GOOD.replace("load:", "description: >-\n  One more.\n\n  And one.\nload:")
+    assert parse(text).description == "One more. And one."
+
+
+@pytest.mark.parametrize("value", ["", "7", "[a]", "' '"])
+def test_a_description_that_says_nothing_is_refused(value: str) -> None:
+    [problem] = problems(GOOD.replace("load:", f"description: {value}\nload:"))
+    assert "description: missing or not text; write what else is claimed" in problem
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_title_is_one_short_claim(path: Path) -> None:
+    experiment = load_experiment(path, KINDS)
+    assert len(experiment.title.split()) <= 25
+    assert not experiment.title.endswith(".")
+    assert not experiment.description or experiment.description.endswith(".")
+
+
+def test_every_shipped_experiment_has_a_family_and_a_name_of_its_own() -> None:
+    folder = Path(__file__).parents[2] / "experiments"
+    assert sorted(folder.rglob("*.yaml")) == SHIPPED
+    assert all(path.parent.parent == folder for path in SHIPPED)
+    assert len({path.stem for path in SHIPPED}) == len(SHIPPED) >= 15
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -264,7 +291,7 @@ def test_a_missing_file_is_a_usage_error() -> None:
 def test_a_mutated_file_is_read_or_refused_but_never_a_traceback(first: int) -> None:
     """`make fuzz` does 10,000, and says what is looked at."""
     for seed in range(first, first + 50):
-        fuzz_experiments.read_mutation(seed)
+        fuzz.read_mutation(seed)
 
 
 @pytest.mark.parametrize(

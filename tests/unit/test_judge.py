@@ -508,6 +508,18 @@ def test_result_junit_and_summary_agree():
     assert "FAIL" in summary_markdown(result)
 
 
+def test_a_description_is_in_the_result_and_the_summary_if_the_file_has_one():
+    experiment, verdict = verdict_of("redirect", "p95 < 50ms", findings())
+    assert "description" not in make_result(experiment, findings(), verdict)
+    described = experiment.model_copy(update={"description": "It is | more."})
+    result = make_result(described, findings(), verdict)
+    assert result["description"] == "It is | more."
+    assert result_schema()["properties"]["description"] == {"type": "string"}
+    assert "description" not in result_schema()["required"]
+    summary = summary_markdown(result)
+    assert summary.index("It is \\| more.") < summary.index("| expected |")
+
+
 SURPRISE = {
     "code": "container_died", "at_s": 41.25, "who": "app-1", "phase": "fault", "outcome": "fail",
     "text": "app-1 died with exit code 137 and did not run again",

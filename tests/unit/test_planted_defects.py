@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import shlex
 import shutil
 import subprocess
-from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from defects import (
-    FOLDER,
-    Defect,
-    choose,
-    judge_run,
-    main,
-    read_catalogue,
-    rows_so_far,
-    still_to_run,
-    summary,
-)
-from harness_command import Run, add_row
 from stack_copy import copy_of_the_stack
 
+from campaigns.catalogue import DEFECTS as FOLDER
+from campaigns.catalogue import Defect, read_catalogue
 from harness.adapters.compose_project import compose_command
 from harness.errors import EngineError
 from harness.experiment_file import load_experiment
@@ -35,7 +22,7 @@ from harness.faults import KINDS
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = {
-    path.stem: load_experiment(path, KINDS) for path in (ROOT / "experiments").glob("*.yaml")
+    path.stem: load_experiment(path, KINDS) for path in (ROOT / "experiments").glob("*/*.yaml")
 }
 CATALOGUE = read_catalogue()
 OVERRIDES = sorted({name for defect in CATALOGUE for name in defect.overrides})
@@ -182,72 +169,3 @@ def test_compose_takes_the_overrides(defect: Defect, project: Path) -> None:
 
 def _paths(defect: Defect) -> list[Path]:
     return [FOLDER / f"{name}.yaml" for name in defect.overrides]
-
-
-def _run(verdict: str, *codes: str) -> Run:
-    return Run(exit_code=1, verdict=verdict, codes=codes, folder=None, duration_s=60.0)
-
-
-@pytest.mark.parametrize(
-    ("run", "caught", "right"),
-    [
-        (_run("fail", "writes_lost", "target_unhealthy"), True, True),
-        (_run("fail", "target_unhealthy"), True, False),
-        (_run("inconclusive", "writes_lost"), False, False),
-        (_run("pass"), False, False),
-        (_run("error"), False, False),
-    ],
-)
-def test_only_a_fail_with_the_code_is_the_right_finding(
-    run: Run, caught: bool, right: bool
-) -> None:
-    defect = Defect("d", "e", "writes_lost", "so")
-    row = judge_run(defect, run)
-    assert (row.caught, row.right_finding) == (caught, right)
-    counts = summary([defect], [row])
-    assert (counts["defects"], counts["caught"], counts["right_finding"]) == (1, caught, right)
-
-
-def _options(**chosen: Any) -> Any:
-    return argparse.Namespace(**{"names": [], "experiment": None, **chosen})
-
-
-def test_defects_are_chosen_by_name_and_experiment() -> None:
-    both = choose(CATALOGUE, _options(names=["no-redispatch"]))
-    assert {defect.experiment for defect in both} == {
-        "app-server-out-of-memory",
-        "app-server-crash",
-    }
-    one = choose(CATALOGUE, _options(names=["no-redispatch"], experiment="app-server-crash"))
-    assert len(one) == 1
-    assert choose(CATALOGUE, _options()) == CATALOGUE
-
-
-def test_what_was_rightly_caught_is_not_run_again(tmp_path: Path) -> None:
-    first, second, third = CATALOGUE[:3]
-    rows = tmp_path / "rows.jsonl"
-    for defect, run in (
-        (first, _run("pass")),
-        (second, _run("fail", "something_else")),
-        (first, _run("fail", first.code)),
-    ):
-        add_row(rows, asdict(judge_run(defect, run)))
-    with rows.open("a") as file:
-        file.write('{"defect": "cut off')
-    known = rows_so_far(rows)
-    assert still_to_run([first, second, third], known) == [second, third]
-    counts = summary([first, second, third], known)
-    assert (counts["defects"], counts["caught"], counts["right_finding"]) == (3, 2, 1)
-
-
-def test_an_unknown_defect_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["no-such-defect"]) == 2
-    assert "no-such-defect" in capsys.readouterr().err
-
-
-def test_without_an_engine_it_says_so_and_plants_nothing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert main(["breakers-off"]) == 4
-    assert "make setup" in capsys.readouterr().err

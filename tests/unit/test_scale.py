@@ -17,7 +17,7 @@ from harness.model.load import Load, Stage
 from harness.scale import _main_requests, peak_rate, scaled, smallest_scale
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = sorted((ROOT / "experiments").glob("*.yaml"))
+SHIPPED = sorted((ROOT / "experiments").glob("*/*.yaml"))
 
 
 def experiment(

@@ -31,7 +31,7 @@ def _change(path: Path, old: str, new: str) -> None:
     [
         ([], "the following arguments are required: COMMAND"),
         (["rnu", "x.yaml"], "invalid choice: 'rnu'"),
-        (["run"], "the following arguments are required: EXPERIMENT.yaml"),
+        (["run"], "the following arguments are required: EXPERIMENT"),
         (["run", "x.yaml", "--sed", "1", "--no-such-flag"], "--no-such-flag"),
         (["run", "x.yaml", "--seed", "many"], "'many' is not a whole number"),
         (["run", "x.yaml", "--seed", "-1"], "--seed"),

@@ -8,11 +8,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import fuzz_experiments
 import pytest
 from fake_shop import EXPERIMENT, Cli, Shop
 from fakes import FakeEngine
 
+from campaigns import fuzz
 from harness.experiment_file import parse_experiment
 from harness.faults import KINDS
 from harness.undo import Journal
@@ -167,7 +167,7 @@ def test_no_effect_ever_comes_of_an_invalid_file(shop: Shop, cli: Cli) -> None:
     """Mutations that are refused, given to `harness run`; `make fuzz` looks at thousands."""
     refused = 0
     for seed in range(0, 60, 2):
-        data = fuzz_experiments.mutated_bytes(fuzz_experiments.random.Random(seed))
+        data = fuzz.mutated_bytes(fuzz.random.Random(seed))
         try:
             parse_experiment(data, Path("x.yaml"), KINDS, shop.project().compose.services())
         except Exception:  # noqa: BLE001  # which one is the other tests' matter

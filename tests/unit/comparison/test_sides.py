@@ -140,7 +140,12 @@ def test_findings_of_another_shape_are_named(write, changes):
 
 
 def test_another_load_is_another_experiment_another_limit_is_not():
-    assert differences(EXPERIMENT, experiment(title="Another claim", hypothesis=())) == []
+    assert (
+        differences(
+            EXPERIMENT, experiment(title="Another claim", description="More", hypothesis=())
+        )
+        == []
+    )
     load = EXPERIMENT.load.model_copy(update={"rate_per_s": 200})
     assert differences(EXPERIMENT, experiment(load=load)) == ["load.rate_per_s 100.0 -> 200.0"]
     a, b = (Side("side", (Run("run", one, {}),)) for one in (EXPERIMENT, experiment(load=load)))

@@ -387,7 +387,7 @@ def test_why_a_run_ended_early_stands_beside_the_verdict(tmp_path):
 
 def test_the_command_to_run_it_again_holds_the_seed(whole_run):
     text = whole_run[1].text
-    assert ".venv/bin/harness run experiments/db-primary-failover.yaml --seed 7" in text
+    assert ".venv/bin/harness run db-primary-failover --seed 7" in text
 
 
 def test_a_folder_that_was_not_judged_says_what_to_do(tmp_path):
@@ -446,6 +446,14 @@ def test_a_run_without_a_record_of_its_machine_is_rendered_as_before(tmp_path):
     page = page_of(make_run(tmp_path, machine=None, **WORDS_ONLY))
     assert "processor" not in page.text
     assert ("div", "chart-machine") not in [(t, a.get("id")) for t, a in page.elements]
+
+
+def test_a_description_stands_below_the_title(tmp_path):
+    folder = make_run(tmp_path, **WORDS_ONLY)
+    judged = {**result(folder.run_id, "pass", "completed"), "description": "Also <this>."}
+    folder.write_json("result.json", judged)
+    text = page_of(folder).text
+    assert text.index(judged["title"]) < text.index("Also <this>.") < text.index("Timeline")
 
 
 def test_a_scale_is_said_above_the_title(tmp_path):

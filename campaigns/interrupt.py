@@ -1,6 +1,6 @@
 """Interrupts runs on the real stack, in every way, and looks for what is left.
 
-    python scripts/interrupt.py [--restart-engine "COMMAND"]    some 20 minutes; needs Docker
+    python -m campaigns.interrupt [--restart-engine "COMMAND"]    some 20 minutes; needs Docker
 
 What is left is looked for without the harness: the engine and Toxiproxy are asked directly. The
 last line is one JSON object; the exit code is 0 if nothing was left over in any case.

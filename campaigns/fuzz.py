@@ -1,6 +1,6 @@
 """Mutates experiment files at random: each is read or refused, never a traceback.
 
-    python tests/fuzz_experiments.py [MUTATIONS]    10,000 take some minutes
+    python -m campaigns.fuzz [MUTATIONS]    10,000 take some minutes
 
 Half of the mutations change the file's bytes and words, half the tree that YAML makes of it: its
 keys and values. What is refused has its problems listed. What is read must be right by an
@@ -35,7 +35,7 @@ from harness.model.plan_json import plan_from_json, plan_to_json
 from harness.plan import make_plan
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = sorted((ROOT / "experiments").glob("*.yaml"))
+SHIPPED = sorted((ROOT / "experiments").glob("*/*.yaml"))
 SERVICES = {
     **{f"app-{n}": {"harness.role": "app"} for n in (1, 2, 3, 4)},
     **{f"db-{n}": {"harness.role": "db"} for n in (1, 2, 3)},

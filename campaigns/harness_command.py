@@ -1,27 +1,29 @@
-"""The harness' own command line, as a program that repeats experiments uses it."""
+"""The harness' own command line, as a program that repeats experiments uses it; what it ran on."""
 
 from __future__ import annotations
 
 import json
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 HARNESS = ROOT / ".venv" / "bin" / "harness"
-RUN_S, HEAL_S, DOWN_S, ENGINE_S = 600.0, 180.0, 240.0, 20.0
+VERSION = ROOT / "target" / "VERSION"
+RUN_S, HEAL_S, DOWN_S, ENGINE_S, GIT_S = 600.0, 180.0, 240.0, 20.0, 10.0
 
 
 @dataclass(frozen=True)
 class Run:
     """How one `harness run` ended: `verdict` is pass, fail, inconclusive, or error without any.
 
-    `codes` are the reasons of the verdict, `message` the last words of a run without one.
+    `codes` are the reasons of the verdict, `message` the last words of a run without one. `date` is
+    when it began (ISO 8601, UTC), `result` its result.json, empty without a verdict.
     """
 
     exit_code: int
@@ -30,6 +32,8 @@ class Run:
     folder: Path | None
     duration_s: float
     message: str = ""
+    date: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
 
 
 def engine_problem() -> str:
@@ -51,41 +55,41 @@ def run_experiment(name: str, overrides: Iterable[str], output: Path) -> Run:
 
     A Ctrl-C reaches the harness too, which heals first: it is waited for, then raised again.
     """
-    command = [str(HARNESS), "run", f"experiments/{name}.yaml", "--output", str(output)]
+    command = [str(HARNESS), "run", name, "--output", str(output)]
     command += ["--scale", "auto"]  # the load fits the machine, as in `make demo` and `make test`
     for override in overrides:
         command += ["--override", f"tests/defects/{override}.yaml"]
     known = set(output.glob("*/result.json"))
-    started_s = monotonic()
+    date, started_s = datetime.now(UTC).isoformat(timespec="seconds"), monotonic()
     exit_code, text = _run_to_its_end(command)
     duration_s = monotonic() - started_s
     found = [p for p in set(output.glob("*/result.json")) - known if not p.parent.is_symlink()]
     if not found:
         lines = [line for line in text.splitlines() if line.strip()]
-        return Run(exit_code, "error", (), None, duration_s, "\n".join(lines[-6:]))
+        return Run(exit_code, "error", (), None, duration_s, "\n".join(lines[-6:]), date)
     result: dict[str, Any] = json.loads(found[0].read_text(encoding="utf-8"))
     codes = tuple(dict.fromkeys(reason["code"] for reason in result["reasons"]))
-    return Run(exit_code, result["verdict"], codes, found[0].parent, duration_s)
+    folder = found[0].parent
+    return Run(exit_code, result["verdict"], codes, folder, duration_s, date=date, result=result)
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows that `add_row` has written; a line that was cut off is left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        with suppress(ValueError):
-            rows.append(json.loads(line))
-    return rows
+def commit() -> str:
+    """What is checked out, with `+changes` if files differ from it; "" where there is no git.
 
-
-def add_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Write one more row: what took minutes must not be lost by an interruption.
-
-    It starts a line of its own, even if the row before was cut off.
+    The tables of results do not count: a campaign writes them between its runs.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    is_cut_off = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n" * is_cut_off + json.dumps(row) + "\n")
+    status = _git("status", "--porcelain", "--", ".", ":!docs/results")
+    return dirty_commit(_git("rev-parse", "--short", "HEAD") or "", is_dirty=status != "")
+
+
+def dirty_commit(name: str, *, is_dirty: bool) -> str:
+    """The name of a commit as tables show it."""
+    return f"{name}+changes" if name and is_dirty else name
+
+
+def stack_version() -> str:
+    """The major version of the bundled stack: what was measured on another one says nothing."""
+    return VERSION.read_text(encoding="utf-8").strip()
 
 
 def take_down() -> None:
@@ -121,3 +125,13 @@ def _end(child: subprocess.Popen[str]) -> str:
     except subprocess.TimeoutExpired:
         child.kill()
         return child.communicate()[0]
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of this clone; None if it says nothing."""
+    command = ["git", "-C", str(ROOT), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return None if done.returncode else done.stdout.strip()

@@ -1,0 +1,59 @@
+"""What there is to run: the shipped experiments, and the planted defects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from campaigns.harness_command import ROOT
+
+EXPERIMENTS = ROOT / "experiments"
+DEFECTS = ROOT / "tests" / "defects"
+CATALOGUE = DEFECTS / "catalogue.yaml"
+
+
+def shipped() -> dict[str, str]:
+    """The family of each shipped experiment by its name, sorted by family and name."""
+    paths = sorted(EXPERIMENTS.glob("*/*.yaml"))
+    return {path.stem: path.parent.name for path in paths}
+
+
+def representatives() -> list[str]:
+    """The experiments that stand for their family where there is no time for all."""
+    files = [EXPERIMENTS / family / f"{name}.yaml" for name, family in shipped().items()]
+    tags = {file.stem: yaml.safe_load(file.read_bytes()).get("tags", ()) for file in files}
+    return [name for name, its_tags in tags.items() if "representative" in its_tags]
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One row of the catalogue: an override, the experiment that must fail, its reason code."""
+
+    name: str
+    experiment: str
+    code: str
+    because: str
+    scene: tuple[str, ...] = ()
+    in_ci: bool = False
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The override files, in the order in which they are merged."""
+        return (*self.scene, self.name)
+
+
+def read_catalogue(path: Path = CATALOGUE) -> list[Defect]:
+    """All planted defects, in the order of the file."""
+    return [
+        Defect(
+            name=row["defect"],
+            experiment=row["experiment"],
+            code=row["code"],
+            because=row["because"],
+            scene=tuple(row.get("with", ())),
+            in_ci=row.get("in_ci", False),
+        )
+        for row in yaml.safe_load(path.read_text(encoding="utf-8"))
+    ]

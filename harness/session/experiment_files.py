@@ -1,0 +1,69 @@
+"""Experiment files as a command names them: a file, a folder of several, or a name alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from harness.errors import UsageError
+
+FOLDER = Path("experiments")
+"""Where names alone are looked up, below the working directory."""
+
+
+def experiment_files(named: Sequence[Path]) -> list[Path]:
+    """All files that are meant: a folder stands for those in it, a name for one in experiments/.
+
+    UsageError with all names and folders that stand for nothing. A path that is not there is left
+    as it is: whoever reads it says why it cannot be read.
+    """
+    found: list[Path] = []
+    problems: list[UsageError] = []
+    for path in named:
+        try:
+            found += _files_of(path)
+        except UsageError as error:
+            problems.append(error)
+    if problems:
+        raise all_at_once(problems)
+    return found
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The experiment files in a folder and in its subfolders, one for each family; sorted.
+
+    UsageError if there is none.
+    """
+    found = _glob(folder)
+    if not found:
+        raise UsageError(f"{folder}: no experiment file (*.yaml) there", "harness list DIR")
+    return found
+
+
+def all_at_once(problems: Sequence[UsageError]) -> UsageError:
+    """One error that says what all of them say."""
+    text = "\n".join(problem.message for problem in problems)
+    return UsageError(text, "; ".join(dict.fromkeys(problem.hint for problem in problems)))
+
+
+def _files_of(path: Path) -> list[Path]:
+    if path.is_dir():
+        return files_in(path)
+    if path.exists():
+        return [path]
+    same = [each for each in _glob(FOLDER) if each.stem == path.stem]
+    is_name = path.parent == Path() and path.suffix != ".yaml"
+    if is_name and len(same) == 1:
+        return same
+    if same:
+        raise UsageError(f"{path}: no such file", ", or ".join(map(str, same)))
+    if is_name:
+        close = get_close_matches(path.name, [each.stem for each in _glob(FOLDER)], 1)
+        text = f"{path}: no such file, and no experiment of that name in {FOLDER}/"
+        raise UsageError(text, close[0] if close else "harness list")
+    return [path]
+
+
+def _glob(folder: Path) -> list[Path]:
+    return sorted([*folder.glob("*.yaml"), *folder.glob("*/*.yaml")])
