@@ -1,7 +1,7 @@
 """The one way in: from experiment files to outcomes, for the command line, pytest and pages.
 
     session = Session(Settings(output=Path("reports")))
-    jobs = session.read([Path("experiments/redis-outage.yaml")])
+    jobs = session.read([Path("experiments/cache/redis-outage.yaml")])
     with session.locked(jobs, "my tests"):
         outcome = session.run(jobs[0])
 
