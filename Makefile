@@ -55,6 +55,10 @@ fuzz:            ## Mutate experiment files; needs no Docker (N=10000)
 	@scripts/bootstrap.sh --no-docker
 	.venv/bin/python tests/fuzz_experiments.py $(or $(N),10000)
 
+mutants:         ## Change the modules that judge a little; tests must notice (NAMES="undo guard", RESUME=1)
+	@scripts/bootstrap.sh --no-docker
+	.venv/bin/python scripts/mutants.py $(NAMES) $(if $(RESUME),--resume)
+
 interrupt: setup ## Interrupt runs on the real stack in every way, and look for what is left
 	.venv/bin/python scripts/interrupt.py $(if $(RESTART_ENGINE),--restart-engine "$(RESTART_ENGINE)")
 
@@ -66,4 +70,4 @@ clean:           ## Remove stack, data, .venv and reports; refuses while a fault
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 	find reports -mindepth 1 -maxdepth 1 ! -name sample -exec rm -rf {} +
 
-.PHONY: help demo test setup up down lint check bench defects soak fuzz interrupt clean
+.PHONY: help demo test setup up down lint check bench defects soak fuzz mutants interrupt clean
