@@ -13,8 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.faults import KINDS, make_fault
-from harness.faults.base import LINK, Effect, Fault, LinkClient, NoClient, Proof, Seen, Tools, Undo
-from harness.faults.link_toxic import LinkParameters
+from harness.faults.base import (
+    LINK,
+    Effect,
+    Fault,
+    FaultKind,
+    LinkClient,
+    NoClient,
+    Proof,
+    Seen,
+    Tools,
+    Undo,
+)
+from harness.faults.latency import LatencyParameters
+from harness.faults.link_toxic import LinkParameters, LinkToxic, toxic_kind
 from harness.faults.link_witness import CHANCE, QUESTIONS_MAX, LinkWitness
 from harness.model.experiment import FaultSpec
 
@@ -27,7 +39,7 @@ FIGURES: dict[str, dict[str, Any]] = {
     "slicer": {"average_size": 8, "size_variation": 2, "delay": 20_000},
     "limit_data": {"bytes": 10},
 }
-NAME = "harness_slow_link_1"
+NAME = "harness_Slow_link_1"
 
 
 class Links(FakeLinks):
@@ -72,7 +84,7 @@ class Case:
 
     def another(self) -> Fault:
         spec = FaultSpec(
-            id="slow link-1", kind=self.kind, selector={"link": self.pattern},
+            id="Slow link-1", kind=self.kind, selector={"link": self.pattern},
             parameters=self.parameters, phase="fault", start_s=0, end_s=1,
         )  # fmt: skip
         return make_fault(spec, self.tools)
@@ -92,6 +104,11 @@ STATE = {"evidence": "state"}
 def test_every_kind_on_links_is_here() -> None:
     named = {kind for kind, facts in KINDS.items() if facts.selectors == LINK}
     assert named == {"down", *FIGURES}
+
+
+def test_a_toxic_lasts_and_is_chosen_by_link() -> None:
+    kind = FaultKind(LatencyParameters, LINK, LinkToxic, lasts=True)
+    assert toxic_kind(LatencyParameters) == KINDS["latency"] == kind
 
 
 def test_the_life_of_a_cut() -> None:
@@ -227,6 +244,9 @@ UP = {"stream": "upstream"}
         ("latency", {"latency": 300}, _seen(at_s=0.101), _seen(at_s=0.401), True),
         ("latency", {"latency": 300}, WHOLE, NOTHING, True),
         ("latency", {"latency": 300}, WHOLE, replace(NOTHING, end="reset"), None),
+        ("latency", {"latency": 300}, WHOLE, _seen(at_s=0.3 - 0.005), True),
+        ("latency", {"latency": 300}, WHOLE, _seen(at_s=0.2948), False),
+        ("latency", {"latency": 300}, _seen(at_s=0.15), _seen(at_s=0.5), None),
         # 100 kB at 500 kB/s: 200 ms, of which half must be seen
         ("bandwidth", {"rate": 500}, _seen(count=100_000), _seen(count=100_000, at_s=0.1), True),
         ("bandwidth", {"rate": 500}, _seen(count=100_000), _seen(count=100_000, at_s=0.09), False),
@@ -253,6 +273,8 @@ UP = {"stream": "upstream"}
         # closed 600 ms after the answer, or not yet
         ("slow_close", FIGURES["slow_close"], WHOLE, _seen(at_s=0.1, ended_s=0.696), True),
         ("slow_close", FIGURES["slow_close"], WHOLE, _seen(at_s=0.1, ended_s=0.694), False),
+        ("slow_close", FIGURES["slow_close"], WHOLE, _seen(at_s=0, ended_s=0.6 - 0.005), True),
+        ("slow_close", FIGURES["slow_close"], WHOLE, _seen(at_s=0, ended_s=0.5946), False),
         ("slow_close", FIGURES["slow_close"], WHOLE, _seen("open", ended_s=0.2), True),
         ("slow_close", FIGURES["slow_close"], _seen(count=1), _seen(count=1), False),
         ("slow_close", FIGURES["slow_close"], _seen(count=0), _seen(count=0), None),

@@ -526,6 +526,20 @@ def test_a_quota_is_set_in_the_containers_own_period(cpus: float, wanted: dict[s
     assert case.calls() == [("update", ID, {"CpuQuota": 40_000})]
 
 
+def test_a_limit_above_one_processor_is_exact() -> None:
+    case = Case("limit_cpu", {"cpus": 1.5}, {"nano_cpus": 2 * 10**9})
+    case.prepare()
+    case.fault.inject()
+    assert case.calls() == [("update", ID, {"NanoCpus": 1_500_000_000})]
+
+
+def test_a_networks_own_name_goes_before_the_compose_files_name_of_another() -> None:
+    networks = {"front": Attachment("10.0.0.2"), "my_front": Attachment("10.0.1.2")}
+    case = Case("disconnect", {"network": "front"}, {"networks": networks})
+    case.engine.compose_networks = {"my_front": "front"}
+    assert list(case.prepare()["networks"]) == ["front"]
+
+
 def test_no_limit_is_restored_by_the_engines_word_for_none() -> None:
     case = Case("limit_cpu", {"cpus": 0.1}, {"nano_cpus": 0})
     undo = case.prepare()

@@ -177,3 +177,21 @@ def test_a_transition_that_cannot_be_read_takes_no_other_along() -> None:
         server.look(101.0)
     server.page["transitions"][-1]["monotonic_s"] = 4604.0
     assert [e["seq"] for e in of(server.look(102.0), "breaker.transition")] == [3, 4]
+
+
+def test_a_page_without_any_transition_says_so_by_leaving_them_out() -> None:
+    server = Server()
+    server.page = _without(server.page, "transitions")
+    assert len(server.look(100.0).events) == 4
+    assert server.look(101.0).events == ()
+
+
+def test_clocks_are_told_in_microseconds() -> None:
+    server = Server(breaker_page(monotonic_s=200.123456789))
+    (offset,) = of(server.look(100.0), "clock.offset")
+    assert offset["offset_s"] == 100.113457
+    server = Server()
+    times = iter([100.0, 100.123456789])
+    server.clock.now_s = lambda: next(times)  # type: ignore[method-assign]
+    (offset,) = of(server.probe.observe(), "clock.offset")
+    assert offset["uncertainty_s"] == 0.061728

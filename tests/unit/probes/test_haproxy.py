@@ -192,3 +192,21 @@ def test_the_last_look_is_a_look() -> None:
     page.look(100.0)
     page.row("read", "app-1")["status"] = "DOWN"
     assert len(of(page.probe.finish(), "lb.server")) == 1
+
+
+def test_one_retry_is_told_and_times_have_four_digits() -> None:
+    page = Page()
+    page.look(100.0)
+    page.row("read", "app-1").update(wretr=8, status="DOWN")
+    found = page.look(100.246913)
+    (retried,) = of(found, "lb.retries")
+    assert (retried["retries"], retried["redispatches"]) == (1, 0)
+    assert retried["span_s"] == 0.2469
+    assert of(found, "lb.server")[0]["uncertainty_s"] == 0.1235
+
+
+def test_letters_that_are_none_spoil_no_other_row() -> None:
+    page = Page()
+    text = haproxy_csv(HAPROXY_3, ROWS).encode().replace(b"ok", b"\xff\xfe")
+    page.ask = lambda *_, **__: Answer(200, text)  # type: ignore[method-assign]
+    assert len(page.look(100.0).facts) == 7

@@ -211,6 +211,17 @@ def test_only_parts_of_the_project_are_missed_in_rotation(stack: Stack) -> None:
     assert stack.check().healthy
 
 
+def test_a_balancer_that_is_missing_in_another_is_named(stack: Stack) -> None:
+    stack.say(f"{STATS_1}/stats;csv", _rotation(**{"lb-2": "DOWN", "redis": "DOWN"}))
+    assert stack.check().problems == ("lb-1: lb-2 is not in rotation",)
+
+
+def test_the_order_of_the_parts_does_not_matter(stack: Stack) -> None:
+    found = stack.check().details
+    stack.parts = stack.parts[::-1]
+    assert stack.check() == Health((), found)
+
+
 @pytest.mark.parametrize(("status", "body"), [(0, b""), (503, b"sorry"), (401, b"")])
 def test_a_balancer_without_statistics_is_named(stack: Stack, status: int, body: bytes) -> None:
     stack.say(f"{STATS_2}/stats;csv", body, status)

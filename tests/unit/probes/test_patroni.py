@@ -143,7 +143,14 @@ def test_without_any_answer_there_is_no_event_and_the_next_change_is_less_sure()
 
 
 @pytest.mark.parametrize(
-    "body", [*BROKEN, b'{"scope": "app"}', b'{"members": null}', b'{"members": ["db-1"]}']
+    "body",
+    [
+        *BROKEN,
+        b'{"scope": "app"}',
+        b'{"members": null}',
+        b'{"members": ["db-1"]}',
+        b'{"members": [{"name": "db-1"}, 7]}',
+    ],
 )
 def test_an_answer_that_is_no_cluster_is_no_answer(body: bytes) -> None:
     nodes = Nodes(cluster=body)
@@ -211,6 +218,21 @@ def test_a_former_leader_that_has_no_label_cannot_say_that_it_is_back() -> None:
     del nodes.probe.nodes["db-1"]  # type: ignore[attr-defined]
     _with_first(nodes, "streaming")
     assert of(nodes.look(102.0), "target.rejoined") == []
+
+
+def test_a_leader_that_nobody_follows_yet_is_no_former_one() -> None:
+    nodes = Nodes(replicas={"db-1", "db-2"})
+    nodes.look(100.0)
+    nodes.members = tuple(member(f"db-{n}", "replica", "streaming", timeline=3) for n in (1, 2))
+    assert of(nodes.look(101.0), "target.rejoined") == []
+
+
+def test_the_uncertainty_has_four_digits() -> None:
+    nodes = Nodes()
+    nodes.look(100.0)
+    nodes.members = HEALTHY[:2]
+    (changed,) = nodes.look(100.246913).events
+    assert changed["uncertainty_s"] == 0.1235
 
 
 def test_the_last_look_brings_the_history() -> None:

@@ -229,6 +229,8 @@ def test_only_the_clients_side_of_a_link_is_counted() -> None:
     assert read_traffic(text) == {"a": {"received": 1, "sent": 2}, "b": {"received": 3, "sent": 4}}
     alone = METRIC.format("sent", "downstream", "a", 8)
     assert read_traffic(alone) == {"a": {"received": 0, "sent": 8}}
+    alone = METRIC.format("received", "upstream", "a", 8)
+    assert read_traffic(alone) == {"a": {"received": 8, "sent": 0}}
 
 
 def test_metrics_with_letters_that_are_none_are_read_round_them() -> None:
