@@ -13,7 +13,7 @@ import pytest
 from fakes import FakeEngine, make_tools
 
 from harness import rescue as rescue_module
-from harness.errors import EngineError, HarnessError
+from harness.errors import EngineError, HarnessError, RecordError
 from harness.faults import make_fault
 from harness.faults.base import Tools
 from harness.model.experiment import FaultSpec
@@ -122,6 +122,29 @@ def _full(_data: bytes) -> None:
 def test_a_run_folder_that_is_gone_stops_no_healing(cut_run: CutRun) -> None:
     cut = cut_run("kill")
     (cut.folder.path / "events.jsonl").unlink()
+    assert cut.rescue().healed == ("kill-1",)
+    assert _is_whole(cut)
+
+
+def test_a_disk_that_is_full_stops_no_healing(cut_run: CutRun) -> None:
+    cut = cut_run("kill", "down")
+    with closing(Log(cut.folder, cut.tools.clock.now_s)) as log:
+        assert log._events is not None
+        log._events._append = _full  # type: ignore[method-assign]
+        done = rescue("gone", cut.journal, cut.tools, log, "run")
+    assert done.healed == ("down-1", "kill-1")
+    assert _is_whole(cut)
+    assert cut.events("fault.healed") == []
+
+
+def test_a_record_that_cannot_be_opened_stops_no_healing(
+    cut_run: CutRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: RunFolder) -> EventLog:
+        raise RecordError(f"{folder.path}: cannot be written")
+
+    cut = cut_run("kill")
+    monkeypatch.setattr(rescue_module, "EventLog", refuse)
     assert cut.rescue().healed == ("kill-1",)
     assert _is_whole(cut)
 
@@ -306,10 +329,10 @@ def test_a_memory_that_is_damaged_is_none(tmp_path: Path, name: str, value: Any)
 
 def _run_main(cut: _Cut, monkeypatch: pytest.MonkeyPatch, *, is_heard: bool) -> tuple[int, bytes]:
     """Its exit code, and what the runner hears, if there still is one."""
-    asked: list[str] = []
+    asked: list[tuple[str, Any]] = []
 
-    def tools_of(project: str, _clock: Any) -> Tools:
-        asked.append(project)
+    def tools_of(project: str, clock: Any) -> Tools:
+        asked.append((project, clock))
         return cut.tools
 
     monkeypatch.setattr(rescue_module, "_tools", tools_of)
@@ -320,7 +343,7 @@ def _run_main(cut: _Cut, monkeypatch: pytest.MonkeyPatch, *, is_heard: bool) -> 
             ours.shutdown(socket.SHUT_RD)
         state = cut.journal.path.parent
         code = main(["still", str(theirs.detach()), "99", str(state), str(cut.folder.path)])
-        assert asked == [state.name]
+        assert asked == [(state.name, cut.tools.clock)]
         return code, ours.recv(9) if is_heard else b""
 
 
