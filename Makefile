@@ -59,6 +59,10 @@ fuzz:            ## Mutate experiment files; needs no Docker (N=10000)
 	@scripts/bootstrap.sh --no-docker
 	.venv/bin/python -m campaigns.fuzz $(or $(N),10000)
 
+mutants:         ## Change the modules that judge a little; tests must notice (NAMES="undo guard", RESUME=1)
+	@scripts/bootstrap.sh --no-docker
+	.venv/bin/python scripts/mutants.py $(NAMES) $(if $(RESUME),--resume)
+
 interrupt: setup ## Interrupt runs on the real stack in every way, and look for what is left
 	.venv/bin/python -m campaigns.interrupt $(if $(RESTART_ENGINE),--restart-engine "$(RESTART_ENGINE)")
 
@@ -70,4 +74,4 @@ clean:           ## Remove stack, data, .venv and reports; refuses while a fault
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 	find reports -mindepth 1 -maxdepth 1 ! -name sample -exec rm -rf {} +
 
-.PHONY: help demo test setup up down lint check bench experiments defects soak fuzz interrupt clean
+.PHONY: help demo test setup up down lint check bench experiments defects soak fuzz mutants interrupt clean

@@ -145,9 +145,9 @@ def forget_rescue(state_dir: Path) -> None:
 def main(arguments: list[str]) -> int:
     """0 if all is healed; the runner, if it still exists, is told that the work is done."""
     reason, channel_fd, _lock_fd, state_dir, run_folder = arguments
-    channel = socket.socket(fileno=int(channel_fd))
     state, folder, clock = Path(state_dir), RunFolder(Path(run_folder)), SystemClock()
-    with closing(Log(folder, clock.now_s)) as log:
+    channel = socket.socket(fileno=int(channel_fd))
+    with channel, closing(Log(folder, clock.now_s)) as log:
         tools = _tools(state.name, clock)
         done = rescue(reason, Journal(state / JOURNAL), tools, log, folder.run_id)
         if not _say_done(channel):  # gone from the start, or killed meanwhile

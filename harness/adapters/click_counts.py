@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from harness.adapters.postgres import database_nodes, query, role_of
+from harness.adapters.postgres import database_nodes, query, role_of, whole_number
 from harness.errors import TargetError
 from harness.faults.base import Engine
 from harness.model.clock import Clock
@@ -91,8 +91,8 @@ class ClickCounts:
         for node in database_nodes(self._engine):
             if role_of(self._engine, node) == "primary":
                 rows = query(self._engine, node, "SELECT code, clicks FROM click_counts")
-                pairs = (line.rsplit("|", 1) for line in rows.splitlines())
-                return {code: int(clicks) for code, clicks in pairs}
+                pairs = (line.rpartition("|") for line in rows.splitlines())
+                return {code: whole_number(node, clicks) for code, _, clicks in pairs}
         raise TargetError("no database node is the primary", "see: harness status")
 
 

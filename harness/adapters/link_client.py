@@ -84,7 +84,7 @@ class SocketLinkClient(LinkClient):
         """Where each link can be tried: its own address, or all of its Toxiproxy's."""
         for container in self._containers():
             if url := container.probe_url("harness.toxiproxy"):
-                listed = self._http.ask(f"{url.rstrip('/')}/proxies").json() or {}
+                listed = self._http.ask(f"{url.rstrip('/')}/proxies").json_object()
                 found = {link: listed[link]["listen"] for link in links if link in listed}
                 hosts = container.addresses
                 return {link: _addresses(listen, hosts) for link, listen in found.items()}

@@ -32,3 +32,11 @@ def role_of(engine: Engine, node: Container) -> str:
     except TargetError:
         return "unknown"
     return {"f": "primary", "t": "replica"}.get(answer, "unknown")
+
+
+def whole_number(node: Container, text: str) -> int:
+    """A number that psql printed; TargetError if it is none."""
+    try:
+        return int(text)
+    except ValueError:
+        raise TargetError(f"{node.service}: psql answered {text[:300]!r}, not a number") from None

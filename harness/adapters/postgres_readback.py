@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.adapters.postgres import database_nodes, query, role_of
+from harness.adapters.postgres import database_nodes, query, role_of, whole_number
 from harness.errors import TargetError
 from harness.faults.base import Engine
 from harness.model.clock import Clock
@@ -84,7 +84,7 @@ class PostgresReadback:
 
     def _position(self, primary: Container) -> Position:
         timeline, lsn = _fields(primary, query(self._engine, primary, POSITION), 2)
-        return Position(primary, int(timeline or 0), lsn)
+        return Position(primary, whole_number(primary, timeline or "0"), lsn)
 
     def _why_not(self, node: Container, role: str, target: Position | None) -> str:
         """Why the node does not catch up within the time allowed, "" once it has."""
@@ -112,7 +112,7 @@ class PostgresReadback:
         is_there, lsn, status, timeline = _fields(node, progress, 4)
         if status != "streaming":
             return f"it streams from no server, at {lsn or 'no position'}"
-        if int(timeline) != target.timeline:
+        if whole_number(node, timeline) != target.timeline:
             return f"it follows timeline {timeline}, the primary writes timeline {target.timeline}"
         if not self._follows(node, target.primary):
             return f"it does not stream from the primary, {target.primary.service}"
@@ -133,15 +133,21 @@ class PostgresReadback:
         )
         try:
             lines = query(self._engine, node, sql).splitlines()
+            rows = [(token, whole_number(node, count)) for token, count in map(_pair, lines)]
         except TargetError as error:
             return {"error": error.message, "caught_up": False, "why_not": error.message}
-        for line in lines:
-            token, _, count = line.partition("|")
-            if re.fullmatch(r"[a-z]\d+", token):
+        for token, count in rows:
+            if re.fullmatch(r"[a-z][0-9]+", token):
                 row = {"node": node.service, "stream": token[0], "n": int(token[1:])}
-                for column, value in {**row, "rows": int(count)}.items():
+                for column, value in {**row, "rows": count}.items():
                     result.rows[column].append(value)
         return {"found": len(lines)}
+
+
+def _pair(line: str) -> tuple[str, str]:
+    """What stands before the last `|`, and behind it: a link may hold one itself."""
+    token, _, count = line.rpartition("|")
+    return token, count
 
 
 def _fields(node: Container, row: str, count: int) -> list[str]:

@@ -96,7 +96,7 @@ class TargetSettings:
                 "maxmemory": int(memory["maxmemory"]),
                 "maxmemory_policy": str(policy["maxmemory-policy"]),
             }
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):  # the last for Infinity
             return {"error": f"redis-cli ended with {code}: {output.strip()[:200]}"}
 
     def _time_limits(self, server: Container) -> dict[str, Any]:

@@ -57,10 +57,11 @@ def patroni_member(role: str, containers: list[Container], tools: Tools) -> str:
         url = container.probe_url("harness.probe.patroni")
         if not url or not container.is_running:
             continue
-        cluster = tools.http.ask(f"{url.rstrip('/')}/cluster", timeout_s=2.0).json()
-        for member in (cluster or {}).get("members", []):
-            if member.get("role") in PATRONI_ROLES[role]:
-                return str(member["name"])
+        cluster = tools.http.ask(f"{url.rstrip('/')}/cluster", timeout_s=2.0).json_object()
+        members = cluster.get("members")
+        for member in members if isinstance(members, list) else ():
+            if isinstance(member, dict) and member.get("role") in PATRONI_ROLES[role]:
+                return str(member.get("name"))
     raise TargetError(f"Patroni names no {role} now", "see: harness status")
 
 

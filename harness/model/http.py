@@ -30,8 +30,13 @@ class Answer:
         """The body as JSON, None if it is not JSON."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter for thousands of brackets
             return None
+
+    def json_object(self) -> dict[str, Any]:
+        """The body as a JSON object, {} if it is anything else."""
+        value = self.json()
+        return value if isinstance(value, dict) else {}
 
 
 class Http(Protocol):

@@ -55,27 +55,25 @@ class BreakerProbe:
 
     def _offset(self, raw: Mapping[str, Any], before_s: float, after_s: float) -> Mapping[str, Any]:
         """How the server's clock differs from ours; a first look takes no old transitions."""
-        first = not self._boot
-        self._boot, self._states = raw["boot"], {}
-        old = [t["seq"] for t in raw.get("transitions", [])] if first else []
-        self._seq = max(old, default=-1)
-        return event(
+        old = [t["seq"] for t in raw.get("transitions", [])] if not self._boot else []
+        found = event(
             after_s,
             "clock.offset",
             service=self.server,
             offset_s=round(raw["monotonic_s"] - (before_s + after_s) / 2, 6),
             uncertainty_s=round((after_s - before_s) / 2, 6),
         )
+        self._boot, self._states, self._seq = raw["boot"], {}, max(old, default=-1)
+        return found
 
     def _transitions(self, raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        fresh = [item for item in raw.get("transitions", []) if item["seq"] > self._seq]
+        origin = {"server": self.server, "boot": raw["boot"]}
         events = []
-        for item in raw.get("transitions", []):
-            if item["seq"] <= self._seq:
-                continue
-            self._seq = item["seq"]
+        for item in fresh:
             facts = {key: value for key, value in item.items() if key != "monotonic_s"}
-            origin = {"server": self.server, "boot": raw["boot"]}
             events.append(event(item["monotonic_s"], "breaker.transition", **origin, **facts))
+        self._seq = max((item["seq"] for item in fresh), default=self._seq)
         return events
 
     def _changed_states(self, raw: Mapping[str, Any], at_s: float) -> list[Mapping[str, Any]]:

@@ -78,7 +78,7 @@ def _create_and_redirect(base: str, http: Http) -> str:
     made = http.ask(f"{base}/api/v1/urls", 3.0, body, headers)
     if made.status not in (200, 201):
         return f"create answered {made.status or made.error}"
-    code = (made.json() or {}).get("code", "")
+    code = made.json_object().get("code", "")
     for _ in range(TRIES_PER_LB):
         found = http.ask(f"{base}/{code}", 3.0)
         if found.status != 302 or found.headers.get("location") != url:
@@ -99,7 +99,7 @@ def _check_balancers(
         servers = read_servers(answer.body.decode("utf-8", "replace")) if answer.body else {}
         down = sorted({s for (_, s), status in servers.items() if s in expected and status != "UP"})
         details[f"{container.service}.down"] = down
-        if answer.status != 200:
+        if answer.status != 200 or not servers:
             problems.append(f"{container.service}: its statistics do not answer")
         problems += [f"{container.service}: {server} is not in rotation" for server in down]
     return problems
@@ -111,11 +111,14 @@ def _check_breakers(members: Sequence[Container], http: Http, details: dict[str,
         url = container.probe_url("harness.probe.breakers")
         if not url:
             continue
-        raw = http.ask(url, 2.0).json()
-        if not isinstance(raw, dict):
-            problems.append(f"{container.service}: does not answer")
+        breakers = http.ask(url, 2.0).json_object().get("breakers")
+        if not isinstance(breakers, dict):
+            problems.append(f"{container.service}: does not answer with its breakers")
             continue
-        states = {name: facts["state"] for name, facts in raw["breakers"].items()}
+        states = {
+            name: facts.get("state") if isinstance(facts, dict) else None
+            for name, facts in breakers.items()
+        }
         details[f"{container.service}.breakers"] = states
         problems += [
             f"{container.service}: breaker {name} is {state}"
@@ -129,7 +132,8 @@ def _check_patroni(members: Sequence[Container], http: Http, details: dict[str, 
     urls = [url for c in members if (url := c.probe_url("harness.probe.patroni"))]
     if not urls:
         return []
-    found = _first_answer(http, urls, "cluster").get("members", [])
+    listed = _first_answer(http, urls, "cluster").get("members")
+    found = [m for m in listed if isinstance(m, dict)] if isinstance(listed, list) else []
     settings = _first_answer(http, urls, "config")
     details["patroni"] = [
         {key: member.get(key) for key in ("name", "role", "state", "timeline")} for member in found
@@ -140,8 +144,8 @@ def _check_patroni(members: Sequence[Container], http: Http, details: dict[str, 
 
 def _first_answer(http: Http, urls: Sequence[str], path: str) -> dict[str, Any]:
     """What the first node that answers says; every node knows it."""
-    answers = (http.ask(f"{url.rstrip('/')}/{path}", 2.0).json() for url in urls)
-    return next((found for found in answers if isinstance(found, dict)), {})
+    answers = (http.ask(f"{url.rstrip('/')}/{path}", 2.0).json_object() for url in urls)
+    return next((found for found in answers if found), {})
 
 
 def _replication_problems(

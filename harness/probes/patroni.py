@@ -35,7 +35,7 @@ class PatroniProbe:
         """The cluster as one node sees it; `patroni.cluster` on a change."""
         cluster = self._ask_any("cluster")
         at_s = self.clock.now_s()
-        if not isinstance(cluster, dict) or "members" not in cluster:
+        if not _is_cluster(cluster):
             return Observation(self.name, at_s, ok=False, facts={"error": "no node answers"})
         facts = read_cluster(cluster)
         events = []
@@ -72,7 +72,8 @@ class PatroniProbe:
             name = member["name"]
             if name not in self._former or member["state"] != "streaming":
                 continue
-            if self.http.ask(f"{self.nodes[name]}/replica", timeout_s=1.0).status == 200:
+            url = self.nodes.get(name)
+            if url and self.http.ask(f"{url}/replica", timeout_s=1.0).status == 200:
                 self._former.discard(name)
                 role = member["role"]
                 events.append(event(self.clock.now_s(), "target.rejoined", service=name, role=role))
@@ -84,6 +85,11 @@ class PatroniProbe:
             if answer.status == 200:
                 return answer.json()
         return None
+
+
+def _is_cluster(answer: Any) -> bool:
+    members = answer.get("members") if isinstance(answer, dict) else None
+    return isinstance(members, list) and all(isinstance(member, dict) for member in members)
 
 
 def read_cluster(cluster: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 def read_metrics(text: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
     """Name, labels and value of each sample; what is no sample is left out."""
-    for line in text.splitlines():
+    for line in text.split("\n"):  # not splitlines: a label may hold other ends of lines
         found = _SAMPLE.fullmatch(line)
         if found is None:
             continue

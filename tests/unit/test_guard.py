@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from harness.guard import (
     lock_holder,
     run_lock,
 )
+from harness.model.container import Container
 from harness.model.experiment import Experiment, FaultSpec, Phase
 from harness.model.load import Load
 
@@ -40,7 +42,7 @@ with run_lock(Path(sys.argv[1]), "harness run x"):
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "lock"
+    return tmp_path / "home" / "state" / "lock"
 
 
 @pytest.fixture
@@ -102,6 +104,22 @@ def test_a_process_that_does_not_hold_the_lock_is_never_named(
     assert holder is not None
     assert holder.pid is None
     assert "its process is not known" in holder.text
+
+
+def test_a_process_that_has_only_other_files_open_is_never_named(
+    path: Path, other: subprocess.Popen[str]
+) -> None:
+    path.write_text(json.dumps({"pid": os.getppid(), "holder": "harness run y"}))
+    assert lock_holder(path) == Holder("harness run y", None)
+
+
+def test_others_may_read_who_holds_the_lock_and_not_change_it(path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with run_lock(path, "x"):
+            assert path.stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(before)
 
 
 def test_a_full_disk_does_not_stop_a_healing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,16 +197,22 @@ def test_a_container_without_a_role_has_no_members_to_count() -> None:
     _check("kill", container("batch", ""))
 
 
-@pytest.mark.parametrize(("up", "allowed"), [(3, True), (2, False)])
-def test_the_majority_of_etcd_is_lost_only_on_purpose(up: int, allowed: bool) -> None:
+@pytest.mark.parametrize(
+    ("of", "up", "allowed"),
+    [(3, 3, True), (3, 2, False), (5, 5, True), (5, 4, True), (5, 3, False), (4, 4, True),
+     (4, 3, False), (1, 1, False)],
+)  # fmt: skip
+def test_the_majority_of_etcd_is_lost_only_on_purpose(of: int, up: int, allowed: bool) -> None:
     members = [
-        container(f"etcd-{n}", "etcd", status="running" if n <= up else "exited") for n in (1, 2, 3)
+        container(f"etcd-{n}", "etcd", status="running" if n <= up else "exited")
+        for n in range(1, of + 1)
     ]
     if allowed:
         _check("kill", *members)
         return
-    with pytest.raises(TargetError, match="no majority"):
+    with pytest.raises(TargetError, match=rf"no majority \({up - 1} of {of}\)") as caught:
         _check("kill", *members)
+    assert "allow_total_loss" in caught.value.hint
     _check("kill", *members, allow_total_loss=True)
 
 
@@ -199,8 +223,30 @@ def test_the_majority_of_etcd_is_lost_only_on_purpose(up: int, allowed: bool) ->
 def test_an_instrument_is_protected_whatever_the_experiment_says(
     kind: str, facts: dict[str, Any]
 ) -> None:
-    with pytest.raises(TargetError, match="is protected: it is an instrument"):
+    with pytest.raises(TargetError, match="is protected: it is an instrument") as caught:
         _check(kind, container("links", **facts), container("app-2"), allow_total_loss=True)
+    assert caught.value.hint == "choose another"
+
+
+@pytest.mark.parametrize(
+    ("refused", "why"),
+    [
+        (container("redis", "cache"), "last running member of role cache"),
+        (container("links", "toxiproxy"), "links is protected"),
+        (container("app-9", labels={"com.docker.compose.project": "x"}), "app-9 is not part"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_each_container_that_a_fault_touches_is_checked(
+    refused: Container, why: str, place: int
+) -> None:
+    touched = [container("app-1"), container("app-2")]
+    listed = [*touched, container("app-3"), refused]
+    undo = {"containers": [{"id": c.id, "name": c.service} for c in touched]}
+    check_fault(KINDS["kill"], undo, listed, PROJECT, _experiment())
+    undo["containers"].insert(place, {"id": refused.id, "name": refused.service})
+    with pytest.raises(TargetError, match=why):
+        check_fault(KINDS["kill"], undo, listed, PROJECT, _experiment())
 
 
 def test_a_container_that_is_not_the_projects_is_refused() -> None:
@@ -227,28 +273,41 @@ def test_exec_needs_a_flag() -> None:
 def test_a_run_is_bounded_by_its_own_limit_and_by_ours(longest_s: float) -> None:
     end_s = 100.0 if longest_s < 100 else 3601.0
     phases = (Phase(name="p", start_s=0, end_s=end_s),)
-    with pytest.raises(UsageError, match="longer than its max_duration"):
+    with pytest.raises(UsageError, match="longer than its max_duration") as caught:
         check_flags(_experiment(phases=phases, max_duration_s=longest_s), [], allow_exec=False)
+    assert "safeguards.max_duration" in caught.value.hint
+
+
+@pytest.mark.parametrize(("end_s", "longest_s"), [(100.0, 100.0), (3600.0, 1e6)])
+def test_a_run_may_take_all_of_its_time(end_s: float, longest_s: float) -> None:
+    phases = (Phase(name="p", start_s=0, end_s=end_s),)
+    check_flags(_experiment(phases=phases, max_duration_s=longest_s), [], allow_exec=False)
 
 
 @pytest.mark.parametrize(("length_s", "allowed"), [(LONGEST_FAULT_S, True), (1801.0, False)])
 def test_a_fault_is_bounded(length_s: float, allowed: bool) -> None:
-    fault = FaultSpec(
-        id="kill-1", kind="kill", selector={}, phase="p", start_s=9, end_s=9 + length_s
+    short, long = (
+        FaultSpec(id=name, kind="kill", selector={}, phase="p", start_s=9, end_s=9 + lasts_s)
+        for name, lasts_s in (("kill-1", 1.0), ("kill-2", length_s))
     )
     phases = (Phase(name="p", start_s=0, end_s=2000),)
-    experiment = _experiment(phases=phases, faults=(fault,), max_duration_s=3600)
+    experiment = _experiment(phases=phases, faults=(short, long), max_duration_s=3600)
     if allowed:
         check_flags(experiment, [], allow_exec=False)
         return
-    with pytest.raises(UsageError, match="kill-1 lasts longer than 1800 s"):
+    with pytest.raises(UsageError, match="kill-2 lasts longer than 1800 s") as caught:
         check_flags(experiment, [], allow_exec=False)
+    assert caught.value.hint == "give it a shorter `for`"
 
 
 def test_access_to_the_host_needs_a_flag() -> None:
     asked = ["web: is privileged", "db: mounts /etc of this machine"]
-    with pytest.raises(UsageError, match=r"asks for access.*\n  web: is.*\n  db: mounts") as caught:
+    with pytest.raises(UsageError) as caught:
         check_host_access(asked, allow=False)
+    assert caught.value.message == (
+        "the Compose project asks for access to this machine:"
+        "\n  web: is privileged\n  db: mounts /etc of this machine"
+    )
     assert "--allow-host-access" in caught.value.hint
     check_host_access(asked, allow=True)
     check_host_access([], allow=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from fakes import FakeClock
 
 from harness.errors import EngineError
 from harness.faults.base import Effect, Proof, Undo
-from harness.lasting import FRESH_S, Held, LastingFaults, Lost, Work
+from harness.lasting import FRESH_S, Held, LastingFaults, Lost, Work, in_a_thread
 
 
 @dataclass
@@ -126,8 +127,46 @@ def test_what_could_not_be_looked_at_for_long_is_not_known_to_be_there() -> None
     case.clock.at_s += FRESH_S + 1
     assert case.faults.confirm("kill-1") is None
     (lost,) = case.lost
-    assert (lost.seen_s, lost.lost_s) == (100.0, 101.0 + FRESH_S)
-    assert lost.detail == "could not be looked at any more: the engine does not answer"
+    assert lost == Lost(
+        "kill-1", 101.0 + FRESH_S, 100.0,
+        "could not be looked at any more: the engine does not answer",
+    )  # fmt: skip
+
+
+def test_an_error_that_nobody_foresaw_is_named() -> None:
+    case = _Case()
+    _look_at_once(case)
+    case.faults.begin("a", _Fault(lambda: bool(1 / 0)))
+    case.clock.at_s += FRESH_S + 1
+    assert case.faults.confirm("a") is None
+    assert case.lost[0].detail.endswith("any more: ZeroDivisionError: division by zero")
+
+
+def test_a_last_look_that_hangs_long_after_the_one_before_is_no_evidence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("harness.lasting.LAST_LOOK_S", 0.0)
+    case, seen = _Case(), [_raise, lambda: True]
+    case.faults.begin("a", _Fault(lambda: seen.pop(0)()))
+    case.look()
+    case.clock.at_s += 1
+    case.look()
+    case.clock.at_s += FRESH_S + 1
+    assert case.faults.confirm("a") is None
+    (lost,) = case.lost
+    assert (lost.fault, lost.seen_s) == ("a", 101.0)
+    assert lost.detail == "could not be looked at any more: it did not answer"
+
+
+def test_what_is_forgotten_is_looked_at_no_more() -> None:
+    case = _Case()
+    fault = _Fault()
+    case.faults.begin("a", fault)
+    case.faults.forget("a")
+    case.faults.forget("a")  # nor does it matter how often
+    case.look()
+    assert fault.looks == 0
+    assert case.faults.confirm("a") is None
 
 
 def test_an_error_that_nobody_foresaw_ends_no_look_at_the_others() -> None:
@@ -183,9 +222,27 @@ def test_nothing_is_looked_at_while_nothing_is_broken() -> None:
     assert case.waiting == []
 
 
-def test_a_real_thread_does_it() -> None:
+def test_work_beside_ends_with_the_process() -> None:
+    done, threads = threading.Event(), list[threading.Thread]()
+    in_a_thread(lambda: (threads.append(threading.current_thread()), done.set())[1])
+    assert done.wait(10)
+    (thread,) = threads
+    assert (thread.daemon, thread.name) == (True, "lasting faults")
+
+
+def test_a_real_thread_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float | None] = []
+    wait = threading.Event.wait
+
+    def note(event: threading.Event, timeout: float | None = None) -> bool:
+        is_set = wait(event, timeout)
+        waits.extend([timeout] if is_set else [])
+        return is_set
+
+    monkeypatch.setattr(threading.Event, "wait", note)
     lost: list[Any] = []
     faults = LastingFaults(FakeClock(), lost.append)
     faults.begin("a", _Fault(lambda: False))
     assert faults.confirm("a") is None
     assert [one.fault for one in lost] == ["a"]
+    assert 0.5 in waits  # it was told of the end, and did not wait for all of its time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 import pytest
 from fakes import FakeEngine, make_tools
 
-from harness.errors import EngineError
+from harness import rescue as rescue_module
+from harness.errors import EngineError, HarnessError, RecordError
 from harness.faults import make_fault
 from harness.faults.base import Tools
 from harness.model.experiment import FaultSpec
-from harness.rescue import TRY_S, Log, Rescue, forget_rescue, last_rescue, rescue
+from harness.rescue import TRY_S, Log, Rescue, forget_rescue, last_rescue, main, rescue
 from harness.run_store import EventLog, RunFolder
 from harness.undo import Entry, Journal
 
@@ -124,6 +126,29 @@ def test_a_run_folder_that_is_gone_stops_no_healing(cut_run: CutRun) -> None:
     assert _is_whole(cut)
 
 
+def test_a_disk_that_is_full_stops_no_healing(cut_run: CutRun) -> None:
+    cut = cut_run("kill", "down")
+    with closing(Log(cut.folder, cut.tools.clock.now_s)) as log:
+        assert log._events is not None
+        log._events._append = _full  # type: ignore[method-assign]
+        done = rescue("gone", cut.journal, cut.tools, log, "run")
+    assert done.healed == ("down-1", "kill-1")
+    assert _is_whole(cut)
+    assert cut.events("fault.healed") == []
+
+
+def test_a_record_that_cannot_be_opened_stops_no_healing(
+    cut_run: CutRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: RunFolder) -> EventLog:
+        raise RecordError(f"{folder.path}: cannot be written")
+
+    cut = cut_run("kill")
+    monkeypatch.setattr(rescue_module, "EventLog", refuse)
+    assert cut.rescue().healed == ("kill-1",)
+    assert _is_whole(cut)
+
+
 def test_an_engine_that_comes_back_is_waited_for(cut_run: CutRun) -> None:
     cut = cut_run("kill")
     assert isinstance(cut.tools.engine, FakeEngine)
@@ -206,3 +231,173 @@ def test_an_error_of_the_engine_is_no_end(cut_run: CutRun) -> None:
 
     hooks["engine.start"] = fail_once
     assert cut.rescue().healed == ("kill-1",)
+
+
+def test_each_event_is_written_whole(cut_run: CutRun) -> None:
+    cut = cut_run("kill", "down")
+    assert isinstance(cut.tools.engine, FakeEngine)
+    cut.tools.engine.gone_s = (0, cut.tools.clock.now_s() + 60)
+    done = cut.rescue("still")
+    written = cut.folder.read_events()[3:]
+    message = "kill of app-1 is not healed: the engine does not answer"
+    failed = {"event": "heal.failed", "fault": "kill-1", "message": message, "by": "watchdog"}
+    healed = {"event": "fault.healed", "verified": True, "by": "watchdog"}
+    assert written == [
+        {
+            "t_s": 5.0,
+            "event": "watchdog.acted",
+            "reason": "still",
+            "text": "the harness stood still",
+        },
+        {**healed, "t_s": 5.0, "fault": "down-1", "detail": "all enabled", "healed_s": 5.0},
+        {**failed, "t_s": 35.0},
+        {**healed, "t_s": 65.0, "fault": "kill-1", "detail": "app-1 is running", "healed_s": 65.0},
+    ]
+    assert done == Rescue("run", "still", cut.tools.clock.wall_s(), ("down-1", "kill-1"), ())
+
+
+def test_facts_of_a_healing_are_kept(cut_run: CutRun) -> None:
+    cut = cut_run("crash")
+    cut.rescue()
+    (healed,) = cut.events("fault.healed")
+    assert healed["restarted_by_itself"] is True
+
+
+def test_it_gives_up_after_its_time(cut_run: CutRun) -> None:
+    cut = cut_run("kill")
+    assert isinstance(cut.tools.engine, FakeEngine)
+    cut.tools.engine.gone_s = (0, 1e9)
+    began_s = cut.tools.clock.now_s()
+    cut.rescue()
+    tries = len(cut.events("heal.failed"))
+    assert TRY_S < cut.tools.clock.now_s() - began_s == tries * 30 + (tries - 1) * 2
+
+
+def test_a_fault_that_was_seen_unproven_is_not_in_flight_either(cut_run: CutRun) -> None:
+    cut = cut_run("kill", wall_s=make_tools().clock.wall_s())
+    events = cut.folder.path / "events.jsonl"
+    events.write_text(events.read_text().replace("fault.active", "fault.unproven"))
+    before_s = cut.tools.clock.now_s()
+    cut.rescue()
+    assert cut.tools.clock.now_s() == before_s
+
+
+def test_a_run_that_had_not_started_has_the_watchdogs_clock(cut_run: CutRun) -> None:
+    cut = cut_run("kill")
+    events = cut.folder.path / "events.jsonl"
+    events.write_text(events.read_text().replace("run.started", "run.refused"))
+    cut.rescue()
+    assert [e["healed_s"] for e in cut.events("fault.healed")] == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("healed", "left", "text"),
+    [
+        ((), (), "the harness was killed; its watchdog healed nothing"),
+        (("a", "b"), (), "the harness was killed; its watchdog healed a, b"),
+        ((), ("c", "d"), "the harness was killed; its watchdog healed nothing, but not c, d"),
+    ],
+)
+def test_one_sentence(healed: tuple[str, ...], left: tuple[str, ...], text: str) -> None:
+    assert Rescue("r", "gone", 1.0, healed, left).text == text
+    assert Rescue("r", "odd", 1.0, healed, left).text == text.replace(
+        "the harness was killed", "odd"
+    )
+
+
+REMEMBERED = {"run_id": "r", "reason": "gone", "wall_s": 2, "healed": ["a", "b"], "left": ["c"]}
+
+
+def test_what_was_done_is_read_back_whole(tmp_path: Path) -> None:
+    (tmp_path / "rescue.json").write_text(json.dumps(REMEMBERED))
+    assert last_rescue(tmp_path) == Rescue("r", "gone", 2.0, ("a", "b"), ("c",))
+
+
+@pytest.mark.parametrize("name", REMEMBERED)
+@pytest.mark.parametrize("value", [None, "gone"])
+def test_a_memory_that_is_damaged_is_none(tmp_path: Path, name: str, value: Any) -> None:
+    facts = {**REMEMBERED, name: value}
+    if value == "gone":
+        del facts[name]
+    (tmp_path / "rescue.json").write_text(json.dumps(facts))
+    is_text = name in ("run_id", "reason") and value is None
+    assert (last_rescue(tmp_path) is None) is not is_text
+
+
+# -- the process
+
+
+def _run_main(cut: _Cut, monkeypatch: pytest.MonkeyPatch, *, is_heard: bool) -> tuple[int, bytes]:
+    """Its exit code, and what the runner hears, if there still is one."""
+    asked: list[tuple[str, Any]] = []
+
+    def tools_of(project: str, clock: Any) -> Tools:
+        asked.append((project, clock))
+        return cut.tools
+
+    monkeypatch.setattr(rescue_module, "_tools", tools_of)
+    monkeypatch.setattr(rescue_module, "SystemClock", lambda: cut.tools.clock)
+    ours, theirs = socket.socketpair()
+    with ours:
+        if not is_heard:
+            ours.shutdown(socket.SHUT_RD)
+        state = cut.journal.path.parent
+        code = main(["still", str(theirs.detach()), "99", str(state), str(cut.folder.path)])
+        assert asked == [(state.name, cut.tools.clock)]
+        return code, ours.recv(9) if is_heard else b""
+
+
+def test_a_runner_that_can_hear_it_is_told_and_ends_its_run_itself(
+    cut_run: CutRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = cut_run("kill")
+    assert _run_main(cut, monkeypatch, is_heard=True) == (0, b"D")
+    assert _is_whole(cut)
+    assert cut.events("run.finished") == []
+    found = last_rescue(cut.journal.path.parent)
+    assert found == Rescue("run", "still", cut.tools.clock.wall_s(), ("kill-1",), ())
+
+
+@pytest.mark.parametrize(("is_healed", "status"), [(True, "interrupted"), (False, "error")])
+def test_where_nobody_hears_it_the_run_is_ended_for_the_runner(
+    cut_run: CutRun, monkeypatch: pytest.MonkeyPatch, is_healed: bool, status: str
+) -> None:
+    cut = cut_run("kill")
+    if not is_healed:
+        assert isinstance(cut.tools.engine, FakeEngine)
+        cut.tools.engine.gone_s = (0, 1e9)
+    code, _ = _run_main(cut, monkeypatch, is_heard=False)
+    assert code == (0 if is_healed else 4)
+    found = last_rescue(cut.journal.path.parent)
+    assert found is not None
+    (ended,) = cut.events("run.finished")
+    assert (ended["status"], ended["message"]) == (status, found.text)
+    assert found.left == (() if is_healed else ("kill-1",))
+
+
+def test_a_state_folder_that_cannot_be_written_stops_no_healing(
+    cut_run: CutRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = cut_run("kill")
+    (cut.journal.path.parent / "rescue.json").mkdir()
+    assert _run_main(cut, monkeypatch, is_heard=True)[0] == 0
+    assert _is_whole(cut)
+
+
+def test_an_engine_that_is_being_restarted_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, tools = make_tools().clock, make_tools()
+    back_s = clock.now_s() + 5
+
+    def engine(project: str) -> str:
+        if clock.now_s() < back_s:
+            raise EngineError("no engine")
+        return project
+
+    monkeypatch.setattr(rescue_module, "DockerEngine", engine)
+    monkeypatch.setattr(rescue_module, "tools_of", lambda *found: (found[0], found[1]) and tools)
+    assert rescue_module._tools("p", clock) is tools  # type: ignore[arg-type]
+    assert clock.now_s() == 106.0
+    back_s = 1e9
+    with pytest.raises(HarnessError, match="no engine"):
+        rescue_module._tools("p", clock)  # type: ignore[arg-type]
+    assert clock.now_s() == 106.0 + TRY_S + 2

@@ -58,6 +58,13 @@ def test_each_safeguard_has_a_count_of_its_own() -> None:
     assert watch.tripped(3, _snapshot(redirect=0.9, create=0.0)) == READS
 
 
+@pytest.mark.parametrize("first", [{}, {"redirect": math.nan}, {"redirect": 0.1}])
+def test_a_safeguard_that_is_kept_hides_none_behind_it(first: dict[str, float]) -> None:
+    watch = SafeguardWatch((READS, WRITES))
+    assert watch.tripped(0, _snapshot(create=0.9, **first)) is None
+    assert watch.tripped(1, _snapshot(create=0.9, **first)) == WRITES
+
+
 def test_without_a_time_it_trips_at_once() -> None:
     at_once = READS.model_copy(update={"for_s": 0})
     assert SafeguardWatch((at_once,)).tripped(0, _snapshot(redirect=0.6)) == at_once

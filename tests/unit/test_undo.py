@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import FakeEngine, FakeLinks, container, make_tools
+from fakes import FakeClock, FakeEngine, FakeLinks, container, make_tools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,15 @@ from harness.errors import EngineError, HealError, RecordError
 from harness.faults import make_fault
 from harness.faults.base import Proof, Tools
 from harness.model.experiment import FaultSpec
-from harness.undo import HEAL_TIMEOUT_S, Entry, Journal, heal_fault, replay
+from harness.undo import (
+    HEAL_TIMEOUT_S,
+    IN_FLIGHT_S,
+    Entry,
+    Journal,
+    boot_id,
+    heal_fault,
+    replay,
+)
 
 
 def _spec(kind: str, number: int = 1, **selector: str) -> FaultSpec:
@@ -43,7 +52,7 @@ def _inject(journal: Journal, tools: Tools, spec: FaultSpec) -> None:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    return Journal(tmp_path / "state" / "journal.jsonl")
+    return Journal(tmp_path / "home" / "state" / "journal.jsonl")
 
 
 def _heal_all(journal: Journal, tools: Tools) -> list[tuple[str, bool, str]]:
@@ -126,12 +135,13 @@ def test_a_record_is_on_the_disk_when_add_returns(
 def test_forgetting_the_newest_needs_no_new_file(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("kill-1", "kill-2"):
+    names = ("kill-1", "kill-2", "kill-3")
+    for name in names:
         journal.add(_entry(name))
     seen = _watch_disk(monkeypatch)
-    journal.remove("kill-2")
-    journal.remove("kill-1")
-    assert seen == ["fsync journal.jsonl", "fsync journal.jsonl"]
+    for name in reversed(names):
+        journal.remove(name)
+    assert seen == ["fsync journal.jsonl"] * 3
     assert journal.is_empty()
     assert journal.path.read_bytes() == b""
 
@@ -145,6 +155,66 @@ def test_removing_what_is_not_there_writes_nothing(
     seen = _watch_disk(monkeypatch)
     journal.remove("kill-2")
     assert seen == []
+
+
+def test_all_of_a_record_is_there_when_it_is_synced(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a buffer still holds is not on the disk, whatever fsync says."""
+    synced: list[bytes] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.extend([path.read_bytes()] if path.is_file() else [])
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    journal.add(_entry())
+    assert synced == [journal.path.read_bytes()]
+
+
+def test_no_descriptor_is_left_open(journal: Journal) -> None:
+    journal.add(_entry("kill-1"))
+    before = sorted(Path("/proc/self/fd").iterdir())
+    journal.add(_entry("kill-2"))
+    journal.remove("kill-1")
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_a_disk_that_fails_while_the_newest_is_forgotten_is_an_error(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.add(_entry())
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(RecordError, match=r"journal\.jsonl: cannot be written: Input/output error"):
+        journal.remove("kill-1")
+
+
+def test_where_no_new_file_can_be_made_the_error_says_why(journal: Journal) -> None:
+    journal.path.with_suffix(".part").mkdir(parents=True)  # not to be opened, not to be removed
+    with pytest.raises(RecordError, match=r"journal\.jsonl: cannot be written: Is a directory"):
+        journal.add(_entry())
+
+
+def test_a_journal_that_cannot_be_read_is_not_taken_for_an_empty_one(journal: Journal) -> None:
+    journal.path.mkdir(parents=True)
+    for ask in (journal.entries, journal.readable, journal.is_empty):
+        with pytest.raises(HealError, match=r"journal\.jsonl: Is a directory") as caught:
+            ask()
+        assert caught.value.hint.endswith("harness heal")
+
+
+def test_a_line_that_is_no_text_is_shown_in_short(journal: Journal) -> None:
+    journal.path.parent.mkdir(parents=True)
+    journal.path.write_bytes(b"\xff" + b"x" * 300 + b"\n")
+    with pytest.raises(HealError) as caught:
+        journal.entries()
+    assert caught.value.message.endswith("understood: \ufffd" + "x" * 199)
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
@@ -272,6 +342,155 @@ def test_an_undo_record_that_lacks_a_fact_stops_no_other(journal: Journal) -> No
     assert [entry.fault for entry in journal.entries()] == ["down-2"]
 
 
+class _Refusing(FakeEngine):
+    """Starts all containers but one."""
+
+    refused = "id-app-2"
+
+    def start(self, container_id: str) -> None:
+        if container_id == self.refused:
+            raise EngineError("no space left on device")
+        super().start(container_id)
+
+
+def _refusing() -> Tools:
+    tools = make_tools()
+    assert isinstance(tools.engine, FakeEngine)
+    engine = _Refusing(tools.engine.found, tools.engine.clock, tools.engine.cut)
+    return replace(tools, engine=engine)
+
+
+def test_what_could_not_be_healed_is_returned_whatever_its_healing_raised(
+    journal: Journal,
+) -> None:
+    """`harness heal` names what is returned; nothing returned would read as nothing broken."""
+    tools = _refusing()
+    for number, service in enumerate(("app-1", "app-2", "app-3"), 1):
+        _inject(journal, tools, _spec("kill", number, service=service))
+    spec = _spec("down", 4, link="app-1.redis")
+    lacking = {"kind": "down", "target": "app-1.redis", "containers": []}
+    journal.add(Entry("down-4", spec, lacking, "run", "b", 0.0))
+    left = replay(journal, tools, lambda *_: None)
+    assert [entry.fault for entry in left] == ["down-4", "kill-2"]
+    assert [entry.fault for entry in journal.entries()] == ["kill-2", "down-4"]
+    assert [_is_up(tools, f"app-{n}") for n in (1, 2, 3)] == [True, False, True]
+
+
+# -- calls that may still be in flight
+
+
+@dataclass
+class _Later(FakeClock):
+    """`acts` happen when the clock passes their time."""
+
+    acts: dict[float, Callable[[], None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def sleep_until_s(self, at_s: float) -> None:
+        super().sleep_until_s(at_s)
+        for due_s in [due_s for due_s in self.acts if due_s <= self.at_s]:
+            self.acts.pop(due_s)()
+
+
+@dataclass
+class _Young:
+    """A journal with one entry that was made `age_s` ago, and what is said while it is healed."""
+
+    journal: Journal
+    age_s: float = 3.0
+    kind: str = "kill"
+    parameters: dict[str, Any] = field(default_factory=dict)
+    said: list[tuple[float, bool, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.clock, self.tools = _Later(), _refusing()
+        assert isinstance(self.tools.engine, _Refusing)
+        self.engine = self.tools.engine
+        self.engine.refused, self.engine.clock = "", self.clock
+        self.tools = replace(self.tools, clock=self.clock)
+        spec = _spec(self.kind, service="app-1").model_copy(update={"parameters": self.parameters})
+        wall_s = self.clock.wall_s() - self.age_s
+        self.entry = replace(_entry(), spec=spec, wall_s=wall_s)
+        self.journal.add(self.entry)
+        self.end()
+
+    def end(self) -> None:
+        """The container stops, as by a call that comes late."""
+        self.engine.found["id-app-1"] = replace(self.engine.found["id-app-1"], status="exited")
+
+    def replay(self, *returned: str) -> list[Entry]:
+        def say(entry: Entry, proof: Proof | None, detail: str) -> None:
+            assert entry == self.entry
+            self.said.append((self.clock.now_s(), proof is not None, detail))
+
+        return replay(self.journal, self.tools, say, returned)
+
+
+HEALED = (100.0, True, "app-1 is running")
+
+
+def test_a_call_that_takes_effect_late_is_healed_again(journal: Journal) -> None:
+    young = _Young(journal)
+    kept: list[list[Entry]] = []
+    young.clock.acts = {
+        105.2: lambda: (young.end(), kept.append(journal.entries()))[0],
+        111.9: young.end,
+    }
+    assert young.replay() == []
+    late = "app-1 is running (it took effect late)"
+    assert young.said == [HEALED, (105.5, True, late), (112.0, True, late)]
+    assert kept == [[young.entry]]  # the record stays as long as it may be needed
+    assert journal.is_empty()
+    assert young.clock.now_s() == 112.0
+    assert _is_up(young.tools, "app-1")
+
+
+def test_a_late_effect_that_cannot_be_healed_is_returned_and_stays(journal: Journal) -> None:
+    young = _Young(journal)
+
+    def break_for_good() -> None:
+        young.engine.refused = "id-app-1"
+        young.end()
+
+    young.clock.acts = {103.1: break_for_good}
+    assert young.replay() == [young.entry]
+    assert journal.entries() == [young.entry]
+    assert young.said[1:] == [
+        (133.5, False, "kill of app-1 is not healed: no space left on device")
+    ]
+
+
+def test_a_call_that_is_known_to_have_returned_is_not_waited_for(journal: Journal) -> None:
+    young = _Young(journal)
+    assert young.replay("another", "kill-1") == []
+    assert (young.said, young.clock.now_s(), journal.is_empty()) == ([HEALED], 100.0, True)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "kind", "parameters", "until_s"),
+    [
+        (IN_FLIGHT_S, "kill", {}, 100.0),  # over
+        (IN_FLIGHT_S - 0.75, "kill", {}, 100.75),
+        (0.0, "kill", {}, 115.0),
+        (-1000.0, "kill", {}, 115.0),  # the wall clock was set back: bounded all the same
+        (0.0, "stop", {"grace_s": 20}, 135.0),
+        (1e6, "stop", {"grace_s": 20}, 100.0),
+    ],
+)
+def test_how_long_a_call_may_be_in_flight(
+    journal: Journal, age_s: float, kind: str, parameters: dict[str, Any], until_s: float
+) -> None:
+    young = _Young(journal, age_s, kind, parameters)
+    assert young.replay("another") == []
+    assert (young.said, young.clock.now_s(), journal.is_empty()) == ([HEALED], until_s, True)
+
+
+def test_the_boot_is_the_kernels() -> None:
+    assert boot_id() == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 # -- one healing
 
 
@@ -303,4 +522,13 @@ def test_healing_gives_up_in_time_and_says_what_it_saw_last() -> None:
     with pytest.raises(HealError, match=r"kill of app-1 is not healed: (seen|refused)") as caught:
         heal_fault(_Stubborn(10**9), _entry().undo, clock)
     assert caught.value.hint == "harness heal"
-    assert HEAL_TIMEOUT_S <= clock.now_s() - started_s <= HEAL_TIMEOUT_S + 1
+    assert clock.now_s() - started_s == HEAL_TIMEOUT_S
+
+
+def test_what_was_seen_last_is_said_where_nothing_was_raised() -> None:
+    clock = make_tools().clock
+    fault = _Stubborn(10**9)
+    fault.heal = lambda _undo: None  # type: ignore[method-assign]
+    with pytest.raises(HealError, match=r"^pause of \? is not healed: seen 0$"):
+        heal_fault(fault, {"kind": "pause"}, clock, 2.0)
+    assert clock.now_s() == 102.0

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 from fakes import Cut, FakeClock, FakeEngine, FakeHttp, container
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.adapters.click_counts import DRAIN_S, ClickCounts
 from harness.errors import TargetError
@@ -145,3 +147,40 @@ def test_without_a_primary_the_counts_cannot_be_read(case: Case) -> None:
     case.engine.roles["id-db-2"] = "t"
     with pytest.raises(TargetError, match="no database node is the primary"):
         case.read()
+
+
+@pytest.mark.parametrize("rows", ["h1", "h1|", "h1|twelve", "h1|12|"])
+def test_counts_that_are_no_numbers_are_an_error_and_no_crash(case: Case, rows: str) -> None:
+    ask = case.engine.execute
+
+    def execute(container_id: str, command: Sequence[str], timeout_s: float = 15.0):
+        if "click_counts" in command[-1]:
+            return 0, rows
+        return ask(container_id, command, timeout_s)
+
+    case.engine.execute = execute  # type: ignore[method-assign]
+    with pytest.raises(TargetError, match=r"db-2: psql answered .*, not a number"):
+        case.read()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@given(st.lists(JSON.map(json.dumps) | st.text(max_size=20), max_size=4))
+def test_whatever_redis_prints_is_waited_for_or_read(lines: list[str]) -> None:
+    made = Case()
+    made.engine.batches = ["\n".join(lines)]
+    facts = made.read().facts
+    assert facts["drained"] is (facts["waits_for"] == "")
+
+
+@given(st.lists(JSON, min_size=3, max_size=3))
+def test_a_stream_is_drained_only_if_the_worker_says_so(values: list[object]) -> None:
+    made = Case()
+    made.engine.batches = ["\n".join(json.dumps(value) for value in values)]
+    drained = made.read().facts["drained"]
+    assert drained is (not values[0])  # no such stream; none of the rest names the worker

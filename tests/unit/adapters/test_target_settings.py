@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fakes import Cut, FakeClock, FakeEngine, FakeHttp, container
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.adapters.target_settings import LABEL, TargetSettings
 from harness.model.http import Answer
@@ -100,3 +102,45 @@ def test_a_part_that_does_not_answer_says_why_and_the_others_are_read() -> None:
     assert found["databases"]["db-1"]["error"].endswith("connection refused")
     assert found["caches"]["redis"]["error"] == "redis-cli ended with 0: NOAUTH"
     assert found["time_limits"]["app-1"]["error"] == "its page of settings answered refused"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["keys", "maxmemory", "examples", "x"]), inner)
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.lists(JSON.map(json.dumps) | st.text(max_size=20), max_size=4))
+def test_whatever_redis_prints_is_read_or_named(lines: list[str]) -> None:
+    engine = parts()
+    engine.redis = "\n".join(lines)
+    (found,) = TargetSettings(engine, http()).read()["caches"].values()
+    assert ("error" in found) is ("keys" not in found)
+
+
+@given(JSON)
+def test_whatever_a_page_of_settings_holds_is_read_or_named(value: object) -> None:
+    page = Answer(200, json.dumps(value).encode())
+    asked = FakeHttp({"http://127.0.0.1:5000/debug/settings": page})
+    (found,) = TargetSettings(parts(), asked).read()["time_limits"].values()
+    assert ("settings" in found) is isinstance(value, dict)
+
+
+@given(st.text(max_size=60))
+def test_whatever_a_database_prints_hides_no_other_part(text: str) -> None:
+    engine = parts()
+    ask = engine.execute
+
+    def execute(container_id: str, command: Sequence[str], timeout_s: float = 15.0):
+        if "pg_settings" in command[-1]:
+            return 0, text
+        return ask(container_id, command, timeout_s)
+
+    engine.execute = execute  # type: ignore[method-assign]
+    found = TargetSettings(engine, http()).read()
+    assert found["databases"]["db-1"]["role"] == "primary"
+    assert found["caches"]["redis"]["keys"] == 300

@@ -9,7 +9,8 @@ from fakes import FakeClock
 from harness.analysis.machine import read_seconds
 from harness.analysis.record import Record
 from harness.model.machine import Look
-from harness.probes.machine import MachineProbe
+from harness.model.observation import Observation
+from harness.probes.machine import HIDDEN, MachineProbe, look_facts
 
 LOOK = Look(1.0, 2.0, 0.4, 0.1, 0.1, 0.05, 0.3333333, 0.0, 1.0, 0.2, (("clang", 0.3333333),))
 
@@ -48,3 +49,25 @@ def test_analysis_reads_what_the_probe_wrote() -> None:
     assert (second.start_s, second.end_s) == (11.5, 12.5)
     assert second.look.project_s == LOOK.project_s
     assert second.look.pressure_s == 0.2
+
+
+def test_each_look_is_told_whole() -> None:
+    clock = FakeClock()
+    probe = MachineProbe(Source(LOOK, None), clock)
+    line = {"at_s": 100.0, "event": "machine.second", **look_facts(LOOK)}
+    assert probe.observe() == Observation("machine", 100.0, ok=True, events=(line,))
+    clock.at_s = 101.0
+    gap = {"at_s": 101.0, "event": "probe.gap", "probe": "machine", "error": HIDDEN}
+    assert probe.finish() == Observation("machine", 101.0, ok=False, events=(gap,))
+
+
+def test_a_first_look_that_only_begins_is_well() -> None:
+    probe = MachineProbe(Source(None), FakeClock())
+    assert probe.observe() == Observation("machine", 100.0, ok=True)
+
+
+def test_figures_are_short_and_names_stay() -> None:
+    facts = look_facts(LOOK)
+    assert facts["foreign_s"] == 0.3333
+    assert facts["who"] == [["clang", 0.3333]]
+    assert facts["duration_s"] == 1.0

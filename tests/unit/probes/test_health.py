@@ -1,0 +1,347 @@
+"""Whether the target is as a run needs it: each thing that can be wrong is named, none crashes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from fakes import container
+from recorded_answers import (
+    BROKEN,
+    HAPROXY_3,
+    HEALTHY,
+    breaker_page,
+    haproxy_csv,
+    patroni_cluster,
+    proxy,
+)
+from recorded_answers import patroni_member as member
+
+from harness.model.container import Container
+from harness.model.http import Answer
+from harness.probes.health import TRIES_PER_LB, Health, check_health, entry_of
+
+EDGE, LB_1, LB_2, STATS_1, STATS_2 = 20001, 20002, 20003, 20012, 20013
+
+
+def _parts() -> list[Container]:
+    """An edge, two load balancers, three app servers and three database nodes, as shipped."""
+    breakers = {"harness.probe.breakers": "8000/debug/breakers"}
+    patroni = {"harness.probe.patroni": "8008"}
+    stats = {"harness.probe.haproxy": "8404/stats;csv", "harness.entry": "lb:8080"}
+    return [
+        container("edge", "edge", labels={"harness.entry": "edge:80"}, ports={80: EDGE}),
+        container("lb-1", "lb", labels=stats, ports={8080: LB_1, 8404: STATS_1}),
+        container("lb-2", "lb", labels=stats, ports={8080: LB_2, 8404: STATS_2}),
+        *(container(f"app-{n}", labels=breakers, ports={8000: 20020 + n}) for n in (1, 2, 3)),
+        container(
+            "app-4", labels={**breakers, "harness.standby": "true"}, status="created"
+        ),
+        *(
+            container(f"db-{n}", "db", labels=patroni, ports={8008: 20030 + n})
+            for n in (1, 2, 3)
+        ),
+        container("db-lb", "db-lb", labels=stats, ports={8404: 20014}),
+        container("migrate", "", status="exited"),
+    ]  # fmt: skip
+
+
+def _rotation(**status: str) -> bytes:
+    known = {"app-1": "UP", "app-2": "UP", "app-3": "UP", "app-4": "DOWN", **status}
+    rows = [proxy(backend, s, state) for backend in ("read", "write") for s, state in known.items()]
+    return haproxy_csv(HAPROXY_3, [proxy("public", "FRONTEND", "OPEN"), *rows]).encode()
+
+
+def _closed(**states: Any) -> dict[str, Any]:
+    page = breaker_page()
+    for name, facts in page["breakers"].items():
+        facts["state"] = states.get(name.replace("-", "_"), "CLOSED")
+    return page
+
+
+@dataclass
+class Stack:
+    """A target that is well unless a test says otherwise; remembers what it was asked."""
+
+    parts: list[Container] = field(default_factory=_parts)
+    pages: dict[str, Answer] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    asked: list[tuple[str, float]] = field(default_factory=list)
+    created: list[tuple[bytes, dict[str, str]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for port in (STATS_1, STATS_2):
+            self.say(f"{port}/stats;csv", _rotation())
+        for n in (1, 2, 3):
+            self.say(f"2002{n}/debug/breakers", json.dumps(_closed()).encode())
+            self.say(f"2003{n}/cluster", patroni_cluster(*HEALTHY))
+            self.say(f"2003{n}/config", b'{"synchronous_mode": true}')
+
+    def say(self, path: str, body: bytes, status: int = 200) -> None:
+        self.pages[f"http://127.0.0.1:{path}"] = Answer(status, body)
+
+    def ask(
+        self, url: str, timeout_s: float = 2.0, body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:  # fmt: skip
+        self.asked.append((url, timeout_s))
+        if url in self.pages:
+            return self.pages[url]
+        base, _, code = url.partition("/api/v1/urls") if body else url.rpartition("/")
+        if body is not None:
+            self.created.append((body, dict(headers or {})))
+            code = f"c{len(self.created)}"
+            self.links[f"{base}/{code}"] = json.loads(body)["url"]
+            return Answer(201, json.dumps({"code": code}).encode())
+        known = self.links.get(url)
+        return Answer(302, headers={"location": known}) if known else Answer(404)
+
+    def check(self) -> Health:
+        return check_health(self.parts, self)
+
+    def change(self, service: str, **facts: Any) -> None:
+        self.parts = [replace(c, **facts) if c.service == service else c for c in self.parts]
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return Stack()
+
+
+def test_a_stack_that_is_well(stack: Stack) -> None:
+    found = stack.check()
+    assert (found.healthy, found.problems) == (True, ())
+    states = {"redis": "CLOSED", "db-rw": "CLOSED", "db-ro": "CLOSED"}
+    assert found.details == {
+        "edge.traffic": "ok", "lb-1.traffic": "ok", "lb-2.traffic": "ok",
+        "lb-1.down": [], "lb-2.down": [],
+        "app-1.breakers": states, "app-2.breakers": states, "app-3.breakers": states,
+        "patroni": [
+            {"name": "db-1", "role": "leader", "state": "running", "timeline": 3},
+            {"name": "db-2", "role": "sync_standby", "state": "streaming", "timeline": 3},
+            {"name": "db-3", "role": "replica", "state": "streaming", "timeline": 3},
+        ],
+    }  # fmt: skip
+
+
+def test_each_entry_gets_a_link_of_its_own_and_each_server_its_turn(stack: Stack) -> None:
+    stack.check()
+    tokens = [json.loads(body)["url"].rpartition("/")[2] for body, _ in stack.created]
+    assert len(set(tokens)) == 3
+    for token, (_, headers) in zip(tokens, stack.created, strict=True):
+        assert token.startswith("health-")
+        assert headers == {"Content-Type": "application/json", "Idempotency-Key": token}
+    asked = [url for url, _ in stack.asked]
+    for number, port in enumerate((EDGE, LB_1, LB_2), 1):
+        assert asked.count(f"http://127.0.0.1:{port}/c{number}") == TRIES_PER_LB
+        assert asked.count(f"http://127.0.0.1:{port}/api/v1/urls") == 1
+    limits = {url.split("/")[3].split("?")[0]: limit_s for url, limit_s in stack.asked}
+    assert limits == {
+        "api": 3.0, "c1": 3.0, "c2": 3.0, "c3": 3.0, "stats;csv": 2.0, "debug": 2.0,
+        "cluster": 2.0, "config": 2.0,
+    }  # fmt: skip
+
+
+def test_parts_with_a_role_must_run_unless_they_stand_by(stack: Stack) -> None:
+    stack.change("db-2", status="exited")
+    stack.change("app-3", status="paused")
+    assert stack.check().problems == ("app-3 does not run", "db-2 does not run")
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (Answer(0, error="TimeoutError: timed out"), "create answered TimeoutError: timed out"),
+        (Answer(503), "create answered 503"),
+        (Answer(200, b'{"code": "gone"}'), "redirect answered 404"),
+        *((Answer(201, body), "redirect answered 404") for body in BROKEN),
+    ],
+)
+def test_a_link_that_cannot_be_made_is_named(stack: Stack, answer: Answer, problem: str) -> None:
+    stack.pages[f"http://127.0.0.1:{LB_1}/api/v1/urls"] = answer
+    found = stack.check()
+    assert found.problems == (f"lb-1: {problem}",)
+    assert (found.details["lb-1.traffic"], found.details["lb-2.traffic"]) == (problem, "ok")
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (Answer(0, error="refused"), "redirect answered refused"),
+        (Answer(200, b"ok"), "redirect answered 200"),
+        (Answer(302, headers={"location": "https://example.com/another"}), "redirect answered 302"),
+        (Answer(302), "redirect answered 302"),
+    ],
+)
+def test_a_link_that_leads_elsewhere_is_named(stack: Stack, answer: Answer, problem: str) -> None:
+    stack.pages[f"http://127.0.0.1:{LB_2}/c3"] = answer
+    assert stack.check().problems == (f"lb-2: {problem}",)
+
+
+def test_one_bad_redirect_of_many_is_enough(stack: Stack) -> None:
+    ask, left = stack.ask, [3]
+
+    def fails_at_the_fourth(url: str, *rest: Any) -> Answer:
+        if url.endswith("/c1"):
+            left[0] -= 1
+            if left[0] < 0:
+                return Answer(502)
+        return ask(url, *rest)
+
+    stack.ask = fails_at_the_fourth  # type: ignore[method-assign]
+    assert stack.check().problems == ("edge: redirect answered 502",)
+
+
+def test_servers_that_are_not_in_rotation_are_named(stack: Stack) -> None:
+    stack.say(f"{STATS_1}/stats;csv", _rotation(**{"app-3": "DOWN 1/2", "app-1": "MAINT"}))
+    stack.say(f"{STATS_2}/stats;csv", _rotation(**{"app-2": "UP 1/3"}))  # up still
+    found = stack.check()
+    assert found.problems == (
+        "lb-1: app-1 is not in rotation", "lb-1: app-3 is not in rotation",
+    )  # fmt: skip
+    assert (found.details["lb-1.down"], found.details["lb-2.down"]) == (["app-1", "app-3"], [])
+
+
+def test_only_parts_of_the_project_are_missed_in_rotation(stack: Stack) -> None:
+    """A standby is down as it should be, and a server of last resort has no check."""
+    stack.say(f"{STATS_1}/stats;csv", _rotation(**{"any-1": "no check", "app-4": "MAINT"}))
+    assert stack.check().healthy
+
+
+def test_a_balancer_that_is_missing_in_another_is_named(stack: Stack) -> None:
+    stack.say(f"{STATS_1}/stats;csv", _rotation(**{"lb-2": "DOWN", "redis": "DOWN"}))
+    assert stack.check().problems == ("lb-1: lb-2 is not in rotation",)
+
+
+def test_the_order_of_the_parts_does_not_matter(stack: Stack) -> None:
+    found = stack.check().details
+    stack.parts = stack.parts[::-1]
+    assert stack.check() == Health((), found)
+
+
+@pytest.mark.parametrize(("status", "body"), [(0, b""), (503, b"sorry"), (401, b"")])
+def test_a_balancer_without_statistics_is_named(stack: Stack, status: int, body: bytes) -> None:
+    stack.say(f"{STATS_2}/stats;csv", body, status)
+    found = stack.check()
+    assert found.problems == ("lb-2: its statistics do not answer",)
+    assert found.details["lb-2.down"] == []
+
+
+@pytest.mark.parametrize("body", [*BROKEN, HAPROXY_3.encode(), b"<html>\nnot here"])
+def test_statistics_that_name_no_server_are_none(stack: Stack, body: bytes) -> None:
+    stack.say(f"{STATS_2}/stats;csv", body)
+    found = stack.check()
+    assert found.problems == ("lb-2: its statistics do not answer",)
+    assert found.details["lb-2.down"] == []
+
+
+def test_breakers_that_are_not_closed_are_named(stack: Stack) -> None:
+    stack.say("20022/debug/breakers", json.dumps(_closed(redis="OPEN", db_ro="HALF_OPEN")).encode())
+    found = stack.check()
+    assert found.problems == (
+        "app-2: breaker redis is OPEN", "app-2: breaker db-ro is HALF_OPEN",
+    )  # fmt: skip
+    assert found.details["app-2.breakers"]["db-rw"] == "CLOSED"
+    assert set(found.details["app-3.breakers"].values()) == {"CLOSED"}
+
+
+@pytest.mark.parametrize("body", [*BROKEN, b"{}", b'{"breakers": ["redis"]}'])
+def test_a_server_that_does_not_name_its_breakers_is_named(stack: Stack, body: bytes) -> None:
+    stack.say("20021/debug/breakers", body)
+    found = stack.check()
+    assert found.problems == ("app-1: does not answer with its breakers",)
+    assert set(found.details["app-3.breakers"].values()) == {"CLOSED"}
+
+
+@pytest.mark.parametrize("facts", [None, {}, "OPEN", {"state": None}])
+def test_a_breaker_without_a_state_is_not_closed(stack: Stack, facts: Any) -> None:
+    page = {"breakers": {"redis": facts, "db-rw": {"state": "CLOSED"}}}
+    stack.say("20023/debug/breakers", json.dumps(page).encode())
+    assert stack.check().problems == ("app-3: breaker redis is None",)
+
+
+LEADER, SYNC, REPLICA = HEALTHY
+NO_LEADER, NO_SYNC = "database: there is no leader", "database: no synchronous standby streams"
+ONE, NONE = "database: 1 of 2 replicas stream", "database: 0 of 2 replicas stream"
+
+
+@pytest.mark.parametrize(
+    ("members", "problems"),
+    [
+        ((LEADER, {**SYNC, "role": "quorum_standby"}, REPLICA), ()),
+        ((SYNC, LEADER, REPLICA), ()),
+        (({**LEADER, "state": "start failed"}, SYNC, REPLICA), (NO_LEADER,)),
+        (({**LEADER, "state": "stopped"}, SYNC, REPLICA), (NO_LEADER,)),
+        ((SYNC, REPLICA), (NO_LEADER,)),
+        ((LEADER, {**SYNC, "role": "replica"}, REPLICA), (NO_SYNC,)),
+        ((LEADER, {**SYNC, "state": "starting"}, REPLICA), (NO_SYNC, ONE)),
+        ((LEADER, SYNC, {**REPLICA, "state": "creating replica", "lag": "unknown"}), (ONE,)),
+        ((LEADER, SYNC), (ONE,)),
+        ((LEADER,), (NO_SYNC, NONE)),
+        ((LEADER, SYNC, REPLICA, member("db-4", "replica", "streaming", timeline=3)), ()),
+        ((), (NO_LEADER, NO_SYNC, NONE)),
+    ],
+)
+def test_replication_in_each_state(
+    stack: Stack, members: tuple[dict[str, Any], ...], problems: tuple[str, ...]
+) -> None:
+    for n in (1, 2, 3):
+        stack.say(f"2003{n}/cluster", patroni_cluster(*members))
+    assert stack.check().problems == problems
+
+
+@pytest.mark.parametrize("config", [b'{"synchronous_mode": false}', b'{"ttl": 20}', b"null", b""])
+def test_a_synchronous_standby_is_missed_only_where_one_is_set_up(
+    stack: Stack, config: bytes
+) -> None:
+    for n in (1, 2, 3):
+        stack.say(f"2003{n}/cluster", patroni_cluster(LEADER, {**SYNC, "role": "replica"}, REPLICA))
+        stack.say(f"2003{n}/config", config)
+    assert stack.check().healthy
+
+
+def test_any_database_node_that_answers_will_do(stack: Stack) -> None:
+    for n in (1, 2):
+        stack.say(f"2003{n}/cluster", b"", 0)
+        stack.say(f"2003{n}/config", b"{", 200)
+    assert stack.check().healthy
+    asked = [url for url, _ in stack.asked]
+    assert asked.index("http://127.0.0.1:20031/cluster") < asked.index(
+        "http://127.0.0.1:20033/cluster"
+    )
+
+
+@pytest.mark.parametrize("body", [*BROKEN, b'{"members": null}', b'{"members": ["db-1", 7]}'])
+def test_without_an_answer_the_database_has_no_leader(stack: Stack, body: bytes) -> None:
+    for n in (1, 2, 3):
+        stack.say(f"2003{n}/cluster", body)
+        stack.say(f"2003{n}/config", body)
+    found = stack.check()
+    assert found.problems == (NO_LEADER, NONE)
+    assert found.details["patroni"] == []
+
+
+def test_what_a_project_has_no_label_for_is_not_asked() -> None:
+    stack = Stack(parts=[container("web"), container("cache", "cache")])
+    assert (stack.check(), stack.asked) == (Health((), {}), [])
+
+
+def test_only_a_balancer_or_an_edge_is_sent_traffic() -> None:
+    entry = {"harness.entry": "x:80"}
+    stack = Stack(parts=[container("app-1", labels=entry, ports={80: 1})])
+    assert (stack.check().healthy, stack.asked) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("label", "found"),
+    [
+        ("lb:8080", ("lb", ("127.0.0.1", 20002))),
+        ("lb:8080/tcp", ("lb", ("127.0.0.1", 20002))),
+        ("lb:9", None), ("lb", None), ("8080", None), ("", None),
+    ],
+)  # fmt: skip
+def test_an_entry_is_a_name_and_a_published_port(label: str, found: Any) -> None:
+    assert entry_of(container("lb", labels={"harness.entry": label}, ports={8080: 20002})) == found
