@@ -1,0 +1,92 @@
+"""Recorded runs give the same figures and verdicts as when they were recorded.
+
+Each archive in tests/recorded/ is one run folder with its findings.json and result.json: runs
+that passed, planted defects, a race, a machine without headroom, runs that were cut off. What
+changes here changes every user's verdicts: pack anew (pack.py) only where that is the purpose.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cli.console import Screen
+from harness.cli.stage_commands import analyze_folder, judge_folder
+from harness.model.aspect import ASPECTS
+from harness.run_store import RunFolder
+
+RECORDED = Path(__file__).parents[1] / "recorded"
+ARCHIVES = sorted(RECORDED.glob("*.tar.xz"))
+Unpack = Callable[[Path], RunFolder]
+
+
+@pytest.fixture
+def unpack(tmp_path: Path) -> Unpack:
+    """Unpacks one archive; gives its run folder."""
+
+    def act(archive: Path) -> RunFolder:
+        with tarfile.open(archive) as tar:
+            tar.extractall(tmp_path, filter="data")
+        return RunFolder(tmp_path / archive.name.removesuffix(".tar.xz"))
+
+    return act
+
+
+@pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: path.name.removesuffix(".tar.xz"))
+def test_every_figure_and_the_verdict_are_those_that_were_recorded(
+    archive: Path, unpack: Unpack
+) -> None:
+    folder = unpack(archive)
+    names = ("findings.json", "result.json")
+    recorded = {name: folder.read_text(name) for name in names}
+    for name in names:
+        (folder.path / name).unlink()
+    analyze_folder(folder)
+    judge_folder(folder, Screen())
+    for name in names:
+        assert differences(json.loads(recorded[name]), folder.read_json(name)) == []
+        assert folder.read_text(name) == recorded[name]  # byte for byte
+
+
+def differences(before: Any, after: Any, path: str = "") -> list[str]:
+    """Where two JSON values differ, in words."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = [*before, *(key for key in after if key not in before)]
+        nothing = "<not there>"
+        pairs = [(f"{path}.{k}", before.get(k, nothing), after.get(k, nothing)) for k in keys]
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = [
+            (f"{path}[{at}]", *pair) for at, pair in enumerate(zip(before, after, strict=True))
+        ]
+    else:
+        return [] if before == after else [f"{path}: {before!r} became {after!r}"]
+    return [text for name, one, other in pairs for text in differences(one, other, name)]
+
+
+def test_every_aspect_verdict_and_status_is_among_them(unpack: Unpack) -> None:
+    aspects, verdicts, statuses = set[str](), set[str](), set[str]()
+    for archive in ARCHIVES:
+        folder = unpack(archive)
+        result = folder.read_json("result.json")
+        verdicts.add(result["verdict"])
+        statuses.add(result["status"])
+        aspects |= {item.aspect for item in folder.read_experiment().hypothesis}
+    assert aspects == set(ASPECTS)
+    assert verdicts == {"pass", "fail", "inconclusive"}
+    assert statuses == {"completed", "aborted", "interrupted"}
+
+
+def test_a_difference_is_seen_and_named() -> None:
+    before = {"a": [{"b": 1.0, "c": None}], "d": []}
+    assert differences(before, {"a": [{"b": 1.0, "c": None}], "d": []}) == []
+    assert differences(before, {"a": [{"b": 1.5, "e": 0}], "d": [1]}) == [
+        ".a[0].b: 1.0 became 1.5",
+        ".a[0].c: None became '<not there>'",
+        ".a[0].e: '<not there>' became 0",
+        ".d: [] became [1]",
+    ]
