@@ -9,6 +9,7 @@ from typing import Any
 
 from harness import judge as judging
 from harness import result as results
+from harness.aspects.findings_json import read_findings
 from harness.cli.console import Screen
 from harness.cli.project import Project
 from harness.errors import HarnessError, RunFolderError, UsageError
@@ -133,9 +134,8 @@ def analyze_folder(folder: RunFolder) -> None:
 def judge_folder(folder: RunFolder, screen: Screen) -> dict[str, Any]:
     """result.json, junit.xml and summary.md out of findings.json; the result."""
     experiment = folder.read_experiment()
-    findings = folder.read_json("findings.json", FINDINGS)
-    verdict = judging.judge(experiment, findings)
-    result = results.make_result(experiment, findings, verdict)
+    verdict = judging.judge(experiment, read_findings(folder))
+    result = results.make_result(experiment, folder.read_json("findings.json"), verdict)
     if folder.has("environment.json"):
         result["command"] = folder.read_json("environment.json").get("command", "")
     folder.write_json("result.json", result)

@@ -30,7 +30,6 @@ from fakes import (
 )
 
 from harness import runner
-from harness.analysis.record import Record
 from harness.cli.console import Screen
 from harness.cli.run_command import Stop
 from harness.errors import EngineError, HarnessError, RecordError
@@ -40,6 +39,7 @@ from harness.model.experiment import Experiment, FaultSpec, Phase
 from harness.model.load import Load
 from harness.plan import make_plan
 from harness.probes.health import Health
+from harness.record import Record
 from harness.run_store import EventLog, RunFolder
 from harness.runner import LEAD_S, World, run_plan
 from harness.undo import Journal, replay

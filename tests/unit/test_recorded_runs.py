@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from harness.aspects import METRICS
 from harness.cli.console import Screen
 from harness.cli.stage_commands import analyze_folder, judge_folder
-from harness.model.aspect import ASPECTS
 from harness.run_store import RunFolder
 
 RECORDED = Path(__file__).parents[1] / "recorded"
@@ -76,7 +76,7 @@ def test_every_aspect_verdict_and_status_is_among_them(unpack: Unpack) -> None:
         verdicts.add(result["verdict"])
         statuses.add(result["status"])
         aspects |= {item.aspect for item in folder.read_experiment().hypothesis}
-    assert aspects == set(ASPECTS)
+    assert aspects == set(METRICS)
     assert verdicts == {"pass", "fail", "inconclusive"}
     assert statuses == {"completed", "aborted", "interrupted"}
 

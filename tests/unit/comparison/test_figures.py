@@ -7,7 +7,8 @@ import math
 import pytest
 from made_up_runs import EXPERIMENT, breaker, findings, times
 
-from harness.comparison.figures import figures_of
+from harness.aspects.findings_json import findings_from_json
+from harness.comparison import figures
 
 
 def by_id(**changes):
@@ -36,7 +37,8 @@ def test_a_percentile_of_too_few_requests_is_not_compared(requests, known):
 
 def test_what_did_not_recover_is_infinite():
     lost = {"recovered": False, "recovery_time_s": None}
-    found = by_id(recovery={"redirect": {**lost, "degradation": lost}})
+    degradation = {**lost, "metric": "p95", "limit_s": 0.2}
+    found = by_id(recovery={"redirect": {**lost, "degradation": degradation}})
     assert found["run.redirect.recovery_time"] == math.inf
     assert found["run.redirect.degradation_time"] == math.inf
 
@@ -88,3 +90,7 @@ def test_only_a_breaker_that_should_open_can_fail_to():
 
 def test_an_aborted_run_is_bad_news():
     assert by_id(status="aborted")["run.status.aborted"] == 1
+
+
+def figures_of(value, hypothesis):
+    return figures.figures_of(findings_from_json(value), hypothesis)
