@@ -2,7 +2,7 @@
 
 An aspect says all of one subject: its metrics, how they are measured out of the record, how they
 are judged, what two sets of runs are compared by, and what the report shows. A new aspect is a
-file and a line in ASPECTS; a new metric changes its aspect's file alone.
+file and its entry in ASPECTS; a new metric changes its aspect's file alone.
 """
 
 from __future__ import annotations

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import StrictUndefined
 
 from harness.aspects import METRICS
 from harness.cli.console import Screen
 from harness.cli.stage_commands import analyze_folder, judge_folder
+from harness.report.render import render, templates
 from harness.run_store import RunFolder
 
 RECORDED = Path(__file__).parents[1] / "recorded"
@@ -26,8 +28,9 @@ Unpack = Callable[[Path], RunFolder]
 
 
 @pytest.fixture
-def unpack(tmp_path: Path) -> Unpack:
+def unpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Unpack:
     """Unpacks one archive; gives its run folder."""
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)  # these are no results of this job
 
     def act(archive: Path) -> RunFolder:
         with tarfile.open(archive) as tar:
@@ -51,6 +54,19 @@ def test_every_figure_and_the_verdict_are_those_that_were_recorded(
     for name in names:
         assert differences(json.loads(recorded[name]), folder.read_json(name)) == []
         assert folder.read_text(name) == recorded[name]  # byte for byte
+
+
+@pytest.mark.parametrize(
+    "name", ["212138-redis-outage", "205927-db-primary-rebuild", "interrupted", "aborted"]
+)
+def test_the_report_of_a_recorded_run_is_whole(name: str, unpack: Unpack) -> None:
+    """Templates refuse a name that is not there, so each of these has all that they show."""
+    (archive,) = (path for path in ARCHIVES if name in path.name)
+    folder = unpack(archive)
+    page = render(folder).read_text(encoding="utf-8")
+    for heading in ("expectations", "recovery", "writes", "breakers", "operations", "load"):
+        assert f'<h2 id="{heading}">' in page
+    assert templates().undefined is StrictUndefined
 
 
 def differences(before: Any, after: Any, path: str = "") -> list[str]:
