@@ -37,6 +37,7 @@ PERCENTILES: Mapping[str, Percentile] = {
     "p50": Percentile(50, P50_SAMPLES_MIN),
     "p95": Percentile(95, P95_SAMPLES_MIN),
     "p99": Percentile(99, P99_SAMPLES_MIN),
+    "p999": Percentile(99.9, 10_000),
 }
 RANKS = {**{name: one.rank for name, one in PERCENTILES.items()}, "max": 100.0}
 

@@ -43,7 +43,7 @@ BREAKER = {
 
 
 def findings(**changes: Any) -> dict[str, Any]:
-    times = {"p50": 0.01, "p95": 0.1, "p99": 0.2, "max": 0.3}
+    times = {"p50": 0.01, "p95": 0.1, "p99": 0.2, "p999": 0.25, "max": 0.3}
     operation = {"requests": 5000, "failed": 0, "error_rate": 0.0, "errors": {}}
     value: dict[str, Any] = {
         "run_id": "r", "status": "completed", "message": "", "faults": [FAULT], "end_s": 90.0,
@@ -121,6 +121,13 @@ def _experiment(item: Expectation) -> Experiment:
     [
         ("redirect", "p95 < 200ms", {}, "pass", None),
         ("redirect", "p95 < 50ms", {}, "fail", "response_time_exceeded"),
+        ("redirect", "p999 < 200ms", {}, "inconclusive", "too_few_samples"),
+        ("redirect", "p999 < 200ms", {"operations__redirect__fault__requests": 9999},
+         "inconclusive", "too_few_samples"),
+        ("redirect", "p999 < 200ms", {"operations__redirect__fault__requests": 10_000},
+         "fail", "response_time_exceeded"),
+        ("redirect", "p999 <= 250ms", {"operations__redirect__fault__requests": 10_000},
+         "pass", None),
         ("redirect", "error_rate < 0.1%", {}, "pass", None),
         ("redirect", "error_rate < 0.01%", {}, "inconclusive", "too_few_samples"),
         ("redirect", "failed_requests == 0", {"operations__redirect__fault__failed": 1},

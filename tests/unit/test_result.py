@@ -14,6 +14,7 @@ from json_schema import at, problems
 from harness.aspects import ASPECTS, METRICS
 from harness.aspects.clause import parse_expectation
 from harness.aspects.findings_json import findings_from_json
+from harness.aspects.operations import PERCENTILES
 from harness.judge import judge
 from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment, Phase
@@ -53,9 +54,9 @@ def _rotation(server: str, leaves_s: float, returns_s: float) -> dict[str, Any]:
 
 
 def _operation(first: int) -> dict[str, Any]:
-    times = {"p50": first / 1e4, "p95": first / 1e3, "p99": first / 1e2, "max": 1.0}
+    times = {"p50": first / 1e4, "p95": first / 1e3, "p99": first / 1e2, "p999": 0.9, "max": 1.0}
     return {
-        "requests": 5000 + first, "failed": first, "error_rate": first / 7777,
+        "requests": 15_000 + first, "failed": first, "error_rate": first / 7777,
         "errors": {"timeout": first}, "response_time_s": times, "service_time_s": times,
     }  # fmt: skip
 
@@ -149,7 +150,7 @@ REGAINED = ("recovery", "redirect", "degradation", "by_fault", "kill-2", "recove
 OPERATION = ("operations", "redirect", "fault")
 SERVER = ("breakers", "by_breaker", "redis", "servers", "app-2", "phases", "fault")
 PLACES: dict[tuple[str, str], tuple[Step, ...]] = {
-    **{("redirect", p): (*OPERATION, "response_time_s", p) for p in ("p50", "p95", "p99")},
+    **{("redirect", p): (*OPERATION, "response_time_s", p) for p in PERCENTILES},
     ("redirect", "error_rate"): (*OPERATION, "error_rate"),
     ("redirect", "failed_requests"): (*OPERATION, "failed"),
     ("redirect", "requests"): (*OPERATION, "requests"),

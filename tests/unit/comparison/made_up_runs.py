@@ -17,7 +17,7 @@ from harness.model.experiment import Experiment, FaultSpec, Phase
 from harness.model.load import Load, Operation
 
 PHASES = {"baseline": (0.0, 15.0), "fault": (15.0, 45.0), "recovery": (45.0, 60.0)}
-TIMES_S = {"p50": 0.004, "p95": 0.100, "p99": 0.250}
+TIMES_S = {"p50": 0.004, "p95": 0.100, "p99": 0.250, "p999": 0.400}
 RECOVERY_S = 21.0
 REQUESTS = 12_000
 EXPECTED = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from made_up_runs import EXPERIMENT, breaker, findings, times
+from made_up_runs import EXPERIMENT, TIMES_S, breaker, findings, times
 
 from harness.aspects.findings_json import findings_from_json
 from harness.comparison import figures
@@ -28,11 +28,17 @@ def test_every_measured_figure_is_there():
 
 @pytest.mark.parametrize(
     ("requests", "known"),
-    [(1000, {"p50", "p95", "p99"}), (999, {"p50", "p95"}), (0, set())],
+    [
+        (10_000, {"p50", "p95", "p99", "p999"}),
+        (9999, {"p50", "p95", "p99"}),
+        (1000, {"p50", "p95", "p99"}),
+        (999, {"p50", "p95"}),
+        (0, set()),
+    ],
 )
 def test_a_percentile_of_too_few_requests_is_not_compared(requests, known):
     found = by_id(operations={"redirect": {"fault": times(requests)}})
-    assert {name for name in ("p50", "p95", "p99") if f"fault.redirect.{name}" in found} == known
+    assert {name for name in TIMES_S if f"fault.redirect.{name}" in found} == known
 
 
 def test_what_did_not_recover_is_infinite():
