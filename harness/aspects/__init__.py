@@ -17,6 +17,7 @@ from harness.aspects import (
     operations,
     reads,
     recovery,
+    restarts,
     rotation,
     settings,
     shares,
@@ -30,6 +31,7 @@ from harness.model.metric import ANY, BREAKER, OPERATION, Metric
 __all__ = ["ASPECTS", "METRICS", "RESERVED", "Aspect", "Findings"]
 
 ASPECTS: tuple[Aspect[Any], ...] = (  # in the order of a report
+    restarts.ASPECT,
     recovery.ASPECT,
     writes.ASPECT,
     reads.ASPECT,

