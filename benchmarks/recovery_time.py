@@ -27,7 +27,7 @@ import common
 import numpy as np
 from load_tools.engine import EngineProcess, engine, make_config, read_samples
 
-from harness.analysis.outages import Outage, find_outages
+from harness.aspects.recovery.outages import Outage, find_outages
 from harness.model.load import SHORTENER_OPERATIONS
 
 sys.path.insert(0, str(common.ROOT / "tests"))

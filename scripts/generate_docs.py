@@ -8,11 +8,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from harness.aspects import METRICS
 from harness.experiment_file import load_experiment
 from harness.faults import KINDS
 from harness.faults.base import NoParameters
-from harness.model.aspect import ANY, ASPECTS, OPERATION
 from harness.model.experiment import Experiment, FaultSpec
+from harness.model.metric import ANY, OPERATION
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "EXPERIMENTS.md"
@@ -91,7 +92,7 @@ def _metrics() -> str:
         "run": "`run`",
     }
     rows = ["| subject | metric | limit | under |", "|---|---|---|---|"]
-    for aspect, metrics in ASPECTS.items():
+    for aspect, metrics in METRICS.items():
         name = {OPERATION: "an operation", "breaker": "breaker.NAME"}.get(aspect, aspect)
         for metric, kind in metrics.items():
             shown = "a name, `min`, `max`, `victim` or `others`" if metric == ANY else f"`{metric}`"

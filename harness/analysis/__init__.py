@@ -4,26 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.analysis import (
-    breakers,
-    clicks,
-    clocks,
-    coverage,
-    load_health,
-    machine,
-    operations,
-    recovery,
-    rotation,
-    series,
-    settings,
-    shares,
-    stale_reads,
-    surprises,
-    target,
-    writes,
-)
-from harness.analysis.record import read_record
+from harness.analysis import clocks, coverage, load_health, machine, series, surprises
+from harness.analysis.reading import read_record
 from harness.analysis.rounding import rounded
+from harness.aspects import ASPECTS, writes
 from harness.run_store import RunFolder
 
 SCHEMA_VERSION = 1
@@ -35,7 +19,8 @@ def analyze(folder: RunFolder) -> dict[str, Any]:
     Reads plan.json, events.jsonl, samples/ and target/; RunFolderError if one cannot be read.
     """
     record = read_record(folder)
-    written = writes.figures(record, folder)
+    found = {aspect.section: aspect.measure(record, folder) for aspect in ASPECTS}
+    not_caught_up = found[writes.ASPECT.section].not_caught_up
     findings = {
         "schema_version": SCHEMA_VERSION,
         "run_id": folder.run_id,
@@ -49,25 +34,16 @@ def analyze(folder: RunFolder) -> dict[str, Any]:
         "scale": record.experiment.scale,
         "phases": {p.name: {"start_s": p.start_s, "end_s": p.end_s} for p in record.phases},
         "faults": record.faults,
-        "surprises": surprises.figures(record, written["not_caught_up"]),
+        "surprises": surprises.figures(record, not_caught_up),
         "load": load_health.figures(record),
         "coverage": coverage.figures(record, folder),
         "machine": machine.figures(record, folder),
-        "operations": operations.figures(record),
-        "recovery": recovery.figures(record),
-        "writes": written,
-        "reads": stale_reads.figures(record, folder),
-        "clicks": clicks.figures(record, folder),
-        "breakers": breakers.figures(record),
-        **shares.figures(record),
-        "db_reached": shares.db_reached(record),
-        "rotation": rotation.figures(record),
-        "target": target.figures(record),
-        "settings": settings.figures(folder),
         "safeguards": record.events_of("safeguard.tripped"),
         "clocks": clocks.figures(record),
         "notes": record.notes(),
         "series": series.figures(record),
     }
+    for aspect in ASPECTS:
+        findings |= aspect.sections(found[aspect.section])
     result: dict[str, Any] = rounded(findings)
     return result

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from harness.analysis.record import Record
+from harness.record import Record, clock_offsets
 
 
 def started_at(record: Record) -> str | None:
@@ -36,26 +36,10 @@ def figures(record: Record) -> dict[str, Any]:
                 "uncertainty_s": event["uncertainty_s"],
                 "is_shared": abs(event["offset_s"]) <= event["uncertainty_s"],
             }
-            for service, event in sorted(_best(record).items())
+            for service, event in sorted(clock_offsets(record).items())
         },
         "wall": {
             "pairs": len(record.events_of("run.clock")),
             "uncertainty_s": record.wall_uncertainty_s(),
         },
     }
-
-
-def uncertainty_s(record: Record, service: str) -> float | None:
-    """By how much a time that the service tells may be off; None if its clock was not measured."""
-    event = _best(record).get(service)
-    return abs(event["offset_s"]) + event["uncertainty_s"] if event else None
-
-
-def _best(record: Record) -> dict[str, dict[str, Any]]:
-    """By service the measurement with the least uncertainty."""
-    best: dict[str, dict[str, Any]] = {}
-    for event in record.events_of("clock.offset"):
-        known = best.get(event["service"])
-        if known is None or event["uncertainty_s"] < known["uncertainty_s"]:
-            best[event["service"]] = event
-    return best

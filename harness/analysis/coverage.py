@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from harness.analysis.record import Array, Record
 from harness.model.coverage import Gap
 from harness.model.load import Load
+from harness.record import Array, Record
 from harness.run_store import RunFolder
 
 STEP_S, NEEDED_EXACT, NEEDED_RANDOM = 1.0, 20, 50

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, fields
 from itertools import islice, takewhile
 from typing import Any
 
-from harness.analysis.record import Record
 from harness.model.experiment import Phase
 from harness.model.machine import (
     DISTURBED_SHARE,
@@ -19,6 +18,7 @@ from harness.model.machine import (
     Look,
     Shares,
 )
+from harness.record import Record
 from harness.run_store import LOOK, RunFolder
 
 GAP_S = 2.5

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
 
+from harness.aspects.base import shallow
+
 
 def rounded(value: Any) -> Any:
     """`value` as plain JSON data, with floats rounded and NaN and infinities as None."""
+    if is_dataclass(value):
+        return {name: rounded(item) for name, item in shallow(value).items()}
     if isinstance(value, Mapping):
         return {str(key): rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.analysis import breakers, shares
-from harness.analysis.degradation import objective_of
-from harness.analysis.record import Array, Record, codes_of
+from harness.aspects import breakers, shares
+from harness.aspects.recovery.degradation import objective_of
+from harness.record import Array, Record, codes_of
 
 BUCKET_S = 1.0
 PERCENTILES = (50, 95, 99)

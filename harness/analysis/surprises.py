@@ -15,8 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.analysis.breakers import timeline
-from harness.analysis.causes import (
+from harness.aspects.breakers import timeline
+from harness.aspects.writes import Behind
+from harness.model.surprise import Surprise, Weight
+from harness.record import Record, within
+from harness.record.causes import (
     SETTLE_S,
     Cause,
     Explanations,
@@ -25,7 +28,7 @@ from harness.analysis.causes import (
     phase_at,
     places_of,
 )
-from harness.analysis.deaths import (
+from harness.record.deaths import (
     Death,
     death_causes,
     lone_memory_kills,
@@ -33,8 +36,6 @@ from harness.analysis.deaths import (
     unplanned_pauses,
     unplanned_starts,
 )
-from harness.analysis.record import Record, within
-from harness.model.surprise import Surprise, Weight
 
 Row = dict[str, Any]
 STALL_S = 0.25
@@ -48,7 +49,7 @@ EACH_MAX = 3
 """How often one thing is listed of one service; the last of them says how many more there were."""
 
 
-def figures(record: Record, not_caught_up: Sequence[Row] = ()) -> list[Row]:
+def figures(record: Record, not_caught_up: Sequence[Behind] = ()) -> list[Row]:
     """Rows of Surprise, gravest first, then in order of time; [] where all is explained.
 
     `not_caught_up`: the database nodes that were no evidence at the end (see writes).
@@ -271,11 +272,10 @@ def _gaps(record: Record) -> Iterator[Surprise]:
         yield _surprise("probe_gap", at_s, name, text)
 
 
-def _left_behind(record: Record, node: Row) -> Surprise:
+def _left_behind(record: Record, node: Behind) -> Surprise:
     """A database node that had its time to catch up after all was healed, and did not."""
-    who, end_s = str(node["node"]), record.experiment.end_s
-    text = f"{who} did not catch up with the primary: {node['why']}"
-    return _surprise("replica_not_caught_up", end_s, who, text, "fail")
+    text = f"{node.node} did not catch up with the primary: {node.why}"
+    return _surprise("replica_not_caught_up", record.experiment.end_s, node.node, text, "fail")
 
 
 def _surprise(code: str, at_s: float, who: str, text: str, outcome: Weight = "note") -> Surprise:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.comparison.figures import Figure, Measured
+from harness.model.compared import Compared, Measured
 
 Array = np.ndarray[Any, Any]
 CONFIDENCE = 0.95
@@ -44,7 +44,7 @@ class Spread:
         return float(low - below), float(high + above)
 
 
-def spread_of(figure: Figure, a: Sequence[Measured], b: Sequence[Measured]) -> Spread | None:
+def spread_of(figure: Compared, a: Sequence[Measured], b: Sequence[Measured]) -> Spread | None:
     """The spread of the difference of medians; None with fewer than RUNS_MIN runs on a side."""
     if min(len(a), len(b)) < RUNS_MIN:
         return None

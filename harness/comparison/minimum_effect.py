@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from harness.comparison.figures import Kind
+from harness.model.compared import Kind
 
 COUNT_MIN = 1.0
 

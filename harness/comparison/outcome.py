@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from harness.comparison.figures import Figure
 from harness.comparison.interval import CONFIDENCE, Spread, is_apart
+from harness.model.compared import Compared
 
 Outcome = Literal["regression", "improvement", "no change that matters", "too few runs to tell"]
 
@@ -22,7 +22,7 @@ class Pair:
     `spread` is None where there are too few runs for one.
     """
 
-    figure: Figure
+    figure: Compared
     a: tuple[float, ...]
     b: tuple[float, ...]
     spread: Spread | None

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.comparison.figures import Figure, Measured, figures_of
+from harness.aspects.findings_json import read_findings
+from harness.comparison.figures import figures_of
 from harness.comparison.folders import GROUP, read_group
 from harness.errors import RunFolderError, UsageError
+from harness.model.compared import Compared, Measured
 from harness.model.experiment import Experiment
-from harness.run_store import FINDINGS, RunFolder
+from harness.model.findings import Run as RunFound
+from harness.run_store import RunFolder
 
 ANOTHER_CLAIM = {"title", "description", "tags", "hypothesis", "safeguards", "max_duration_s"}
 """What may differ between two runs of one experiment: it changes the verdict, not the figures."""
@@ -25,7 +28,7 @@ class Run:
 
     run_id: str
     experiment: Experiment
-    figures: Mapping[Figure, Measured]
+    figures: Mapping[Compared, Measured]
     why_no_evidence: str = ""
     """Why nothing can be learned of the target from it; "" if something can."""
     verdict: str = ""
@@ -45,7 +48,7 @@ class Side:
         """What all its runs ran."""
         return (*self.runs, *self.left_out)[0].experiment
 
-    def measured(self, figure: Figure) -> list[Measured]:
+    def measured(self, figure: Compared) -> list[Measured]:
         """The figure in each run that has it."""
         return [run.figures[figure] for run in self.runs if figure in run.figures]
 
@@ -129,25 +132,20 @@ def _run_folders(path: Path) -> list[RunFolder]:
 
 
 def _read_run(folder: RunFolder) -> Run:
-    experiment, findings = folder.read_experiment(), folder.read_json("findings.json", FINDINGS)
-    try:
-        figures, why = figures_of(findings, experiment.hypothesis), _why_no_evidence(findings)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        where = folder.path / "findings.json"
-        text = f"{where}: cannot be understood: {type(error).__name__}: {error}"
-        raise RunFolderError(text, f"harness analyze {folder.path}") from error
+    experiment, findings = folder.read_experiment(), read_findings(folder)
+    figures, why = figures_of(findings, experiment.hypothesis), _why_no_evidence(findings.run)
     verdict = str(_if_there(folder, "result.json").get("verdict", ""))
     facts = _if_there(folder, "environment.json")
     return Run(folder.run_id, experiment, figures, why, verdict, facts)
 
 
-def _why_no_evidence(findings: Mapping[str, Any]) -> str:
-    if findings["status"] in ("interrupted", "error"):
-        return f"the run is {findings['status']}"
-    if problems := findings["load"].get("problems"):
-        return f"the load generator was not healthy: {problems[0]}"
-    unproven = [fault for fault in findings["faults"] if not fault["proven"]]
-    return f"{unproven[0]['kind']} {unproven[0]['target']} is not proven" if unproven else ""
+def _why_no_evidence(run: RunFound) -> str:
+    if run.status in ("interrupted", "error"):
+        return f"the run is {run.status}"
+    if run.load and run.load.problems:
+        return f"the load generator was not healthy: {run.load.problems[0]}"
+    unproven = [fault for fault in run.faults if not fault.proven]
+    return f"{unproven[0].kind} {unproven[0].target} is not proven" if unproven else ""
 
 
 def _if_there(folder: RunFolder, name: str) -> dict[str, Any]:

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
+from harness.aspects import metric_of
+from harness.aspects.clause import parse_expectation
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import suggest
-from harness.model.expectation import Expectation, parse_expectation
+from harness.model.expectation import Expectation
 from harness.model.experiment import FaultSpec, Phase, Safeguard
 from harness.model.quantity import parse_duration, parse_share
 
@@ -52,7 +54,7 @@ def _of_each(
     subjects, found = expect.mapping(EACH), []
     for subject in subjects:
         parsed = _clauses(judged[0] if judged else EACH, subject, subjects, operations)
-        if any(item.kind.scope != "phase" for item in parsed):
+        if any(metric_of(item).scope != "phase" for item in parsed):
             subjects.problem(subject, "not a figure of each phase", "put it under a phase, or run")
         found += [replace(item, phase=phase) for phase in judged for item in parsed]
     return [item for item in found if item.id not in own]
@@ -76,7 +78,7 @@ def _check_faults(found: Sequence[Expectation], expect: Node, broken: Set[str]) 
     for item in found:
         if item.is_about_victim and not broken:
             expect.problem(item.phase, f"no fault starts, so there is no {item.metric}")
-        if item.kind.scope == "fault" and item.phase != "run" and item.phase not in broken:
+        if metric_of(item).scope == "fault" and item.phase != "run" and item.phase not in broken:
             what = f"no fault starts in {item.phase}, and {item.metric} is a figure of faults"
             right = f"put it under {', '.join(sorted(broken)) or 'a phase with a fault'}, or run"
             expect.problem(item.phase, what, right, expect.path_of(item.id))

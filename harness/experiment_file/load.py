@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from harness.aspects import RESERVED
 from harness.errors import RunFolderError
 from harness.experiment_file.names import Names
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import suggest
-from harness.model.aspect import RESERVED
 from harness.model.load import SHORTENER_OPERATIONS, Keys, Load, Operation, Stage, Tls, address_of
 from harness.model.quantity import parse_duration, parse_rate
 from harness.run_store import RunFolder

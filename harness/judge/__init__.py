@@ -2,46 +2,21 @@
 
 Missing evidence makes an expectation INCONCLUSIVE before anything is combined; then FAIL is
 stronger than INCONCLUSIVE, which is stronger than PASS. The judge sees no container and no clock.
-One file for each aspect says what its figure is; `doubts.py` says what makes it no evidence.
+Each aspect says what its figure is; `doubts.py` says what makes it no evidence.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
 
-from harness.judge import (
-    breakers,
-    clicks,
-    operations,
-    reads,
-    rotation,
-    settings,
-    shares,
-    target,
-    writes,
-)
+from harness.aspects import Findings, aspect_of, metric_of
 from harness.judge.doubts import doubt, excuse, holds
-from harness.judge.figure import Figure, Findings
 from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment
-from harness.model.machine import disturbed_in, no_headroom
+from harness.model.findings import Run
+from harness.model.surprise import Surprise
 from harness.model.verdict import Judgement, Outcome, Reason, Verdict
 
-READERS: dict[str, Callable[[Expectation, Findings], Figure]] = {
-    "operation": operations.figure,
-    "cache": shares.figure,
-    "traffic_share": shares.figure,
-    "replica_share": shares.figure,
-    "rotation": rotation.figure,
-    "breaker": breakers.figure,
-    "writes": writes.figure,
-    "reads": reads.figure,
-    "clicks": clicks.figure,
-    "target": target.figure,
-    "settings": settings.figure,
-}
 TOO_SLOW = ("replica_not_caught_up",)
 """Surprises that a machine which others keep busy can be the cause of."""
 OF_THE_RUN = ("load_unhealthy", "fault_not_proven", "run_interrupted")
@@ -51,7 +26,7 @@ OF_THE_RUN = ("load_unhealthy", "fault_not_proven", "run_interrupted")
 def judge(experiment: Experiment, findings: Findings) -> Verdict:
     """The verdict on one run."""
     judgements = tuple(_judge_one(item, findings) for item in experiment.hypothesis)
-    of_the_run = _of_the_run(findings)
+    of_the_run = _of_the_run(findings.run)
     outcomes = {item.outcome for item in judgements} | {outcome for outcome, _ in of_the_run}
     reasons = [*(reason for _, reason in of_the_run), *_judgement_reasons(judgements)]
     if not judgements:
@@ -62,41 +37,30 @@ def judge(experiment: Experiment, findings: Findings) -> Verdict:
     return Verdict(outcome, tuple(reasons), judgements)
 
 
-def _of_the_run(findings: Findings) -> list[tuple[Outcome, Reason]]:
+def _of_the_run(run: Run) -> list[tuple[Outcome, Reason]]:
     """What the run as a whole says against a pass, and how strongly."""
     found: list[tuple[Outcome, Reason]] = []
-    status, message = findings["status"], findings.get("message", "")
-    if status == "aborted":
-        text = f"a safeguard ended the run: {message}"
+    if run.status == "aborted":
+        text = f"a safeguard ended the run: {run.message}"
         found.append(("fail", Reason("safeguard_tripped", text)))
-    elif status != "completed":
-        text = f"the run is {status}: {message}"
+    elif run.status != "completed":
+        text = f"the run is {run.status}: {run.message}"
         found.append(("inconclusive", Reason("run_interrupted", text)))
-    for fault in findings["faults"]:
-        if not fault["proven"]:
-            text = f"{fault['kind']} {fault['target']} is not proven: {fault['detail']}"
+    for fault in run.faults:
+        if not fault.proven:
+            text = f"{fault.kind} {fault.target} is not proven: {fault.detail}"
             found.append(("inconclusive", Reason("fault_not_proven", text)))
-    for text in findings["load"]["problems"]:
+    for text in run.load.problems if run.load else ():
         found.append(("inconclusive", Reason("load_unhealthy", text)))
-    return [*found, *_surprises(findings)]
+    return [*found, *(_surprise(row, run) for row in run.surprises if row.outcome != "note")]
 
 
-def _surprises(findings: Findings) -> list[tuple[Outcome, Reason]]:
-    """What no fault explains and weighs against a pass; notes are only reported."""
-    return [
-        _surprise(row, findings)
-        for row in findings.get("surprises") or ()
-        if row["outcome"] != "note"
-    ]
-
-
-def _surprise(row: Mapping[str, Any], findings: Findings) -> tuple[Outcome, Reason]:
-    """How strongly it weighs; what only took too long is excused by a busy machine."""
-    outcome, text = row["outcome"], row["text"]
-    busy = disturbed_in(findings, 0.0, math.inf) or no_headroom(findings)
-    if busy and row["code"] in TOO_SLOW:
-        outcome, text = "inconclusive", f"{text}; {busy.text}"
-    return outcome, Reason(row["code"], text)
+def _surprise(row: Surprise, run: Run) -> tuple[Outcome, Reason]:
+    """How strongly what no fault explains weighs; a busy machine excuses what took too long."""
+    busy = run.machine.disturbed_in(0.0, math.inf) or run.machine.no_headroom
+    if busy and row.code in TOO_SLOW:
+        return "inconclusive", Reason(row.code, f"{row.text}; {busy.text}")
+    return "fail" if row.outcome == "fail" else "inconclusive", Reason(row.code, row.text)
 
 
 def _judgement_reasons(judgements: tuple[Judgement, ...]) -> list[Reason]:
@@ -112,15 +76,15 @@ def _judgement_reasons(judgements: tuple[Judgement, ...]) -> list[Reason]:
 
 
 def _judge_one(item: Expectation, findings: Findings) -> Judgement:
-    figure = READERS[item.aspect](item, findings)
-    if no_evidence := doubt(item, figure, findings):
+    figure = aspect_of(item).figure(item, findings)
+    if no_evidence := doubt(item, figure, findings.run):
         text, code = no_evidence.text, no_evidence.code
         return _judgement(item, "inconclusive", figure.value, text, code)
     if holds(item, figure):
         return _judgement(item, "pass", figure.value, figure.evidence, "")
-    if excused := excuse(item, figure, findings):
+    if excused := excuse(item, figure, findings.run):
         return _judgement(item, "inconclusive", figure.value, excused.text, excused.code)
-    text, code = figure.failure or figure.evidence, figure.failure_code or item.kind.code
+    text, code = figure.failure or figure.evidence, figure.failure_code or metric_of(item).code
     return _judgement(item, "fail", figure.value, text, code)
 
 

@@ -3,103 +3,60 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
-from harness.judge.figure import Figure, Findings
-from harness.model.aspect import OPERATION
-from harness.model.coverage import gap_in, gap_in_recovery
+from harness.aspects import metric_of
 from harness.model.expectation import Expectation
-from harness.model.machine import disturbed_in, no_headroom
+from harness.model.figure import Basis, Doubt, Figure
+from harness.model.findings import Run
 
-COLD_MIN = 0.5
-"""The share of a read canary that must reach past all caches for it to see what is behind them."""
-HIDDEN = ("error_rate", "failed_requests", "recovery_time", "degradation_time")
-"""Figures that stay good while caches answer for what is broken."""
 CUT_OFF = ("interrupted", "error")
 """Statuses of runs that say nothing: what was measured lacks its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """A reason to say INCONCLUSIVE."""
-
-    text: str
-    code: str
-
-
-def doubt(item: Expectation, figure: Figure, findings: Findings) -> Doubt | None:
+def doubt(item: Expectation, figure: Figure, run: Run) -> Doubt | None:
     """Why the figure can neither pass nor fail, None if it can.
 
     A missed invariant fails whatever the generator and the faults did.
     """
-    if findings["status"] in CUT_OFF:
+    if run.status in CUT_OFF:
         return Doubt("the run did not come to its end", "run_interrupted")
-    if not _fails_anyhow(item, figure) and (missing := _missing_evidence(item, findings)):
+    if not _fails_anyhow(item, figure) and (missing := _missing_evidence(item, figure, run)):
         return missing
     if figure.gap:
         return Doubt(figure.gap, figure.gap_code)
     if not figure.failure and figure.value is None:
         return Doubt("nothing was measured", "not_measured")
-    return _uncertain(item, figure) or _warm(item, figure, findings)
+    return _uncertain(item, figure) or (figure.weakness if holds(item, figure) else None)
 
 
 def _fails_anyhow(item: Expectation, figure: Figure) -> bool:
-    is_invariant = item.kind.is_invariant or figure.is_invariant
+    is_invariant = metric_of(item).is_invariant or figure.is_invariant
     return is_invariant and figure.value is not None and not holds(item, figure)
 
 
-def _missing_evidence(item: Expectation, findings: Findings) -> Doubt | None:
+def _missing_evidence(item: Expectation, figure: Figure, run: Run) -> Doubt | None:
     """What the figure rests on and is not there: a healthy load, a proven fault, all requests."""
-    problems = findings["load"]["problems"]
-    if problems and item.kind.needs_load:
-        return Doubt(f"the load generator was not healthy: {problems[0]}", "load_unhealthy")
-    if text := _unproven_fault(item, findings):
+    needs_load = metric_of(item).needs_load
+    if needs_load and run.load and run.load.problems:
+        return Doubt(
+            f"the load generator was not healthy: {run.load.problems[0]}", "load_unhealthy"
+        )
+    if text := _unproven_fault(item, run):
         return Doubt(text, "fault_not_proven")
-    if text := _missing_requests(item, findings):
+    basis = figure.basis or (Basis(("main",), *window(item, run)) if needs_load else None)
+    if basis and (text := run.coverage.gap_in(basis)):
         return Doubt(f"requests are missing: {text}", "evidence_missing")
     return None
 
 
-def _unproven_fault(item: Expectation, findings: Findings) -> str:
+def _unproven_fault(item: Expectation, run: Run) -> str:
     """A fault that the figure's window depends on, and that was not seen to act."""
-    end_s = window(item, findings)[1]
-    for fault in findings["faults"]:
-        start_s = fault["start_s"] if fault["start_s"] is not None else -math.inf
-        if not fault["proven"] and start_s < end_s:
-            return f"{fault['kind']} {fault['target']} is not proven: {fault['detail']}"
+    end_s = window(item, run)[1]
+    for fault in run.faults:
+        start_s = fault.start_s if fault.start_s is not None else -math.inf
+        if not fault.proven and start_s < end_s:
+            return f"{fault.kind} {fault.target} is not proven: {fault.detail}"
     return ""
-
-
-def _missing_requests(item: Expectation, findings: Findings) -> str:
-    """Where fewer requests were recorded than the plan sends, in what the figure is made of."""
-    start_s, end_s = window(item, findings)
-    if item.kind.scope == "fault" and item.aspect == OPERATION:
-        starts = [
-            fault["start_s"]
-            for fault in findings["faults"]
-            if item.phase in ("run", fault["phase"]) and fault["start_s"] is not None
-        ]
-        is_known = starts and item.subject in findings["recovery"]
-        return gap_in_recovery(findings, item.subject, min(starts)) if is_known else ""
-    if item.aspect == OPERATION:
-        return gap_in(findings, ("main", "canary"), start_s, end_s, item.subject)
-    return gap_in(findings, ("main",), start_s, end_s) if item.kind.needs_load else ""
-
-
-def _warm(item: Expectation, figure: Figure, findings: Findings) -> Doubt | None:
-    """A fault that a cache hides from the canary: what held then says nothing."""
-    if item.aspect != OPERATION or item.metric not in HIDDEN or not holds(item, figure):
-        return None
-    cold = (findings["recovery"].get(item.subject) or {}).get("cold_share")
-    starts = [f["start_s"] for f in findings["faults"] if f["start_s"] is not None]
-    if (
-        cold is None
-        or cold >= COLD_MIN
-        or window(item, findings)[1] <= min(starts, default=math.inf)
-    ):
-        return None
-    text = f"caches answered {1 - cold:.0%} of its canary before the fault: they can hide it"
-    return Doubt(f"{figure.evidence}; {text}", "canary_not_cold")
 
 
 def holds(item: Expectation, figure: Figure) -> bool:
@@ -107,17 +64,17 @@ def holds(item: Expectation, figure: Figure) -> bool:
     return not figure.failure and figure.value is not None and item.holds(figure.value)
 
 
-def excuse(item: Expectation, figure: Figure, findings: Findings) -> Doubt | None:
+def excuse(item: Expectation, figure: Figure, run: Run) -> Doubt | None:
     """What makes a missed limit no finding against the target, None if nothing does.
 
     A limit that was kept on a busy machine was kept: only failures are excused.
     """
-    if item.kind.is_invariant or figure.is_invariant:
+    if metric_of(item).is_invariant or figure.is_invariant:
         return None
     against = figure.failure or figure.evidence
-    if disturbance := disturbed_in(findings, *window(item, findings)):
+    if disturbance := run.machine.disturbed_in(*window(item, run)):
         return Doubt(f"{against}; {disturbance.text}", "machine_disturbed")
-    if too_small := no_headroom(findings):
+    if too_small := run.machine.no_headroom:
         return Doubt(f"{against}; {too_small.text}", "no_headroom")
     return None
 
@@ -133,13 +90,10 @@ def _uncertain(item: Expectation, figure: Figure) -> Doubt | None:
     return Doubt(text, "within_uncertainty")
 
 
-def window(item: Expectation, findings: Findings) -> tuple[float, float]:
+def window(item: Expectation, run: Run) -> tuple[float, float]:
     """From when to when the figure looks, in seconds since run start.
 
     A figure of faults looks from the first fault of its phase to the end of the run.
     """
-    phases = findings["phases"]
-    if item.phase == "run" or item.phase not in phases:
-        return 0.0, math.inf
-    start_s, end_s = (float(phases[item.phase][key]) for key in ("start_s", "end_s"))
-    return start_s, math.inf if item.kind.scope == "fault" else end_s
+    start_s, end_s = run.window(item.phase)
+    return start_s, math.inf if metric_of(item).scope == "fault" else end_s

@@ -1,11 +1,9 @@
-"""Who had the processor: one look at the machine, and what a run's findings say of it all."""
+"""Who had the processor: one look at the machine, and the words for what that does to a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import floor
-from typing import Any
 
 from harness.model.quantity import format_duration
 
@@ -141,44 +139,6 @@ class NoHeadroom:
         scale = floor(100 * self.rate_that_fits_per_s / self.rate_per_s) / 100
         rates = f"{self.rate_that_fits_per_s:.0f}/s in place of {self.rate_per_s:.0f}/s would fit"
         return f"{left}, {needed}; {rates}: run with --scale {scale:.2f}, or --scale auto"
-
-
-def disturbances(findings: Mapping[str, Any]) -> tuple[Disturbance, ...]:
-    """All stretches, in order of time; none in findings that have no record of the machine."""
-    rows = (findings.get("machine") or {}).get("disturbed") or []
-    return tuple(
-        Disturbance(
-            row["start_s"],
-            row["end_s"],
-            row["share"],
-            tuple((who["name"], who["share"]) for who in row["who"]),
-            row["why"],
-        )
-        for row in rows
-    )
-
-
-def disturbed_in(findings: Mapping[str, Any], start_s: float, end_s: float) -> Disturbance | None:
-    """The disturbance that took most of the time from `start_s` to `end_s`, None if there was none.
-
-    The `DISTURBANCE_MARGIN_S` after a disturbance belong to it.
-    """
-    touching = [
-        one
-        for one in disturbances(findings)
-        if one.start_s < end_s and one.end_s + DISTURBANCE_MARGIN_S > start_s
-    ]
-    return max(touching, key=lambda one: one.share * (one.end_s - one.start_s), default=None)
-
-
-def no_headroom(findings: Mapping[str, Any]) -> NoHeadroom | None:
-    """Where the machine was too small for the load before any fault; None if not, or not known."""
-    found = (findings.get("machine") or {}).get("headroom") or {}
-    if not found.get("no_headroom"):
-        return None
-    return NoHeadroom(
-        found["idle_share"], found["rate_per_s"] or 0.0, found.get("rate_that_fits_per_s")
-    )
 
 
 def busy_words(look: Look) -> str:

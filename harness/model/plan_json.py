@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from harness.model.aspect import aspect_of
 from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.timeline import Plan, Step
@@ -31,15 +30,8 @@ def plan_to_json(plan: Plan, experiment: Experiment) -> dict[str, Any]:
 def experiment_from_json(value: dict[str, Any]) -> Experiment:
     """The experiment that `plan_to_json` wrote."""
     data = dict(value["experiment"])
-    operations = set(data["operations"])
-    data["hypothesis"] = tuple(_expectation(item, operations) for item in data["hypothesis"])
+    data["hypothesis"] = tuple(Expectation(**item) for item in data["hypothesis"])
     return Experiment.model_validate(data)
-
-
-def _expectation(item: dict[str, Any], operations: set[str]) -> Expectation:
-    """Plans of older versions do not say the aspect."""
-    aspect = item.get("aspect") or aspect_of(item["subject"], operations)
-    return Expectation(**{**item, "aspect": aspect})
 
 
 def plan_from_json(value: dict[str, Any]) -> Plan:

@@ -7,18 +7,17 @@ for each figure by its key. What is not in there is exact.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 Uncertain = tuple[float, float]
 """A figure and its uncertainty, in one unit."""
+Uncertainty = Mapping[str, float | None] | float | None
+"""The `uncertainty_s` of a record."""
 
 
-def uncertainty_of(record: Mapping[str, Any], figure: str) -> float:
-    """By how much `record[figure]` may be off; 0 if it is exact, or an earlier version's."""
-    found = record.get("uncertainty_s")
-    if isinstance(found, Mapping):
-        found = found.get(figure)
-    return 0.0 if found is None else float(found)
+def uncertainty_of(found: Uncertainty, figure: str) -> float:
+    """By how much `figure` may be off; 0 if it is exact, or an earlier version's."""
+    half = found.get(figure) if isinstance(found, Mapping) else found
+    return 0.0 if half is None else half
 
 
 def largest(figures: Iterable[Uncertain]) -> Uncertain:

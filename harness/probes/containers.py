@@ -9,9 +9,11 @@ from typing import Any, Protocol
 from harness.model.clock import Clock
 from harness.model.container import Container, ContainerEvent
 from harness.model.observation import Observation
+from harness.probes import KINDS
 from harness.probes.base import event
 
-LABEL_PREFIX = "harness.probe."
+PREFIX = "harness.probe."
+NAMES = sorted(k.label.removeprefix(PREFIX) for k in KINDS if k.label.startswith(PREFIX))
 OVERLAP_S = 1.0
 """Spans overlap, because the engine may list an event a little after its own time."""
 
@@ -83,9 +85,5 @@ def _part(container: Container) -> dict[str, Any]:
         "is_instrument": container.is_instrument,
         "is_standby": container.is_standby,
         "is_running": container.is_running,
-        "probes": sorted(
-            label.removeprefix(LABEL_PREFIX)
-            for label in container.labels
-            if label.startswith(LABEL_PREFIX)
-        ),
+        "probes": [name for name in NAMES if f"{PREFIX}{name}" in container.labels],
     }

@@ -9,7 +9,8 @@ from typing import Any
 from bokeh.core.properties import value
 from bokeh.models import ColumnDataSource, NumeralTickFormatter, Range1d
 
-from harness.model.machine import Disturbance, disturbances
+from harness.model.findings import FaultFound, Run
+from harness.model.machine import Disturbance
 from harness.report.formats import is_number
 from harness.report.plot import (
     DASHES,
@@ -41,15 +42,15 @@ MAX_ROWS = 40
 """A chart of states draws so many rows at most; what never changed is said in words."""
 
 
-def make_charts(findings: Mapping[str, Any]) -> list[Chart]:
+def make_charts(run: Run) -> list[Chart]:
     """The charts that the findings have series for, in the order in which they are read."""
-    series = findings.get("series") or {}
+    series = run.series
     times = series.get("t_s") or []
-    axis = _time_axis(findings, times)
+    axis = _time_axis(run, times)
     if axis is None:
         return []
     made: list[Chart | None] = [_strip(axis)]
-    made.append(_machine(axis, findings.get("machine") or {}))
+    made.append(_machine(axis, run.machine.series))
     if times:
         made += [*_load_charts(axis, series), *_canary_charts(axis, series)]
         made += _share_charts(axis, series)
@@ -57,14 +58,14 @@ def make_charts(findings: Mapping[str, Any]) -> list[Chart]:
     return [chart for chart in made if chart is not None]
 
 
-def _time_axis(findings: Mapping[str, Any], times: Sequence[float]) -> TimeAxis | None:
-    phases = findings.get("phases") or {}
-    ends = [phase["end_s"] for phase in phases.values()]
-    end_s = findings.get("end_s") or max([*ends, *times[-1:]], default=0)
+def _time_axis(run: Run, times: Sequence[float]) -> TimeAxis | None:
+    ends = [phase.end_s for phase in run.phases.values()]
+    end_s = run.end_s or max([*ends, *times[-1:]], default=0)
     if not end_s:
         return None
-    faults = [fault for fault in findings.get("faults") or [] if is_number(fault.get("start_s"))]
-    return TimeAxis(end_s, phases, faults, disturbances(findings))
+    faults = [fault for fault in run.faults if fault.start_s is not None]
+    phases = {name: run.phases[name] for name in run.phase_names}
+    return TimeAxis(end_s, phases, faults, run.machine.disturbances)
 
 
 def _strip(axis: TimeAxis) -> Chart:
@@ -73,11 +74,11 @@ def _strip(axis: TimeAxis) -> Chart:
     plot.yaxis.visible = False
     plot.ygrid.grid_line_color = None
     bars: dict[str, Any] = {name: [] for name in ("left", "right", "y", "color", "text")}
-    spans = [(p["start_s"], p["end_s"], INK, name) for name, p in axis.phases.items()]
+    spans = [(p.start_s, p.end_s, INK, name) for name, p in axis.phases.items()]
     for start_s, end_s, color, text in spans:
         _append(bars, start_s, end_s, 0, color, clean(text))
     for row, fault in enumerate(axis.faults, start=1):
-        _append(bars, fault["start_s"], axis.end_of(fault), row, RED, _fault_label(fault))
+        _append(bars, fault.start_s, axis.end_of(fault), row, RED, _fault_label(fault))
     for stretch in axis.disturbed:
         left = max(0.0, stretch.start_s)
         _append(bars, left, stretch.end_s, rows - 1, ORANGE, _disturbance_label(stretch))
@@ -99,8 +100,8 @@ def _append(bars: Mapping[str, list[Any]], *values: Any) -> None:
         column.append(item)
 
 
-def _fault_label(fault: Mapping[str, Any]) -> str:
-    return clean(f"{fault.get('kind', 'fault')} {fault.get('target', '')}".strip())
+def _fault_label(fault: FaultFound) -> str:
+    return clean(f"{fault.kind} {fault.target}".strip())
 
 
 def _disturbance_label(stretch: Disturbance) -> str:
@@ -108,9 +109,8 @@ def _disturbance_label(stretch: Disturbance) -> str:
     return clean(f"disturbed: {names or stretch.why}")
 
 
-def _machine(axis: TimeAxis, machine: Mapping[str, Any]) -> Chart | None:
+def _machine(axis: TimeAxis, series: Mapping[str, Any]) -> Chart | None:
     """Who had the processor; what no colour fills was idle."""
-    series = machine.get("series") or {}
     found = series.get("shares") or {}
     shares = {name: found[name] for name in STACKED if name in found}
     note = "share of the processor time that the run may use, the rest was idle"

@@ -81,6 +81,16 @@ def plain(value: Any) -> str:
     return text or NOTHING
 
 
+def symbol(outcome: str) -> str:
+    """The mark of an outcome or a verdict."""
+    return SYMBOLS.get(outcome, "?")
+
+
+def formatted(value: Any, name: str) -> str:
+    """A cell of a table: words as they are, figures as the filter called `name` writes them."""
+    return value if isinstance(value, str) else FILTERS[name](value)
+
+
 def prose(text: Any) -> str:
     """A sentence in which no line ends between a number and its unit, or its `<=`."""
     return _BEFORE_NUMBER.sub(GAP, _BEFORE_UNIT.sub(GAP, str(text)))
@@ -94,7 +104,7 @@ def words(name: Any) -> str:
 FILTERS: dict[str, Callable[..., str]] = {
     "seconds": seconds, "clock": clock, "uncertainty": uncertainty, "share": share,
     "count": count, "flag": flag, "by_unit": by_unit, "plain": plain, "prose": prose,
-    "words": words,
+    "words": words, "formatted": formatted, "symbol": symbol,
 }  # fmt: skip
 """The filters that the templates may use."""
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.aspects import recovery
+from harness.aspects.findings_json import section_of
+from harness.aspects.recovery import Recovery
 from harness.errors import RunFolderError
 from harness.report.formats import SYMBOLS
 from harness.report.render import templates
@@ -38,6 +42,14 @@ def _row(folder: RunFolder) -> dict[str, Any]:
         "symbol": SYMBOLS.get(verdict, "·"),
         "status": result.get("status", "not judged"),
         "end_s": max((phase.get("end_s", 0) for phase in phases.values()), default=None),
-        "recovery": result.get("recovery") or {},
+        "recovery": _recovery(result),
         "reasons": result.get("reasons") or [],
     }
+
+
+def _recovery(result: dict[str, Any]) -> Mapping[str, Recovery]:
+    """Each operation's, nothing of a result that cannot be understood."""
+    try:
+        return section_of(recovery.ASPECT, result)
+    except ValueError:
+        return {}

@@ -11,6 +11,8 @@ from bokeh.models import BoxZoomTool, ColumnDataSource, HoverTool, PanTool, Rang
 from bokeh.models.annotations import BoxAnnotation, LabelSet, Span
 from bokeh.plotting import figure
 
+from harness.model.findings import FaultFound
+from harness.model.findings import Span as PhaseSpan
 from harness.model.machine import Disturbance
 
 INK = "#777c85"  # reads on white and on the dark page
@@ -52,8 +54,8 @@ class TimeAxis:
     """The time range of a run with its phases and faults; `figure` makes a chart upon it."""
 
     end_s: float
-    phases: Mapping[str, Mapping[str, Any]]
-    faults: Sequence[Mapping[str, Any]]
+    phases: Mapping[str, PhaseSpan]
+    faults: Sequence[FaultFound]
     disturbed: Sequence[Disturbance] = ()
     x_range: Any = field(init=False)
 
@@ -81,17 +83,17 @@ class TimeAxis:
             self._mark(plot)
         return plot
 
-    def end_of(self, fault: Mapping[str, Any]) -> float:
+    def end_of(self, fault: FaultFound) -> float:
         """When a fault was over: before its healing if it was lost."""
-        return fault.get("lost_s") or fault.get("healed_s") or self.end_s
+        return fault.lost_s or fault.healed_s or self.end_s
 
     def _mark(self, plot: Any) -> None:
         for fault in self.faults:
             end_s = self.end_of(fault)
-            band = BoxAnnotation(left=fault["start_s"], right=end_s, fill_color=RED)
+            band = BoxAnnotation(left=fault.start_s or 0.0, right=end_s, fill_color=RED)
             band.update(fill_alpha=0.09, line_alpha=0, level="underlay")
             plot.add_layout(band)
-            for at_s in (fault["start_s"], end_s):  # above the bars of a stacked chart too
+            for at_s in (fault.start_s, end_s):  # above the bars of a stacked chart too
                 edge = Span(location=at_s, dimension="height", line_color=RED, level="overlay")
                 edge.update(line_alpha=0.7)
                 plot.add_layout(edge)
@@ -101,8 +103,8 @@ class TimeAxis:
             band.update(hatch_pattern="right_diagonal_line", hatch_color=ORANGE, hatch_alpha=0.18)
             plot.add_layout(band)
         for phase in self.phases.values():
-            if phase["start_s"] > 0:
-                mark = Span(location=phase["start_s"], dimension="height", line_color=INK)
+            if phase.start_s > 0:
+                mark = Span(location=phase.start_s, dimension="height", line_color=INK)
                 mark.update(line_dash="dotted", line_alpha=0.7, level="underlay")
                 plot.add_layout(mark)
 

@@ -7,12 +7,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChainableUndefined, Environment, PackageLoader
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from harness.model.machine import disturbances, no_headroom
+from harness.aspects import ASPECTS, Aspect, Findings
+from harness.aspects.findings_json import read_findings
+from harness.model.findings import Run
+from harness.model.page import Tile
 from harness.report.charts import make_charts
 from harness.report.embed import bokeh_script, chart_data
-from harness.report.formats import FILTERS, SYMBOLS, count, is_number, seconds, uncertainty
+from harness.report.formats import FILTERS, seconds, uncertainty
 from harness.run_store import RunFolder
 
 ENVIRONMENT_FACTS = (
@@ -27,12 +30,9 @@ LINKED_FILES = (
     "summary.md",
 )  # fmt: skip
 
-PART_NAMES = {
-    "detected_s": "detected", "promoted_s": "promoted", "restarted_s": "restarted",
-    "healed_s": "healed", "routed_s": "routed", "breakers_closed_s": "breakers closed",
-    "first_success_s": "first success",
-}  # fmt: skip
-"""The parts of a recovery in the order in which they happen."""
+
+BLANK = {"outcome": "inconclusive", "text": "", "value": None, "unit": "", "evidence": ""}
+"""What a judgement lacks in results of older versions."""
 
 
 def render(folder: RunFolder) -> Path:
@@ -40,25 +40,25 @@ def render(folder: RunFolder) -> Path:
 
     Needs findings.json and result.json; RunFolderError says which stage writes a missing one.
     """
-    findings, result = folder.read_json("findings.json"), folder.read_json("result.json")
-    findings["phases"] = _in_order(findings.get("phases") or {})
-    charts = make_charts(findings)
+    findings, result = read_findings(folder, {}), folder.read_json("result.json")
+    run, environment = findings.run, _optional(folder, "environment.json")
+    charts = make_charts(run)
     text = templates().get_template("report.html").render(
-        run_id=findings.get("run_id") or folder.run_id,
-        findings=findings,
-        result=result,
-        symbol=SYMBOLS.get(result.get("verdict", ""), "?"),
-        figures=_key_figures(findings),
-        judged=_by_phase(result.get("judgements") or [], findings["phases"]),
-        phase_order=_judged_phases(findings),
-        shares=_share_tables(findings),
-        parts=_recovery_parts(findings.get("recovery") or {}),
-        clocks=_clock_words(findings.get("clocks") or {}),
-        facts=_environment(_optional(folder, "environment.json")),
+        run_id=run.run_id or folder.run_id,
+        title=result.get("title") or run.title or result.get("experiment") or folder.run_id,
+        description=result.get("description") or "",
+        verdict=result.get("verdict") or "inconclusive",
+        status=result.get("status") or run.status,
+        reasons=_by_code(result.get("reasons") or []),
+        run=run,
+        machine=_machine_words(run),
+        tiles=[tile for aspect in ASPECTS for tile in aspect.tiles(findings)] + _load_tiles(run),
+        judged=_by_phase(result.get("judgements") or [], run),
+        aspects=[_shown(aspect, findings) for aspect in ASPECTS],
+        clocks=_clock_words(run),
+        facts=[(n, environment[n]) for n in ENVIRONMENT_FACTS if environment.get(n) is not None],
         command=_command(result, _optional(folder, "plan.json")),
         files=[name for name in LINKED_FILES if folder.has(name)],
-        reasons=_by_code(result.get("reasons") or []),
-        machine=_machine_words(findings),
         charts=charts,
         chart_data=chart_data(charts) if charts else "",
         bokeh_script=bokeh_script() if charts else "",
@@ -67,18 +67,26 @@ def render(folder: RunFolder) -> Path:
     return folder.path / "index.html"
 
 
+def _shown(aspect: Aspect[Any], findings: Findings) -> dict[str, Any]:
+    """What the report shows of one aspect: its own template, or tables."""
+    return {
+        "template": f"aspects/{aspect.template}" if aspect.template else "",
+        "found": findings.sections[aspect.section],
+        "tables": [table for table in aspect.tables(findings) if not table.is_empty],
+    }
+
+
 @cache
 def templates() -> Environment:
-    """The templates; all that is filled in is escaped, and what is missing stays empty."""
+    """The templates; all that is filled in is escaped, and a name that is not there is an error."""
     environment = Environment(
         loader=PackageLoader("harness.report"),
         autoescape=True,
-        undefined=ChainableUndefined,
+        undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
-    environment.globals["symbols"] = SYMBOLS
     return environment
 
 
@@ -87,74 +95,17 @@ def _optional(folder: RunFolder, name: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _in_order(phases: Mapping[str, Any]) -> dict[str, Any]:
-    """Phases in the order of the run; the file has them by name."""
-    return dict(sorted(phases.items(), key=lambda item: item[1].get("start_s", 0)))
+def _load_tiles(run: Run) -> list[Tile]:
+    if run.load is None:
+        return []
+    note = "the load was on schedule" if run.load.healthy else "the load fell behind"
+    return [Tile("requests sent", run.load.sent, note, "" if run.load.healthy else "bad")]
 
 
-def _judged_phases(findings: Mapping[str, Any]) -> list[str]:
-    """The phases that tables have columns for, the run as a whole at the end."""
-    known = {name for by_phase in (findings.get("operations") or {}).values() for name in by_phase}
-    return [name for name in (*findings["phases"], "run") if name in known]
-
-
-def _key_figures(findings: Mapping[str, Any]) -> list[dict[str, str]]:
-    return [
-        *_recovery_figures(findings.get("recovery") or {}),
-        *_failure_figures(findings.get("operations") or {}),
-        *_write_figures(findings.get("writes") or {}),
-        *_load_figures(findings.get("load") or {}),
-    ]
-
-
-def _figure(label: str, value: str, note: str, tone: str = "") -> dict[str, str]:
-    return {"label": label, "value": value, "note": note, "tone": tone}
-
-
-def _recovery_figures(recovery: Mapping[str, Any]) -> Iterable[dict[str, str]]:
-    for op, found in recovery.items():
-        note = f"measured by the {found.get('stream', 'load')}"
-        if found.get("never_failed"):
-            yield _figure(f"{op} recovery", "never failed", note, "good")
-        elif found.get("recovered") is None:
-            yield _figure(f"{op} failed", count(found.get("failed_requests")), f"{note}; no fault")
-        elif not is_number(found.get("recovery_time_s")):
-            yield _figure(f"{op} recovery", "not recovered", "still failing at the end", "bad")
-        elif found["recovery_time_s"] == 0:
-            failed = count(found.get("failed_requests"))
-            yield _figure(f"{op} recovery", "no outage", f"{failed} failures beside; {note}")
-        else:
-            figure = _figure(f"{op} recovery time", seconds(found["recovery_time_s"]), note)
-            yield {**figure, "uncertainty": uncertainty(found.get("uncertainty_s"))}
-
-
-def _failure_figures(operations: Mapping[str, Any]) -> Iterable[dict[str, str]]:
-    for op, by_phase in operations.items():
-        run = by_phase.get("run")
-        if run:
-            tone = "good" if run.get("failed") == 0 else ""
-            note = f"of {count(run.get('requests'))} requests"
-            yield _figure(f"{op} failed", count(run.get("failed")), note, tone)
-
-
-def _write_figures(writes: Mapping[str, Any]) -> Iterable[dict[str, str]]:
-    if writes.get("checked"):
-        tone = "good" if writes.get("lost") == 0 else "bad"
-        note = f"of {count(writes.get('acknowledged'))} acknowledged"
-        yield _figure("writes lost", count(writes.get("lost")), note, tone)
-
-
-def _load_figures(load: Mapping[str, Any]) -> Iterable[dict[str, str]]:
-    if load:
-        note = "the load was on schedule" if load.get("healthy") else "the load fell behind"
-        tone = "" if load.get("healthy") else "bad"
-        yield _figure("requests sent", count(load.get("sent")), note, tone)
-
-
-def _machine_words(findings: Mapping[str, Any]) -> list[str]:
+def _machine_words(run: Run) -> list[str]:
     """What the machine says against the run, most important first."""
-    too_small = no_headroom(findings)
-    worst_first = sorted(disturbances(findings), key=lambda one: one.start_s - one.end_s)
+    too_small = run.machine.no_headroom
+    worst_first = sorted(run.machine.disturbances, key=lambda one: one.start_s - one.end_s)
     return [*([too_small.text] if too_small else []), *(one.text for one in worst_first)]
 
 
@@ -166,63 +117,31 @@ def _by_code(reasons: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     return grouped
 
 
-def _by_phase(
-    judgements: Iterable[Mapping[str, Any]], phases: Mapping[str, Any]
-) -> dict[str, list[dict[str, Any]]]:
+def _by_phase(judgements: Iterable[Mapping[str, Any]], run: Run) -> dict[str, list[dict[str, Any]]]:
     """Judgements under their phase, in the order of the run, the run as a whole at the end."""
-    grouped: dict[str, list[dict[str, Any]]] = {name: [] for name in phases}
+    grouped: dict[str, list[dict[str, Any]]] = {name: [] for name in run.phase_names}
     for judgement in judgements:
         phase, _, rest = str(judgement.get("expectation_id", "")).partition(".")
-        row = {**judgement, "subject": rest.rpartition(".")[0]}
+        row = {**BLANK, **judgement, "subject": rest.rpartition(".")[0]}
         grouped.setdefault(phase, []).append(row)
     return {phase: rows for phase, rows in grouped.items() if rows}
 
 
-def _recovery_parts(recovery: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The known parts of each operation's recovery, in order of time; drawn by flex-grow."""
-    found = {}
-    for op, facts in recovery.items():
-        parts = facts.get("parts") or {}
-        order = [*PART_NAMES, *sorted(parts.keys() - PART_NAMES.keys())]
-        known = [
-            {"name": PART_NAMES.get(name, name), "duration_s": parts[name]}
-            for name in order
-            if is_number(parts.get(name)) and parts[name] >= 0
-        ]
-        if known:
-            found[op] = known
-    return found
-
-
-def _clock_words(clocks: Mapping[str, Any]) -> str:
+def _clock_words(run: Run) -> str:
     """How far the containers' clocks and the wall clock can be trusted, in a sentence."""
+    containers, wall_s = run.clocks.containers, run.clocks.wall.uncertainty_s
     offsets = [
-        f"{name} {seconds(found['offset_s'])}{uncertainty(found['uncertainty_s'])}"
-        for name, found in (clocks.get("containers") or {}).items()
+        f"{name} {seconds(found.offset_s)}{uncertainty(found.uncertainty_s)}"
+        for name, found in containers.items()
     ]
-    wall_s = (clocks.get("wall") or {}).get("uncertainty_s")
     sentences = []
     if offsets:
-        shared = all(found.get("is_shared") for found in clocks["containers"].values())
+        shared = all(found.is_shared for found in containers.values())
         verdict = "the host's, as far as can be measured" if shared else "not the host's"
         sentences.append(f"the containers' monotonic clock is {verdict}: {', '.join(offsets)}.")
-    if is_number(wall_s):
+    if wall_s is not None:
         sentences.append(f"Times known only by the wall clock are placed within {seconds(wall_s)}.")
     return " ".join(sentences)
-
-
-def _share_tables(findings: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
-    wanted = (
-        ("traffic_share", "Share of the answers by server", "Server"),
-        ("cache_share", "Share of the reads by cache tier", "Tier"),
-        ("replica_share", "Share of the reads by database node", "Node"),
-        ("db_reached", "Share that reached a database", "Operation"),
-    )
-    return [(title, what, findings[name]) for name, title, what in wanted if findings.get(name)]
-
-
-def _environment(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return [(name, facts[name]) for name in ENVIRONMENT_FACTS if facts.get(name) is not None]
 
 
 def _command(result: Mapping[str, Any], plan: Mapping[str, Any]) -> str:

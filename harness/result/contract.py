@@ -10,8 +10,8 @@ from harness.model.experiment import Experiment
 from harness.model.verdict import Verdict
 
 SCHEMA_VERSION = 1
-_FAULT_KEYS = ("fault", "kind", "target", "phase", "start_s", "effect_s", "healed_s", "detail")
-_LATER_KEYS = ("evidence", "planned_s", "held_s", "lost_s")
+FAULT_KEYS = ("fault", "kind", "target", "phase", "start_s", "effect_s", "healed_s", "detail")
+LATER_KEYS = ("evidence", "planned_s", "held_s", "lost_s")
 """Not in the findings of older versions."""
 LEFT_OUT = ("schema_version", "faults", "series")
 """Findings that are no part of a result as they stand."""
@@ -36,8 +36,8 @@ def make_result(
         "judgements": [asdict(judgement) for judgement in verdict.judgements],
         "faults": [
             {
-                **{key: fault[key] for key in _FAULT_KEYS},
-                **{key: fault[key] for key in _LATER_KEYS if key in fault},
+                **{key: fault[key] for key in FAULT_KEYS},
+                **{key: fault[key] for key in LATER_KEYS if key in fault},
                 "proven": bool(fault["proven"]),
                 "healed": bool(fault["healed"]),
             }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.model.machine import disturbances, no_headroom
+from harness.aspects.findings_json import findings_from_json
 
 ROOT = Path(__file__).parents[2]
 HARNESS = ROOT / ".venv" / "bin" / "harness"
@@ -85,7 +85,6 @@ def _what_the_machine_did(run: Run) -> str:
     path = run.folder / "findings.json"
     if not path.exists():
         return "the machine was never quiet"
-    findings = json.loads(path.read_text())
-    too_small = no_headroom(findings)
-    texts = [one.text for one in disturbances(findings)] + ([too_small.text] if too_small else [])
+    machine = findings_from_json(json.loads(path.read_text())).run.machine
+    texts = [one.text for one in (*machine.disturbances, machine.no_headroom) if one]
     return texts[0] if texts else ""

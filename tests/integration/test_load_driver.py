@@ -20,12 +20,12 @@ import pytest
 from ground_truth import GroundTruth, ground_truth
 
 from harness.analysis import coverage
-from harness.analysis.record import Record
 from harness.errors import LoadError
 from harness.load.driver import LOCUSTFILE, LoadConfig, LoadDriver
 from harness.load.engine.config import EngineConfig
 from harness.model.experiment import Experiment, Phase
 from harness.model.load import SHORTENER_OPERATIONS, Load, Stage
+from harness.record import Record
 from harness.run_store import RunFolder
 
 USERS_OWN = """

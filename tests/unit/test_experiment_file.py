@@ -11,10 +11,10 @@ import pytest
 
 from campaigns import fuzz
 from campaigns.fuzz import SERVICES, SHIPPED
+from harness.aspects import RESERVED
 from harness.errors import InvalidExperiment, UsageError
 from harness.experiment_file import load_experiment, parse_experiment
 from harness.faults import KINDS
-from harness.model.aspect import RESERVED
 from harness.model.experiment import Experiment
 from harness.run_store import SAMPLES, RunFolder, write_samples
 

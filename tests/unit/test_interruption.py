@@ -29,7 +29,6 @@ from fakes import (
     make_tools,
 )
 
-from harness.analysis.record import Record
 from harness.cli.console import Screen
 from harness.errors import EngineError, HarnessError, RecordError
 from harness.faults import KINDS
@@ -38,6 +37,7 @@ from harness.model.experiment import Experiment, FaultSpec, Phase
 from harness.model.load import Load
 from harness.plan import make_plan
 from harness.probes.health import Health
+from harness.record import Record
 from harness.run_store import EventLog, RunFolder
 from harness.runner import LEAD_S, World, run_plan
 from harness.runner import run as running

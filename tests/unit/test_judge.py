@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import xml.etree.ElementTree as ET
 from typing import Any
@@ -11,19 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.judge import READERS, judge
-from harness.model.aspect import ANY, ASPECTS, OPERATION, aspect_of, metric_of
-from harness.model.expectation import Expectation, parse_expectation
+from harness import judge as judging
+from harness.aspects import METRICS, metric_named, subject_kind
+from harness.aspects.clause import parse_expectation
+from harness.aspects.findings_json import findings_from_json
+from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment, Phase
 from harness.model.load import SHORTENER_OPERATIONS, Load
+from harness.model.metric import ANY, OPERATION
+from harness.model.verdict import Verdict
 from harness.result import junit_xml, make_result, result_schema, summary_markdown
 
 OPERATIONS = {"redirect", "create"}
 FIGURES = [
     (f"{aspect}.redis" if aspect == "breaker" else aspect, "app-1" if name == ANY else name, kind)
-    for aspect, metrics in ASPECTS.items() if aspect != OPERATION
+    for aspect, metrics in METRICS.items() if aspect != OPERATION
     for name, kind in metrics.items()
-] + [("redirect", name, kind) for name, kind in ASPECTS[OPERATION].items()]  # fmt: skip
+] + [("redirect", name, kind) for name, kind in METRICS[OPERATION].items()]  # fmt: skip
 FAULT = {
     "fault": "kill-1", "kind": "kill", "target": "app-2", "phase": "fault", "start_s": 30.0,
     "effect_s": 30.1, "healed_s": 60.0, "proven": True, "healed": True, "detail": "exited",
@@ -40,7 +43,7 @@ BREAKER = {
 
 
 def findings(**changes: Any) -> dict[str, Any]:
-    times = {"p50": 0.01, "p95": 0.1, "p99": 0.2, "max": 0.3}
+    times = {"p50": 0.01, "p95": 0.1, "p99": 0.2, "p999": 0.25, "max": 0.3}
     operation = {"requests": 5000, "failed": 0, "error_rate": 0.0, "errors": {}}
     value: dict[str, Any] = {
         "run_id": "r", "status": "completed", "message": "", "faults": [FAULT], "end_s": 90.0,
@@ -86,15 +89,19 @@ def findings(**changes: Any) -> dict[str, Any]:
 
 def expectation(subject: str, clause: str) -> Expectation:
     """Under `fault`, or under `run` where it can stand nowhere else."""
-    aspect, metric = aspect_of(subject, OPERATIONS), clause.split()[0]
-    of_the_run = aspect == "breaker" or metric_of(aspect, metric).scope == "run"
+    aspect, metric = subject_kind(subject, OPERATIONS), clause.split()[0]
+    of_the_run = aspect == "breaker" or metric_named(aspect, metric).scope == "run"
     return parse_expectation("run" if of_the_run or aspect == "reads" else "fault",
                              subject, clause, OPERATIONS)  # fmt: skip
 
 
+def judge(experiment: Experiment, found: dict[str, Any]) -> Verdict:
+    return judging.judge(experiment, findings_from_json(found))
+
+
 def verdict_of(subject: str, clause: str, found: dict[str, Any]):
     experiment = _experiment(expectation(subject, clause))
-    return experiment, judge(experiment, copy.deepcopy(found))
+    return experiment, judge(experiment, found)
 
 
 def _experiment(item: Expectation) -> Experiment:
@@ -114,6 +121,13 @@ def _experiment(item: Expectation) -> Experiment:
     [
         ("redirect", "p95 < 200ms", {}, "pass", None),
         ("redirect", "p95 < 50ms", {}, "fail", "response_time_exceeded"),
+        ("redirect", "p999 < 200ms", {}, "inconclusive", "too_few_samples"),
+        ("redirect", "p999 < 200ms", {"operations__redirect__fault__requests": 9999},
+         "inconclusive", "too_few_samples"),
+        ("redirect", "p999 < 200ms", {"operations__redirect__fault__requests": 10_000},
+         "fail", "response_time_exceeded"),
+        ("redirect", "p999 <= 250ms", {"operations__redirect__fault__requests": 10_000},
+         "pass", None),
         ("redirect", "error_rate < 0.1%", {}, "pass", None),
         ("redirect", "error_rate < 0.01%", {}, "inconclusive", "too_few_samples"),
         ("redirect", "failed_requests == 0", {"operations__redirect__fault__failed": 1},
@@ -416,7 +430,7 @@ def test_every_metric_has_a_judge_that_finds_its_figure(subject, metric, kind):
     clause = metric if kind.unit == "flag" else f"{metric} < 0{'%' * (kind.unit == 'share')}"
     clause += "s" * (kind.unit == "s")
     item = expectation(subject, clause)
-    assert item.aspect in READERS
+    assert item.aspect in METRICS
     [judged] = judge(_experiment(item), findings()).judgements
     if judged.outcome == "fail" and judged.value is not None:
         assert judged.code == kind.code

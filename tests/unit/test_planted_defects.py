@@ -16,6 +16,7 @@ from stack_copy import copy_of_the_stack
 from campaigns.catalogue import DEFECTS as FOLDER
 from campaigns.catalogue import Defect, read_catalogue
 from harness.adapters.compose_project import compose_command
+from harness.aspects import metric_of
 from harness.errors import EngineError
 from harness.experiment_file import load_experiment
 from harness.faults import KINDS
@@ -109,7 +110,7 @@ def test_every_override_is_in_the_catalogue_and_says_what_is_wrong() -> None:
 @pytest.mark.parametrize("defect", CATALOGUE, ids=lambda defect: defect.name)
 def test_the_experiment_has_an_expectation_that_gives_the_code(defect: Defect) -> None:
     expectations = EXPERIMENTS[defect.experiment].hypothesis
-    codes = {item.kind.code for item in expectations}
+    codes = {metric_of(item).code for item in expectations}
     codes |= {WITHOUT_RESULT.get(item.metric, "") for item in expectations}
     if any(item.subject.startswith("breaker.") for item in expectations):
         codes |= {"breaker_contradiction", "breaker_not_reported"}  # a word that is no evidence

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from json_schema import at, problems
 
+from harness.aspects import ASPECTS, METRICS
+from harness.aspects.clause import parse_expectation
+from harness.aspects.findings_json import findings_from_json
+from harness.aspects.operations import PERCENTILES
 from harness.judge import judge
-from harness.model.aspect import ASPECTS
-from harness.model.expectation import Expectation, parse_expectation
+from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment, Phase
 from harness.model.load import SHORTENER_OPERATIONS, Load
 from harness.result import make_result, result_schema
@@ -50,9 +54,9 @@ def _rotation(server: str, leaves_s: float, returns_s: float) -> dict[str, Any]:
 
 
 def _operation(first: int) -> dict[str, Any]:
-    times = {"p50": first / 1e4, "p95": first / 1e3, "p99": first / 1e2, "max": 1.0}
+    times = {"p50": first / 1e4, "p95": first / 1e3, "p99": first / 1e2, "p999": 0.9, "max": 1.0}
     return {
-        "requests": 5000 + first, "failed": first, "error_rate": first / 7777,
+        "requests": 15_000 + first, "failed": first, "error_rate": first / 7777,
         "errors": {"timeout": first}, "response_time_s": times, "service_time_s": times,
     }  # fmt: skip
 
@@ -73,7 +77,7 @@ def findings() -> dict[str, Any]:
     }  # fmt: skip
     breaker: dict[str, Any] = {
         name: index + (0.5 if metric.unit == "s" else 0)
-        for index, (name, metric) in enumerate(ASPECTS["breaker"].items(), 100)
+        for index, (name, metric) in enumerate(METRICS["breaker"].items(), 100)
     }
     breaker |= dict.fromkeys(("opened_on_all", "reopened_on_all", "closed_at_end"), True)
     reads = {"answered": 1000, "stale": 2, "stale_for_s": 0.25}
@@ -93,7 +97,7 @@ def findings() -> dict[str, Any]:
         },
         "reads": {**reads, "phases": {"fault": {"answered": 500, "stale": 1, "stale_for_s": 0.125}},
                   "examples": ["one"]},
-        "clicks": {**{name: 600 + n for n, name in enumerate(ASPECTS["clicks"])}, "in_memory": 40,
+        "clicks": {**{name: 600 + n for n, name in enumerate(METRICS["clicks"])}, "in_memory": 40,
                    "dropped_share": 0.375,
                    "checked": True, "why_not": "", "examples": {}},
         "breakers": {"transitions": [], "by_breaker": {"redis": {
@@ -105,11 +109,12 @@ def findings() -> dict[str, Any]:
                           for name in ("traffic_share", "replica_share", "cache_share")},
         "db_reached": _shares("redirect", "create"),
         "rotation": [_rotation("app-1", 0.5, 1.5), _rotation("app-2", 0.75, 1.25)],
-        "target": {**dict.fromkeys(ASPECTS["target"], True), "healthy_before": True,
+        "restarts": {"unexpected": 2, "by_container": {"app-1": 2}, "exits": []},
+        "target": {**dict.fromkeys(METRICS["target"], True), "healthy_before": True,
                    "details": {"problems": []}},
-        "settings": {**dict.fromkeys(ASPECTS["settings"], True),
-                     "problems": {name: [] for name in ASPECTS["settings"]},
-                     "gaps": dict.fromkeys(ASPECTS["settings"], "")},
+        "settings": {**dict.fromkeys(METRICS["settings"], True),
+                     "problems": {name: [] for name in METRICS["settings"]},
+                     "gaps": dict.fromkeys(METRICS["settings"], "")},
         "safeguards": [{"t_s": 50.0, "event": "safeguard.tripped", "operation": "redirect"}],
         "clocks": {
             "containers": {"app-1": {"offset_s": 0.0, "uncertainty_s": 0.1, "is_shared": True}},
@@ -146,7 +151,7 @@ REGAINED = ("recovery", "redirect", "degradation", "by_fault", "kill-2", "recove
 OPERATION = ("operations", "redirect", "fault")
 SERVER = ("breakers", "by_breaker", "redis", "servers", "app-2", "phases", "fault")
 PLACES: dict[tuple[str, str], tuple[Step, ...]] = {
-    **{("redirect", p): (*OPERATION, "response_time_s", p) for p in ("p50", "p95", "p99")},
+    **{("redirect", p): (*OPERATION, "response_time_s", p) for p in PERCENTILES},
     ("redirect", "error_rate"): (*OPERATION, "error_rate"),
     ("redirect", "failed_requests"): (*OPERATION, "failed"),
     ("redirect", "requests"): (*OPERATION, "requests"),
@@ -165,24 +170,25 @@ PLACES: dict[tuple[str, str], tuple[Step, ...]] = {
     ("rotation", "returns_to_rotation"): ("rotation", 0, "returns_to_rotation_s"),
     **{
         ("breaker.redis", name): ("breakers", "by_breaker", "redis", name)
-        for name, metric in ASPECTS["breaker"].items()
+        for name, metric in METRICS["breaker"].items()
         if metric.scope == "run"
     },
     ("breaker.redis", "flaps"): (*SERVER, "flaps"),
     ("breaker.redis", "closed_at_end"): (*SERVER, "state_at_end"),
-    **{("writes", name): ("writes", name) for name in ASPECTS["writes"]},
+    **{("writes", name): ("writes", name) for name in METRICS["writes"]},
     ("reads", "stale"): ("reads", "phases", "fault", "stale"),
     ("reads", "stale_for"): ("reads", "phases", "fault", "stale_for_s"),
-    **{("clicks", name): ("clicks", name) for name in ASPECTS["clicks"]},
-    **{("target", name): ("target", name) for name in ASPECTS["target"]},
-    **{("settings", name): ("settings", name) for name in ASPECTS["settings"]},
+    **{("clicks", name): ("clicks", name) for name in METRICS["clicks"]},
+    **{("target", name): ("target", name) for name in METRICS["target"]},
+    ("restarts", "unexpected"): ("restarts", "unexpected"),
+    **{("settings", name): ("settings", name) for name in METRICS["settings"]},
 }
 """Where each figure of an expectation stands in result.json."""
 
 
 def _expectation(subject: str, metric: str) -> Expectation:
     aspect = {"redirect": "operation", "breaker.redis": "breaker"}.get(subject, subject)
-    found = ASPECTS[aspect].get(metric) or ASPECTS[aspect]["*"]
+    found = METRICS[aspect].get(metric) or METRICS[aspect]["*"]
     phase = "run" if found.scope == "run" else "fault"
     limit = {"flag": "", "s": " < 1h", "share": " < 100%", "count": " < 99999"}[found.unit]
     return parse_expectation(phase, subject, metric + limit, set(SHORTENER_OPERATIONS))
@@ -202,7 +208,9 @@ def _experiment(*hypothesis: Expectation) -> Experiment:
 
 def _result(found: Mapping[str, Any], *hypothesis: Expectation) -> dict[str, Any]:
     experiment = _experiment(*hypothesis)
-    made: dict[str, Any] = make_result(experiment, found, judge(experiment, found))
+    made: dict[str, Any] = make_result(
+        experiment, found, judge(experiment, findings_from_json(found))
+    )
     return made
 
 
@@ -219,7 +227,7 @@ def _is_leaf(schema: dict[str, Any]) -> bool:
 
 def test_there_is_a_place_for_every_metric() -> None:
     known = {(subject.partition(".")[0], metric) for subject, metric in PLACES}
-    for aspect, metrics in ASPECTS.items():
+    for aspect, metrics in METRICS.items():
         subject = {"operation": "redirect"}.get(aspect, aspect)
         assert all((subject, m) in known for m in metrics if m != "*"), aspect
         assert any(where == subject for where, _ in known)
@@ -236,41 +244,32 @@ def test_the_figure_that_was_judged_is_in_the_result(subject: str, metric: str) 
     assert _is_leaf(at(result_schema(), path)), f"{path} has no type of its own"
 
 
-class Read(Mapping[str, Any]):
-    """Findings that remember what was read of them."""
-
-    def __init__(self, value: Mapping[str, Any], path: tuple[Step, ...], paths: set[Any]) -> None:
-        self._value, self._path, self._paths = value, path, paths
-
-    def __getitem__(self, key: str) -> Any:
-        return self._seen(self._value[key], (*self._path, key))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._value)
-
-    def __len__(self) -> int:
-        return len(self._value)
-
-    def _seen(self, value: Any, path: tuple[Step, ...]) -> Any:
-        if isinstance(value, dict):
-            return Read(value, path, self._paths)
-        if isinstance(value, list) and value:
-            return [self._seen(item, (*path, index)) for index, item in enumerate(value)]
-        self._paths.add(path)
-        return value
+def test_all_that_an_aspect_can_be_judged_by_is_in_the_result_and_typed() -> None:
+    """The judge sees an aspect's findings by their types: each field of them is in the schema."""
+    result, schema = _result(findings(), _expectation("writes", "lost")), result_schema()
+    read, sections = findings_from_json(findings()), 0
+    for aspect in ASPECTS:
+        for name, found in aspect.sections(read.of(aspect)).items():
+            sections += 1
+            assert result[name] == findings()[name]
+            for path in _fields_of(found, (name,)):
+                assert at(schema, path), f"{path} has no type"
+                assert at(schema, path) != {"type": "object"}, f"{path} is any object"
+    assert sections == 15
 
 
-def test_whatever_a_judgement_reads_is_in_the_result_and_typed() -> None:
-    hypothesis = [_expectation(*place) for place in PLACES]
-    paths: set[tuple[Step, ...]] = set()
-    experiment, found = _experiment(*hypothesis), findings()
-    verdict = judge(experiment, Read(found, (), paths))
-    result, schema = make_result(experiment, found, verdict), result_schema()
-    assert len(paths) > 100
-    for path in paths:
-        assert _lookup(result, path) == _lookup(found, path)
-        assert at(schema, path), f"{path} has no type"
-        assert at(schema, path) != {"type": "object"}, f"{path} is any object"
+def _fields_of(value: Any, path: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
+    """Where the fields of all dataclasses in `value` stand."""
+    if is_dataclass(value):
+        for field in fields(value):
+            yield (*path, field.name)
+            yield from _fields_of(getattr(value, field.name), (*path, field.name))
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _fields_of(item, (*path, name))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _fields_of(item, (*path, index))
 
 
 def test_what_the_verdict_used_besides_is_there_too() -> None:

@@ -20,13 +20,14 @@ from fakes import (
 )
 
 from harness.adapters.click_counts import ClickReading
-from harness.analysis.record import fault_rows
+from harness.aspects.findings_json import findings_from_json
 from harness.errors import EngineError
 from harness.judge import judge
 from harness.model.experiment import Experiment, FaultSpec, Phase, Safeguard
 from harness.model.load import Load
 from harness.model.timeline import Plan, Step
 from harness.probes.health import Health
+from harness.record import fault_rows
 from harness.run_store import RunFolder
 from harness.runner import LEAD_S, World, run_plan
 from harness.undo import Journal, replay
@@ -232,7 +233,7 @@ def _reasons(case: _Case) -> list[tuple[str, str]]:
     """The codes and texts that the faults give to the verdict."""
     rows = fault_rows(_experiment(), case.folder.read_events())
     found = {"status": "completed", "faults": rows, "load": {"problems": []}}
-    verdict = judge(_experiment(), found)
+    verdict = judge(_experiment(), findings_from_json(found))
     assert verdict.outcome == "inconclusive"
     reasons = [(reason.code, reason.text) for reason in verdict.reasons]
     return [(code, text) for code, text in reasons if code == "fault_not_proven"]

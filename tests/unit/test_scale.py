@@ -14,7 +14,8 @@ from harness.experiment_file import load_experiment
 from harness.faults import KINDS
 from harness.model.experiment import Experiment
 from harness.model.load import Load, Stage
-from harness.scale import _main_requests, peak_rate, scaled, smallest_scale
+from harness.model.planned import _main_requests
+from harness.scale import peak_rate, scaled, smallest_scale
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "experiments").glob("*/*.yaml"))

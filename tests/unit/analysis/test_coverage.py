@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness.analysis import recovery
 from harness.analysis.coverage import arrivals, figures
-from harness.analysis.record import Record
+from harness.aspects import recovery
 from harness.experiment_file import parse_experiment
 from harness.faults import KINDS
 from harness.load.engine.schedule import (
@@ -25,9 +24,12 @@ from harness.load.engine.schedule import (
     sequential_keys,
     unit_gaps,
 )
-from harness.model.coverage import Gap, gap_in, gap_in_recovery
+from harness.model.coverage import Gap
 from harness.model.experiment import Experiment
+from harness.model.figure import Basis
+from harness.model.findings import Coverage
 from harness.model.load import Load, Stage
+from harness.record import Record
 from harness.run_store import RunFolder
 
 Array = np.ndarray[Any, Any]
@@ -177,8 +179,8 @@ def test_the_main_load_does_not_stand_in_for_a_canary_that_never_began(tmp_path:
     fault = {"fault": "kill-1", "start_s": KILL_S, "service": "db-1", "healed_s": 50.0}
     record = Record(run.experiment, run.events, main, canary, [fault])
     found = recovery.figures(record)["create"]
-    assert (found["stream"], found["probes"], found["never_failed"]) == ("canary", 0, False)
-    assert (found["recovered"], found["by_fault"]) == (None, {})
+    assert (found.stream, found.probes, found.never_failed) == ("canary", 0, False)
+    assert (found.recovered, found.by_fault) == (None, {})
 
 
 def test_arrivals_that_were_dropped_are_recorded_and_no_gap(tmp_path: Path) -> None:
@@ -285,12 +287,6 @@ def test_the_plan_is_the_engines_own(at_s: float) -> None:
     )
 
 
-def findings(*gaps: Gap) -> dict[str, Any]:
-    rows = [{name: getattr(gap, name) for name in Gap.__dataclass_fields__} for gap in gaps]
-    recovery = {"create": {"stream": "canary"}, "redirect": {"stream": "main"}}
-    return {"coverage": {"gaps": rows}, "end_s": END_S, "recovery": recovery}
-
-
 LATE = Gap("canary", "create", 40.0, 60.0, 2000.0, 12)
 
 
@@ -309,27 +305,14 @@ LATE = Gap("canary", "create", 40.0, 60.0, 2000.0, 12)
 def test_who_asks_for_a_gap(
     streams: list[str], start_s: float, end_s: float, operation: str, is_hit: bool
 ) -> None:
-    text = gap_in(findings(LATE), streams, start_s, end_s, operation)
+    text = Coverage(gaps=[LATE]).gap_in(Basis(tuple(streams), start_s, end_s, operation))
     assert text == ("canary, create: 12 of 2,000 requests between 40 s and 60 s" if is_hit else "")
 
 
 def test_a_gap_of_the_whole_stream_is_one_of_each_operation() -> None:
     whole = Gap("main", "", 5.0, 6.0, 400.0, 0)
-    text = gap_in(findings(LATE, whole), ["main", "canary"], 0, 60, "create")
+    text = Coverage(gaps=[LATE, whole]).gap_in(Basis(("main", "canary"), 0, 60, "create"))
     assert text == "main, all operations: 0 of 400 requests between 5 s and 6 s"
-
-
-def test_a_recovery_needs_its_stream_from_just_before_the_fault_to_the_end() -> None:
-    assert gap_in_recovery(findings(LATE), "create", KILL_S)
-    assert not gap_in_recovery(findings(LATE), "redirect", KILL_S)
-    before = Gap("canary", "create", KILL_S - 1, KILL_S, 100.0, 0)
-    assert gap_in_recovery(findings(before), "create", KILL_S)
-    earlier = Gap("canary", "create", KILL_S - 5, KILL_S - 1, 100.0, 0)
-    assert not gap_in_recovery(findings(earlier), "create", KILL_S)
-
-
-def test_findings_of_earlier_versions_say_nothing_of_gaps() -> None:
-    assert gap_in({"end_s": 60.0}, ["main"], 0, 60) == ""
 
 
 def test_how_seldom_a_whole_poisson_run_looks_short(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from harness.analysis.machine import disturbed, figures, fitting_rate, read_seconds
-from harness.analysis.record import Record
 from harness.model.experiment import Phase
+from harness.record import Record
 from harness.run_store import RunFolder
 
 CPUS = 2.0

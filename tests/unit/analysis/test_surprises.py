@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.analysis.record import Record, fault_rows
 from harness.analysis.surprises import figures
+from harness.aspects.writes import Behind
 from harness.model.experiment import Experiment, FaultSpec, Phase
 from harness.model.load import SHORTENER_OPERATIONS, Load
+from harness.record import Record, fault_rows
 
 PARTS = {
     **dict.fromkeys(("app-1", "app-2", "app-3"), "app"),
@@ -358,7 +359,7 @@ def test_probes_that_broke_or_looked_late() -> None:
 
 def test_a_database_node_that_never_caught_up() -> None:
     why = "it follows timeline 1, the primary writes timeline 2"
-    (row,) = surprises(left_behind=({"node": "db-3", "why": why},))
+    (row,) = surprises(left_behind=(Behind(node="db-3", why=why),))
     assert (row["code"], row["who"], row["outcome"]) == ("replica_not_caught_up", "db-3", "fail")
     assert row["text"] == f"db-3 did not catch up with the primary: {why}"
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from harness.aspects.clause import parse_expectation
 from harness.comparison import Side
-from harness.comparison.figures import Figure, Kind, Measured
 from harness.comparison.sides import Run
-from harness.model.expectation import parse_expectation
+from harness.model.compared import Compared, Kind, Measured
 from harness.model.experiment import Experiment, FaultSpec, Phase
 from harness.model.load import Load, Operation
 
 PHASES = {"baseline": (0.0, 15.0), "fault": (15.0, 45.0), "recovery": (45.0, 60.0)}
-TIMES_S = {"p50": 0.004, "p95": 0.100, "p99": 0.250}
+TIMES_S = {"p50": 0.004, "p95": 0.100, "p99": 0.250, "p999": 0.400}
 RECOVERY_S = 21.0
 REQUESTS = 12_000
 EXPECTED = {
@@ -25,7 +25,7 @@ EXPECTED = {
     ("run", "writes"): ["lost == 0"],
     ("run", "breaker.redis"): ["opened_on_all"],
 }
-RECOVERY = Figure("run", "redirect", "recovery_time", "duration", "s")
+RECOVERY = Compared("run", "redirect", "recovery_time", "duration", "s")
 
 
 def experiment(**changes: Any) -> Experiment:
@@ -53,9 +53,9 @@ def experiment(**changes: Any) -> Experiment:
 EXPERIMENT = experiment()
 
 
-def figure(phase: str, subject: str, metric: str) -> Figure:
+def figure(phase: str, subject: str, metric: str) -> Compared:
     kind: Kind = "error_rate" if metric == "error_rate" else "response_time"
-    return Figure(phase, subject, metric, kind, "share" if kind == "error_rate" else "s")
+    return Compared(phase, subject, metric, kind, "share" if kind == "error_rate" else "s")
 
 
 def made_up_run(
@@ -70,7 +70,7 @@ def made_up_run(
     of_run = noise * rng.normal()
     figures = {
         RECOVERY: Measured(RECOVERY_S + later_s + 20 * noise * rng.normal()),
-        Figure("run", "writes", "lost", "never", "count"): Measured(0.0),
+        Compared("run", "writes", "lost", "never", "count"): Measured(0.0),
     }
     for phase, operation in itertools.product(PHASES, EXPERIMENT.load.mix):
         factor = slower if phase == "fault" else 1.0
@@ -96,14 +96,14 @@ def drawn(count: int, first_seed: int, **changes: Any) -> Side:
     return side_of(*(made_up_run(first_seed + at, **changes) for at in range(count)))
 
 
-def with_values(name: Figure, values: Sequence[float], requests: int = REQUESTS) -> Side:
+def with_values(name: Compared, values: Sequence[float], requests: int = REQUESTS) -> Side:
     """A side of runs with this figure, and another that nothing changes."""
-    other = Figure("run", "writes", "duplicates", "never", "count")
+    other = Compared("run", "writes", "duplicates", "never", "count")
     measured = [{name: Measured(value, requests), other: Measured(0.0)} for value in values]
     return side_of(*(Run(f"run-{at}", EXPERIMENT, one) for at, one in enumerate(measured)))
 
 
-def row_of(found: dict[str, Any], name: Figure | str) -> dict[str, Any]:
+def row_of(found: dict[str, Any], name: Compared | str) -> dict[str, Any]:
     wanted = name if isinstance(name, str) else name.id
     return next(row for row in found["figures"] if row["id"] == wanted)
 

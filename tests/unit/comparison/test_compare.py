@@ -19,12 +19,12 @@ from made_up_runs import (
 )
 
 from harness.comparison import MinimumEffect, Side, compare, interval
-from harness.comparison.figures import Figure
 from harness.comparison.sides import Run
+from harness.model.compared import Compared
 
 TOO_FEW, NO_CHANGE = "too few runs to tell", "no change that matters"
 P95 = figure("fault", "redirect", "p95")
-LOST = Figure("run", "writes", "lost", "never", "count")
+LOST = Compared("run", "writes", "lost", "never", "count")
 ERRORS = figure("fault", "redirect", "error_rate")
 
 
@@ -33,7 +33,7 @@ def _fewer_draws(monkeypatch):
     monkeypatch.setattr(interval, "DRAWS", 2000)
 
 
-def changed(name: Figure, a: list[float], b: list[float], **minimum: float) -> dict:
+def changed(name: Compared, a: list[float], b: list[float], **minimum: float) -> dict:
     found = compare(with_values(name, a), with_values(name, b), MinimumEffect(**minimum))
     return row_of(found, name)
 
@@ -153,7 +153,7 @@ def test_what_must_never_happen_needs_to_be_seen_once():
 
 
 def test_what_happened_before_is_not_proven_gone_or_the_same():
-    flag = Figure("run", "breaker.redis", "not_closed_at_end", "never", "flag")
+    flag = Compared("run", "breaker.redis", "not_closed_at_end", "never", "flag")
     assert changed(flag, [1, 0, 0], [1, 1, 1])["outcome"] == TOO_FEW
     assert changed(flag, [1, 1, 1], [0, 0, 1])["outcome"] == TOO_FEW
     assert changed(flag, [1, 1, 1, 1], [0, 0, 0, 0])["outcome"] == "improvement"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
-from made_up_runs import EXPERIMENT, breaker, findings, times
+from made_up_runs import EXPERIMENT, TIMES_S, breaker, findings, times
 
-from harness.comparison.figures import figures_of
+from harness.aspects.findings_json import findings_from_json
+from harness.comparison import figures
 
 
 def by_id(**changes):
@@ -27,16 +28,23 @@ def test_every_measured_figure_is_there():
 
 @pytest.mark.parametrize(
     ("requests", "known"),
-    [(1000, {"p50", "p95", "p99"}), (999, {"p50", "p95"}), (0, set())],
+    [
+        (10_000, {"p50", "p95", "p99", "p999"}),
+        (9999, {"p50", "p95", "p99"}),
+        (1000, {"p50", "p95", "p99"}),
+        (999, {"p50", "p95"}),
+        (0, set()),
+    ],
 )
 def test_a_percentile_of_too_few_requests_is_not_compared(requests, known):
     found = by_id(operations={"redirect": {"fault": times(requests)}})
-    assert {name for name in ("p50", "p95", "p99") if f"fault.redirect.{name}" in found} == known
+    assert {name for name in TIMES_S if f"fault.redirect.{name}" in found} == known
 
 
 def test_what_did_not_recover_is_infinite():
     lost = {"recovered": False, "recovery_time_s": None}
-    found = by_id(recovery={"redirect": {**lost, "degradation": lost}})
+    degradation = {**lost, "metric": "p95", "limit_s": 0.2}
+    found = by_id(recovery={"redirect": {**lost, "degradation": degradation}})
     assert found["run.redirect.recovery_time"] == math.inf
     assert found["run.redirect.degradation_time"] == math.inf
 
@@ -88,3 +96,7 @@ def test_only_a_breaker_that_should_open_can_fail_to():
 
 def test_an_aborted_run_is_bad_news():
     assert by_id(status="aborted")["run.status.aborted"] == 1
+
+
+def figures_of(value, hypothesis):
+    return figures.figures_of(findings_from_json(value), hypothesis)

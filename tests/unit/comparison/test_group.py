@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from made_up_runs import experiment
 
+from harness.aspects.clause import parse_expectation
 from harness.comparison import make_group
-from harness.model.expectation import parse_expectation
 
 
 def expecting(*texts: tuple[str, str]):

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model.machine import Look, busy_words, disturbances, disturbed_in, no_headroom
+from harness.aspects.findings_json import findings_from_json
+from harness.model.findings import Machine
+from harness.model.machine import Look, busy_words
 
 QUIET = Look(
     duration_s=1.0, cpus=2.0, project_s=0.4, harness_s=0.1, engine_s=0.1, kernel_s=0.0,
@@ -59,8 +61,9 @@ def row(start_s: float, end_s: float, share: float = 0.5, **changes: Any) -> dic
     }  # fmt: skip
 
 
-def machine(*rows: dict[str, Any], **headroom: Any) -> dict[str, Any]:
-    return {"machine": {"disturbed": list(rows), "headroom": headroom}}
+def machine(*rows: dict[str, Any], **headroom: Any) -> Machine:
+    value = {"machine": {"disturbed": list(rows), "headroom": headroom}}
+    return findings_from_json(value).run.machine
 
 
 @pytest.mark.parametrize(
@@ -70,21 +73,22 @@ def machine(*rows: dict[str, Any], **headroom: Any) -> dict[str, Any]:
 def test_ten_seconds_after_a_disturbance_belong_to_it(
     start_s: float, end_s: float, is_disturbed: bool
 ) -> None:
-    findings = machine(row(12, 31))
-    assert (disturbed_in(findings, start_s, end_s) is not None) == is_disturbed
+    found = machine(row(12, 31))
+    assert (found.disturbed_in(start_s, end_s) is not None) == is_disturbed
 
 
 def test_the_worst_disturbance_is_the_one_that_is_told() -> None:
-    worst = disturbed_in(machine(row(10, 12, 0.9), row(14, 40, 0.2), row(50, 51)), 0, 45)
+    worst = machine(row(10, 12, 0.9), row(14, 40, 0.2), row(50, 51)).disturbed_in(0, 45)
     assert worst is not None
     assert worst.start_s == 14
 
 
 def test_findings_of_earlier_runs_have_no_disturbance() -> None:
-    for findings in ({}, {"machine": None}):
-        assert disturbances(findings) == ()
-        assert disturbed_in(findings, 0, 100) is None
-        assert no_headroom(findings) is None
+    for value in ({}, {"machine": None}):
+        found = findings_from_json(value).run.machine
+        assert found.disturbances == ()
+        assert found.disturbed_in(0, 100) is None
+        assert found.no_headroom is None
 
 
 @pytest.mark.parametrize(
@@ -97,19 +101,19 @@ def test_findings_of_earlier_runs_have_no_disturbance() -> None:
     ],
 )
 def test_a_disturbance_says_who_when_and_what_to_do(changes: dict[str, Any], words: str) -> None:
-    (one,) = disturbances(machine(row(12, 31, **changes)))
+    (one,) = machine(row(12, 31, **changes)).disturbances
     assert words in one.text
 
 
 def test_what_began_before_the_run_is_said_to_begin_with_it() -> None:
-    (one,) = disturbances(machine(row(-0.4, 31)))
+    (one,) = machine(row(-0.4, 31)).disturbances
     assert "from 0 s to 31 s" in one.text
 
 
 def test_no_headroom_says_what_would_fit() -> None:
-    found = no_headroom(
-        machine(no_headroom=True, idle_share=0.21, rate_per_s=600.0, rate_that_fits_per_s=450.0)
-    )
+    found = machine(
+        no_headroom=True, idle_share=0.21, rate_per_s=600.0, rate_that_fits_per_s=450.0
+    ).no_headroom
     assert found is not None
     assert (
         "left 21% of the processor time idle, 30% is needed; 450/s in place of 600/s" in found.text
@@ -118,10 +122,10 @@ def test_no_headroom_says_what_would_fit() -> None:
 
 
 def test_headroom_enough_unknown_or_impossible() -> None:
-    assert no_headroom(machine(no_headroom=False, idle_share=0.5, rate_per_s=600.0)) is None
-    assert no_headroom(machine(no_headroom=None, idle_share=None, rate_per_s=None)) is None
-    found = no_headroom(
-        machine(no_headroom=True, idle_share=0.1, rate_per_s=600.0, rate_that_fits_per_s=None)
-    )
+    assert machine(no_headroom=False, idle_share=0.5, rate_per_s=600.0).no_headroom is None
+    assert machine(no_headroom=None, idle_share=None, rate_per_s=None).no_headroom is None
+    found = machine(
+        no_headroom=True, idle_share=0.1, rate_per_s=600.0, rate_that_fits_per_s=None
+    ).no_headroom
     assert found is not None
     assert "too small for this stack" in found.text

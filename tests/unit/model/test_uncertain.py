@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model.uncertain import largest, uncertainty_of
+from harness.model.uncertain import Uncertainty, largest, uncertainty_of
 
 
 @pytest.mark.parametrize(
-    ("record", "uncertainty_s"),
+    ("found", "uncertainty_s"),
     [
-        ({"uncertainty_s": 0.2}, 0.2),
-        ({"uncertainty_s": {"opens_within": 0.2}}, 0.2),
-        ({"uncertainty_s": {"closes_within": 0.2}}, 0.0),
-        ({"uncertainty_s": {"opens_within": None}}, 0.0),
-        ({"uncertainty_s": None}, 0.0),
+        (0.2, 0.2),
+        ({"opens_within": 0.2}, 0.2),
+        ({"closes_within": 0.2}, 0.0),
+        ({"opens_within": None}, 0.0),
+        (None, 0.0),
         ({}, 0.0),
     ],
 )
-def test_how_far_a_figure_may_be_off(record: Mapping[str, Any], uncertainty_s: float) -> None:
-    assert uncertainty_of(record, "opens_within") == uncertainty_s
+def test_how_far_a_figure_may_be_off(found: Uncertainty, uncertainty_s: float) -> None:
+    assert uncertainty_of(found, "opens_within") == uncertainty_s
 
 
 def test_the_largest_is_as_uncertain_as_the_others_make_it() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from bokeh.models import BoxAnnotation
 
+from harness.model.findings import FaultFound
 from harness.report.plot import TimeAxis
 
 
@@ -20,7 +21,8 @@ from harness.report.plot import TimeAxis
     ],
 )
 def test_a_fault_is_shaded_for_as_long_as_it_was_there(fault: dict[str, Any], end_s: float) -> None:
-    axis = TimeAxis(120.0, {}, [{"start_s": 30.0, **fault}])
+    found = FaultFound(kind="kill", proven=True, start_s=30.0, **fault)
+    axis = TimeAxis(120.0, {}, [found])
     plot = axis.figure(100)
     (band,) = [one for one in plot.center if isinstance(one, BoxAnnotation)]
     assert (band.left, band.right) == (30.0, end_s)

@@ -192,7 +192,7 @@ def test_reasons_of_one_kind_are_told_once_and_the_rest_unfolds(tmp_path):
 def _with_hostile_names(value):
     """Every text in `value`, and every key that the target chose, made hostile."""
     if isinstance(value, str):
-        return HOSTILE
+        return value if value in ("canary", "main") else HOSTILE  # there is no other stream
     if isinstance(value, list):
         return [_with_hostile_names(item) for item in value]
     if isinstance(value, dict):

@@ -1,0 +1,240 @@
+"""Requests, errors and times of each operation in each phase."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.aspects import recovery
+from harness.aspects.base import Aspect, Comparison, Findings
+from harness.model.compared import Compared, Measured
+from harness.model.expectation import Expectation
+from harness.model.experiment import Experiment, Phase
+from harness.model.figure import Basis, Figure, no_figure, shown
+from harness.model.metric import OPERATION, Metric, Unit
+from harness.model.page import Column, Group, Table, Tile
+from harness.model.planned import Need, phase_of, requests_due
+from harness.model.samples import P50_SAMPLES_MIN, P95_SAMPLES_MIN, P99_SAMPLES_MIN
+from harness.record import Array, Record, bounds, is_the_targets
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Percentile:
+    """Its rank, and how many requests it takes to know it."""
+
+    rank: float
+    samples_min: int
+
+
+PERCENTILES: Mapping[str, Percentile] = {
+    "p50": Percentile(50, P50_SAMPLES_MIN),
+    "p95": Percentile(95, P95_SAMPLES_MIN),
+    "p99": Percentile(99, P99_SAMPLES_MIN),
+    "p999": Percentile(99.9, 10_000),
+}
+RANKS = {**{name: one.rank for name, one in PERCENTILES.items()}, "max": 100.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requests:
+    """One operation in one phase. Times by percentile, and `max`; None where there is nothing."""
+
+    requests: int = 0
+    failed: int = 0
+    error_rate: float | None = None
+    errors: Mapping[str, int] = field(default_factory=dict)
+    response_time_s: Mapping[str, float | None] = field(default_factory=dict)
+    service_time_s: Mapping[str, float | None] = field(default_factory=dict)
+
+
+Operations = Mapping[str, Mapping[str, Requests]]
+"""By operation and phase."""
+
+
+def figures(record: Record) -> Operations:
+    """By operation and phase, over main load and canary together.
+
+    What the generator could not send is not in here (see load_health). Times of failures count
+    too: a user waited for them. Percentiles are those of numpy (linear interpolation).
+    """
+    streams = [(samples, is_the_targets(samples)) for samples in (record.main, record.canary)]
+    return {
+        name: {
+            phase.name: _of([_requests(*stream, name, phase) for stream in streams])
+            for phase in record.judged
+        }
+        for name in record.experiment.load.mix
+    }
+
+
+def _requests(
+    samples: pd.DataFrame, is_wanted: Array, name: str, phase: Phase
+) -> tuple[pd.DataFrame, Array]:
+    """The window of a phase, and which of its rows are of the operation."""
+    rows = bounds(samples, phase)
+    window = samples.iloc[rows]
+    return window, is_wanted[rows] & (window["op"] == name).to_numpy()
+
+
+def _of(parts: list[tuple[pd.DataFrame, Array]]) -> Requests:
+    requests = sum(int(is_wanted.sum()) for _, is_wanted in parts)
+    failures = [window["error"][is_wanted & ~window["ok"]] for window, is_wanted in parts]
+    errors = Counter(str(error) for failed in failures for error in failed)
+    failed = errors.total()
+    return Requests(
+        requests=requests,
+        failed=failed,
+        error_rate=failed / requests if requests else None,
+        errors=dict(sorted(errors.items())),
+        response_time_s=_times(parts, "intended_s"),
+        service_time_s=_times(parts, "sent_s"),
+    )
+
+
+def _times(parts: list[tuple[pd.DataFrame, Array]], since: str) -> dict[str, float | None]:
+    """Each percentile of the times to the end, and the largest; None where there is nothing."""
+    times = [(window["done_s"] - window[since]).to_numpy()[wanted] for window, wanted in parts]
+    values = np.concatenate(times)
+    values = values[~np.isnan(values)]
+    if not values.size:
+        return dict.fromkeys(RANKS)
+    found = np.percentile(values, list(RANKS.values()), overwrite_input=True)
+    return dict(zip(RANKS, (float(value) for value in found), strict=True))
+
+
+def _figure(item: Expectation, findings: Findings) -> Figure:
+    """The figure with what it rests on, and whether caches can hide a fault from it."""
+    found = _of_requests(item, findings.of(ASPECT).get(item.subject, {}).get(item.phase))
+    window = findings.run.window(item.phase)
+    basis = Basis(("main", "canary"), *window, item.subject)
+    weakness = None
+    if item.metric in ("error_rate", "failed_requests"):
+        weakness = recovery.hidden_by_caches(item, findings, window[1], found.evidence)
+    return replace(found, basis=basis, weakness=weakness)
+
+
+def _of_requests(item: Expectation, found: Requests | None) -> Figure:
+    if found is None or not found.requests:
+        return no_figure(f"no {item.subject} was sent in {item.phase}")
+    value, needed = _value(item, found)
+    seen = f"{shown(value, item.unit)} over {found.requests:,} requests"
+    if found.failed:
+        errors = ", ".join(f"{count} {name}" for name, count in found.errors.items())
+        seen += f" ({errors})"
+    if found.requests < needed:
+        text = f"{found.requests:,} requests, and {needed:,.0f} are needed to tell"
+        return Figure(value, seen, gap=text, gap_code="too_few_samples")
+    return Figure(value, seen, is_invariant=_is_wrong(item, found))
+
+
+def _value(item: Expectation, found: Requests) -> tuple[float | None, float]:
+    """The figure, and how many requests it takes to hold it against the limit."""
+    if item.metric == "error_rate":
+        return found.error_rate, 3 / item.limit if item.limit > 0 else 1
+    if item.metric in PERCENTILES:
+        return found.response_time_s.get(item.metric), PERCENTILES[item.metric].samples_min
+    return found.failed if item.metric == "failed_requests" else found.requests, 1
+
+
+def _needs(item: Expectation, experiment: Experiment) -> Need | None:
+    needed = 0.0
+    if item.metric == "error_rate":
+        needed = 3 / item.limit if item.limit > 0 else 0
+    elif item.metric == "requests" and item.comparison in (">=", ">"):
+        needed = item.limit
+    elif item.metric in PERCENTILES:
+        needed = PERCENTILES[item.metric].samples_min
+    sent = requests_due(experiment.load, item.subject, phase_of(item.phase, experiment))
+    return Need(needed, sent, f"requests in {item.phase}") if needed else None
+
+
+def _is_wrong(item: Expectation, found: Requests) -> bool:
+    """Whether wrong answers alone miss the limit: however slow, an answer has to be right."""
+    wrong = found.errors.get("wrong_content", 0)
+    if item.metric == "error_rate":
+        return wrong > 0 and not item.holds(wrong / found.requests)
+    return item.metric == "failed_requests" and wrong > 0 and not item.holds(wrong)
+
+
+def _compare(findings: Findings, _: object) -> Comparison:
+    for phase in findings.run.phase_names:
+        for name, by_phase in findings.of(ASPECT).items():
+            yield from _compared(phase, name, by_phase.get(phase, Requests()))
+
+
+def _compared(phase: str, name: str, found: Requests) -> Comparison:
+    if found.error_rate is not None:
+        rate = Measured(found.error_rate, found.requests)
+        yield Compared(phase, name, "error_rate", "error_rate", "share"), rate
+    for metric, percentile in PERCENTILES.items():
+        time_s = found.response_time_s.get(metric)
+        if time_s is not None and found.requests >= percentile.samples_min:
+            figure = Compared(phase, name, metric, "response_time", "s")
+            yield figure, Measured(time_s, found.requests)
+
+
+def shown_phases(findings: Findings) -> list[str]:
+    """The phases that tables have columns or rows for, the run as a whole at the end."""
+    known = {name for by_phase in findings.of(ASPECT).values() for name in by_phase}
+    return [name for name in (*findings.run.phase_names, "run") if name in known]
+
+
+def _tiles(findings: Findings) -> Iterator[Tile]:
+    for name, by_phase in findings.of(ASPECT).items():
+        if found := by_phase.get("run"):
+            note = f"of {found.requests:,} requests"
+            yield Tile(f"{name} failed", found.failed, note, "" if found.failed else "good")
+
+
+def _tables(findings: Findings) -> Iterator[Table]:
+    columns = (
+        *(Column("Phase"), Column("Requests", "count"), Column("Failed", "count")),
+        Column("Error rate", "share"),
+        *(Column(name, "seconds") for name in PERCENTILES),
+        Column("Errors"),
+    )
+    groups = [
+        Group(
+            name,
+            [_row(phase, by_phase[phase]) for phase in shown_phases(findings) if phase in by_phase],
+        )
+        for name, by_phase in findings.of(ASPECT).items()
+    ]
+    yield Table("Requests by phase", columns, groups, id="operations")
+
+
+def _row(phase: str, found: Requests) -> tuple[object, ...]:
+    times = (found.response_time_s.get(name) for name in PERCENTILES)
+    name = "whole run" if phase == "run" else phase
+    return name, found.requests, found.failed, found.error_rate, *times, found.errors
+
+
+def _metric(unit: Unit, code: str) -> Metric:
+    return Metric(unit, code, "phase", needs_load=True)
+
+
+ASPECT = Aspect[Operations](
+    section="operations",
+    found=Operations,
+    measure=lambda record, _: figures(record),
+    metrics={
+        OPERATION: {  # percentiles are response times of successes and failures alike
+            **{name: _metric("s", "response_time_exceeded") for name in PERCENTILES},
+            "error_rate": _metric("share", "error_rate_exceeded"),
+            "failed_requests": _metric("count", "requests_failed"),
+            "requests": _metric("count", "too_few_requests"),
+        }
+    },
+    figure=_figure,
+    needs=_needs,
+    compare=_compare,
+    tiles=_tiles,
+    tables=_tables,
+)

@@ -1,0 +1,74 @@
+"""Which fault an outage is charged to, and how long the recovery from each fault took."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.aspects.recovery.outages import Outage
+from harness.record import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovered:
+    """The recovery from one fault; `recovered` is None without a fault, False if it did not end."""
+
+    recovery_time_s: float | None = None
+    uncertainty_s: float | None = None
+    recovered: bool | None = None
+    fault_start_s: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what would be neither: recovered, and nobody knows when."""
+        if self.recovered and self.recovery_time_s is None:
+            raise ValueError("recovered, but no recovery_time_s")
+
+
+def by_fault(record: Record, outages: list[Outage]) -> dict[str, Recovered]:
+    """The recovery from each fault that was injected."""
+    faults = [fault for fault in record.faults if fault["start_s"] is not None]
+    starts = [float(fault["start_s"]) for fault in faults]
+    return {
+        fault["fault"]: of_fault(outages, start_s, starts)
+        for fault, start_s in zip(faults, starts, strict=True)
+    }
+
+
+def of_fault(outages: list[Outage], start_s: float, starts: list[float]) -> Recovered:
+    """Recovery time = end of the last outage that the fault can have caused - fault start."""
+    mine = [outage for outage in outages if _concerns(outage, start_s, starts)]
+    if not mine:
+        return Recovered(
+            recovery_time_s=0.0, uncertainty_s=0.0, recovered=True, fault_start_s=start_s
+        )
+    last = mine[-1]
+    return Recovered(
+        recovery_time_s=None if last.end_s is None else last.end_s - start_s,
+        uncertainty_s=last.uncertainty_s,
+        recovered=last.end_s is not None,
+        fault_start_s=start_s,
+    )
+
+
+def worst(recoveries: Mapping[str, Recovered]) -> Recovered:
+    """The first that did not end, else the longest; Nones without a fault."""
+    lost = [found for found in recoveries.values() if not found.recovered]
+    return lost[0] if lost else max(recoveries.values(), key=duration_s, default=Recovered())
+
+
+def duration_s(found: Recovered) -> float:
+    """How long it took, without end if it did not."""
+    return math.inf if found.recovery_time_s is None else found.recovery_time_s
+
+
+def _concerns(outage: Outage, start_s: float, starts: list[float]) -> bool:
+    """Whether the fault that began at `start_s` can be a cause of the outage.
+
+    The cause is the last fault before the first failure was seen, and each other fault since the
+    last success; a fault that begins while the outage lasts is held against its end, too.
+    """
+    if start_s > outage.first_failed_s:
+        return outage.end_s is None or outage.end_s > start_s
+    latest_s = max(other for other in starts if other <= outage.first_failed_s)
+    return start_s >= min(latest_s, outage.last_good_s)

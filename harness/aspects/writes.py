@@ -1,0 +1,242 @@
+"""The acknowledged-write check, after Jepsen's set-full: each create carries a unique token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from harness.aspects.base import Aspect, Comparison, Findings, never
+from harness.model.expectation import Expectation
+from harness.model.experiment import Experiment, Phase
+from harness.model.figure import Figure, no_figure
+from harness.model.metric import Metric
+from harness.model.page import Tile
+from harness.model.planned import Need, operations_sent, requests_due
+from harness.model.samples import ACKNOWLEDGED_MIN
+from harness.record import Array, Record
+from harness.run_store import RunFolder
+
+EXAMPLES = 10
+LETTERS = ("m", "c")
+"""The streams, main load and canary, as they stand in a token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """A node that is no primary and lacked something of it at the end."""
+
+    node: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A database node when it was read; `lsn`: how far it had replayed."""
+
+    role: str = ""
+    caught_up: bool | None = None
+    found: int | None = None
+    lsn: str | None = None
+    error: str | None = None
+    why_not: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writes:
+    """Lost: acknowledged, but absent on the primary or on a replica that has caught up. Phantom:
+    surely not attempted, but present. Duplicates: one token, several rows. Unknown outcomes may be
+    there or not. `checked`: the primary was read, `why_not` says why it was not. `not_caught_up`:
+    the other nodes that are no evidence; nothing is lost on their account."""
+
+    acknowledged: int | None = None
+    failed: int | None = None
+    unknown: int | None = None
+    acknowledged_last_second_before_fault: int | None = None
+    checked: bool = False
+    why_not: str = "the writes were not read back"
+    not_caught_up: Sequence[Behind] = ()
+    lost: int | None = None
+    phantom: int | None = None
+    duplicates: int | None = None
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """All creates of both streams: whose (an index of LETTERS), which number, when it was done,
+    and how it ended."""
+
+    stream: Array
+    n: Array
+    done_s: Array
+    outcome: Array
+
+    @property
+    def tokens(self) -> Array:
+        """One number for each create."""
+        return self.n * len(LETTERS) + self.stream
+
+
+def figures(record: Record, folder: RunFolder) -> Writes:
+    """What was sent, and what was found of it where it was read back."""
+    sent = _sent(record)
+    facts: dict[str, Any] = {
+        "acknowledged": int((sent.outcome == "ok").sum()),
+        "failed": int((sent.outcome == "failed").sum()),
+        "unknown": int((sent.outcome == "unknown").sum()),
+        "acknowledged_last_second_before_fault": _last_second(record, sent),
+    }
+    if not folder.has("target/writes.json"):
+        return Writes(**facts)
+    nodes = folder.read_json("target/writes.json")["nodes"]
+    primaries = [name for name, node in nodes.items() if node["role"] == "primary"]
+    why_not = _why_not(nodes, primaries)
+    if why_not:
+        return Writes(**facts, nodes=nodes, why_not=why_not)
+    compared = _compare_with(sent, folder, nodes, primaries[0])
+    behind = _not_caught_up(nodes)
+    return Writes(**facts, **compared, nodes=nodes, why_not="", checked=True, not_caught_up=behind)
+
+
+def _not_caught_up(nodes: Mapping[str, Any]) -> list[Behind]:
+    return [
+        Behind(node=name, why=node.get("why_not") or node.get("error") or "it was behind")
+        for name, node in sorted(nodes.items())
+        if node["role"] != "primary" and not node.get("caught_up")
+    ]
+
+
+def _why_not(nodes: Mapping[str, Any], primaries: list[str]) -> str:
+    """Why nothing can be said of the writes, "" if the one primary was read."""
+    if not primaries:
+        return "no database node said that it is the primary"
+    if len(primaries) > 1:
+        return f"more than one node said that it is the primary: {', '.join(sorted(primaries))}"
+    error = nodes[primaries[0]].get("error")
+    return f"the primary could not be read: {error}" if error else ""
+
+
+def _sent(record: Record) -> Sent:
+    columns: dict[str, list[Array]] = {"stream": [], "n": [], "done_s": [], "outcome": []}
+    for number, samples in enumerate((record.main, record.canary)):
+        is_create = (samples["write"] != "").to_numpy()
+        columns["stream"].append(np.full(int(is_create.sum()), number))
+        columns["n"].append(samples["key"].to_numpy()[is_create])
+        columns["done_s"].append(samples["done_s"].to_numpy()[is_create])
+        columns["outcome"].append(samples["write"].astype(str).to_numpy(dtype=object)[is_create])
+    return Sent(**{name: np.concatenate(parts) for name, parts in columns.items()})
+
+
+def _compare_with(
+    sent: Sent, folder: RunFolder, nodes: Mapping[str, Any], primary: str
+) -> dict[str, Any]:
+    table = folder.read_writes()
+    node, stream = (np.array(table[name].to_pylist(), dtype=object) for name in ("node", "stream"))
+    numbers, rows = table["n"].to_numpy(), table["rows"].to_numpy()
+    there = numbers * len(LETTERS) + (stream == LETTERS[1])
+    lost = np.zeros(len(sent.n), dtype=bool)
+    for name, facts in nodes.items():
+        if name == primary or facts.get("caught_up"):
+            lost |= (sent.outcome == "ok") & ~np.isin(sent.tokens, there[node == name])
+    phantom = (sent.outcome == "failed") & np.isin(sent.tokens, there[node == primary])
+    twice = np.flatnonzero((node == primary) & (rows > 1))
+    return {
+        "lost": int(lost.sum()),
+        "phantom": int(phantom.sum()),
+        "duplicates": len(twice),
+        "examples": {
+            "lost": _examples(sent, lost),
+            "phantom": _examples(sent, phantom),
+            "duplicates": [f"{stream[at]}{numbers[at]}" for at in twice[:EXAMPLES]],
+        },
+    }
+
+
+def _examples(sent: Sent, wanted: Array) -> list[str]:
+    return [
+        f"{LETTERS[sent.stream[at]]}{sent.n[at]}, acknowledged at {sent.done_s[at]:.3f} s"
+        for at in np.flatnonzero(wanted)[:EXAMPLES]
+    ]
+
+
+def _last_second(record: Record, sent: Sent) -> int | None:
+    """Acknowledgements in the last second before the first fault took effect."""
+    faults = [fault for fault in record.faults if fault["start_s"] is not None]
+    if not faults:
+        return None
+    effect_s = faults[0]["effect_s"] or faults[0]["start_s"]
+    done_s = sent.done_s[sent.outcome == "ok"]
+    return int(((done_s > effect_s - 1) & (done_s <= effect_s)).sum())
+
+
+def _figure(item: Expectation, findings: Findings) -> Figure:
+    """How many writes; a count of 0 needs writes just before the fault, and the primary read.
+
+    A node that never caught up is a surprise of its own.
+    """
+    writes = findings.of(ASPECT)
+    value: int | None = getattr(writes, item.metric)
+    if item.metric in ("acknowledged", "unknown"):
+        return Figure(value, f"{value} writes")
+    if not writes.checked and not value:
+        gap = writes.why_not or "the writes were not read back from every database node"
+        return no_figure(gap, "writes_not_checked")
+    seen = f"{value} of {writes.acknowledged or 0:,} acknowledged writes"
+    last = writes.acknowledged_last_second_before_fault
+    if not value and last is not None and last < ACKNOWLEDGED_MIN:
+        text = f"only {last} writes were acknowledged in the second before the fault"
+        return Figure(value, seen, gap=text, gap_code="too_few_samples")
+    examples = writes.examples.get(item.metric) or ()
+    return Figure(value, f"{seen}: {examples[0]}, ..." if value and examples else seen)
+
+
+def _needs(_: Expectation, experiment: Experiment) -> Need | None:
+    if not experiment.faults:
+        return None
+    first_s, load = min(fault.start_s for fault in experiment.faults), experiment.load
+    second = Phase(name="before", start_s=first_s - 1, end_s=first_s)
+    writers = [name for name in operations_sent(load) if experiment.operations[name].is_write]
+    sent = sum(requests_due(load, name, second) for name in writers)
+    return Need(ACKNOWLEDGED_MIN, sent, "writes in the second before the fault")
+
+
+def _compare(findings: Findings, _: object) -> Comparison:
+    found = findings.of(ASPECT)
+    counts = {"lost": found.lost, "phantom": found.phantom, "duplicates": found.duplicates}
+    return never("writes", counts, is_known=found.checked)
+
+
+def _tiles(findings: Findings) -> Iterator[Tile]:
+    found = findings.of(ASPECT)
+    if found.checked:
+        note = f"of {found.acknowledged or 0:,} acknowledged"
+        yield Tile("writes lost", found.lost, note, "bad" if found.lost else "good")
+
+
+def _never(code: str) -> Metric:
+    return Metric("count", code, is_invariant=True)
+
+
+ASPECT = Aspect[Writes](
+    section="writes",
+    found=Writes,
+    measure=figures,
+    metrics={
+        "writes": {
+            "acknowledged": Metric("count", "too_few_writes"),
+            "lost": _never("writes_lost"),
+            "phantom": _never("writes_phantom"),
+            "duplicates": _never("writes_duplicated"),
+            "unknown": Metric("count", "writes_unknown"),
+        }
+    },
+    figure=_figure,
+    needs=_needs,
+    compare=_compare,
+    tiles=_tiles,
+    template="writes.html",
+)

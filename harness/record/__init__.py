@@ -1,0 +1,190 @@
+"""One run as read from its folder: what was planned, what happened, every request.
+
+The tables come from `analysis.reading`; nothing here loads pandas (see docs/adr/0008).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.model.experiment import Experiment, Phase
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOT_THE_TARGETS = ("dropped", "no_descriptors", "unfinished")
+"""Errors that say nothing about the target: the generator's own, and the end of the run."""
+
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Record:
+    """`main` and `canary` have columns of SAMPLES (see analysis.reading), in order of due time.
+
+    Times are seconds since run start.
+    """
+
+    experiment: Experiment
+    events: list[dict[str, Any]]
+    main: pd.DataFrame
+    canary: pd.DataFrame
+    faults: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """All phases that began before the run ended."""
+        return self.experiment.phases
+
+    @property
+    def judged(self) -> list[Phase]:
+        """The phases that are judged, then `run`: all of them together."""
+        phases = [phase for phase in self.phases if phase.is_judged]
+        start_s = phases[0].start_s if phases else 0.0
+        return [*phases, Phase(name="run", start_s=start_s, end_s=self.experiment.end_s)]
+
+    @property
+    def status(self) -> str:
+        """How the run ended; `interrupted` where not even that was written."""
+        finished = self.events_of("run.finished")
+        return str(finished[-1]["status"]) if finished else "interrupted"
+
+    @property
+    def message(self) -> str:
+        """What the runner said at the end."""
+        finished = self.events_of("run.finished")
+        return str(finished[-1].get("message", "")) if finished else "the run was cut off"
+
+    def events_of(self, *names: str) -> list[dict[str, Any]]:
+        """The events called one of `names`, in order of time."""
+        return sorted((e for e in self.events if e["event"] in names), key=lambda e: e["t_s"])
+
+    def notes(self) -> list[str]:
+        """What the reader should know about gaps in the evidence."""
+        gaps: dict[str, int] = {}
+        for gap in self.events_of("probe.gap"):
+            text = f"{gap.get('probe')}: {gap.get('error')}"
+            gaps[text] = gaps.get(text, 0) + 1
+        return [f"{text} ({count} times)" for text, count in sorted(gaps.items())]
+
+    def monotonic_of(self, wall_s: float) -> float:
+        """Seconds since run start of a wall-clock time, by the nearest pair of clock readings."""
+        pairs = self.events_of("run.clock")
+        if not pairs:
+            return float("nan")
+        nearest = min(pairs, key=lambda pair: abs(float(pair["wall_s"]) - wall_s))
+        return float(nearest["t_s"]) + wall_s - float(nearest["wall_s"])
+
+    def wall_uncertainty_s(self) -> float:
+        """How wrong that can be: the most by which two neighbouring pairs disagree."""
+        pairs = self.events_of("run.clock")
+        offsets_s = [float(pair["wall_s"]) - float(pair["t_s"]) for pair in pairs]
+        moved_s = [abs(later - earlier) for earlier, later in pairwise(offsets_s)]
+        return max(moved_s, default=float("nan"))
+
+
+def bounds(samples: pd.DataFrame, phase: Phase) -> slice:
+    """Which rows were due in `phase`."""
+    times = samples["intended_s"].to_numpy()
+    first, last = np.searchsorted(times, [phase.start_s, phase.end_s])
+    return slice(int(first), int(last))
+
+
+def within(samples: pd.DataFrame, phase: Phase) -> pd.DataFrame:
+    """The requests that were due in `phase`."""
+    return samples.iloc[bounds(samples, phase)]
+
+
+def is_the_targets(samples: pd.DataFrame) -> Array:
+    """For each request whether it says something about the target."""
+    return ~samples["error"].isin(NOT_THE_TARGETS).to_numpy()
+
+
+def codes_of(samples: pd.DataFrame, column: str) -> tuple[list[str], Array]:
+    """The names in a column of names, and for each row the place of its own among them."""
+    names = samples[column].astype("category").array
+    return [str(name) for name in names.categories], np.asarray(names.codes)
+
+
+def clock_uncertainty_s(record: Record, service: str) -> float | None:
+    """By how much a time that the service tells may be off; None if its clock was not measured."""
+    event = clock_offsets(record).get(service)
+    return abs(event["offset_s"]) + event["uncertainty_s"] if event else None
+
+
+def clock_offsets(record: Record) -> dict[str, dict[str, Any]]:
+    """By service the measurement of its clock with the least uncertainty."""
+    best: dict[str, dict[str, Any]] = {}
+    for event in record.events_of("clock.offset"):
+        known = best.get(event["service"])
+        if known is None or event["uncertainty_s"] < known["uncertainty_s"]:
+            best[event["service"]] = event
+    return best
+
+
+def fault_rows(experiment: Experiment, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row per planned fault, with what the events say of it."""
+    rows: dict[str, dict[str, Any]] = {
+        spec.id: {
+            "fault": spec.id,
+            "kind": spec.kind,
+            "target": next(iter(spec.selector.values()), ""),
+            "selector": dict(spec.selector),
+            "candidates": list(spec.candidates),
+            "service": None,
+            "services": [],
+            "links": [],
+            "phase": spec.phase,
+            "planned_s": spec.end_s - spec.start_s,
+            "start_s": None,
+            "effect_s": None,
+            "healed_s": None,
+            "held_s": None,
+            "lost_s": None,
+            "evidence": None,
+            "proven": False,
+            "healed": False,
+            "detail": "never injected",
+        }
+        for spec in experiment.faults
+    }
+    for event in events:
+        row = rows.get(event.get("fault", ""))
+        if row is not None:
+            _apply(row, event)
+    return list(rows.values())
+
+
+def _apply(row: dict[str, Any], event: dict[str, Any]) -> None:
+    name = event["event"]
+    if name == "fault.injecting":
+        row["target"] = event.get("target", row["target"])
+        resolved = event.get("resolved") or {}
+        row["services"] = [c.get("service") for c in resolved.get("containers") or []]
+        row["links"] = list(resolved.get("links") or [])
+        row["service"] = row["services"][0] if row["services"] else None
+        row["start_s"], row["detail"] = event["t_s"], "injected, not proven"
+    elif name in ("fault.active", "fault.unproven"):
+        row["proven"] = name == "fault.active"
+        for key in ("start_s", "effect_s", "detail", "killed_for_memory", "evidence"):
+            if key in event:
+                row[key] = event[key]
+    elif name == "fault.held":
+        row["held_s"] = event["held_s"]
+    elif name == "fault.lost":
+        _lose(row, event)
+    elif name == "fault.healed":
+        row["healed_s"], row["healed"] = event["healed_s"], bool(event.get("verified"))
+
+
+def _lose(row: dict[str, Any], event: dict[str, Any]) -> None:
+    """It was over before its healing: it is proven no more, and the detail says since when."""
+    row["proven"], row["lost_s"] = False, event["lost_s"]
+    lasted_s = event["lost_s"] - (row["start_s"] or 0.0)
+    planned = f"planned for {row['planned_s']:.0f} s, it was over after {lasted_s:.0f} s"
+    row["detail"] = f"{planned} ({event['detail']})"

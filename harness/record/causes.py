@@ -1,0 +1,175 @@
+"""What can explain an event: the faults of the run, unplanned deaths, and who depends on whom.
+
+    app-2 --app-2.redis--> redis          from a link's name to where it leads
+    db-lb ---------------> db-1, db-2     from a load balancer to its servers
+
+Nothing here knows the target: names come from links (`from.to`), load balancers and labels. What
+cannot be placed is taken to explain: a surprise is only what surely nothing explains.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from harness.record import Record
+
+EARLY_S = 0.5
+"""By how much an event of the engine's clock can be placed before the fault that caused it."""
+SETTLE_S = 20.0
+"""How long after its healing a fault still explains: a server boots, a database node rejoins."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One thing that was broken, from its start until it has surely settled.
+
+    `healing_s`: when its healing began, which may stop what the fault had started.
+    """
+
+    name: str
+    kind: str
+    services: frozenset[str]
+    links: frozenset[str]
+    start_s: float
+    end_s: float
+    healing_s: float = math.inf
+
+    def covers(self, at_s: float) -> bool:
+        """Whether something at that time can follow from it."""
+        return self.start_s - EARLY_S <= at_s <= self.end_s
+
+
+def causes_of_faults(record: Record) -> list[Cause]:
+    """One for each fault that was injected, proven or not: it may have acted."""
+    found = []
+    healing = {e["fault"]: float(e["t_s"]) for e in record.events_of("fault.healing")}
+    for fault in record.faults:
+        if fault["start_s"] is None:
+            continue
+        healed_s = fault["healed_s"]
+        services = {*(fault.get("services") or ()), fault.get("service")} - {None}
+        found.append(
+            Cause(
+                name=fault["fault"],
+                kind=fault["kind"],
+                services=frozenset(map(str, services)),
+                links=frozenset(fault.get("links") or ()),
+                start_s=float(fault["start_s"]),
+                end_s=(math.inf if healed_s is None else float(healed_s) + SETTLE_S),
+                healing_s=healing.get(fault["fault"], math.inf),
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Places:
+    """Who depends on whom. `links`: link -> service it leads to, "" where that is not known."""
+
+    links: Mapping[str, str]
+    servers: Mapping[str, frozenset[str]]
+    members: frozenset[str]
+    roles: Mapping[str, str] = field(default_factory=dict)
+    instruments: frozenset[str] | None = None
+
+    @property
+    def services(self) -> frozenset[str]:
+        """All services with a place in the graph."""
+        ends = {name for link, to in self.links.items() for name in (link.partition(".")[0], to)}
+        balanced = {name for lb, names in self.servers.items() for name in (lb, *names)}
+        return frozenset((ends | balanced | self.members) - {""})
+
+    def is_instrument(self, service: str) -> bool:
+        """As its labels say; in a run without that record, who has no place in the target."""
+        if self.instruments is None:
+            return service not in self.services
+        return service in self.instruments
+
+    def reach(self, service: str) -> frozenset[str]:
+        """The service, and all that it sends its requests on to."""
+        found, waiting = set[str](), [service]
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting += self.servers.get(name, ())
+        return frozenset(found)
+
+
+def places_of(record: Record) -> Places:
+    """As far as the events say."""
+    links: dict[str, str] = {}
+    for fault in record.faults:
+        links.update(dict.fromkeys(fault.get("links") or (), ""))
+    for event in record.events_of("target.links"):
+        links.update({str(link): str(to) for link, to in event["links"].items()})
+    servers: dict[str, set[str]] = {}
+    for event in record.events_of("lb.server"):
+        servers.setdefault(event["lb"], set()).add(event["server"])
+    members = {
+        str(member["name"])
+        for event in record.events_of("patroni.cluster")
+        for member in event.get("members") or ()
+    }
+    parts = [part for event in record.events_of("target.parts") for part in event["parts"]]
+    return Places(
+        links=links,
+        servers={lb: frozenset(names) for lb, names in servers.items()},
+        members=frozenset(members),
+        roles={part["service"]: part["role"] for part in parts},
+        instruments=frozenset(p["service"] for p in parts if p["is_instrument"]) if parts else None,
+    )
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """Answers whether something is explained."""
+
+    places: Places
+    causes: tuple[Cause, ...]
+
+    def breaker(self, server: str, breaker: str, at_s: float) -> bool:
+        """By a fault of the server, of its link to what the breaker guards, or of what is there."""
+        link = f"{server}.{breaker}"
+        leads_to = self.places.links.get(link, "")
+        if not leads_to:
+            return any(self._at(at_s))  # nobody says what it depends on
+        behind = self.places.reach(leads_to)
+        return any(
+            server in cause.services
+            or link in cause.links
+            or cause.services & behind
+            or self._is_unplaced(cause)
+            for cause in self._at(at_s)
+        )
+
+    def rotation(self, lb: str, server: str, at_s: float) -> bool:
+        """By a fault of either, or of the link between; a database node's by its cluster's too."""
+        if server in self.places.members and self._cluster(at_s):
+            return True
+        return any(
+            cause.services & {lb, server} or f"{lb}.{server}" in cause.links
+            for cause in self._at(at_s)
+        )
+
+    def failover(self, leader: str, at_s: float) -> bool:
+        """By a fault of the leader, or of what the cluster rests on (as its store of leases)."""
+        return any(leader in cause.services or self._is_unplaced(cause) for cause in self._at(at_s))
+
+    def _cluster(self, at_s: float) -> bool:
+        members = self.places.members
+        return any(c.services & members or self._is_unplaced(c) for c in self._at(at_s))
+
+    def _is_unplaced(self, cause: Cause) -> bool:
+        """Whether nobody says what depends on it."""
+        return bool(cause.services) and not cause.services & self.places.services
+
+    def _at(self, at_s: float) -> Iterable[Cause]:
+        return (cause for cause in self.causes if cause.covers(at_s))
+
+
+def phase_at(record: Record, at_s: float) -> str:
+    """The phase of that moment, "" outside all of them."""
+    return next((p.name for p in record.phases if p.start_s <= at_s < p.end_s), "")
