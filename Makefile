@@ -71,7 +71,7 @@ clean:           ## Remove stack, data, .venv and reports; refuses while a fault
 	  echo "error: a fault is not healed yet; run: $(HARNESS) heal" >&2; exit 4; fi
 	@if [ -x $(HARNESS) ] && [ -f .env ]; then $(HARNESS) down --volumes; fi
 	rm -rf .venv .harness .env target/secrets.env target/ca-certificates.crt
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf .mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 	find reports -mindepth 1 -maxdepth 1 ! -name sample -exec rm -rf {} +
 
 .PHONY: help demo test setup up down lint check bench experiments defects soak fuzz mutants interrupt clean
