@@ -43,12 +43,7 @@ def result_schema() -> Schema:
         "title": "harness result",
         "type": "object",
         "required": sorted([*VERDICT, *FIRST]),
-        "properties": {
-            **found,
-            **verdict,
-            "status": statuses,
-            **dict.fromkeys(("command", "description"), TEXT),
-        },
+        "properties": {**found, **verdict, "status": statuses, **texts},
     }
 
 
