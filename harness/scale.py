@@ -17,8 +17,6 @@ from harness.model.experiment import Experiment
 from harness.model.load import Load
 from harness.model.planned import operations_sent
 
-AUTO = "auto"
-"""The scale that fits the machine, measured before the run."""
 STEPS = (1.0, 0.75, 0.5, 0.35, 0.25)
 """What `auto` chooses from: few, so that runs on one machine mostly have the same rates."""
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
-from harness.model.quantity import parse_duration, parse_share
-from harness.scale import AUTO
+from harness.model.quantity import AUTO, parse_duration, parse_share
 
 REPEAT_MAX, SCALE_MAX = 100, 10.0
 WHEN_QUIET = "10m"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from harness.cli.console import Screen
 from harness.cli.dry_run import dry_run
 from harness.cli.repeat import Group, show_groups, write_groups
-from harness.scale import AUTO
+from harness.model.quantity import AUTO
 from harness.session.outcome import GRAVEST_FIRST, Outcome
 from harness.session.session import Job, Session, Settings
 from harness.session.stop import Stop

@@ -18,9 +18,10 @@ from harness.errors import LoadError
 from harness.load.driver import LoadConfig, LoadDriver
 from harness.model.experiment import Experiment
 from harness.model.machine import HEADROOM_MIN, Look
+from harness.model.quantity import AUTO
 from harness.probes.machine import HIDDEN
 from harness.run_store import RunFolder, write_file
-from harness.scale import AUTO, STEPS, peak_rate, scaled, smallest_scale
+from harness.scale import STEPS, peak_rate, scaled, smallest_scale
 from harness.session.listener import Listener
 from harness.session.project import Project
 from harness.session.quiet import look_for
