@@ -333,7 +333,7 @@ def asleep_for_a_while(stack: Stack, number: signal.Signals, output: Path) -> li
 
 
 def toxiproxy_killed(stack: Stack, output: Path) -> list[str]:
-    """A clear error that names what is left; `harness up`, then `harness heal` mend it."""
+    """A clear error that names what is left; `harness up`, then `harness heal` fix it."""
     run = Run(SMALL, output)
     run.wait_for("fault.active 4")
     subprocess.run(
@@ -359,7 +359,7 @@ def engine_restarted(stack: Stack, command: str, output: Path) -> list[str]:
     subprocess.run(shlex.split(command), check=True, timeout=120)
     code, wrong = run.end(), []
     if code == 4 and "is not healed" in run.text() and "harness heal" not in run.text():
-        wrong.append(f"no command that mends it: {run.text()[-500:]}")
+        wrong.append(f"no command that fixes it: {run.text()[-500:]}")
     healed, text = harness("heal")
     wrong += [] if healed == 0 else [f"heal ended with {healed}: {text[-300:]}"]
     harness("up")

@@ -9,7 +9,7 @@ HarnessError (4)
 ├── TargetError (4)            the stack is not what the run needs: port taken, not healthy
 ├── LoadError (4)              the load generator did not start or died
 ├── MachineBusy (3)            others kept the processor busy: there is no evidence, and no run
-├── HealError (4)              something that was broken could not be mended
+├── HealError (4)              something that was broken could not be fixed
 ├── SafeguardTripped (5)       a safeguard ended the run
 └── Interrupted (130)          Ctrl-C, SIGTERM or SIGHUP; or a watchdog had to heal
 """
@@ -43,7 +43,7 @@ class InvalidExperiment(UsageError):
     def __init__(self, path: str, problems: list[str]) -> None:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         listed = "\n".join(f"  {problem}" for problem in problems)
-        super().__init__(f"{path}: {count}\n{listed}", "mend the file, then: harness validate")
+        super().__init__(f"{path}: {count}\n{listed}", "fix the file, then: harness validate")
         self.problems = problems
 
 
@@ -58,7 +58,7 @@ class RecordError(HarnessError):
 
     @classmethod
     def of(cls, path: Path, error: OSError) -> RecordError:
-        """The error that says which file, why, and what mends that."""
+        """The error that says which file, why, and what fixes that."""
         hint = _HINTS.get(error.errno or 0, "is it a place that can be written to?")
         return cls(f"{path}: cannot be written: {error.strerror or error}", hint)
 
@@ -85,7 +85,7 @@ class MachineBusy(HarnessError):
 
 
 class HealError(HarnessError):
-    """Something that was broken could not be mended; `hint` names the command that does."""
+    """Something that was broken could not be fixed; `hint` names the command that does."""
 
 
 class SafeguardTripped(HarnessError):
@@ -103,8 +103,8 @@ class Interrupted(HarnessError):
 _HINTS = {
     errno.ENOSPC: "free space (df -h), then the same command again",
     errno.EDQUOT: "free space in your quota, then the same command again",
-    errno.EACCES: "mend the permissions of the folder, or choose another",
-    errno.EPERM: "mend the permissions of the folder, or choose another",
+    errno.EACCES: "fix the permissions of the folder, or choose another",
+    errno.EPERM: "fix the permissions of the folder, or choose another",
     errno.EROFS: "choose a folder on a disk that can be written to",
     errno.EEXIST: "choose another folder",
     errno.ENOTDIR: "choose another folder: a part of this path is a file",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.timeline import Plan, Step
 
-# At one moment: mend first, then name the phase, then break; the end comes last.
+# At one moment: fix first, then name the phase, then break; the end comes last.
 _ORDER = {"heal": 0, "phase": 1, "inject": 2, "end": 3}
 
 

@@ -66,7 +66,7 @@ class Journal:
         if damaged := [line for line, entry in read if entry is None]:
             raise HealError(
                 f"{self.path}: a line cannot be understood: {damaged[0][:200]}",
-                "harness heal mends what the other lines name; then harness down, which "
+                "harness heal fixes what the other lines name; then harness down, which "
                 "removes the containers, and what is broken in them, and empties the journal",
             )
         return [entry for _, entry in read if entry is not None]
@@ -103,7 +103,7 @@ class Journal:
             return []
         except OSError as error:
             raise HealError(
-                f"{self.path}: {error.strerror}", "mend this, then: harness heal"
+                f"{self.path}: {error.strerror}", "fix this, then: harness heal"
             ) from error
         return [line for line in text.split("\n") if line.strip()]
 

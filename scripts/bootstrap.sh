@@ -52,7 +52,7 @@ announce_root_steps() {
         || fail "not root, and there is no sudo" "run this as root, or have these steps done for you"
 }
 
-# An engine that runs but refuses this user is not mended by starting another one.
+# An engine that runs but refuses this user is not fixed by starting another one.
 refuse_without_permission() {
     local answer; answer=$(timeout 20 docker version 2>&1 || true)
     if [[ ${answer,,} = *"permission denied"* ]]; then

@@ -35,7 +35,7 @@ _PROJECT = "com.docker.compose.project"
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that the harness needs: whether it is there, what was found, what mends it."""
+    """One thing that the harness needs: whether it is there, what was found, what fixes it."""
 
     name: str
     ok: bool
@@ -44,7 +44,7 @@ class Check:
 
 
 def check_machine(root: Path) -> list[Check]:
-    """All checks, in the order in which to mend them; nothing is changed, none takes over 10 s.
+    """All checks, in the order in which to fix them; nothing is changed, none takes over 10 s.
 
     Without an engine what needs one to be known is left out.
     """

@@ -18,7 +18,7 @@ from harness.record.deaths import Death, unplanned_deaths
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restarts:
-    """`unexpected` exits in all and by container; None where nobody watched the containers."""
+    """`unexpected` exits in all and by container; None where the containers were not watched."""
 
     unexpected: int | None = None
     by_container: Mapping[str, int] = field(default_factory=dict)
@@ -37,7 +37,7 @@ def figures(record: Record) -> Restarts:
 def _figure(_: Expectation, findings: Findings) -> Figure:
     found = findings.of(ASPECT)
     if found.unexpected is None:
-        return no_figure("nobody watched the containers")
+        return no_figure("the containers were not watched")
     each = ", ".join(f"{name} {count}" for name, count in sorted(found.by_container.items()))
     return Figure(found.unexpected, f"unexpected exits: {each}" if each else "no unexpected exit")
 

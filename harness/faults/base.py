@@ -64,11 +64,11 @@ class Fault(Protocol):
         ...
 
     def heal(self, undo: Undo) -> None:
-        """Mend it; harmless when repeated or when nothing is broken."""
+        """Fix it; harmless when repeated or when nothing is broken."""
         ...
 
     def is_healed(self, undo: Undo) -> Proof:
-        """Whether it is mended."""
+        """Whether it is fixed."""
         ...
 
 

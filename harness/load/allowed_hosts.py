@@ -40,7 +40,7 @@ def _allowed() -> frozenset[str]:
     except FileNotFoundError:
         return frozenset()
     except (OSError, UnicodeDecodeError) as error:
-        raise LoadError(f"{path}: cannot be read: {error}", "mend it, or remove it") from error
+        raise LoadError(f"{path}: cannot be read: {error}", "fix it, or remove it") from error
     for number, line in enumerate(lines, 1):
         if line and not _is_address(line):
             raise LoadError(f"{path}: line {number}: {line!r} is no IP address", "write 192.0.2.7")

@@ -4,103 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any
 
 from harness.aspects.base import Aspect, Comparison, Findings
-from harness.aspects.breakers.contradictions import Contradiction, contradictions
+from harness.aspects.breakers.contradictions import contradictions
+from harness.aspects.breakers.found import Breaker, Breakers, InPhase, Server
+from harness.aspects.breakers.server import (
+    Transition,
+    most,
+    server_of,
+    uncertainty_of_server,
+)
 from harness.model.compared import Compared, Kind, Measured
 from harness.model.expectation import Expectation
-from harness.model.experiment import Phase
 from harness.model.figure import Figure, failed, flag, no_figure, shown
 from harness.model.metric import BREAKER, Metric
-from harness.model.uncertain import Uncertainty, largest, uncertainty_of
+from harness.model.uncertain import largest, uncertainty_of
 from harness.record import Record, clock_uncertainty_s
-
-Transition = Mapping[str, Any]
-"""An event `breaker.transition`, but for its name."""
-POLLED_S = 1.0
-"""How old a state can be when it is first seen."""
-P99_MIN = 1000
-"""Fast failures that a p99 of theirs needs; with fewer it is little more than the slowest."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InPhase:
-    """One breaker of one server in a phase."""
-
-    flaps: int = 0
-    state_at_end: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """One breaker of one server; None where it did not come to that, or nobody looked."""
-
-    state_at_fault: str | None = None
-    opened_s: float | None = None
-    opened_after_fault_s: float | None = None
-    failures_to_open: int | None = None
-    reopened: int = 0
-    failures_to_reopen: int | None = None
-    probes_per_cooldown: int | None = None
-    shortest_cooldown_s: float | None = None
-    closed_s: float | None = None
-    closed_after_heal_s: float | None = None
-    state_at_end: str | None = None
-    flaps: int = 0
-    phases: Mapping[str, InPhase] = field(default_factory=dict)
-    fast_fails: int = 0
-    fast_fail_p99_s: float | None = None
-    uncertainty_s: Uncertainty = field(default_factory=dict)
-
-    @property
-    def words(self) -> str:
-        """What it did, in a few words."""
-        if self.opened_s is None:
-            return "never opened"
-        text = f"opened after {self.failures_to_open} failures, re-opened {self.reopened} times"
-        return f"{text}, {self.state_at_end} at the end"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breaker:
-    """One breaker on all servers, and of each metric the worst of them; None: not measured.
-
-    `expected_servers`: those that have to speak of the breaker; `missing_servers`: those of them
-    that did not. What has to be so on all servers is not so where one is missing.
-    """
-
-    servers: Mapping[str, Server]
-    expected_servers: Sequence[str] = ()
-    missing_servers: Sequence[str] = ()
-    opened_on_all: bool = False
-    failures_to_open: int | None = None
-    opens_within: float | None = None
-    reopened_on_all: bool = False
-    failures_to_reopen: int | None = None
-    probes_per_cooldown: int | None = None
-    cooldown: float | None = None
-    fast_fail_p99: float | None = None
-    closes_within: float | None = None
-    closed_at_end: bool = False
-    flaps: int | None = None
-    uncertainty_s: Uncertainty = field(default_factory=dict)
-
-    @property
-    def ever_opened(self) -> bool:
-        """Whether any of them opened."""
-        return any(row.opened_s is not None for row in self.servers.values())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breakers:
-    """All transitions, each breaker by name, and what contradicts a server's own word."""
-
-    transitions: Sequence[Mapping[str, str | float | None]] = ()
-    by_breaker: Mapping[str, Breaker] = field(default_factory=dict)
-    contradictions: Sequence[Contradiction] = ()
 
 
 def figures(record: Record) -> Breakers:
@@ -159,32 +80,18 @@ def _breaker(record: Record, name: str, transitions: list[Transition]) -> Breake
     by_server = {}
     for server in sorted({e["server"] for e in [*mine, *states]}):
         logged = [t for t in mine if t["server"] == server]
-        row = _server(
+        row = server_of(
             logged,
             [e for e in states if e["server"] == server],
             window,
             [e["t_s"] for e in boots if e["service"] == server],
             record.judged[:-1],
         )
-        half_s = _uncertainty_s(row, logged, clock_uncertainty_s(record, server))
+        half_s = uncertainty_of_server(row, logged, clock_uncertainty_s(record, server))
         by_server[server] = replace(row, uncertainty_s=half_s)
     expected = _expected(record, set(by_server))
     missing = sorted(expected - by_server.keys())
     return replace(_worst(by_server, missing), expected_servers=sorted(expected))
-
-
-def _uncertainty_s(
-    row: Server, logged: Sequence[Transition], clock_s: float | None
-) -> dict[str, float | None]:
-    """By how much the times of one server may be off: its clock, or a poll where its log has none.
-
-    What it measured between two moments of its own is exact.
-    """
-    is_logged = row.closed_s is None or row.closed_s in [t["t_s"] for t in logged]
-    return {
-        "opened_after_fault_s": clock_s,
-        "closed_after_heal_s": clock_s if is_logged else POLLED_S,
-    }
 
 
 def _expected(record: Record, speaking: set[str]) -> set[str]:
@@ -212,117 +119,6 @@ def _window(record: Record) -> tuple[float, float]:
     return (min(starts, default=math.inf), max(heals, default=math.inf))
 
 
-def _server(
-    transitions: list[Transition],
-    states: list[Transition],
-    window: tuple[float, float],
-    boots: list[float],
-    phases: list[Phase],
-) -> Server:
-    """One breaker of one server; `boots`: when each of its processes was first seen."""
-    start_s, healed_s = window
-    opens = [t for t in transitions if (t["from"], t["to"]) == ("CLOSED", "OPEN")]
-    since = [t for t in opens if t["t_s"] >= start_s]
-    opened_s = since[0]["t_s"] if since else None
-    reopens = [t for t in transitions if (t["from"], t["to"]) == ("HALF_OPEN", "OPEN")]
-    ends = [t for t in transitions if t["from"] == "HALF_OPEN"]
-    changed_s, state = _last_state(transitions, states, boots)
-    closed_s = changed_s if state == "CLOSED" and transitions else None
-    fast_fails, fast_fail_p99_s = _fast_fails(states, boots)
-    flaps = _flaps(opens, start_s)
-    return Server(
-        state_at_fault=_state_at(transitions, start_s),
-        opened_s=opened_s,
-        opened_after_fault_s=opened_s - start_s if opened_s is not None else None,
-        failures_to_open=_most(t["failures"] for t in since),
-        reopened=len(reopens),
-        failures_to_reopen=_failures_to_reopen(transitions),
-        probes_per_cooldown=_most(t["probes"] for t in ends),
-        shortest_cooldown_s=_shortest_cooldown_s(transitions),
-        closed_s=closed_s,
-        closed_after_heal_s=max(0.0, closed_s - healed_s) if closed_s is not None else None,
-        state_at_end=state,
-        flaps=len(flaps),
-        phases={
-            phase.name: InPhase(
-                flaps=sum(phase.start_s <= at_s < phase.end_s for at_s in flaps),
-                state_at_end=_state_at(transitions, phase.end_s),
-            )
-            for phase in phases
-        },
-        fast_fails=fast_fails,
-        fast_fail_p99_s=fast_fail_p99_s,
-    )
-
-
-def _flaps(opens: list[Transition], start_s: float) -> list[float]:
-    """When it opened from CLOSED, but for the first time after the first fault began."""
-    first = next((index for index, t in enumerate(opens) if t["t_s"] >= start_s), None)
-    return [float(t["t_s"]) for index, t in enumerate(opens) if index != first]
-
-
-def _state_at(transitions: list[Transition], at_s: float) -> str:
-    before = [str(t["to"]) for t in transitions if t["t_s"] < at_s]
-    return before[-1] if before else "CLOSED"
-
-
-def _last_state(
-    transitions: list[Transition], states: list[Transition], boots: list[float]
-) -> tuple[float | None, str | None]:
-    """The state at the end and since when, by the log; a new process began with its own."""
-    last = transitions[-1] if transitions else None
-    renewed_s = max(boots, default=-math.inf)
-    if last is None or renewed_s > last["t_s"]:
-        fresh = [e for e in states if e["t_s"] >= renewed_s] or states
-        if fresh:
-            return fresh[0]["t_s"], fresh[-1]["state"]
-    return (last["t_s"], last["to"]) if last else (None, None)
-
-
-def _failures_to_reopen(transitions: list[Transition]) -> int | None:
-    """The most failures that it took in HALF_OPEN; the count goes on from the last opening."""
-    needed, before = [], 0
-    for transition in transitions:
-        if transition["to"] == "OPEN":
-            count = int(transition["failures"] or 0)
-            if transition["from"] == "HALF_OPEN":
-                needed.append(count - before if count > before else count)
-            before = count
-    return max(needed, default=None)
-
-
-def _shortest_cooldown_s(transitions: list[Transition]) -> float | None:
-    """The shortest time from an opening until a probe was let through, in one process."""
-    return min(
-        (
-            later["t_s"] - earlier["t_s"]
-            for earlier, later in pairwise(transitions)
-            if (earlier["to"], later["from"]) == ("OPEN", "OPEN")
-            and earlier["boot"] == later["boot"]
-        ),
-        default=None,
-    )
-
-
-def _fast_fails(states: list[Transition], boots: list[float]) -> tuple[int, float | None]:
-    """Calls refused since the run began, and the p99 of what refusing took.
-
-    The server tells the p99 of its last 1,000, whenever they were: it counts only once as many
-    were refused since the first look (a later process began to count at 0).
-    """
-    times, count = [], 0
-    for number, (first_s, next_s) in enumerate(pairwise([*(boots or [-math.inf]), math.inf])):
-        mine = [e for e in states if first_s <= e["t_s"] < next_s]
-        known = [e for e in mine if e.get("fast_fails") is not None]
-        before = known[0]["fast_fails"] if known and number == 0 else 0
-        fresh = [e["fast_fails"] - before for e in known]
-        count += max(fresh, default=0)
-        times += [
-            e["fast_fail_p99_s"] for e, new in zip(known, fresh, strict=True) if new >= P99_MIN
-        ]
-    return count, max(times, default=None)
-
-
 def _worst(servers: Mapping[str, Server], missing: Sequence[str] = ()) -> Breaker:
     """The figures of all servers together, but for who was expected."""
     is_whole = bool(servers) and not missing
@@ -333,16 +129,16 @@ def _worst(servers: Mapping[str, Server], missing: Sequence[str] = ()) -> Breake
         servers=servers,
         missing_servers=missing,
         opened_on_all=is_whole and len(opened) == len(rows),
-        failures_to_open=_most(row.failures_to_open for row in opened),
-        opens_within=_most(row.opened_after_fault_s for row in opened),
+        failures_to_open=most(row.failures_to_open for row in opened),
+        opens_within=most(row.opened_after_fault_s for row in opened),
         reopened_on_all=is_whole and all(row.reopened > 0 for row in rows),
-        failures_to_reopen=_most(row.failures_to_reopen for row in rows),
-        probes_per_cooldown=_most(row.probes_per_cooldown for row in rows),
+        failures_to_reopen=most(row.failures_to_reopen for row in rows),
+        probes_per_cooldown=most(row.probes_per_cooldown for row in rows),
         cooldown=_least(row.shortest_cooldown_s for row in rows),
-        fast_fail_p99=_most(row.fast_fail_p99_s for row in rows),
-        closes_within=None if stuck else _most(row.closed_after_heal_s for row in opened),
+        fast_fail_p99=most(row.fast_fail_p99_s for row in rows),
+        closes_within=None if stuck else most(row.closed_after_heal_s for row in opened),
         closed_at_end=is_whole and all(row.state_at_end == "CLOSED" for row in rows),
-        flaps=_most(row.flaps for row in rows),
+        flaps=most(row.flaps for row in rows),
         uncertainty_s={
             "opens_within": _off_by(rows, "opened_after_fault_s"),
             "closes_within": _off_by(rows, "closed_after_heal_s"),
@@ -355,10 +151,6 @@ def _off_by(rows: Iterable[Server], figure: str) -> float | None:
     times = ((getattr(row, figure), uncertainty_of(row.uncertainty_s, figure)) for row in rows)
     known = [(time_s, half_s) for time_s, half_s in times if time_s is not None]
     return largest(known)[1] if known else None
-
-
-def _most(values: Iterable[Any]) -> Any:
-    return max((value for value in values if value is not None), default=None)
 
 
 def _least(values: Iterable[Any]) -> Any:

@@ -12,8 +12,8 @@ import pytest
 from plain import plain
 
 from harness.aspects import breakers
-from harness.aspects.breakers import POLLED_S
 from harness.aspects.breakers import timeline as drawn
+from harness.aspects.breakers.server import POLLED_S, server_of
 from harness.model.experiment import Phase
 from harness.model.uncertain import uncertainty_of
 from harness.record import Record
@@ -266,7 +266,7 @@ def figures_of(record: Record) -> dict[str, Any]:
 
 
 def _server_row(*arguments: Any) -> dict[str, Any]:
-    found: dict[str, Any] = plain(breakers._server(*arguments))
+    found: dict[str, Any] = plain(server_of(*arguments))
     del found["uncertainty_s"]  # its clocks are read later
     return found
 

@@ -63,7 +63,7 @@ def test_without_a_watch_there_is_no_count() -> None:
     assert found_in(exits(10.0, "app-2")) == Restarts()
     item: Expectation = ITEM
     figure = ASPECT.figure(item, findings_from_json({}))
-    assert (figure.value, figure.gap) == (None, "nobody watched the containers")
+    assert (figure.value, figure.gap) == (None, "the containers were not watched")
 
 
 @pytest.mark.parametrize(
