@@ -185,15 +185,21 @@ def _by_code(streams: Sequence[Stream], folder: RunFolder) -> ByCode:
     return ByCode(names, total["ok"], total["unknown"], counted)  # others' codes are left out
 
 
-def _answered_s(streams: list[Stream]) -> dict[str, Array]:
+def _answered_s(streams: Sequence[Stream]) -> dict[str, Array]:
     """By server when its clicks were answered, in order."""
+    answered = _done_s(streams, [stream.ok for stream in streams])
+    return {name: np.sort(times_s) for name, times_s in answered.items()}
+
+
+def _done_s(streams: Sequence[Stream], wanted: Sequence[Array]) -> dict[str, Array]:
+    """By server when it answered those requests of each stream that are `wanted`."""
     found: dict[str, list[Array]] = {}
-    for stream in streams:
+    for stream, is_wanted in zip(streams, wanted, strict=True):
         names, places = codes_of(stream.samples, "served_by")
         done_s = stream.samples["done_s"].to_numpy()
         for place, name in enumerate(names):
-            found.setdefault(name, []).append(done_s[stream.ok & (places == place)])
-    return {name: np.sort(np.concatenate(parts)) for name, parts in found.items()}
+            found.setdefault(name, []).append(done_s[is_wanted & (places == place)])
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def _compared(record: Record, streams: Sequence[Stream], result: Clicks, sent: ByCode) -> Clicks:
@@ -238,21 +244,15 @@ def _by_retries(record: Record, streams: Sequence[Stream], sent: ByCode) -> int:
 
 def _missing_of(streams: Sequence[Stream], gone: set[str]) -> list[MissingOf]:
     """Who answered the clicks on codes of which not one was counted: each of those is missing."""
-    times: dict[str, list[Array]] = {}
+    missing = []
     for stream in streams:
         keys = stream.samples["key"].to_numpy()
         numbers = [n for n in np.unique(keys[stream.ok]) if stream.code(n) in gone]
-        is_missing = stream.ok & np.isin(keys, numbers)
-        names, places = codes_of(stream.samples, "served_by")
-        done_s = stream.samples["done_s"].to_numpy()
-        for place, name in enumerate(names):
-            found_s = done_s[is_missing & (places == place)]
-            if found_s.size:
-                times.setdefault(name, []).append(found_s)
-    all_s = {name: np.concatenate(parts) for name, parts in sorted(times.items())}
+        missing.append(stream.ok & np.isin(keys, numbers))
     rows = [
         MissingOf(server=name, missing=len(s), first_s=float(s.min()), last_s=float(s.max()))
-        for name, s in all_s.items()
+        for name, s in sorted(_done_s(streams, missing).items())
+        if s.size
     ]
     return sorted(rows, key=lambda row: -row.missing)
 
