@@ -25,7 +25,11 @@ def read_findings(folder: RunFolder, needed: Mapping[str, type] = FINDINGS) -> F
 
     RunFolderError where it is missing or cannot be understood.
     """
-    value = folder.read_json("findings.json", needed)
+    return understood(folder, folder.read_json("findings.json", needed))
+
+
+def understood(folder: RunFolder, value: Mapping[str, Any]) -> Findings:
+    """The findings in what was read of findings.json; RunFolderError says what is wrong with it."""
     try:
         return findings_from_json(value)
     except ValueError as error:

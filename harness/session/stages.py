@@ -7,7 +7,7 @@ from typing import Any
 
 from harness import judge as judging
 from harness import result as results
-from harness.aspects.findings_json import read_findings
+from harness.aspects.findings_json import understood
 from harness.run_store import FINDINGS, RunFolder, recorded
 
 
@@ -21,8 +21,9 @@ def analyze_folder(folder: RunFolder) -> None:
 def judge_folder(folder: RunFolder) -> dict[str, Any]:
     """result.json, junit.xml and summary.md out of findings.json; the result."""
     experiment = folder.read_experiment()
-    verdict = judging.judge(experiment, read_findings(folder))
-    result = results.make_result(experiment, folder.read_json("findings.json"), verdict)
+    findings = folder.read_json("findings.json", FINDINGS)
+    verdict = judging.judge(experiment, understood(folder, findings))
+    result = results.make_result(experiment, findings, verdict)
     if folder.has("environment.json"):
         result["command"] = folder.read_json("environment.json").get("command", "")
     folder.write_json("result.json", result)
