@@ -10,7 +10,10 @@ from uuid import uuid4
 
 from harness.model.container import Container
 from harness.model.http import Address, Http, authority
+from harness.probes.breakers import KIND as BREAKERS
+from harness.probes.haproxy import KIND as HAPROXY
 from harness.probes.haproxy import read_servers
+from harness.probes.patroni import KIND as PATRONI
 
 TRIES_PER_LB = 6
 """Redirects asked of each load balancer: several, so that every app server has its turn."""
@@ -92,7 +95,7 @@ def _check_balancers(
     expected = {c.service for c in members if c.role in ("app", "lb")}
     problems = []
     for container in members:
-        url = container.probe_url("harness.probe.haproxy")
+        url = container.probe_url(HAPROXY.label)
         if not url or container.role != "lb":
             continue
         answer = http.ask(url, 2.0)
@@ -108,7 +111,7 @@ def _check_balancers(
 def _check_breakers(members: Sequence[Container], http: Http, details: dict[str, Any]) -> list[str]:
     problems = []
     for container in members:
-        url = container.probe_url("harness.probe.breakers")
+        url = container.probe_url(BREAKERS.label)
         if not url:
             continue
         breakers = http.ask(url, 2.0).json_object().get("breakers")
@@ -129,7 +132,7 @@ def _check_breakers(members: Sequence[Container], http: Http, details: dict[str,
 
 
 def _check_patroni(members: Sequence[Container], http: Http, details: dict[str, Any]) -> list[str]:
-    urls = [url for c in members if (url := c.probe_url("harness.probe.patroni"))]
+    urls = [url for c in members if (url := c.probe_url(PATRONI.label))]
     if not urls:
         return []
     listed = _first_answer(http, urls, "cluster").get("members")
