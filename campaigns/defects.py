@@ -23,7 +23,7 @@ from campaigns import results
 from campaigns.campaign import Campaign, Job, refuse, say
 from campaigns.catalogue import CATALOGUE, Defect, read_catalogue
 from campaigns.harness_command import ROOT
-from campaigns.row import Row
+from campaigns.row import Row, newest
 
 FOLDER = ROOT / "reports" / "defects"
 
@@ -60,27 +60,26 @@ class Defects(Campaign):
 
     @override
     def summary(self, rows: Sequence[Row]) -> dict[str, Any]:
-        newest = self._newest(rows)
+        mine = self._newest(rows)
         return {
             "defects": len(self.chosen),
-            "caught": sum(row.caught for row in newest),
-            "right_finding": sum(row.right_finding for row in newest),
-            "passed": sum(row.verdict == "pass" for row in newest),
-            "rows": [row.facts() for row in newest],
+            "caught": sum(row.caught for row in mine),
+            "right_finding": sum(row.right_finding for row in mine),
+            "passed": sum(row.verdict == "pass" for row in mine),
+            "rows": [row.facts() for row in mine],
         }
 
     @override
     def is_right(self, rows: Sequence[Row]) -> bool:
-        newest = self._newest(rows)
+        mine = self._newest(rows)
         if self.hogs_count:
-            return all(row.verdict != "pass" for row in newest)
-        return all(row.right_finding for row in newest)
+            return all(row.verdict != "pass" for row in mine)
+        return all(row.right_finding for row in mine)
 
     def _newest(self, rows: Sequence[Row]) -> list[Row]:
         """The last row of each chosen defect that was planted, in their order."""
-        last = {(row.defect, row.experiment): row for row in rows}
         names = [(each.name, each.experiment) for each in self.chosen]
-        return [last[name] for name in names if name in last]
+        return newest(rows, lambda row: (row.defect, row.experiment), names)
 
 
 def choose(

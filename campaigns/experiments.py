@@ -21,7 +21,7 @@ from campaigns import results
 from campaigns.campaign import Campaign, Job, refuse, say
 from campaigns.catalogue import shipped
 from campaigns.harness_command import ROOT
-from campaigns.row import Row
+from campaigns.row import Row, newest
 
 FOLDER = ROOT / "reports" / "experiments"
 
@@ -51,11 +51,11 @@ class Experiments(Campaign):
 
     @override
     def summary(self, rows: Sequence[Row]) -> dict[str, Any]:
-        newest = self._newest(rows)
+        mine = self._newest(rows)
         return {
             "experiments": len(self.names),
-            "passed": sum(row.verdict == "pass" for row in newest),
-            "rows": [row.facts() for row in newest],
+            "passed": sum(row.verdict == "pass" for row in mine),
+            "rows": [row.facts() for row in mine],
         }
 
     @override
@@ -64,8 +64,7 @@ class Experiments(Campaign):
 
     def _newest(self, rows: Sequence[Row]) -> list[Row]:
         """The last row of each chosen experiment that was run, in their order."""
-        last = {row.experiment: row for row in rows}
-        return [last[name] for name in self.names if name in last]
+        return newest(rows, lambda row: row.experiment, self.names)
 
 
 def choose(names: Sequence[str], family: str | None) -> list[str]:

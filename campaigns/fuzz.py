@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from campaigns.catalogue import EXPERIMENTS
 from harness.errors import InvalidExperiment
 from harness.experiment_file import experiment_schema
 from harness.experiment_file.experiment import read_experiment
@@ -34,8 +35,7 @@ from harness.model.experiment import Experiment
 from harness.model.plan_json import plan_from_json, plan_to_json
 from harness.plan import make_plan
 
-ROOT = Path(__file__).parents[1]
-SHIPPED = sorted((ROOT / "experiments").glob("*/*.yaml"))
+SHIPPED = sorted(EXPERIMENTS.glob("*/*.yaml"))
 SERVICES = {
     **{f"app-{n}": {"harness.role": "app"} for n in (1, 2, 3, 4)},
     **{f"db-{n}": {"harness.role": "db"} for n in (1, 2, 3)},

@@ -12,6 +12,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from campaigns.row import codes_of
+
 ROOT = Path(__file__).resolve().parents[1]
 HARNESS = ROOT / ".venv" / "bin" / "harness"
 VERSION = ROOT / "target" / "VERSION"
@@ -55,10 +57,7 @@ def run_experiment(name: str, overrides: Iterable[str], output: Path) -> Run:
 
     A Ctrl-C reaches the harness too, which heals first: it is waited for, then raised again.
     """
-    command = [str(HARNESS), "run", name, "--output", str(output)]
-    command += ["--scale", "auto"]  # the load fits the machine, as in `make demo` and `make test`
-    for override in overrides:
-        command += ["--override", f"tests/defects/{override}.yaml"]
+    command = [str(HARNESS), "run", name, "--output", str(output), *run_flags(overrides)]
     known = set(output.glob("*/result.json"))
     date, started_s = datetime.now(UTC).isoformat(timespec="seconds"), monotonic()
     exit_code, text = _run_to_its_end(command)
@@ -68,9 +67,16 @@ def run_experiment(name: str, overrides: Iterable[str], output: Path) -> Run:
         lines = [line for line in text.splitlines() if line.strip()]
         return Run(exit_code, "error", (), None, duration_s, "\n".join(lines[-6:]), date)
     result: dict[str, Any] = json.loads(found[0].read_text(encoding="utf-8"))
-    codes = tuple(dict.fromkeys(reason["code"] for reason in result["reasons"]))
-    folder = found[0].parent
-    return Run(exit_code, result["verdict"], codes, folder, duration_s, date=date, result=result)
+    verdict, codes, folder = result["verdict"], codes_of(result), found[0].parent
+    return Run(exit_code, verdict, codes, folder, duration_s, date=date, result=result)
+
+
+def run_flags(overrides: Iterable[str]) -> list[str]:
+    """How experiments are run here, by `make test` too: the load fits the machine."""
+    flags = ["--scale", "auto"]
+    for override in overrides:
+        flags += ["--override", f"tests/defects/{override}.yaml"]
+    return flags
 
 
 def commit() -> str:

@@ -26,6 +26,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from campaigns.harness_command import HARNESS, ROOT
 from harness.adapters.compose_project import read_environment
 from harness.adapters.docker_engine import DockerEngine
 from harness.guard import lock_holder
@@ -33,8 +34,6 @@ from harness.model.container import Container
 from harness.state_folder import JOURNAL, state_root
 from harness.watchdog import STILL_S
 
-ROOT = Path(__file__).parents[1]
-HARNESS = str(ROOT / ".venv" / "bin" / "harness")
 EVENT_S, END_S, HEALTHY_S, HEAL_LIMIT_S = 60.0, 180.0, 90.0, 60.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 RESCUED_S = 10.0  # all is healed so long after a SIGKILL, without a person
@@ -154,7 +153,7 @@ class Run:
         file.write_text(text)
         self.output = output
         self.log = (output / "log").open("w+")
-        command = [HARNESS, "run", str(file), "--no-up", "--output", str(output)]
+        command = [str(HARNESS), "run", str(file), "--no-up", "--output", str(output)]
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdout=self.log, stderr=self.log, process_group=0
         )
@@ -197,7 +196,7 @@ class Run:
 
     def status(self) -> str:
         """What a later stage reads out of the folder."""
-        command = [HARNESS, "analyze", str(self.folder)]
+        command = [str(HARNESS), "analyze", str(self.folder)]
         subprocess.run(command, cwd=ROOT, timeout=60, check=True, stdout=subprocess.DEVNULL)
         assert self.folder is not None
         return str(json.loads((self.folder / "findings.json").read_text())["status"])
@@ -217,7 +216,7 @@ class Run:
 
 def harness(*arguments: str) -> tuple[int, str]:
     """One command, to its end."""
-    command = [HARNESS, *arguments]
+    command = [str(HARNESS), *arguments]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
     )

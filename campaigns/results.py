@@ -28,7 +28,7 @@ from typing import Any
 
 from campaigns.catalogue import read_catalogue, shipped
 from campaigns.harness_command import ROOT, dirty_commit, stack_version
-from campaigns.row import Row, figures_of, read_rows
+from campaigns.row import Row, codes_of, figures_of, read_rows
 
 FOLDER = ROOT / "docs" / "results"
 NEVER = "never run"
@@ -192,7 +192,7 @@ def row_of_folder(folder: Path) -> Row:
     return Row(
         experiment=result["experiment"],
         verdict=result["verdict"],
-        codes=tuple(dict.fromkeys(reason["code"] for reason in result["reasons"])),
+        codes=codes_of(result),
         date=result.get("started_at") or _date_of(folder.name),
         commit=dirty_commit(facts.get("git_commit", ""), is_dirty=facts.get("git_dirty", False)),
         report=str(folder),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,17 @@ def add_row(path: Path, row: Row) -> None:
     is_cut_off = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
     with path.open("a", encoding="utf-8") as file:
         file.write("\n" * is_cut_off + json.dumps(row.facts()) + "\n")
+
+
+def newest(rows: Iterable[Row], key: Callable[[Row], Key], wanted: Iterable[Key]) -> list[Row]:
+    """The last row of each of `wanted` that was run, in their order."""
+    last = {key(row): row for row in rows}
+    return [last[each] for each in wanted if each in last]
+
+
+def codes_of(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """The reasons in a result.json, each once."""
+    return tuple(dict.fromkeys(reason["code"] for reason in result["reasons"]))
 
 
 def figures_of(result: Mapping[str, Any]) -> Figures:

@@ -6,7 +6,9 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from experiment_run import HARNESS, ROOT, Run, RunExperiment, run_experiment_in
+from experiment_run import Run, RunExperiment, run_experiment_in
+
+from campaigns.harness_command import HARNESS, ROOT
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from campaigns.harness_command import HARNESS, ROOT, run_flags
 from harness.aspects.findings_json import findings_from_json
 
-ROOT = Path(__file__).parents[2]
-HARNESS = ROOT / ".venv" / "bin" / "harness"
 TRIES = 3
 NOT_QUIET = 3
 Harness = Callable[[list[str]], tuple[int, str]]
@@ -49,9 +48,7 @@ def run_experiment_in(
     The load is scaled to this machine. A run that was disturbed, or had no headroom, is evidence of
     nothing: it is repeated twice at most, once the machine is quiet, and then fails the test.
     """
-    command = ["run", name, "--scale", "auto"]
-    for override in overrides:
-        command += ["--override", f"tests/defects/{override}.yaml"]
+    command = ["run", name, *run_flags(overrides)]
     why = []
     for number in range(TRIES):
         folder = output / f"try-{number + 1}"

@@ -10,9 +10,10 @@ import json
 import subprocess
 
 import pytest
-from experiment_run import HARNESS, ROOT, Run, RunExperiment
+from experiment_run import Run, RunExperiment
 
 from campaigns.catalogue import representatives
+from campaigns.harness_command import HARNESS, ROOT
 from campaigns.results import experiments, not_passed
 from harness.adapters.compose_project import read_environment
 
