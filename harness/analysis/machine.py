@@ -180,8 +180,7 @@ def fitting_rate(own: float, rate_per_s: float, idle_cost: float | None) -> floa
 
 def _before_fault(record: Record) -> Phase:
     """The judged time before the first fault; without any, the last seconds before it."""
-    starts = [fault["start_s"] for fault in record.faults if fault["start_s"] is not None]
-    end_s = min(starts, default=record.experiment.end_s)
+    end_s = min(record.fault_starts_s, default=record.experiment.end_s)
     start_s = min(record.judged[-1].start_s, max(0.0, end_s - BEFORE_FAULT_S))
     return Phase(name="before", start_s=start_s, end_s=end_s)
 

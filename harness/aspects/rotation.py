@@ -41,8 +41,7 @@ def figures(record: Record) -> list[Row]:
     one that never left, when it was alive again. `uncertainty_s` is of each of the two times: that
     of a poll, and of the wall clock where the engine's word counts.
     """
-    rows = []
-    faults = [fault for fault in record.faults if fault["start_s"] is not None]
+    rows, faults = [], record.injected
     for index, fault in enumerate(faults):
         following = [f["start_s"] for f in faults[index + 1 :] if f["service"] == fault["service"]]
         until_s = following[0] if following else float("inf")

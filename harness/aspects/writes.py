@@ -165,10 +165,10 @@ def _examples(sent: Sent, wanted: Array) -> list[str]:
 
 def _last_second(record: Record, sent: Sent) -> int | None:
     """Acknowledgements in the last second before the first fault took effect."""
-    faults = [fault for fault in record.faults if fault["start_s"] is not None]
-    if not faults:
+    if not record.injected:
         return None
-    effect_s = faults[0]["effect_s"] or faults[0]["start_s"]
+    first = record.injected[0]
+    effect_s = first["effect_s"] or first["start_s"]
     done_s = sent.done_s[sent.outcome == "ok"]
     return int(((done_s > effect_s - 1) & (done_s <= effect_s)).sum())
 

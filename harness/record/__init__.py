@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.model.experiment import Experiment, Phase
+from harness.model.planned import phase_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,8 +46,17 @@ class Record:
     def judged(self) -> list[Phase]:
         """The phases that are judged, then `run`: all of them together."""
         phases = [phase for phase in self.phases if phase.is_judged]
-        start_s = phases[0].start_s if phases else 0.0
-        return [*phases, Phase(name="run", start_s=start_s, end_s=self.experiment.end_s)]
+        return [*phases, phase_of("run", self.experiment)]
+
+    @property
+    def injected(self) -> list[dict[str, Any]]:
+        """The faults that were injected, in the plan's order."""
+        return [fault for fault in self.faults if fault["start_s"] is not None]
+
+    @property
+    def fault_starts_s(self) -> list[float]:
+        """When each of them was."""
+        return [float(fault["start_s"]) for fault in self.injected]
 
     @property
     def status(self) -> str:

@@ -114,9 +114,8 @@ def _expected(record: Record, speaking: set[str]) -> set[str]:
 
 def _window(record: Record) -> tuple[float, float]:
     """From the first fault's start to the last heal."""
-    starts = [float(f["start_s"]) for f in record.faults if f["start_s"] is not None]
     heals = [float(f["healed_s"]) for f in record.faults if f["healed_s"] is not None]
-    return (min(starts, default=math.inf), max(heals, default=math.inf))
+    return (min(record.fault_starts_s, default=math.inf), max(heals, default=math.inf))
 
 
 def _worst(servers: Mapping[str, Server], missing: Sequence[str] = ()) -> Breaker:

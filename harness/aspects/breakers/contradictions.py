@@ -89,7 +89,7 @@ def contradictions(
 ) -> list[Contradiction]:
     """All of them in order of time; both mappings are by "server/breaker"."""
     answers = cache(lambda server: _answers(record, server))
-    first_s = min((f["start_s"] for f in record.faults if f["start_s"] is not None), default=None)
+    first_s = min(record.fault_starts_s, default=None)
     found: list[Contradiction] = []
     for name, moves in states.items():
         server, _, breaker = name.partition("/")

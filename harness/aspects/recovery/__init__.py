@@ -152,9 +152,9 @@ def _cold_share(record: Record, name: str) -> float | None:
     load, operation = record.experiment.load, record.experiment.operations[name]
     if not load.keys.cold_population or "{key}" not in operation.path:
         return None
-    starts = [fault["start_s"] for fault in record.faults if fault["start_s"] is not None]
     judged = record.judged[-1]
-    before = Phase(name="", start_s=judged.start_s, end_s=min(starts, default=judged.end_s))
+    first_s = min(record.fault_starts_s, default=judged.end_s)
+    before = Phase(name="", start_s=judged.start_s, end_s=first_s)
     mine = within(record.canary, before)
     answered = mine.loc[((mine["op"] == name) & mine["ok"]).to_numpy(), "cache"]
     return float(answered.isin(["db", ""]).mean()) if len(answered) else None

@@ -27,11 +27,10 @@ class Recovered:
 
 def by_fault(record: Record, outages: list[Outage]) -> dict[str, Recovered]:
     """The recovery from each fault that was injected."""
-    faults = [fault for fault in record.faults if fault["start_s"] is not None]
-    starts = [float(fault["start_s"]) for fault in faults]
+    starts = record.fault_starts_s
     return {
         fault["fault"]: of_fault(outages, start_s, starts)
-        for fault, start_s in zip(faults, starts, strict=True)
+        for fault, start_s in zip(record.injected, starts, strict=True)
     }
 
 
