@@ -45,8 +45,9 @@ def run_experiment_in(
 ) -> Run:
     """`harness run NAME`, with overrides of the stack from tests/defects.
 
-    The load is scaled to this machine. A run that was disturbed, or had no headroom, is evidence of
-    nothing: it is repeated twice at most, once the machine is quiet, and then fails the test.
+    The load is scaled to this machine. A run that is INCONCLUSIVE because the machine was disturbed,
+    or had no headroom, is repeated twice at most, once the machine is quiet, and then fails the
+    test. PASS and FAIL stand: the judge has already left out what a disturbance could have done.
     """
     command = ["run", name, *run_flags(overrides)]
     why = []
@@ -54,10 +55,10 @@ def run_experiment_in(
         folder = output / f"try-{number + 1}"
         waiting = ["--when-quiet=2m"] if number else []
         run = _run_once([*command, *waiting, "--output", str(folder)], folder, harness or _harness)
-        why.append(_what_the_machine_did(run))
+        why.append(_why_inconclusive(run))
         if not why[-1]:
             return run
-    raise AssertionError(f"no run of {TRIES} was left alone: " + "; ".join(why))
+    raise AssertionError(f"{TRIES} runs of {TRIES} were inconclusive: " + "; ".join(why))
 
 
 def _run_once(command: list[str], folder: Path, harness: Harness) -> Run:
@@ -77,11 +78,12 @@ def _harness(arguments: list[str]) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def _what_the_machine_did(run: Run) -> str:
-    """Why the run is no evidence, "" if the machine left it alone."""
-    path = run.folder / "findings.json"
-    if not path.exists():
+def _why_inconclusive(run: Run) -> str:
+    """What the machine did to an INCONCLUSIVE run, "" if it is not to blame."""
+    if run.exit_code == NOT_QUIET and not (run.folder / "findings.json").exists():
         return "the machine was never quiet"
-    machine = findings_from_json(json.loads(path.read_text())).run.machine
+    if run.result["verdict"] != "inconclusive":
+        return ""
+    machine = findings_from_json(json.loads((run.folder / "findings.json").read_text())).run.machine
     texts = [one.text for one in (*machine.disturbances, machine.no_headroom) if one]
     return texts[0] if texts else ""

@@ -1,4 +1,4 @@
-"""An e2e run that the machine disturbed is repeated, and never taken for passed."""
+"""An e2e run that the machine made inconclusive is repeated, and never taken for passed."""
 
 from __future__ import annotations
 
@@ -24,45 +24,55 @@ FULL: dict[str, Any] = {
 
 
 class Harness:
-    """Each call leaves the next findings; None: the machine was not quiet in time."""
+    """Each call leaves the next verdict and findings; None: the machine was not quiet in time."""
 
-    def __init__(self, *findings: dict[str, Any] | None) -> None:
-        self.findings, self.commands = list(findings), list[list[str]]()
+    def __init__(self, *runs: tuple[str, dict[str, Any]] | None) -> None:
+        self.runs, self.commands = list(runs), list[list[str]]()
 
     def __call__(self, arguments: list[str]) -> tuple[int, str]:
         self.commands.append(arguments)
-        found = self.findings.pop(0)
-        if found is None:
+        left = self.runs.pop(0)
+        if left is None:
             return NOT_QUIET, "the machine was not quiet within 2 min"
+        verdict, findings = left
         folder = Path(arguments[-1]) / "20261127-x"
         folder.mkdir(parents=True)
-        (folder / "findings.json").write_text(json.dumps(found))
-        (folder / "result.json").write_text(json.dumps({"verdict": "pass", "reasons": []}))
-        return 0, "PASS"
+        (folder / "findings.json").write_text(json.dumps(findings))
+        (folder / "result.json").write_text(json.dumps({"verdict": verdict, "reasons": []}))
+        return {"pass": 0, "fail": 1, "inconclusive": 3}[verdict], verdict.upper()
 
 
-def test_a_run_that_was_left_alone_is_not_repeated(tmp_path: Path) -> None:
-    harness = Harness(QUIET)
+@pytest.mark.parametrize("verdict", ["pass", "fail"])
+@pytest.mark.parametrize("findings", [QUIET, DISTURBED, FULL], ids=["quiet", "disturbed", "full"])
+def test_pass_and_fail_stand(tmp_path: Path, verdict: str, findings: dict[str, Any]) -> None:
+    harness = Harness((verdict, findings))
     run = run_experiment_in(tmp_path, "redis-outage", ("breakers-off",), harness)
-    assert run.result["verdict"] == "pass"
+    assert run.result["verdict"] == verdict
     (command,) = harness.commands
     assert command[:4] == ["run", "redis-outage", "--scale", "auto"]
     assert "tests/defects/breakers-off.yaml" in command
     assert "--when-quiet=2m" not in command
 
 
+def test_inconclusive_on_a_quiet_machine_is_not_repeated(tmp_path: Path) -> None:
+    harness = Harness(("inconclusive", QUIET))
+    run = run_experiment_in(tmp_path, "x", (), harness)
+    assert run.result["verdict"] == "inconclusive"
+    assert len(harness.commands) == 1
+
+
 @pytest.mark.parametrize("first", [DISTURBED, FULL], ids=["disturbed", "no headroom"])
-def test_a_run_that_is_no_evidence_is_repeated_when_it_is_quiet(
+def test_what_the_machine_made_inconclusive_is_repeated_when_it_is_quiet(
     tmp_path: Path, first: dict[str, Any]
 ) -> None:
-    harness = Harness(first, QUIET)
+    harness = Harness(("inconclusive", first), ("pass", QUIET))
     run = run_experiment_in(tmp_path, "x", (), harness)
     assert run.folder.parent.name == "try-2"
     assert "--when-quiet=2m" in harness.commands[1]
 
 
-def test_three_runs_that_are_no_evidence_fail_the_test_though_each_passed(tmp_path: Path) -> None:
-    harness = Harness(DISTURBED, None, FULL)
-    with pytest.raises(AssertionError, match="no run of 3 was left alone: others took 50%"):
+def test_three_inconclusive_runs_fail_the_test(tmp_path: Path) -> None:
+    harness = Harness(("inconclusive", DISTURBED), None, ("inconclusive", FULL))
+    with pytest.raises(AssertionError, match="3 runs of 3 were inconclusive: others took 50%"):
         run_experiment_in(tmp_path, "x", (), harness)
     assert len(harness.commands) == 3
