@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from campaigns.catalogue import Defect
 from campaigns.harness_command import (
@@ -65,7 +68,7 @@ class Campaign(ABC):
         """Whether all ended as they should; asked when no job is left."""
 
     def conduct(self, *, resume: bool) -> int:
-        """Run all jobs; what was done before a Ctrl-C counts. Without `resume` none is done yet.
+        """Run all jobs; what was done before a signal counts. Without `resume` none is done yet.
 
         Exit codes: 0 all is right, 1 not all, 4 no engine, 130 interrupted.
         """
@@ -77,11 +80,12 @@ class Campaign(ABC):
             path.unlink(missing_ok=True)
         rows, interrupted = read_rows(path), False
         try:
-            for job in self.jobs(rows):
-                row = self._run(job)
-                rows.append(row)
-                add_row(path, row)
-                self.ended(row, rows)
+            with _signals_interrupt():
+                for job in self.jobs(rows):
+                    row = self._run(job)
+                    rows.append(row)
+                    add_row(path, row)
+                    self.ended(row, rows)
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -101,6 +105,22 @@ class Campaign(ABC):
         if run.verdict == "error":
             take_down()
         return to_row(job, run, at_commit, self.hogs_count)
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a campaign as Ctrl-C does; so does SIGINT where nohup ignores it."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, _interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def to_row(job: Job, run: Run, at_commit: str, hogs_count: int = 0) -> Row:

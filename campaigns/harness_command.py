@@ -109,9 +109,17 @@ def take_down() -> None:
 
 
 def _run_to_its_end(command: list[str]) -> tuple[int, str]:
-    """Exit code and output; one that takes too long is asked to end, and heals."""
+    """Exit code and output; one that takes too long, or is interrupted, is asked to end, and heals.
+
+    In a session of its own: a Ctrl-C reaches it once, from here.
+    """
     child = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     try:
         text, _ = child.communicate(timeout=RUN_S)
@@ -119,13 +127,13 @@ def _run_to_its_end(command: list[str]) -> tuple[int, str]:
         _end(child)
         raise
     except subprocess.TimeoutExpired:
-        child.send_signal(signal.SIGTERM)
         return 4, f"{_end(child)}\nstopped: it took longer than {RUN_S:.0f} s"
     return child.returncode, text
 
 
 def _end(child: subprocess.Popen[str]) -> str:
-    """Wait until it has healed and ended; its output."""
+    """Ask it to end, wait until it has healed and ended; its output."""
+    child.send_signal(signal.SIGTERM)
     try:
         return child.communicate(timeout=HEAL_S)[0]
     except subprocess.TimeoutExpired:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -249,3 +251,35 @@ def test_where_there_is_no_git_no_commit_is_named(
 
 def test_the_stack_has_a_major_version() -> None:
     assert int(harness_command.stack_version()) >= 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_campaign_once_the_stack_is_down(
+    number: signal.Signals,
+    harness: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    handlers = signal.getsignal(number)
+    monkeypatch.setattr(campaign, "run_experiment", lambda *_: signal.raise_signal(number))
+    assert Plain(tmp_path, *_jobs(tmp_path, "a")).conduct(resume=False) == 130
+    assert harness.calls == ["down"]
+    assert _last_line(capsys) == {"runs": [], "interrupted": True}
+    assert signal.getsignal(number) == handlers
+
+
+def test_an_interrupted_campaign_ends_its_run_and_waits_until_it_has_healed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healed = tmp_path / "healed"
+    program = (
+        "import os, pathlib, signal, sys\n"
+        f"heal = pathlib.Path({str(healed)!r}).touch\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(heal()))\n"
+        "os.kill(os.getppid(), signal.SIGINT)\n"
+        "signal.pause()\n"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        harness_command._run_to_its_end([sys.executable, "-c", program])
+    assert healed.exists()
