@@ -78,17 +78,15 @@ def _judgement_reasons(judgements: tuple[Judgement, ...]) -> list[Reason]:
 def _judge_one(item: Expectation, findings: Findings) -> Judgement:
     figure = aspect_of(item).figure(item, findings)
     if no_evidence := doubt(item, figure, findings.run):
-        text, code = no_evidence.text, no_evidence.code
-        return _judgement(item, "inconclusive", figure.value, text, code)
+        return _judgement(item, "inconclusive", figure.value, no_evidence)
     if holds(item, figure):
-        return _judgement(item, "pass", figure.value, figure.evidence, "")
+        return _judgement(item, "pass", figure.value, Reason("", figure.evidence))
     if excused := excuse(item, figure, findings.run):
-        return _judgement(item, "inconclusive", figure.value, excused.text, excused.code)
-    text, code = figure.failure or figure.evidence, figure.failure_code or metric_of(item).code
-    return _judgement(item, "fail", figure.value, text, code)
+        return _judgement(item, "inconclusive", figure.value, excused)
+    code = figure.failure_code or metric_of(item).code
+    return _judgement(item, "fail", figure.value, Reason(code, figure.failure or figure.evidence))
 
 
-def _judgement(
-    item: Expectation, outcome: Outcome, value: float | None, evidence: str, code: str
-) -> Judgement:
-    return Judgement(item.id, item.text, outcome, value, item.limit, item.unit, evidence, code)
+def _judgement(item: Expectation, outcome: Outcome, value: float | None, why: Reason) -> Judgement:
+    limit = (item.limit, item.unit)
+    return Judgement(item.id, item.text, outcome, value, *limit, why.text, why.code)

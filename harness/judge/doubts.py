@@ -6,26 +6,27 @@ import math
 
 from harness.aspects import metric_of
 from harness.model.expectation import Expectation
-from harness.model.figure import Basis, Doubt, Figure
+from harness.model.figure import Basis, Figure
 from harness.model.findings import Run
+from harness.model.verdict import Reason
 
 CUT_OFF = ("interrupted", "error")
 """Statuses of runs that say nothing: what was measured lacks its end."""
 
 
-def doubt(item: Expectation, figure: Figure, run: Run) -> Doubt | None:
+def doubt(item: Expectation, figure: Figure, run: Run) -> Reason | None:
     """Why the figure can neither pass nor fail, None if it can.
 
     A missed invariant fails whatever the generator and the faults did.
     """
     if run.status in CUT_OFF:
-        return Doubt("the run did not come to its end", "run_interrupted")
+        return Reason("run_interrupted", "the run did not come to its end")
     if not _fails_anyhow(item, figure) and (missing := _missing_evidence(item, figure, run)):
         return missing
     if figure.gap:
-        return Doubt(figure.gap, figure.gap_code)
+        return Reason(figure.gap_code, figure.gap)
     if not figure.failure and figure.value is None:
-        return Doubt("nothing was measured", "not_measured")
+        return Reason("not_measured", "nothing was measured")
     return _uncertain(item, figure) or (figure.weakness if holds(item, figure) else None)
 
 
@@ -34,18 +35,17 @@ def _fails_anyhow(item: Expectation, figure: Figure) -> bool:
     return is_invariant and figure.value is not None and not holds(item, figure)
 
 
-def _missing_evidence(item: Expectation, figure: Figure, run: Run) -> Doubt | None:
+def _missing_evidence(item: Expectation, figure: Figure, run: Run) -> Reason | None:
     """What the figure rests on and is not there: a healthy load, a proven fault, all requests."""
     needs_load = metric_of(item).needs_load
     if needs_load and run.load and run.load.problems:
-        return Doubt(
-            f"the load generator was not healthy: {run.load.problems[0]}", "load_unhealthy"
-        )
+        text = f"the load generator was not healthy: {run.load.problems[0]}"
+        return Reason("load_unhealthy", text)
     if text := _unproven_fault(item, run):
-        return Doubt(text, "fault_not_proven")
+        return Reason("fault_not_proven", text)
     basis = figure.basis or (Basis(("main",), *window(item, run)) if needs_load else None)
     if basis and (text := run.coverage.gap_in(basis)):
-        return Doubt(f"requests are missing: {text}", "evidence_missing")
+        return Reason("evidence_missing", f"requests are missing: {text}")
     return None
 
 
@@ -64,7 +64,7 @@ def holds(item: Expectation, figure: Figure) -> bool:
     return not figure.failure and figure.value is not None and item.holds(figure.value)
 
 
-def excuse(item: Expectation, figure: Figure, run: Run) -> Doubt | None:
+def excuse(item: Expectation, figure: Figure, run: Run) -> Reason | None:
     """What makes a missed limit no finding against the target, None if nothing does.
 
     A limit that was kept on a busy machine was kept: only failures are excused.
@@ -73,13 +73,13 @@ def excuse(item: Expectation, figure: Figure, run: Run) -> Doubt | None:
         return None
     against = figure.failure or figure.evidence
     if disturbance := run.machine.disturbed_in(*window(item, run)):
-        return Doubt(f"{against}; {disturbance.text}", "machine_disturbed")
+        return Reason("machine_disturbed", f"{against}; {disturbance.text}")
     if too_small := run.machine.no_headroom:
-        return Doubt(f"{against}; {too_small.text}", "no_headroom")
+        return Reason("no_headroom", f"{against}; {too_small.text}")
     return None
 
 
-def _uncertain(item: Expectation, figure: Figure) -> Doubt | None:
+def _uncertain(item: Expectation, figure: Figure) -> Reason | None:
     """The limit lies within the uncertainty: the true value may be on its other side."""
     if figure.value is None or not figure.uncertainty:
         return None
@@ -87,7 +87,7 @@ def _uncertain(item: Expectation, figure: Figure) -> Doubt | None:
     if item.holds(low) == item.holds(high) == item.holds(figure.value):
         return None
     text = f"{figure.evidence}: the limit lies within the uncertainty"
-    return Doubt(text, "within_uncertainty")
+    return Reason("within_uncertainty", text)
 
 
 def window(item: Expectation, run: Run) -> tuple[float, float]:

@@ -5,14 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.model.quantity import format_duration
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """A reason to say INCONCLUSIVE."""
-
-    text: str
-    code: str
+from harness.model.verdict import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +37,7 @@ class Figure:
     uncertainty: float = 0.0
     is_invariant: bool = False
     basis: Basis | None = None
-    weakness: Doubt | None = None
+    weakness: Reason | None = None
 
 
 def no_figure(gap: str, code: str = "not_measured") -> Figure:

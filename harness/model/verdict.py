@@ -11,7 +11,8 @@ RunStatus = Literal["completed", "aborted", "interrupted", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a verdict is not a plain pass: a stable `code` for scripts, a sentence for people."""
+    """Why a verdict, or one figure, is not a plain pass: a `code` for scripts, which is stable, and
+    a sentence for people."""
 
     code: str
     text: str

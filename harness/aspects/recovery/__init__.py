@@ -18,11 +18,12 @@ from harness.aspects.recovery.parts import Mark
 from harness.model.compared import Compared, Measured
 from harness.model.expectation import Expectation
 from harness.model.experiment import Phase
-from harness.model.figure import Basis, Doubt, Figure, failed, no_figure
+from harness.model.figure import Basis, Figure, failed, no_figure
 from harness.model.metric import OPERATION, Metric
 from harness.model.page import Tile
 from harness.model.quantity import format_duration
 from harness.model.uncertain import largest
+from harness.model.verdict import Reason
 from harness.record import Array, Record, is_the_targets, within
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def _scattered(sent_s: Array, ok: Array, outages: list[Outage]) -> Scattered:
 
 def hidden_by_caches(
     item: Expectation, findings: Findings, end_s: float, evidence: str
-) -> Doubt | None:
+) -> Reason | None:
     """Why a figure that looks until `end_s` proves nothing if it is good: a cache that answers
     the canary hides the fault from it. None if it does not."""
     found = findings.of(ASPECT).get(item.subject)
@@ -214,7 +215,7 @@ def hidden_by_caches(
     if cold is None or cold >= COLD_MIN or end_s <= first_s:
         return None
     text = f"caches answered {1 - cold:.0%} of its canary before the fault"
-    return Doubt(f"{evidence}; {text}: they can hide it", "canary_not_cold")
+    return Reason("canary_not_cold", f"{evidence}; {text}: they can hide it")
 
 
 def _figure(item: Expectation, findings: Findings) -> Figure:
