@@ -9,7 +9,7 @@ major version of the stack (target/VERSION) is listed as such.
 
 A PATH is a rows.jsonl of a campaign, or a run folder. Its runs count as runs of this version of
 the stack unless they say another; one that is older than what is in the table is left out. Exit
-codes: 0 complete, or all was taken over; 1 not; 2 wrong usage.
+codes: 0 complete, or all was taken over; 1 not; 2 wrong usage; 4 a table cannot be written.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from typing import Any
 from campaigns.catalogue import read_catalogue, shipped
 from campaigns.harness_command import ROOT, dirty_commit, stack_version
 from campaigns.row import Row, codes_of, figures_of, read_rows
+from harness.errors import RecordError
+from harness.whole_file import recorded, write_whole
 
 FOLDER = ROOT / "docs" / "results"
 NEVER = "never run"
@@ -101,10 +103,9 @@ class Table:
         return file.getvalue()
 
     def _write(self, rows: Mapping[Key, Cells]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_name(f".{self.path.name}.part")
-        part.write_text(self.text(rows), encoding="utf-8")
-        part.replace(self.path)
+        with recorded(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(self.path, self.text(rows))
 
     def _key(self, cells: Mapping[str, str]) -> Key:
         return tuple(cells.get(name, "") for name in self.keys)
@@ -273,11 +274,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(bool(problems))
     try:
         left_out = take_over(options.paths, tables, options.commit)
+        for table in tables:
+            table.complete()
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    for table in tables:
-        table.complete()
+    except RecordError as error:
+        sys.stderr.write(f"error: {error.message}\n  try: {error.hint}\n")
+        return error.exit_code
     return int(bool(left_out))
 
 

@@ -23,10 +23,11 @@ from harness.adapters.http_client import HttpClient
 from harness.adapters.tools import tools_of
 from harness.errors import HarnessError, RecordError, RunFolderError
 from harness.faults.base import Proof, Tools
-from harness.run_store import EventLog, RunFolder, cut_torn_line, write_file
+from harness.run_store import EventLog, RunFolder, cut_torn_line
 from harness.state_folder import JOURNAL
 from harness.undo import Entry, Journal, replay
 from harness.watchdog.process import DONE
+from harness.whole_file import write_whole
 
 REASONS = {
     "gone": "the harness was killed",
@@ -154,7 +155,7 @@ def main(arguments: list[str]) -> int:
             status = "error" if done.left else "interrupted"
             log.write("run.finished", status=status, message=done.text)
     with suppress(RecordError):
-        write_file(state / RESCUE, json.dumps(asdict(done)))
+        write_whole(state / RESCUE, json.dumps(asdict(done)))
     return 4 if done.left else 0
 
 

@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 from harness.errors import RecordError, RunFolderError
 from harness.model.experiment import Experiment
 from harness.model.plan_json import experiment_from_json
+from harness.whole_file import recorded, write_whole
 
 SAMPLES = pa.schema(
     [
@@ -144,7 +145,7 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> None:
         """Write one file whole or not at all."""
-        write_file(self.path / name, text)
+        write_whole(self.path / name, text)
 
     def write_json(self, name: str, value: Any) -> None:
         """Write `value` as sorted, indented JSON: the same value gives the same bytes."""
@@ -276,28 +277,6 @@ def cut_torn_line(folder: RunFolder) -> None:
     with recorded(path), path.open("r+b") as file:
         whole = file.read().rfind(b"\n") + 1
         file.truncate(whole)
-
-
-@contextmanager
-def recorded(path: Path) -> Iterator[None]:
-    """What goes wrong while `path` is written is a RecordError."""
-    try:
-        yield
-    except OSError as error:
-        raise RecordError.of(path, error) from error
-
-
-def write_file(path: Path, text: str) -> None:
-    """Write one file whole or not at all; RecordError leaves nothing behind."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with recorded(path):
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-    except RecordError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
 
 
 _PARQUET = {"compression": "zstd", "write_page_checksum": True}

@@ -6,8 +6,8 @@ not healed yet:
     {"fault": id, "spec": {...}, "undo": {...}, "run_id": ..., "boot_id": ..., "wall_s": ...}
 
 No record, no fault; the record goes when the healing was verified. The file is replaced as a
-whole (write, fsync, rename, fsync the folder), so a power cut leaves the old or the new one.
-Forgetting the newest entry shortens the file instead: that works on a full disk too.
+whole (whole_file.py), so a power cut leaves the old or the new one. Forgetting the newest entry
+shortens the file instead: that works on a full disk too.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError, HealError, RecordError
+from harness.errors import HarnessError, HealError
 from harness.faults import KINDS, make_fault, spec_to_json
 from harness.faults.base import Fault, Proof, Tools, Undo
 from harness.model.clock import Clock
 from harness.model.experiment import FaultSpec
+from harness.whole_file import recorded, write_whole
 
 HEAL_TIMEOUT_S = 30.0
 RETRY_S = 0.5
@@ -112,19 +113,9 @@ class Journal:
         return [line for line, entry in read if entry is None or entry.fault != fault]
 
     def _replace(self, lines: list[str]) -> None:
-        temporary = self.path.with_suffix(".part")
-        try:
+        with recorded(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w", encoding="utf-8") as file:
-                file.writelines(f"{line}\n" for line in lines)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
-            _sync_folder(self.path.parent)
-        except OSError as error:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise RecordError.of(self.path, error) from error
+        write_whole(self.path, "".join(f"{line}\n" for line in lines), is_durable=True)
 
     def _keep(self, lines: list[str]) -> None:
         """Forget all but these lines."""
@@ -132,20 +123,9 @@ class Journal:
         if not self.path.read_bytes().startswith(start):
             self._replace(lines)
             return
-        try:
-            with self.path.open("r+b") as file:
-                file.truncate(len(start))
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise RecordError.of(self.path, error) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with recorded(self.path), self.path.open("r+b") as file:
+            file.truncate(len(start))
+            os.fsync(file.fileno())
 
 
 def boot_id() -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import os
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from harness.adapters.compose_project import read_environment
 from harness.adapters.host_network import is_port_free, routed_networks
 from harness.bundled.table import SPARE_OFFSETS, TABLE, Table
 from harness.errors import TargetError
+from harness.whole_file import write_whole
 
 PORTS_OF_A_CLONE = 100
 PROJECT, SUBNET, BASE = "COMPOSE_PROJECT_NAME", "HARNESS_SUBNET", "HARNESS_PORT_BASE"
@@ -24,26 +24,18 @@ def prepare_environment(root: Path, table: Table = TABLE) -> None:
     Name, subnet and ports follow from a hash of the path, so two clones never meet; if the
     subnet or a port is taken by another program the next candidate is tried. What an `.env` has
     stays as it is: one of an earlier version, or of a smaller stack, gets the rest appended.
+    RecordError where they cannot be written.
     """
     secrets_path = root / "target" / "secrets.env"
     if not secrets_path.exists():
-        _write(secrets_path, _secrets().encode())
+        write_whole(secrets_path, _secrets(), is_private=True, is_durable=True)
     path = root / ".env"
     if missing := _missing(root, read_environment(root), table.port_offsets()):
         before = path.read_bytes() if path.exists() else b""
         if before and not before.endswith(b"\n"):
             before += b"\n"
         lines = "".join(f"{name}={value}\n" for name, value in missing.items())
-        _write(path, before + lines.encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """The whole file or nothing of it, for this user's eyes only."""
-    temporary = path.with_name(f".{path.name}.part")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    temporary.replace(path)
+        write_whole(path, before + lines.encode(), is_private=True, is_durable=True)
 
 
 def _missing(root: Path, known: Mapping[str, str], offsets: Mapping[str, int]) -> dict[str, str]:

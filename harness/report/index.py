@@ -13,16 +13,15 @@ from harness.errors import RunFolderError
 from harness.report.formats import SYMBOLS
 from harness.report.render import templates
 from harness.run_store import RunFolder, run_folders
+from harness.whole_file import write_whole
 
 
 def render_index(reports: Path) -> Path:
-    """Write the list of all runs below `reports` and return its path."""
+    """Write the list of all runs below `reports` and return its path; RecordError if not."""
     runs = [_row(folder) for folder in run_folders(reports)]
     text = templates().get_template("index.html").render(runs=runs)
     target = reports / "index.html"
-    temporary = reports / ".index.html.part"
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(target)
+    write_whole(target, text)
     return target
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.model.experiment import Experiment
-from harness.run_store import write_file
+from harness.whole_file import write_whole
 
 FILE = "canary_offset"
 SPARE_S = 30
@@ -31,7 +31,7 @@ def take_canary_keys(experiment: Experiment, state_dir: Path) -> CanaryKeys:
     population = keys.cold_population or keys.population
     needed = int(experiment.load.canary_rate_per_s * (experiment.end_s + SPARE_S)) + 1
     used = _used_keys(path)
-    write_file(path, str(used + needed))
+    write_whole(path, str(used + needed))
     draws = any(experiment.operations[name].draws_key for name in experiment.load.mix)
     return CanaryKeys(used % population, read_before=draws and used + needed > population)
 

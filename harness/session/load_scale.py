@@ -20,12 +20,13 @@ from harness.model.experiment import Experiment
 from harness.model.machine import HEADROOM_MIN, Look
 from harness.model.quantity import AUTO
 from harness.probes.machine import HIDDEN
-from harness.run_store import RunFolder, write_file
+from harness.run_store import RunFolder
 from harness.scale import STEPS, peak_rate, scaled, smallest_scale
 from harness.session.listener import Listener
 from harness.session.project import Project
 from harness.session.quiet import look_for
 from harness.undo import boot_id
+from harness.whole_file import write_whole
 
 CHOOSE = "choose a scale: --scale 0.5"
 MEASURED_AT = 0.5
@@ -193,7 +194,7 @@ def write_cost(path: Path, key: str, cost: Cost) -> None:
     costs = stored.get("costs", {}) if stored.get("boot_id") == boot_id() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"boot_id": boot_id(), "costs": {**costs, key: asdict(cost)}})
-    write_file(path, text)
+    write_whole(path, text)
 
 
 def _words(experiment: Experiment, cost: Cost, scale: float) -> str:

@@ -7,8 +7,9 @@ from contextlib import suppress
 from harness.errors import HarnessError
 from harness.model.experiment import Experiment
 from harness.result import error_markdown, junit_of_error
-from harness.run_store import RunFolder, recorded
+from harness.run_store import RunFolder
 from harness.session.listener import Listener
+from harness.whole_file import recorded
 
 
 def record_error(

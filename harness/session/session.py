@@ -34,7 +34,7 @@ from harness.model.plan_json import plan_to_json
 from harness.model.verdict import RunStatus
 from harness.plan import aimed, make_plan
 from harness.rescue import forget_rescue
-from harness.run_store import RunFolder, new_folder, write_file
+from harness.run_store import RunFolder, new_folder
 from harness.runner import Progress, World, run_plan
 from harness.session.canary_keys import CanaryKeys, take_canary_keys
 from harness.session.environment import environment_facts
@@ -55,6 +55,7 @@ from harness.session.stages import (
 from harness.session.stop import Stop
 from harness.undo import boot_id
 from harness.watchdog import Watchdog
+from harness.whole_file import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +247,7 @@ class Session:
             "at_s": round(progress.at_s, 1),
             "end_s": progress.end_s,
         }
-        write_file(project.state_dir / "state.json", json.dumps(state))
+        write_whole(project.state_dir / "state.json", json.dumps(state))
 
     def _finish(self, experiment: Experiment, folder: RunFolder, status: RunStatus) -> Outcome:
         """Analyze, judge, report."""

@@ -25,7 +25,6 @@ from harness.run_store import (
     new_folder,
     run_folders,
     write_clicks,
-    write_file,
     write_readback,
     write_samples,
 )
@@ -208,8 +207,6 @@ def test_a_path_through_a_file_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordError, match="cannot be written: Not a directory"):
         RunFolder(tmp_path / "file" / "run").create()
-    with pytest.raises(RecordError, match="cannot be written: Not a directory"):
-        write_file(tmp_path / "file" / "state.json", "{}")
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"7", b"\xff\xfe", b"{}", b'{"status": 7}'])

@@ -129,7 +129,7 @@ def test_a_record_is_on_the_disk_when_add_returns(
 ) -> None:
     seen = _watch_disk(monkeypatch)
     journal.add(_entry())
-    assert seen == ["fsync journal.part", "rename to journal.jsonl", "fsync state"]
+    assert seen == ["fsync .journal.jsonl.part", "rename to journal.jsonl", "fsync state"]
 
 
 def test_forgetting_the_newest_needs_no_new_file(
@@ -196,7 +196,7 @@ def test_a_disk_that_fails_while_the_newest_is_forgotten_is_an_error(
 
 
 def test_where_no_new_file_can_be_made_the_error_says_why(journal: Journal) -> None:
-    journal.path.with_suffix(".part").mkdir(parents=True)  # not to be opened, not to be removed
+    journal.path.with_name(".journal.jsonl.part").mkdir(parents=True)  # not to be opened
     with pytest.raises(RecordError, match=r"journal\.jsonl: cannot be written: Is a directory"):
         journal.add(_entry())
 

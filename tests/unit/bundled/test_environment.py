@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +16,7 @@ from harness.adapters.compose_project import read_environment
 from harness.bundled import environment
 from harness.bundled.environment import prepare_environment
 from harness.bundled.table import TABLE
-from harness.errors import TargetError
+from harness.errors import RecordError, TargetError
 
 EARLIER = """COMPOSE_PROJECT_NAME=harness-0badcafe
 HARNESS_SUBNET=10.137.128
@@ -95,6 +98,25 @@ def test_a_vpn_that_routes_all_of_10_leaves_other_private_networks(
     monkeypatch.setattr(environment, "routed_networks", lambda: routed)
     prepare_environment(clone)
     assert read_environment(clone)["HARNESS_SUBNET"].startswith("172.")
+
+
+@pytest.mark.parametrize("name", [".env", "target/secrets.env"])
+def test_a_full_disk_is_a_clear_error_and_leaves_no_half_file(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    rename = os.replace
+
+    def put_in_place(source: Any, target: Any, **more: Any) -> None:
+        if Path(target) == clone / name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        rename(source, target, **more)
+
+    monkeypatch.setattr(os, "replace", put_in_place)
+    with pytest.raises(RecordError, match=f"/{name}: cannot be written: No space left") as caught:
+        prepare_environment(clone)
+    assert "free space" in caught.value.hint
+    assert not (clone / name).exists()
+    assert list(clone.rglob("*.part")) == []
 
 
 def test_no_free_subnet_is_an_error_and_leaves_no_half_file(

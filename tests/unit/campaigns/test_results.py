@@ -280,3 +280,20 @@ def test_a_path_that_is_nothing_is_one_error(
     assert results.main(["--import", str(tmp_path / "gone")]) == 2
     assert "gone: no such file or folder" in capsys.readouterr().err
     assert before == [t.path.read_text() for t in (results.experiments(), results.defects())]
+
+
+@pytest.mark.parametrize("in_the_way", ["results", "results/experiments.csv/folder"])
+def test_a_table_that_cannot_be_written_is_one_error(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    in_the_way: str,
+) -> None:
+    made = results.experiments(tmp_path / "results")
+    monkeypatch.setattr(results, "experiments", lambda: made)
+    (tmp_path / in_the_way).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / in_the_way).write_text("")
+    assert results.main([]) == 4
+    said = capsys.readouterr().err
+    assert f"error: {made.path}: cannot be written: " in said
+    assert "\n  try: " in said
