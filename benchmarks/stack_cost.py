@@ -25,8 +25,8 @@ import numpy as np
 from stack_idle import Container, containers, engine_processes, process_cpu_s
 
 from harness.adapters.clock import SystemClock
-from harness.guard import run_lock
 from harness.load.driver import LoadConfig, LoadDriver
+from harness.lock import run_lock
 from harness.model.load import SHORTENER_OPERATIONS, Keys, Load
 from harness.run_store import RunFolder
 from harness.session.project import Project

@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 
 from harness.adapters.clock import SystemClock
-from harness.guard import run_lock
 from harness.load.driver import LoadConfig, LoadDriver
+from harness.lock import run_lock
 from harness.model.load import SHORTENER_OPERATIONS, Keys, Load, Stage
 from harness.run_store import RunFolder
 from harness.session.project import Project

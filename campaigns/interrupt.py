@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from campaigns.harness_command import HARNESS, ROOT
 from harness.adapters.compose_project import read_environment
 from harness.adapters.docker_engine import DockerEngine
-from harness.guard import lock_holder
+from harness.lock import lock_holder
 from harness.model.container import Container
 from harness.state_folder import JOURNAL, state_root
 from harness.watchdog import STILL_S

@@ -5,7 +5,7 @@
     /tmp/harness-<uid>/<project>/          which must be this user's alone
 
     journal.jsonl     what is broken now (undo.py)
-    lock              who works on the project (guard.py)
+    lock              who works on the project (lock.py)
     rescue.json       what a watchdog healed last (rescue.py)
 
 Two clones whose Compose projects have the same name share it: they are the same containers.

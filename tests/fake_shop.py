@@ -23,8 +23,8 @@ from fakes import (
 )
 
 from harness.faults.base import Tools
-from harness.guard import lock_holder
 from harness.load.driver import LoadConfig
+from harness.lock import lock_holder
 from harness.model.experiment import Target
 from harness.model.machine import Look
 from harness.probes.health import Health

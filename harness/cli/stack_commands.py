@@ -22,8 +22,9 @@ from harness.cli.console import Screen
 from harness.cli.stage_commands import load
 from harness.errors import HarnessError, HealError, UsageError
 from harness.faults.base import Proof
-from harness.guard import check_host_access, lock_holder, run_lock
+from harness.guard import check_host_access
 from harness.load.driver import LoadConfig, run_ui
+from harness.lock import lock_holder, run_lock
 from harness.model.container import LOOPBACK, Container
 from harness.model.http import authority
 from harness.rescue import last_rescue

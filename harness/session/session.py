@@ -25,10 +25,11 @@ from harness.adapters.target_settings import TargetSettings
 from harness.errors import HarnessError, HealError, Interrupted, LoadError, UsageError
 from harness.experiment_file import load_experiment
 from harness.faults import KINDS
-from harness.guard import check_flags, check_host_access, run_lock
+from harness.guard import check_flags, check_host_access
 from harness.load.allowed_hosts import check_hosts
 from harness.load.driver import LoadConfig, LoadDriver
 from harness.load.secret import missing_secrets
+from harness.lock import run_lock
 from harness.model.experiment import Experiment, Target
 from harness.model.plan_json import plan_to_json
 from harness.model.verdict import RunStatus

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from harness.adapters.docker_engine import DockerEngine
-from harness.guard import lock_holder
+from harness.lock import lock_holder
 from harness.undo import Journal
 from harness.watchdog import STILL_S
 

@@ -15,7 +15,7 @@ import pytest
 
 from harness import watchdog
 from harness.errors import HarnessError
-from harness.guard import lock_holder, run_lock
+from harness.lock import lock_holder, run_lock
 from harness.watchdog import Watchdog, process
 from harness.watchdog.process import BEAT, END, TAKEN, watch
 
@@ -160,7 +160,7 @@ RUNNER = """
 import os, signal, sys
 from pathlib import Path
 from harness import watchdog
-from harness.guard import run_lock
+from harness.lock import run_lock
 watchdog._PROCESS = Path(sys.argv[3])
 with run_lock(Path(sys.argv[1]) / "lock", "harness run x") as lock:
     with watchdog.Watchdog(Path(sys.argv[1]), lock, Path(sys.argv[2])):

@@ -22,7 +22,7 @@ from json_schema import problems
 
 from harness.cli import main
 from harness.errors import LoadError
-from harness.guard import run_lock
+from harness.lock import run_lock
 from harness.probes.health import Health
 from harness.result import result_schema
 from harness.run_store import EventLog

@@ -27,7 +27,7 @@ from harness.undo import Entry, Journal, boot_id
 HOLD = """
 import signal, sys
 from pathlib import Path
-from harness.guard import run_lock
+from harness.lock import run_lock
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
 with run_lock(Path(sys.argv[1]), "harness run x"):
     print("held", flush=True)

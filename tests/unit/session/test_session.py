@@ -12,7 +12,7 @@ import pytest
 from fake_shop import EXPERIMENT, Shop
 
 from harness.errors import EngineError, HarnessError, UsageError
-from harness.guard import lock_holder
+from harness.lock import lock_holder
 from harness.runner import Progress
 from harness.session.outcome import exit_code
 from harness.session.session import Session, Settings
