@@ -19,7 +19,9 @@ from harness.experiment_file import parse_experiment
 from harness.faults import KINDS
 from harness.model.plan_json import plan_to_json
 from harness.plan import make_plan
-from harness.run_store import EventLog, RunFolder, write_readback, write_samples
+from harness.record.event_log import EventLog
+from harness.record.folder import RunFolder
+from harness.record.tables import write_samples
 
 ROOT = Path(__file__).parents[1]
 ROWS_PER_PART = 20_000  # as the recorder writes them
@@ -184,4 +186,4 @@ def write_found(
         for node, rows in found.items()
     }
     frames = pd.concat([rows.assign(node=node) for node, rows in found.items()])
-    write_readback(folder, facts, {str(name): column.array for name, column in frames.items()})
+    folder.write_readback(facts, {str(name): column.array for name, column in frames.items()})

@@ -31,7 +31,8 @@ from harness.experiment_file import parse_experiment
 from harness.faults import KINDS
 from harness.model.plan_json import plan_to_json
 from harness.plan import make_plan
-from harness.run_store import EventLog, RunFolder
+from harness.record.event_log import EventLog
+from harness.record.folder import RunFolder
 
 CLIENT_CORE, SERVER_CORE = 0, 1
 RATE_PER_S, DELAY_S, STALL_S, PERIOD_S = 500, 0.020, 1.0, 10.0

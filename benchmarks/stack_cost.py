@@ -28,7 +28,7 @@ from harness.adapters.clock import SystemClock
 from harness.load.driver import LoadConfig, LoadDriver
 from harness.lock import run_lock
 from harness.model.load import SHORTENER_OPERATIONS, Keys, Load
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
 from harness.session.project import Project
 
 RATE_PER_S, SECONDS, WARMUP_S, LEAD_S = 400.0, 30.0, 20.0, 0.5

@@ -27,7 +27,7 @@ from harness.adapters.clock import SystemClock
 from harness.load.driver import LoadConfig, LoadDriver
 from harness.lock import run_lock
 from harness.model.load import SHORTENER_OPERATIONS, Keys, Load, Stage
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
 from harness.session.project import Project
 
 READS_PER_S, WRITES_PER_S, SECONDS = 1734.0, 18.0, 60.0

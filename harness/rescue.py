@@ -23,7 +23,8 @@ from harness.adapters.http_client import HttpClient
 from harness.adapters.tools import tools_of
 from harness.errors import HarnessError, RecordError, RunFolderError
 from harness.faults.base import Proof, Tools
-from harness.run_store import EventLog, RunFolder, cut_torn_line
+from harness.record.event_log import EventLog, cut_torn_line
+from harness.record.folder import RunFolder
 from harness.state_folder import JOURNAL
 from harness.undo import Entry, Journal, replay
 from harness.watchdog.process import DONE

@@ -28,7 +28,7 @@ from harness.lock import lock_holder
 from harness.model.experiment import Target
 from harness.model.machine import Look
 from harness.probes.health import Health
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
 from harness.session.project import Project
 
 COMPOSE_FILE = """

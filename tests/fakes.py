@@ -19,7 +19,7 @@ from harness.model.container import (
 )
 from harness.model.http import Answer
 from harness.model.load import LoadSnapshot, LoadSummary
-from harness.run_store import write_samples
+from harness.record.tables import write_samples
 
 PROJECT = "fake"
 WALL_S = 1_000_000.0

@@ -17,7 +17,7 @@ from common import ROOT
 
 from harness.load.engine.config import EngineConfig
 from harness.model.load import Load, Operation
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
 from load_tools.peers import HEADERS
 
 READY_MAX_S, END_MAX_S, DRAIN_S = 30.0, 60.0, 6.0

@@ -8,7 +8,7 @@ from harness.analysis import clocks, coverage, load_health, machine, series, sur
 from harness.analysis.reading import read_record
 from harness.analysis.rounding import rounded
 from harness.aspects import ASPECTS, writes
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
 
 SCHEMA_VERSION = 1
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from harness.record import Record, clock_offsets
+from harness.record.run import Record, clock_offsets
 
 
 def started_at(record: Record) -> str | None:

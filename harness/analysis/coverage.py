@@ -24,8 +24,8 @@ import pyarrow as pa
 
 from harness.model.coverage import Gap
 from harness.model.load import Load
-from harness.record import Array, Record
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
+from harness.record.run import Array, Record
 
 STEP_S, NEEDED_EXACT, NEEDED_RANDOM = 1.0, 20, 50
 """A step lasts 1 s, or as long as it takes to plan so many requests."""

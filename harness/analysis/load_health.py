@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.record import Array, Record, within
+from harness.record.run import Array, Record, within
 
 LATENESS_MAX_S, DROPPED_MAX, ON_TIME_S = 0.050, 0.001, 0.010
 BUSY_SHARE = 0.8

@@ -18,8 +18,9 @@ from harness.model.machine import (
     Look,
     Shares,
 )
-from harness.record import Record
-from harness.run_store import LOOK, RunFolder
+from harness.record.events import LOOK
+from harness.record.folder import RunFolder
+from harness.record.run import Record
 
 GAP_S = 2.5
 """A look is due each second. Later than this the recorder did not get to run."""

@@ -9,8 +9,9 @@ import pandas as pd
 import pyarrow as pa
 
 from harness.model.plan_json import experiment_from_json
-from harness.record import Record, fault_rows
-from harness.run_store import RunFolder
+from harness.record.faults import fault_rows
+from harness.record.folder import RunFolder
+from harness.record.run import Record
 
 COLUMNS = [
     *("op", "key", "intended_s", "sent_s", "done_s", "ok", "error"),

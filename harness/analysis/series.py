@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness.aspects import breakers, shares
 from harness.aspects.recovery.degradation import objective_of
-from harness.record import Array, Record, codes_of
+from harness.record.run import Array, Record, codes_of
 
 BUCKET_S = 1.0
 PERCENTILES = (50, 95, 99)

@@ -18,7 +18,6 @@ import pandas as pd
 from harness.aspects.breakers import timeline
 from harness.aspects.writes import Behind
 from harness.model.surprise import Surprise, Weight
-from harness.record import Record, within
 from harness.record.causes import (
     SETTLE_S,
     Cause,
@@ -36,6 +35,7 @@ from harness.record.deaths import (
     unplanned_pauses,
     unplanned_starts,
 )
+from harness.record.run import Record, within
 
 Row = dict[str, Any]
 STALL_S = 0.25

@@ -14,8 +14,8 @@ from harness.model.findings import Run
 from harness.model.metric import Metric
 from harness.model.page import Table, Tile
 from harness.model.planned import Need
-from harness.record import Record
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
+from harness.record.run import Record
 
 Found = TypeVar("Found")
 Comparison = Iterable[tuple[Compared, Measured]]

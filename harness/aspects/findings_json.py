@@ -14,9 +14,17 @@ from harness.aspects import ASPECTS, Findings
 from harness.aspects.base import EACH_FIELD, Aspect, Found
 from harness.errors import RunFolderError
 from harness.model.findings import Run
-from harness.run_store import FINDINGS, RunFolder
+from harness.record.folder import RunFolder
 
 Schema = dict[str, Any]
+FINDINGS: Mapping[str, type] = {
+    "schema_version": int,
+    **dict.fromkeys(("run_id", "status"), str),
+    **dict.fromkeys(("faults", "rotation"), list),
+    **dict.fromkeys(("phases", "load", "operations", "recovery", "writes", "breakers"), dict),
+    **dict.fromkeys(("traffic_share", "replica_share", "cache_share", "target"), dict),
+}
+"""What findings.json must have to be judged."""
 _NAMES: Mapping[Any, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
 
 

@@ -19,7 +19,7 @@ from harness.model.metric import OPERATION, Metric, Unit
 from harness.model.page import Column, Group, Table, Tile
 from harness.model.planned import Need, phase_of, requests_due
 from harness.model.samples import P50_SAMPLES_MIN, P95_SAMPLES_MIN, P99_SAMPLES_MIN
-from harness.record import Array, Record, bounds, is_the_targets
+from harness.record.run import Array, Record, bounds, is_the_targets
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,8 +20,8 @@ from harness.model.metric import Metric
 from harness.model.planned import Need, operations_sent, phase_of, requests_due
 from harness.model.quantity import format_duration
 from harness.model.samples import READS_MIN
-from harness.record import Array, Record
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
+from harness.record.run import Array, Record
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,9 +11,9 @@ from harness.model.expectation import Expectation
 from harness.model.figure import Figure, no_figure
 from harness.model.metric import Metric
 from harness.model.page import Column, Group, Table, Tile
-from harness.record import Record
 from harness.record.causes import causes_of_faults, places_of
 from harness.record.deaths import Death, unplanned_deaths
+from harness.record.run import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from harness.model.figure import Figure, failed, no_figure
 from harness.model.metric import Metric
 from harness.model.page import Column, Group, Table
 from harness.model.uncertain import Uncertainty, largest, uncertainty_of
-from harness.record import Record
+from harness.record.run import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

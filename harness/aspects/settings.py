@@ -11,8 +11,8 @@ from harness.model.expectation import Expectation
 from harness.model.figure import Figure, flag, no_figure
 from harness.model.metric import Metric
 from harness.model.samples import CACHE_KEYS_MIN
-from harness.record import Record
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
+from harness.record.run import Record
 
 FILE = "target/settings.json"
 DURABLE: Mapping[str, tuple[str, ...]] = {

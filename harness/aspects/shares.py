@@ -20,7 +20,7 @@ from harness.model.metric import ANY, VICTIM, Metric
 from harness.model.page import Column, Group, Table
 from harness.model.planned import Need, operations_sent, phase_of, requests_due
 from harness.model.samples import SHARE_SAMPLES_MIN
-from harness.record import Array, Record, bounds, codes_of, within
+from harness.record.run import Array, Record, bounds, codes_of, within
 
 if TYPE_CHECKING:
     import pandas as pd

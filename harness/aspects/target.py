@@ -11,7 +11,7 @@ from harness.model.expectation import Expectation
 from harness.model.figure import Figure, flag, no_figure
 from harness.model.metric import Metric
 from harness.model.page import Column, Group, Table
-from harness.record import Record
+from harness.record.run import Record
 
 CRASHES = ("crash", "out_of_memory")
 """Kinds after which the container's restart policy must act."""

@@ -16,8 +16,8 @@ from harness.model.metric import Metric
 from harness.model.page import Tile
 from harness.model.planned import Need, operations_sent, requests_due
 from harness.model.samples import ACKNOWLEDGED_MIN
-from harness.record import Array, Record
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
+from harness.record.run import Array, Record
 
 EXAMPLES = 10
 LETTERS = ("m", "c")

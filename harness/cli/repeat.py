@@ -9,9 +9,9 @@ from typing import Any
 
 from harness.cli.console import Screen
 from harness.comparison import make_group, write_group
+from harness.record.folder import RunFolder, new_folder
 from harness.report.comparison import GROUP_COLUMNS, group_rows, render_group
 from harness.result import junit_of_group
-from harness.run_store import RunFolder, new_folder
 
 
 @dataclass(frozen=True)

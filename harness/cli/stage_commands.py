@@ -15,7 +15,7 @@ from harness.faults import KINDS
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.plan_json import plan_to_json
 from harness.plan import aimed, make_plan
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
 from harness.session.experiment_files import experiment_files, files_in
 from harness.session.project import Project
 from harness.session.stages import analyze_folder, judge_folder, render_folder, render_list

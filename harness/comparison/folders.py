@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
 from harness.whole_file import recorded
 
 GROUP, COMPARISON = "group.json", "comparison.json"

@@ -14,7 +14,7 @@ from harness.errors import RunFolderError, UsageError
 from harness.model.compared import Compared, Measured
 from harness.model.experiment import Experiment
 from harness.model.findings import Run as RunFound
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
 
 ANOTHER_CLAIM = {"title", "description", "tags", "hypothesis", "safeguards", "max_duration_s"}
 """What may differ between two runs of one experiment: it changes the verdict, not the figures."""

@@ -15,7 +15,7 @@ from harness.experiment_file.node import Node
 from harness.experiment_file.problems import suggest
 from harness.model.load import SHORTENER_OPERATIONS, Keys, Load, Operation, Stage, Tls, address_of
 from harness.model.quantity import parse_duration, parse_rate
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
 
 RATE_MAX_PER_S = 100_000.0
 DURATIONS = {"limit": "limit_s", "read_after": "read_after_s"}

@@ -21,7 +21,7 @@ from harness.load.engine.statistics import summarise
 from harness.load.generator_process import GeneratorProcess
 from harness.load.replay import write_replay
 from harness.model.load import Load, LoadSnapshot, LoadSummary, Operation
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
 
 READY_S, STOP_EXTRA_S, HANG_UP_S = 30.0, 10.0, 2.0
 USERS_MAX = 400

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from harness.errors import LoadError
 from harness.load.engine.schedule import CHUNK
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
 
 Array = np.ndarray[Any, Any]
 ROW_GROUP = 16_384

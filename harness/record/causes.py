@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from harness.record import Record
+from harness.record.run import Record
 
 EARLY_S = 0.5
 """By how much an event of the engine's clock can be placed before the fault that caused it."""

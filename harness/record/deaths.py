@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from harness.record import Record
 from harness.record.causes import EARLY_S, SETTLE_S, Cause, Places
+from harness.record.run import Record
 
 Row = dict[str, Any]
 ONE_DEATH = ("kill", "crash", "out_of_memory", "stop", "restart", "wipe")

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.comparison import read_comparison, read_group
+from harness.record.folder import RunFolder
 from harness.report.formats import GAP, MINUS, NOTHING, SYMBOLS, by_unit, count, is_number, seconds
 from harness.report.render import templates
-from harness.run_store import RunFolder
 
 Row = Mapping[str, Any]
 OUTCOMES = {

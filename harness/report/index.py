@@ -10,9 +10,9 @@ from harness.aspects import recovery
 from harness.aspects.findings_json import section_of
 from harness.aspects.recovery import Recovery
 from harness.errors import RunFolderError
+from harness.record.folder import RunFolder, run_folders
 from harness.report.formats import SYMBOLS
 from harness.report.render import templates
-from harness.run_store import RunFolder, run_folders
 from harness.whole_file import write_whole
 
 

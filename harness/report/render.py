@@ -13,10 +13,10 @@ from harness.aspects import ASPECTS, Aspect, Findings
 from harness.aspects.findings_json import read_findings
 from harness.model.findings import Run
 from harness.model.page import Tile
+from harness.record.folder import RunFolder
 from harness.report.charts import make_charts
 from harness.report.embed import bokeh_script, chart_data
 from harness.report.formats import FILTERS, seconds, uncertainty
-from harness.run_store import RunFolder
 
 ENVIRONMENT_FACTS = (
     "os", "kernel", "cpu_model", "cpu_count", "million_additions_per_s", "memory_gib", "python",

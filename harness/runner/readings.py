@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from harness.errors import HarnessError
-from harness.run_store import RunFolder, write_clicks, write_readback, write_settings
+from harness.record.folder import RunFolder
 from harness.runner.world import Clicks, World
 
 Value = TypeVar("Value")
@@ -32,7 +32,7 @@ class Readings:
         self._write_writes()
         if self._world.settings is not None:
             readings = {"before": self._settings, "after": self._read_settings()}
-            write_settings(self._folder, readings)
+            self._folder.write_settings(readings)
         self._write_clicks()
 
     def _write_writes(self) -> None:
@@ -41,14 +41,14 @@ class Readings:
             return
         found = self._read("readback", lambda: readback(self._folder.run_id))
         if found is not None:
-            write_readback(self._folder, found.nodes, found.rows)
+            self._folder.write_readback(found.nodes, found.rows)
 
     def _write_clicks(self) -> None:
         before, after = self._clicks, self._read("clicks", self._world.clicks)
         if before and after:
             known = before.counts
             gained = {c: n - known.get(c, 0) for c, n in after.counts.items() if n != known.get(c)}
-            write_clicks(self._folder, {"before": before.facts, "after": after.facts}, gained)
+            self._folder.write_clicks({"before": before.facts, "after": after.facts}, gained)
 
     def _read_settings(self) -> dict[str, Any] | None:
         return self._read("settings", self._world.settings) if self._world.settings else None

@@ -35,7 +35,8 @@ from harness.model.timeline import Plan, Step
 from harness.model.verdict import RunStatus
 from harness.probes.base import ProbeThread
 from harness.probes.health import Health
-from harness.run_store import EventLog, RunFolder
+from harness.record.event_log import EventLog
+from harness.record.folder import RunFolder
 from harness.runner.readings import Readings
 from harness.runner.world import Progress, World
 from harness.safeguard import SafeguardWatch

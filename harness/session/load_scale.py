@@ -20,7 +20,7 @@ from harness.model.experiment import Experiment
 from harness.model.machine import HEADROOM_MIN, Look
 from harness.model.quantity import AUTO
 from harness.probes.machine import HIDDEN
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
 from harness.scale import STEPS, peak_rate, scaled, smallest_scale
 from harness.session.listener import Listener
 from harness.session.project import Project

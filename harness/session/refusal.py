@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from harness.errors import HarnessError
 from harness.model.experiment import Experiment
+from harness.record.folder import RunFolder
 from harness.result import error_markdown, junit_of_error
-from harness.run_store import RunFolder
 from harness.session.listener import Listener
 from harness.whole_file import recorded
 

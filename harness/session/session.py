@@ -34,8 +34,8 @@ from harness.model.experiment import Experiment, Target
 from harness.model.plan_json import plan_to_json
 from harness.model.verdict import RunStatus
 from harness.plan import aimed, make_plan
+from harness.record.folder import RunFolder, new_folder
 from harness.rescue import forget_rescue
-from harness.run_store import RunFolder, new_folder
 from harness.runner import Progress, World, run_plan
 from harness.session.canary_keys import CanaryKeys, take_canary_keys
 from harness.session.environment import environment_facts

@@ -7,8 +7,8 @@ from typing import Any
 
 from harness import judge as judging
 from harness import result as results
-from harness.aspects.findings_json import understood
-from harness.run_store import FINDINGS, RunFolder
+from harness.aspects.findings_json import FINDINGS, understood
+from harness.record.folder import RunFolder
 from harness.whole_file import recorded
 
 

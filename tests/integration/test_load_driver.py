@@ -25,8 +25,8 @@ from harness.load.driver import LOCUSTFILE, LoadConfig, LoadDriver
 from harness.load.engine.config import EngineConfig
 from harness.model.experiment import Experiment, Phase
 from harness.model.load import SHORTENER_OPERATIONS, Load, Stage
-from harness.record import Record
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
+from harness.record.run import Record
 
 USERS_OWN = """
 from locust import BASE, constant, task

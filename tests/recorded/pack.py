@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
 
 KEPT = (
     *("experiment.yaml", "plan.json", "environment.json", "events.jsonl"),

@@ -16,7 +16,8 @@ from harness.errors import InvalidExperiment, UsageError
 from harness.experiment_file import load_experiment, parse_experiment
 from harness.faults import KINDS
 from harness.model.experiment import Experiment
-from harness.run_store import SAMPLES, RunFolder, write_samples
+from harness.record.folder import RunFolder
+from harness.record.tables import SAMPLES, write_samples
 
 GOOD = """\
 title: A claim

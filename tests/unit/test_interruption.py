@@ -37,8 +37,9 @@ from harness.model.experiment import Experiment, FaultSpec, Phase
 from harness.model.load import Load
 from harness.plan import make_plan
 from harness.probes.health import Health
-from harness.record import Record
-from harness.run_store import EventLog, RunFolder
+from harness.record.event_log import EventLog
+from harness.record.folder import RunFolder
+from harness.record.run import Record
 from harness.runner import LEAD_S, World, run_plan
 from harness.runner import run as running
 from harness.session.stop import Stop

@@ -17,8 +17,8 @@ import pytest
 from jinja2 import StrictUndefined
 
 from harness.aspects import METRICS
+from harness.record.folder import RunFolder
 from harness.report.render import render, templates
-from harness.run_store import RunFolder
 from harness.session.stages import analyze_folder, judge_folder
 
 RECORDED = Path(__file__).parents[1] / "recorded"

@@ -17,8 +17,9 @@ from harness.errors import EngineError, HarnessError, RecordError
 from harness.faults import make_fault
 from harness.faults.base import Tools
 from harness.model.experiment import FaultSpec
+from harness.record.event_log import EventLog
+from harness.record.folder import RunFolder
 from harness.rescue import TRY_S, Log, Rescue, forget_rescue, last_rescue, main, rescue
-from harness.run_store import EventLog, RunFolder
 from harness.undo import Entry, Journal
 
 CutRun = Callable[..., "_Cut"]

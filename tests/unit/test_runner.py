@@ -27,8 +27,8 @@ from harness.model.experiment import Experiment, FaultSpec, Phase, Safeguard
 from harness.model.load import Load
 from harness.model.timeline import Plan, Step
 from harness.probes.health import Health
-from harness.record import fault_rows
-from harness.run_store import RunFolder
+from harness.record.faults import fault_rows
+from harness.record.folder import RunFolder
 from harness.runner import LEAD_S, World, run_plan
 from harness.undo import Journal, replay
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from small_disk import room
 
 from harness.errors import RecordError
 from harness.whole_file import write_whole
@@ -30,17 +30,6 @@ def _umask(mask: int) -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
-
-@contextmanager
-def _room(size: int) -> Iterator[None]:
-    """No file may grow beyond `size` bytes: the kernel's own refusal, in the midst of a write."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _listed(path: Path) -> list[str]:
@@ -148,7 +137,7 @@ def test_no_descriptor_is_left_open(path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_what_does_not_fit_leaves_what_was_there(path: Path) -> None:
     path.write_text("before")
-    with _room(10), pytest.raises(RecordError, match=r"file\.json: cannot be written: File too"):
+    with room(10), pytest.raises(RecordError, match=r"file\.json: cannot be written: File too"):
         write_whole(path, "x" * 100)
     assert path.read_text() == "before"
     assert _listed(path) == ["file.json"]

@@ -21,7 +21,7 @@ from harness.model.expectation import Expectation
 from harness.model.figure import Figure, failed, flag, no_figure, shown
 from harness.model.metric import BREAKER, Metric
 from harness.model.uncertain import largest, uncertainty_of
-from harness.record import Record, clock_uncertainty_s
+from harness.record.run import Record, clock_uncertainty_s
 
 
 def figures(record: Record) -> Breakers:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.record import Array, Record
+from harness.record.run import Array, Record
 
 Timelines = Mapping[str, list[list[Any]]]
 """[time, state] from run start on, by "server/breaker"."""

@@ -22,8 +22,8 @@ from harness.aspects.clicks.repeats import explained, overlaps, retries
 from harness.model.expectation import Expectation
 from harness.model.figure import Figure, no_figure, shown
 from harness.model.metric import Metric
-from harness.record import Array, Record, codes_of
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
+from harness.record.run import Array, Record, codes_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.record import Record
+from harness.record.run import Record
 
 
 def dropped_clicks(record: Record, before: Mapping[str, Any], after: Mapping[str, Any]) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from harness.aspects.breakers import timeline
-from harness.record import Array, Record
+from harness.record.run import Array, Record
 
 MEMORY_S = 2.0
 """How long a click is in memory at most where the server was not asked: it hands over each second,

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from harness.record import Array, Record
+from harness.record.run import Array, Record
 
 LOOK_S = 0.05
 """How inexact the moment of a look at the counters is."""

@@ -24,7 +24,7 @@ from harness.model.page import Tile
 from harness.model.quantity import format_duration
 from harness.model.uncertain import largest
 from harness.model.verdict import Reason
-from harness.record import Array, Record, is_the_targets, within
+from harness.record.run import Array, Record, is_the_targets, within
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.aspects.recovery.outages import Outage
-from harness.record import Record
+from harness.record.run import Record
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.aspects.recovery.by_fault import Recovered, by_fault, worst
 from harness.aspects.recovery.outages import Array, Outage, find_outages
-from harness.record import Record
+from harness.record.run import Record
 
 if TYPE_CHECKING:
     import pandas as pd

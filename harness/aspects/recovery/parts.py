@@ -15,7 +15,7 @@ from math import isnan
 from typing import Any, ClassVar
 
 from harness.aspects.recovery.by_fault import Recovered
-from harness.record import Record
+from harness.record.run import Record
 
 Fault = dict[str, Any]
 Event = dict[str, Any]

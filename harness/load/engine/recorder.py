@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from harness.run_store import write_samples
+from harness.record.tables import write_samples
 
 Columns = dict[str, np.ndarray[Any, Any]]
 Row = tuple[float, ...]

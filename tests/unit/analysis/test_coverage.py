@@ -29,8 +29,8 @@ from harness.model.experiment import Experiment
 from harness.model.figure import Basis
 from harness.model.findings import Coverage
 from harness.model.load import Load, Stage
-from harness.record import Record
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
+from harness.record.run import Record
 
 Array = np.ndarray[Any, Any]
 END_S, KILL_S = 60.0, 25.0

@@ -21,8 +21,9 @@ from harness.faults import KINDS
 from harness.model.experiment import Phase
 from harness.model.plan_json import plan_to_json
 from harness.plan import make_plan
-from harness.record import NOT_THE_TARGETS, Record
-from harness.run_store import SAMPLES, RunFolder, write_samples
+from harness.record.folder import RunFolder
+from harness.record.run import NOT_THE_TARGETS, Record
+from harness.record.tables import SAMPLES, write_samples
 
 EXPERIMENT = b"""\
 title: A claim

@@ -10,8 +10,8 @@ import pytest
 
 from harness.analysis.machine import disturbed, figures, fitting_rate, read_seconds
 from harness.model.experiment import Phase
-from harness.record import Record
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
+from harness.record.run import Record
 
 CPUS = 2.0
 

@@ -12,7 +12,8 @@ from harness.analysis.surprises import figures
 from harness.aspects.writes import Behind
 from harness.model.experiment import Experiment, FaultSpec, Phase
 from harness.model.load import SHORTENER_OPERATIONS, Load
-from harness.record import Record, fault_rows
+from harness.record.faults import fault_rows
+from harness.record.run import Record
 
 PARTS = {
     **dict.fromkeys(("app-1", "app-2", "app-3"), "app"),

@@ -16,7 +16,7 @@ from harness.aspects.breakers import timeline as drawn
 from harness.aspects.breakers.server import POLLED_S, server_of
 from harness.model.experiment import Phase
 from harness.model.uncertain import uncertainty_of
-from harness.record import Record
+from harness.record.run import Record
 
 FAULT_S, HEALED_S = 10.0, 60.0
 STATES = [

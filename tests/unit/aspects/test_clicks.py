@@ -13,8 +13,8 @@ from plain import plain
 from harness.aspects.clicks import figures
 from harness.model.experiment import Experiment
 from harness.model.load import SHORTENER_OPERATIONS, Load
-from harness.record import Record
-from harness.run_store import RunFolder, write_clicks
+from harness.record.folder import RunFolder
+from harness.record.run import Record
 
 SECONDS, PER_S = 10, 100
 KEYS = 50
@@ -53,7 +53,7 @@ class Case:
             when: {"drained": not text, "waits_for": text, "servers": sides[when]}
             for when, text in self.waits_for.items()
         }
-        write_clicks(self.folder, facts, self.gained)
+        self.folder.write_clicks(facts, self.gained)
         found: dict[str, Any] = plain(figures(self.record(), self.folder))
         return found
 

@@ -13,7 +13,7 @@ from plain import plain
 from harness.aspects import breakers
 from harness.model.experiment import Experiment, Phase
 from harness.model.load import SHORTENER_OPERATIONS, Load
-from harness.record import Record
+from harness.record.run import Record
 
 SERVERS = ("app-1", "app-2", "app-3")
 FAULT_S, HEALED_S, CLOSED_S, END_S = 30.0, 60.0, 90.0, 150.0

@@ -16,7 +16,7 @@ from harness.analysis import series
 from harness.aspects import recovery
 from harness.experiment_file import parse_experiment
 from harness.faults import KINDS
-from harness.record import Record
+from harness.record.run import Record
 from harness.result import result_schema
 
 FAULT_S = 20.0

@@ -27,7 +27,7 @@ from harness.aspects import target as targets
 from harness.aspects.findings_json import findings_from_json, read_findings, schema, section_schemas
 from harness.errors import RunFolderError
 from harness.model.metric import ANY, OPERATION
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)

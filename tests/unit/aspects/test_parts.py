@@ -11,7 +11,7 @@ import pytest
 from harness.analysis import clocks
 from harness.aspects.recovery import parts
 from harness.aspects.recovery.by_fault import Recovered
-from harness.record import Record
+from harness.record.run import Record
 
 WALL_S = 1_795_515_790.0  # 2026-11-24T10:23:10Z, second 0 of the run
 KILL = {"fault": "kill-1", "kind": "kill", "service": "db-1", "start_s": 25.0, "healed_s": None}

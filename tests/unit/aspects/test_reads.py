@@ -13,8 +13,8 @@ from plain import plain
 from harness.aspects.reads import figures
 from harness.model.experiment import Phase
 from harness.model.load import SHORTENER_OPERATIONS, Operation
-from harness.record import Record
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
+from harness.record.run import Record
 
 Row = tuple[Any, ...]
 READ = Operation(path="/{written}", status=(302,), reads="create")

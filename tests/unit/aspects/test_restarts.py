@@ -13,7 +13,7 @@ from harness.aspects.restarts import ASPECT, Restarts, figures
 from harness.model.compared import Measured
 from harness.model.expectation import Expectation
 from harness.model.metric import Metric
-from harness.record import Record
+from harness.record.run import Record
 
 NOTHING = pd.DataFrame()
 KILL = {

@@ -9,7 +9,7 @@ import pytest
 from plain import plain
 
 from harness.aspects.rotation import figures
-from harness.record import Record
+from harness.record.run import Record
 
 NOTHING = pd.DataFrame()
 

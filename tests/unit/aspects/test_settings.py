@@ -12,7 +12,7 @@ import pytest
 from plain import plain
 
 from harness.aspects import settings
-from harness.run_store import RunFolder, write_settings
+from harness.record.folder import RunFolder
 
 FLAGS = list(settings.ASPECT.metrics["settings"])
 
@@ -41,7 +41,7 @@ Change = Callable[[dict[str, Any]], None]
 def read(tmp_path: Path, *readings: dict[str, Any] | None) -> dict[str, Any]:
     folder = RunFolder(tmp_path / "run")
     folder.create()
-    write_settings(folder, dict(zip(("before", "after"), readings, strict=True)))
+    folder.write_settings(dict(zip(("before", "after"), readings, strict=True)))
     found = figures(folder)
     json.dumps(found)
     return found

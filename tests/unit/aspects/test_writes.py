@@ -13,8 +13,9 @@ import pytest
 from plain import plain
 
 from harness.aspects.writes import figures
-from harness.record import Record
-from harness.run_store import WRITES, RunFolder
+from harness.record.folder import RunFolder
+from harness.record.run import Record
+from harness.record.tables import WRITES
 
 COUNT = 1000
 FAULT = {"start_s": 5.0, "effect_s": 5.0}

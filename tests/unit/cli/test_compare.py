@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from fake_shop import EXPERIMENT, Cli, Shop
 
-from harness import run_store
 from harness.cli import repeat
 from harness.cli.console import Screen
 from harness.errors import TargetError
+from harness.record import folder
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
         def now(cls, tz: Any = None) -> Any:
             return datetime(2026, 1, 1, tzinfo=tz).astimezone() + timedelta(seconds=next(seconds))
 
-    monkeypatch.setattr(run_store, "datetime", Clock)
+    monkeypatch.setattr(folder, "datetime", Clock)
 
 
 @pytest.fixture

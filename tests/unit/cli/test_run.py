@@ -24,8 +24,8 @@ from harness.cli import main
 from harness.errors import LoadError
 from harness.lock import run_lock
 from harness.probes.health import Health
+from harness.record.event_log import EventLog
 from harness.result import result_schema
-from harness.run_store import EventLog
 from harness.session import session
 from harness.session.quiet import LOOK_S
 from harness.undo import Journal

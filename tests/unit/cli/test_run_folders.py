@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fake_shop import Cli, Shop
+from small_disk import room
 
 from harness import judge as judging
-from harness.run_store import FINDINGS, RunFolder
+from harness.aspects.findings_json import FINDINGS
+from harness.record.folder import RunFolder
 
 Damage = Callable[[Path], None]
 
@@ -149,21 +149,10 @@ def test_one_folder_that_is_no_run_stops_no_other(copy: Path, cli: Cli) -> None:
     assert (copy / "result.json").exists()
 
 
-@contextmanager
-def _files_up_to(size: int) -> Iterator[None]:
-    """The kernel refuses what a file would have beyond `size` bytes, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize("stage", ["analyze", "judge", "report"])
 def test_a_stage_that_cannot_write_keeps_what_was_there(copy: Path, cli: Cli, stage: str) -> None:
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
-    with _files_up_to(100):
+    with room(100):
         done = cli(stage, copy)
     done.is_one_clear_error(4, "cannot be written")
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before

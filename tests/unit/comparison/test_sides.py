@@ -10,7 +10,7 @@ from harness.comparison.sides import Run, differences
 from harness.errors import RunFolderError, UsageError
 from harness.model.plan_json import plan_to_json
 from harness.plan import aimed, make_plan
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
 
 
 @pytest.fixture

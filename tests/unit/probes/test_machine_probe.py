@@ -10,7 +10,7 @@ from harness.analysis.machine import read_seconds
 from harness.model.machine import Look
 from harness.model.observation import Observation
 from harness.probes.machine import HIDDEN, MachineProbe, look_facts
-from harness.record import Record
+from harness.record.run import Record
 
 LOOK = Look(1.0, 2.0, 0.4, 0.1, 0.1, 0.05, 0.3333333, 0.0, 1.0, 0.2, (("clang", 0.3333333),))
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness.run_store import RunFolder
+from harness.record.folder import RunFolder
 
 PHASES = {
     "warmup": {"start_s": 0.0, "end_s": 10.0},

@@ -1,0 +1,88 @@
+"""What happened in a run: the events of `events.jsonl`, one a line, in order of time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import RunFolderError
+from harness.record.damage import DAMAGED, lacking
+
+LOOK = (
+    *("duration_s", "cpus", "project_s", "harness_s", "engine_s", "kernel_s", "foreign_s"),
+    *("steal_s", "idle_s"),
+)
+"""The numbers of a `machine.second`; see model/machine.py. `who` has [name, CPU seconds]."""
+
+EVENTS: Mapping[str, Mapping[str, type]] = {
+    "run.clock": {"wall_s": float},  # both clocks at one moment, each second
+    "run.finished": {"status": str},
+    "target.check": {"when": str, "healthy": bool},  # when: before, after
+    "fault.injecting": {"fault": str, "kind": str, "target": str, "resolved": dict},
+    "fault.active": {"fault": str, "start_s": float},
+    "fault.unproven": {"fault": str, "start_s": float},
+    "fault.lost": {"fault": str, "lost_s": float, "detail": str},  # over before its healing
+    "fault.held": {"fault": str, "held_s": float},  # there at the last look before its healing
+    "fault.healing": {"fault": str},
+    "fault.healed": {"fault": str, "healed_s": float},
+    "container.start": {"service": str},
+    "target.rejoined": {"service": str},
+    "target.parts": {"parts": list},
+    "target.links": {"links": dict},
+    "lb.retries": {"lb": str, "backend": str, "server": str, "retries": int, "redispatches": int},
+    "link.traffic": {"link": str},
+    "clicks.waiting": {"server": str, "waiting": int, "dropped": int},
+    "container.die": {"service": str},
+    "container.oom": {"service": str},
+    "lb.server": {"lb": str, "backend": str, "server": str, "status": str},
+    "breaker.state": {"server": str, "breaker": str, "state": str},
+    "breaker.transition": {"server": str, "breaker": str, "from": str, "to": str},
+    "load.summary": {"cpu_s": float, "duration_s": float},
+    "machine.second": {**dict.fromkeys(LOOK, float), "who": list},
+}
+"""The facts that an event must have to be understood (float: any number). Every event has `t_s`,
+seconds since run start, and `event`, its name; other names and facts are kept as they are."""
+
+
+def events_in(text: str, path: Path) -> list[dict[str, Any]]:
+    """All events in `text`, which was read from `path`; see EVENTS for what they hold.
+
+    A last line that was cut off is left out; RunFolderError if any other is not whole.
+    """
+    *lines, cut = text.split("\n")
+    if _is_json(cut):
+        lines.append(cut)
+    return [
+        _event(f"{path}: line {number}", line)
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
+
+
+def _event(where: str, line: str) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise RunFolderError(f"{where}: not JSON: {error}", DAMAGED) from error
+    if wrong := _wrong_event(event):
+        raise RunFolderError(f"{where}: not an event: {wrong}", DAMAGED)
+    assert isinstance(event, dict)
+    return event
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _wrong_event(event: Any) -> str:
+    """Why it is not an event, "" if it is one."""
+    if not isinstance(event, dict):
+        return "no object"
+    needed = {"t_s": float, "event": str}
+    return lacking(event, needed) or lacking(event, EVENTS.get(event["event"], {}))
