@@ -28,12 +28,9 @@ FINDINGS: Mapping[str, type] = {
 _NAMES: Mapping[Any, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
 
 
-def read_findings(folder: RunFolder, needed: Mapping[str, type] = FINDINGS) -> Findings:
-    """findings.json of a run, which has at least the sections that are `needed`.
-
-    RunFolderError where it is missing or cannot be understood.
-    """
-    return understood(folder, folder.read_json("findings.json", needed))
+def read_findings(folder: RunFolder) -> Findings:
+    """findings.json of a run; RunFolderError where it is missing or cannot be understood."""
+    return understood(folder, folder.read_json("findings.json", FINDINGS))
 
 
 def understood(folder: RunFolder, value: Mapping[str, Any]) -> Findings:

@@ -10,7 +10,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness.aspects import ASPECTS, Aspect, Findings
-from harness.aspects.findings_json import read_findings
 from harness.model.findings import Run
 from harness.model.page import Tile
 from harness.record.folder import RunFolder
@@ -35,12 +34,11 @@ BLANK = {"outcome": "inconclusive", "text": "", "value": None, "unit": "", "evid
 """What a judgement lacks in results of older versions."""
 
 
-def render(folder: RunFolder) -> Path:
+def render(folder: RunFolder, findings: Findings, result: Mapping[str, Any]) -> Path:
     """Write index.html into `folder` and return its path; the same files give the same bytes.
 
-    Needs findings.json and result.json; RunFolderError says which stage writes a missing one.
+    `findings` and `result` are those of the folder; a part that they lack is left out.
     """
-    findings, result = read_findings(folder, {}), folder.read_json("result.json")
     run, environment = findings.run, _optional(folder, "environment.json")
     charts = make_charts(run)
     text = templates().get_template("report.html").render(

@@ -7,9 +7,12 @@ from typing import Any
 
 from harness import judge as judging
 from harness import result as results
-from harness.aspects.findings_json import FINDINGS, understood
+from harness.aspects.findings_json import FINDINGS, read_findings, understood
 from harness.record.folder import RunFolder
 from harness.whole_file import recorded
+
+RESULT = {"schema_version": int, "verdict": str, "reasons": list}
+"""What result.json must have to be shown."""
 
 
 def analyze_folder(folder: RunFolder) -> None:
@@ -35,12 +38,11 @@ def judge_folder(folder: RunFolder) -> dict[str, Any]:
 
 
 def render_folder(folder: RunFolder) -> Path:
-    """index.html; its path."""
-    folder.read_json("findings.json", FINDINGS)
-    folder.read_json("result.json", {"schema_version": int, "verdict": str, "reasons": list})
+    """index.html out of findings.json and result.json; its path."""
+    findings, result = read_findings(folder), folder.read_json("result.json", RESULT)
     from harness.report.render import render  # the chart library takes longer than all the rest
 
-    return render(folder)
+    return render(folder, findings, result)
 
 
 def render_list(reports: Path) -> None:

@@ -18,8 +18,8 @@ from jinja2 import StrictUndefined
 
 from harness.aspects import METRICS
 from harness.record.folder import RunFolder
-from harness.report.render import render, templates
-from harness.session.stages import analyze_folder, judge_folder
+from harness.report.render import templates
+from harness.session.stages import analyze_folder, judge_folder, render_folder
 
 RECORDED = Path(__file__).parents[1] / "recorded"
 ARCHIVES = sorted(RECORDED.glob("*.tar.xz"))
@@ -61,7 +61,7 @@ def test_the_report_of_a_recorded_run_is_whole(name: str, unpack: Unpack) -> Non
     """Templates refuse a name that is not there, so each of these has all that they show."""
     (archive,) = (path for path in ARCHIVES if name in path.name)
     folder = unpack(archive)
-    page = render(folder).read_text(encoding="utf-8")
+    page = render_folder(folder).read_text(encoding="utf-8")
     for heading in ("expectations", "recovery", "writes", "breakers", "operations", "load"):
         assert f'<h2 id="{heading}">' in page
     assert templates().undefined is StrictUndefined

@@ -24,7 +24,13 @@ from harness.aspects import (
     writes,
 )
 from harness.aspects import target as targets
-from harness.aspects.findings_json import findings_from_json, read_findings, schema, section_schemas
+from harness.aspects.findings_json import (
+    FINDINGS,
+    findings_from_json,
+    read_findings,
+    schema,
+    section_schemas,
+)
 from harness.errors import RunFolderError
 from harness.model.metric import ANY, OPERATION
 from harness.record.folder import RunFolder
@@ -106,12 +112,17 @@ def test_what_is_wrong_is_named_by_its_place(value: dict[str, Any], words: str) 
 
 
 def test_a_file_that_cannot_be_understood_says_which_stage_writes_it(tmp_path: Path) -> None:
-    (tmp_path / "findings.json").write_text(json.dumps({"writes": {"lost": []}}))
-    with pytest.raises(RunFolderError, match=r"findings\.json: cannot be understood: writes\.lost"):
-        read_findings(RunFolder(tmp_path), {})
-    with pytest.raises(RunFolderError, match="no schema_version in it") as caught:
-        read_findings(RunFolder(tmp_path))
-    assert "harness analyze" in caught.value.hint
+    path = tmp_path / "findings.json"
+    whole = {name: kind() for name, kind in FINDINGS.items()}
+    for value, what in (
+        ({**whole, "writes": {"lost": []}}, "cannot be understood: writes.lost"),
+        ({"writes": {"lost": []}}, "no schema_version in it"),
+    ):
+        path.write_text(json.dumps(value))
+        with pytest.raises(RunFolderError) as caught:
+            read_findings(RunFolder(tmp_path))
+        assert caught.value.message.startswith(f"{path}: {what}")
+        assert caught.value.hint == f"harness analyze {tmp_path}"
 
 
 def test_a_field_that_is_left_out_is_so_only_while_it_is_none() -> None:

@@ -105,6 +105,8 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
     ("judge", _cut("environment.json"), "environment.json: not JSON", AGAIN),
     ("report", _lose("findings.json"), "findings.json: No such file", "harness analyze"),
     ("report", _lose("result.json"), "result.json: No such file", "harness judge"),
+    ("report", _put("findings.json", b"{}"), "findings.json: no schema_version", "harness analyze"),
+    ("report", _put("result.json", b"{}"), "result.json: no schema_version", "harness judge"),
     ("report", _put("result.json", b"[]"), "result.json: not a JSON object", "harness judge"),
     *(
         (stage, damage, "plan.json: ", AGAIN)

@@ -114,6 +114,7 @@ def findings(run_id: str, status: str) -> dict[str, Any]:
         },
         "breakers": {"transitions": [], "by_breaker": {"redis": {"servers": _breakers()}}},
         "traffic_share": {f"app-{n}": dict.fromkeys(PHASES, 1 / 3) for n in (1, 2, 3)},
+        "replica_share": {},
         "cache_share": {"local": {"baseline": 0.41}, "redis": {"baseline": 0.31}},
         "rotation": [
             {

@@ -2,15 +2,19 @@
 
 import json
 import re
+from collections import Counter
 from html.parser import HTMLParser
 
 import pytest
 from made_up_run import findings, machine, make_run, result, write
 
+from harness.aspects.findings_json import findings_from_json
 from harness.errors import RunFolderError
+from harness.record.folder import RunFolder
 from harness.report import render, render_index
 from harness.report.embed import bokeh_script
 from harness.report.formats import GAP
+from harness.session.stages import render_folder
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\"'"
 
@@ -49,8 +53,14 @@ def whole_run(tmp_path_factory):
     return folder, page_of(folder)
 
 
+def rendered(folder):
+    """The path of its report, whatever findings and result lack."""
+    result = folder.read_json("result.json")
+    return render(folder, findings_from_json(folder.read_json("findings.json")), result)
+
+
 def page_of(folder):
-    text = render(folder).read_text(encoding="utf-8")
+    text = rendered(folder).read_text(encoding="utf-8")
     assert bokeh_script() in text or "chart-data" not in text
     return Page(text.replace(bokeh_script(), ""))  # a megabyte that is not the subject here
 
@@ -137,7 +147,7 @@ def test_a_report_is_one_file_below_3_mb(whole_run):
 def test_rendering_twice_gives_the_same_bytes(whole_run):
     folder, _ = whole_run
     first = (folder.path / "index.html").read_bytes()
-    assert render(folder).read_bytes() == first
+    assert rendered(folder).read_bytes() == first
 
 
 def test_every_chart_has_its_place_in_the_page(whole_run):
@@ -394,13 +404,28 @@ def test_a_folder_that_was_not_judged_says_what_to_do(tmp_path):
     folder = make_run(tmp_path)
     (folder.path / "result.json").unlink()
     with pytest.raises(RunFolderError) as caught:
-        render(folder)
+        render_folder(folder)
     assert caught.value.hint == f"harness judge {folder.path}"
+
+
+def test_each_file_is_read_once(tmp_path, monkeypatch):
+    """findings.json of an hour's run has megabytes of series."""
+    folder, read, names = make_run(tmp_path), RunFolder.read_text, Counter()
+
+    def note(self, name):
+        names[name] += 1
+        return read(self, name)
+
+    monkeypatch.setattr(RunFolder, "read_text", note)
+    render_folder(folder)
+    assert names == dict.fromkeys(
+        ("findings.json", "result.json", "plan.json", "environment.json"), 1
+    )
 
 
 def test_the_index_lists_all_runs_newest_first(tmp_path):
     for verdict in ("pass", "fail"):
-        render(make_run(tmp_path, verdict=verdict, **WORDS_ONLY))
+        rendered(make_run(tmp_path, verdict=verdict, **WORDS_ONLY))
     unjudged = make_run(tmp_path, verdict="inconclusive")
     (unjudged.path / "result.json").unlink()
     text = render_index(tmp_path).read_text(encoding="utf-8")
@@ -421,7 +446,7 @@ def test_an_index_without_runs_says_how_to_make_one(tmp_path):
 
 def test_who_had_the_processor_is_drawn_and_disturbances_are_shaded(tmp_path):
     folder = make_run(tmp_path, machine=machine())
-    text = render(folder).read_text(encoding="utf-8")
+    text = rendered(folder).read_text(encoding="utf-8")
     drawn = json.dumps(chart_data_of(text))
     assert '"disturbed: clang 30%, bld/b 3%"' in drawn
     keys = re.findall(r"</svg>(\w+)</li>", text[text.index("Who had the processor") :])
