@@ -58,38 +58,40 @@ class ComposeProject:
         # A project elsewhere has its own `.env` and name; ours must not become its own.
         self._folder = self._files[0].parent
         self._settings = read_environment(self._folder)
+        self._config: dict[str, Any] | None = None
         for path in self._files:
             if not path.is_file():
                 raise TargetError(f"{path}: no such Compose file", "name it from where you are")
 
     def name(self) -> str:
         """The project's name, which every container of it carries as a label."""
-        return str(self.config()["name"])
+        return str(self._known()["name"])
 
     def services(self) -> dict[str, dict[str, str]]:
         """The labels of each service, by service."""
-        services = self.config()["services"]
+        services = self._known()["services"]
         return {name: dict(service.get("labels") or {}) for name, service in services.items()}
 
     def images(self) -> list[str]:
         """The images that the services run, each once, sorted."""
-        services = self.config()["services"].values()
+        services = self._known()["services"].values()
         return sorted({service["image"] for service in services if "image" in service})
 
     def published_ports(self) -> list[PublishedPort]:
         """The TCP ports that the file fixes; what the engine may choose freely is left out."""
         return [
             PublishedPort(name, port.get("host_ip") or "", ports)
-            for name, service in self.config()["services"].items()
+            for name, service in self._known()["services"].items()
             for port in service.get("ports") or ()
             if port.get("protocol", "tcp") == "tcp"
             and (ports := _port_range(str(port.get("published") or "")))
         ]
 
     def config(self) -> dict[str, Any]:
-        """The project as Compose reads it: files merged, variables and defaults filled in."""
+        """The project as Compose reads it now: files merged, variables and defaults filled in."""
         text = self._run(["config", "--format", "json"], QUICK_S, "the Compose file is not valid")
         config: dict[str, Any] = json.loads(text)
+        self._config = config
         return config
 
     def status(self) -> dict[str, str]:
@@ -110,6 +112,7 @@ class ComposeProject:
         goes on, what differs is made anew. Nothing is built. Returns when all are started,
         which is before they are ready.
         """
+        self.config()  # as Compose is about to read it: the files may have changed since
         services = self.services()
         standby = sorted(n for n, labels in services.items() if "harness.standby" in labels)
         started = sorted(services.keys() - set(standby))
@@ -123,11 +126,14 @@ class ComposeProject:
             self._run(command, QUICK_S, "the standbys could not be created")
 
     def down(self, *, volumes: bool = False) -> None:
-        """Stop and remove the containers and networks, with `volumes` the data too."""
+        """Stop and remove the containers and networks, with `volumes` the data too.
+
+        Those of every profile: a run with other profiles may have started them.
+        """
         extra = ["--volumes"] if volumes else []
         if self.is_bundled:  # another file of a user's project may have services of its own
             extra.append("--remove-orphans")
-        self._run(["down", "--timeout", "5", *extra], UP_S, "down failed")
+        self._run(["down", "--timeout", "5", *extra], UP_S, "down failed", profiles=("*",))
 
     @property
     def is_bundled(self) -> bool:
@@ -154,11 +160,21 @@ class ComposeProject:
             environment["DOCKER_BUILDKIT"] = "0"
         return environment
 
-    def _run(self, arguments: list[str], timeout_s: float, what: str) -> str:
+    def _known(self) -> dict[str, Any]:
+        """The project as it was read last: Compose takes a fifth of a second each time."""
+        return self.config() if self._config is None else self._config
+
+    def _run(
+        self,
+        arguments: list[str],
+        timeout_s: float,
+        what: str,
+        profiles: tuple[str, ...] | None = None,
+    ) -> str:
         command = [*compose_command(), "--project-directory", str(self._folder)]
         for path in self._files:
             command += ["--file", str(path)]
-        for profile in self._profiles:
+        for profile in self._profiles if profiles is None else profiles:
             command += ["--profile", profile]
         try:
             done = subprocess.run(

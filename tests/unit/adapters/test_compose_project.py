@@ -63,9 +63,13 @@ class FakeCompose:
         lines = (self.folder / "calls").read_text().splitlines()
         return [line for line in lines if not line.endswith(" --format json")]
 
+    def configs(self) -> int:
+        """How often it was asked for the project."""
+        return (self.folder / "calls").read_text().count("config --format json")
+
     def _write(self, failing: str) -> None:
         log = f'echo "$*" | sed "s/.*docker-compose.yml //" >> {self.folder}/calls'
-        reply = f"for w; do [ -f {self.folder}/$w.answer ] && cat {self.folder}/$w.answer; done"
+        reply = f'for w; do [ -f "{self.folder}/$w.answer" ] && cat "{self.folder}/$w.answer"; done'
         self.binary.write_text(f"#!/bin/sh\n{log}\n{failing}\n{reply}\nexit 0\n")
         self.binary.chmod(self.binary.stat().st_mode | stat.S_IXUSR)
 
@@ -196,7 +200,46 @@ def test_down_keeps_the_data_unless_told(root: Path, fake: FakeCompose) -> None:
     project = ComposeProject(root, profiles=())
     project.down()
     project.down(volumes=True)
-    assert fake.calls() == ["down --timeout 5", "down --timeout 5 --volumes"]
+    assert fake.calls() == [
+        "--profile * down --timeout 5",
+        "--profile * down --timeout 5 --volumes",
+    ]
+
+
+def test_down_takes_the_containers_of_every_profile(root: Path, fake: FakeCompose) -> None:
+    """`harness down` knows nothing of the profiles that an experiment's target named."""
+    ComposeProject(root, profiles=("core", "optional")).down()
+    assert fake.calls() == ["--profile * down --timeout 5"]
+
+
+def test_compose_takes_a_star_for_every_profile(root: Path) -> None:
+    assert {"web", "extra"} <= ComposeProject(root, profiles=("*",)).services().keys()
+
+
+def test_the_files_are_read_once_until_the_stack_is_started(root: Path, fake: FakeCompose) -> None:
+    project = ComposeProject(root, profiles=())
+    assert (project.name(), project.services(), project.images()) == ("shop", {}, [])
+    assert project.published_ports() == []
+    assert fake.configs() == 1
+
+
+def test_up_starts_what_the_files_say_by_then(root: Path, fake: FakeCompose) -> None:
+    project = ComposeProject(root, profiles=())
+    assert project.services() == {}
+    fake.answer("config", json.dumps({"name": "shop", "services": {"new": {}}}))
+    project.up()
+    assert fake.calls() == ["up --detach --no-build new"]
+    assert project.services() == {"new": {}}
+    assert fake.configs() == 2
+
+
+def test_what_the_files_ask_of_the_host_is_never_remembered(root: Path, fake: FakeCompose) -> None:
+    """What is checked is what is started next."""
+    project = ComposeProject(root, profiles=())
+    project.services()
+    asking = {"name": "shop", "services": {"web": {"privileged": True}}}
+    fake.answer("config", json.dumps(asking))
+    assert project.config() == asking
 
 
 def test_the_shell_cannot_redirect_the_bundled_stack(
