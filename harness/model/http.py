@@ -26,6 +26,13 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
 
+    @property
+    def complaint(self) -> str:
+        """Why it is of no use to somebody who could make nothing of it."""
+        if self.status == 0:
+            return self.error or "no answer"
+        return "an answer of another kind" if self.status == 200 else f"status {self.status}"
+
     def json(self) -> Any:
         """The body as JSON, None if it is not JSON."""
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from harness.model.clock import Clock
@@ -13,6 +13,7 @@ from harness.model.observation import Observation
 
 Emit = Callable[[Observation], None]
 STOP_S = 10.0
+ERROR_LENGTH_MAX = 300
 LATE_S = 5.0
 """How much later than due a look may be: the slowest probe asks for 3 s where nobody answers."""
 
@@ -68,6 +69,7 @@ class ProbeThread:
 
     def __init__(self, probe: Probe, clock: Clock, emit: Emit) -> None:
         self._probe, self._clock, self._emit = probe, clock, emit
+        self._unanswered_s: float | None = None  # since when, at the last look
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name=probe.name)
 
@@ -99,8 +101,29 @@ class ProbeThread:
 
     def _look(self, observe: Callable[[], Observation]) -> None:
         try:
-            self._emit(observe())
+            self._emit(self._noted(observe()))
         except Exception as error:  # noqa: BLE001  # a probe that breaks must not end the run
             at_s = self._clock.now_s()
-            gap = event(at_s, "probe.gap", probe=self._probe.name, error=repr(error)[:300])
+            gap = event(
+                at_s, "probe.gap", probe=self._probe.name, error=repr(error)[:ERROR_LENGTH_MAX]
+            )
             self._emit(Observation(self._probe.name, at_s, ok=False, events=(gap,)))
+
+    def _noted(self, seen: Observation) -> Observation:
+        """With an event where what it looks at begins to give no answer of use, or gives one again.
+
+        A sick target is data, and no gap; a probe may call it a gap itself, which is enough.
+        """
+        since_s, probe = self._unanswered_s, self._probe.name
+        if seen.ok == (since_s is None):
+            return seen
+        self._unanswered_s = None if seen.ok else seen.at_s
+        if since_s is not None:
+            lasted_s = round(seen.at_s - since_s, 3)
+            change = event(seen.at_s, "probe.answered", probe=probe, unanswered_s=lasted_s)
+        elif any(one["event"] == "probe.gap" for one in seen.events):
+            return seen
+        else:
+            error = str(seen.facts.get("error", ""))[:ERROR_LENGTH_MAX]
+            change = event(seen.at_s, "probe.unanswered", probe=probe, error=error)
+        return replace(seen, events=(*seen.events, change))

@@ -40,7 +40,7 @@ class BreakerProbe:
         after_s = self.clock.now_s()
         raw = answer.json() if answer.status == 200 else None
         if not isinstance(raw, dict) or "breakers" not in raw:
-            return Observation(self.name, after_s, ok=False, facts={"error": answer.error})
+            return Observation(self.name, after_s, ok=False, facts={"error": answer.complaint})
         events = []
         if raw["boot"] != self._boot:
             events.append(self._offset(raw, before_s, after_s))

@@ -37,7 +37,7 @@ class ClicksProbe:
         text = answer.body.decode("utf-8", "replace") if answer.status == 200 else ""
         waiting, dropped = metric(text, WAITING), metric(text, DROPPED)
         if waiting is None or dropped is None:
-            return Observation(self.name, asked_s, ok=False, facts={"error": answer.error})
+            return Observation(self.name, asked_s, ok=False, facts={"error": answer.complaint})
         facts = {"waiting": waiting, "dropped": dropped}
         look = event(asked_s, "clicks.waiting", server=self.server, **facts)
         return Observation(self.name, asked_s, ok=True, facts=facts, events=(look,))

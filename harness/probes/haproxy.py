@@ -41,7 +41,7 @@ class HaproxyProbe:
         answer = self.http.ask(self.url, timeout_s=1.0)
         at_s = (before_s + self.clock.now_s()) / 2
         if answer.status != 200:
-            return Observation(self.name, at_s, ok=False, facts={"error": answer.error})
+            return Observation(self.name, at_s, ok=False, facts={"error": answer.complaint})
         text = answer.body.decode("utf-8", "replace")
         servers = read_servers(text)
         half_s = (at_s - self._last_s) / 2 if self._last_s is not None else 0.0

@@ -48,8 +48,9 @@ class LinkProbe:
         if answer.status == 200:
             events += self._traffic(read_traffic(answer.body.decode("utf-8", "replace")), at_s)
         self._has_counters = answer.status != 404
-        facts = {} if answer.status else {"error": answer.error}
-        return Observation(self.name, at_s, bool(answer.status), facts, tuple(events))
+        is_ok = answer.status in (200, 404)
+        facts = {} if is_ok else {"error": answer.complaint}
+        return Observation(self.name, at_s, is_ok, facts, tuple(events))
 
     def finish(self) -> Observation:
         """One more look."""

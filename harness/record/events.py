@@ -27,6 +27,8 @@ EVENTS: Mapping[str, Mapping[str, type]] = {
     "fault.held": {"fault": str, "held_s": float},  # there at the last look before its healing
     "fault.healing": {"fault": str},
     "fault.healed": {"fault": str, "healed_s": float},
+    "probe.unanswered": {"probe": str, "error": str},  # what it looks at is sick, or not there
+    "probe.answered": {"probe": str, "unanswered_s": float},
     "container.start": {"service": str},
     "target.rejoined": {"service": str},
     "target.parts": {"parts": list},

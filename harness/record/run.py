@@ -80,7 +80,17 @@ class Record:
         for gap in self.events_of("probe.gap"):
             text = f"{gap.get('probe')}: {gap.get('error')}"
             gaps[text] = gaps.get(text, 0) + 1
-        return [f"{text} ({count} times)" for text, count in sorted(gaps.items())]
+        counted = [f"{text} ({count} times)" for text, count in sorted(gaps.items())]
+        return [*counted, *self._unanswered_at_end()]
+
+    def _unanswered_at_end(self) -> list[str]:
+        """The probes that still got no answer when all was healed, by name."""
+        last = {e["probe"]: e for e in self.events_of("probe.unanswered", "probe.answered")}
+        return [
+            f"{name}: no answer from {event['t_s']:.1f} s to the end: {event['error']}"
+            for name, event in sorted(last.items())
+            if event["event"] == "probe.unanswered"
+        ]
 
     def monotonic_of(self, wall_s: float) -> float:
         """Seconds since run start of a wall-clock time, by the nearest pair of clock readings."""

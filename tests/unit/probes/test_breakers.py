@@ -135,18 +135,22 @@ def test_the_last_look_states_every_breaker_again() -> None:
     assert of(last, "clock.offset") == []
 
 
-@pytest.mark.parametrize("status", [0, 404, 503])
-def test_a_server_that_does_not_answer_is_data(status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "error"), [(0, "refused"), (404, "status 404"), (503, "status 503")]
+)
+def test_a_server_that_does_not_answer_is_data(status: int, error: str) -> None:
     server = Server(status=status)
     found = server.look(100.0)
     assert (found.probe, found.at_s, found.ok) == ("breakers app-1", 100.02, False)
-    assert (found.events, found.facts) == ((), {"error": "" if status else "refused"})
+    assert (found.events, found.facts) == ((), {"error": error})
 
 
 @pytest.mark.parametrize("body", [*BROKEN, b'{"boot": "x", "monotonic_s": 1}'])
 def test_an_answer_that_is_no_log_is_no_answer(body: bytes) -> None:
     server = Server(body=body)
-    assert (server.look(100.0).ok, server.look(101.0).events) == (False, ())
+    found = server.look(100.0)
+    assert (found.ok, found.facts) == (False, {"error": "an answer of another kind"})
+    assert server.look(101.0).events == ()
 
 
 def _without(page: dict[str, Any], key: str) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def test_a_change_lies_half_way_between_two_looks() -> None:
     assert (back["status"], back["previous"], back["uncertainty_s"]) == ("UP", "DOWN", 0.05)
 
 
-@pytest.mark.parametrize(("status", "error"), [(0, "TimeoutError: timed out"), (503, "")])
+@pytest.mark.parametrize(("status", "error"), [(0, "TimeoutError: timed out"), (503, "status 503")])
 def test_a_balancer_that_does_not_answer_is_data_and_widens_what_comes_after(
     status: int, error: str
 ) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from fakes import FakeClock
@@ -14,10 +16,12 @@ from harness.probes.base import LATE_S, ProbeThread
 
 @dataclass
 class Probe:
-    """Takes 0.2 s for a look, and raises at some; the last look is another."""
+    """Takes 0.2 s for a look, raises at some, gets no answer at others; the last is another."""
 
     clock: FakeClock
     raises: set[int] = field(default_factory=set)
+    unanswered: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    says: Mapping[int, str] = field(default_factory=dict)
     name: str = "example"
     interval_s: float = 0.5
     looks: int = 0
@@ -27,7 +31,11 @@ class Probe:
         self.clock.at_s += 0.2
         if self.looks in self.raises:
             raise ValueError("x" * 400)
-        return Observation(self.name, self.clock.at_s, ok=True, facts={"look": self.looks})
+        said = {"at_s": self.clock.at_s, "event": self.says.get(self.looks, "")}
+        events = (said,) if said["event"] else ()
+        ok, facts = self.looks not in self.unanswered, {"look": self.looks}
+        facts = {**facts, **self.unanswered.get(self.looks, {})}
+        return Observation(self.name, self.clock.at_s, ok=ok, facts=facts, events=events)
 
     def finish(self) -> Observation:
         return Observation(self.name, self.clock.at_s, ok=True, facts={"look": "last"})
@@ -85,6 +93,58 @@ def test_a_look_that_raises_is_a_gap_and_the_next_is_made(monkeypatch: pytest.Mo
         {"at_s": gap.at_s, "event": "probe.gap", "probe": "example",
          "error": ("ValueError('" + "x" * 400)[:300]},
     )  # fmt: skip
+
+
+def _events(case: Case) -> list[tuple[int, Mapping[str, Any]]]:
+    """Each event with the look that it came with."""
+    return [(one.facts["look"], each) for one in case.seen for each in one.events]
+
+
+def test_from_when_to_when_there_was_no_answer_is_an_event_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three looks without an answer, one with, and another without: 0.5 s apart."""
+    case = Case(monkeypatch)
+    case.probe.unanswered = {
+        2: {"error": "x" * 400}, 3: {"error": "refused"}, 4: {"error": "refused"}, 6: {}
+    }  # fmt: skip
+    case.run(6)
+    assert _events(case) == [
+        (2, {"at_s": pytest.approx(100.7), "event": "probe.unanswered", "probe": "example",
+             "error": "x" * 300}),
+        (5, {"at_s": pytest.approx(102.2), "event": "probe.answered", "probe": "example",
+             "unanswered_s": 1.5}),
+        (6, {"at_s": pytest.approx(102.7), "event": "probe.unanswered", "probe": "example",
+             "error": ""}),
+    ]  # fmt: skip
+    assert [one.ok for one in case.seen] == [True, False, False, False, True, False]
+
+
+def test_what_a_probe_says_itself_stays_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(monkeypatch)
+    case.probe.unanswered, case.probe.says = {1: {}}, {1: "patroni.history", 2: "lb.server"}
+    case.run(2)
+    names = ["patroni.history", "probe.unanswered", "lb.server", "probe.answered"]
+    assert [each["event"] for _, each in _events(case)] == names
+
+
+def test_a_gap_that_a_probe_reports_itself_is_not_reported_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = Case(monkeypatch)
+    case.probe.unanswered, case.probe.says = {1: {}, 2: {}}, {1: "probe.gap"}
+    case.run(3)
+    assert [(look, each["event"]) for look, each in _events(case)] == [
+        (1, "probe.gap"), (3, "probe.answered")
+    ]  # fmt: skip
+
+
+def test_the_last_look_may_be_the_first_with_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(monkeypatch)
+    case.probe.unanswered = {1: {"error": "refused"}}
+    case.run(1)
+    case.thread._look(case.probe.finish)
+    assert [each["event"] for _, each in _events(case)] == ["probe.unanswered", "probe.answered"]
 
 
 @pytest.mark.parametrize(("silent_s", "is_late"), [(0.5 + LATE_S, False), (5.75, True)])

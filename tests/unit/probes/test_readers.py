@@ -205,7 +205,7 @@ def test_counters_that_do_not_answer_once_are_asked_again() -> None:
     pages.say("http://t/proxies", b"{}")
     pages.say("http://t/metrics", b"", 503)
     probe = _links(pages)
-    assert (probe.observe().ok, probe.observe().facts) == (True, {})
+    assert (probe.observe().ok, probe.observe().facts) == (False, {"error": "status 503"})
     pages.say("http://t/metrics", b"", 404)
     assert probe.observe().ok
     asked = len(pages.asked)
@@ -274,7 +274,7 @@ def test_a_page_that_does_not_tell_both_is_no_evidence(body: bytes, status: int)
     pages = Pages()
     pages.answers["http://c"] = Answer(status, body, error="" if status else "refused")
     found = _clicks(pages).observe()
-    error = "" if status else "refused"
+    error = {200: "an answer of another kind", 0: "refused"}.get(status, f"status {status}")
     assert found == Observation("clicks app-2", 100.0, ok=False, facts={"error": error})
 
 
