@@ -31,7 +31,8 @@ from load_tools.engine import READ, engine, make_config, read_samples
 from load_tools.nginx import Nginx, nginx
 
 from harness.analysis.load_health import ON_TIME_S
-from harness.model.load import SHORTENER_OPERATIONS, Operation
+from harness.bundled.traffic import OPERATIONS
+from harness.model.load import Operation
 
 CLIENT_CORE, SERVER_CORE, CONNECTIONS = 0, 1, 64
 SETTLE_S, START_MAX_S, PROBE_S = 1.0, 30.0, 2.0
@@ -40,7 +41,7 @@ SEARCH_STEPS, SEARCH_TRIES = 6, 2
 ON_TIME_SHARE = RECORDED_SHARE = 0.999
 AT_LEAST = {"vegeta": 1.3, "k6": 3.0, "locust_fast": 4.0}
 HARNESS, REDIRECTS = "harness", "harness_redirects"
-REDIRECT = {"redirect": SHORTENER_OPERATIONS["redirect"]}
+REDIRECT = {"redirect": OPERATIONS["redirect"]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.bundled.traffic import shortener_traffic
 from harness.experiment_file import parse_experiment
 from harness.faults import KINDS
 from harness.model.plan_json import plan_to_json
@@ -107,7 +108,7 @@ def run_measured(*arguments: str) -> Usage:
 
 def make_folder(path: Path) -> RunFolder:
     """A run folder with plan and events of a primary that was killed, and no samples yet."""
-    experiment = parse_experiment(EXPERIMENT.encode(), path, KINDS)
+    experiment = parse_experiment(EXPERIMENT.encode(), path, KINDS, None, shortener_traffic)
     folder = RunFolder(path)
     folder.create()
     folder.write_json("plan.json", plan_to_json(make_plan(experiment, 1), experiment))

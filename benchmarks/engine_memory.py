@@ -24,8 +24,9 @@ from time import monotonic, sleep
 import common
 from typing_extensions import override
 
+from harness.bundled.traffic import OPERATIONS
 from harness.load.engine.config import EngineConfig
-from harness.model.load import SHORTENER_OPERATIONS, Keys, Load, Operation
+from harness.model.load import Keys, Load, Operation
 
 LIMIT_MIB, GROWTH_MAX_MIB, STEP_S, END_MAX_S = 150.0, 10.0, 0.5, 60.0
 ANSWER = (
@@ -125,7 +126,7 @@ class EngineProcess:
 
 def write_config(folder: Path, port: int, rate_per_s: float) -> Path:
     """The engine's configuration: every key redirects to the same place."""
-    redirect = SHORTENER_OPERATIONS["redirect"].model_dump(mode="json")
+    redirect = OPERATIONS["redirect"].model_dump(mode="json")
     redirect["location"] = "https://example.com/one"
     load = Load(rate_per_s=rate_per_s, mix={"redirect": 1.0}, keys=Keys(population=100_000))
     config = EngineConfig(

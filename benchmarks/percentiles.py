@@ -27,6 +27,7 @@ from load_tools.engine import READ, engine, make_config, read_samples
 from load_tools.stalling_server import StallingServer, Truth, stalling_server
 
 from harness.analysis import analyze
+from harness.bundled.traffic import shortener_traffic
 from harness.experiment_file import parse_experiment
 from harness.faults import KINDS
 from harness.model.plan_json import plan_to_json
@@ -101,7 +102,9 @@ def of_harness(server: StallingServer, path: Path, duration_s: int) -> Percentil
         sleep(max(0.0, start_s + duration_s - monotonic()))
         process.stop()
     text = EXPERIMENT.format(rate=RATE_PER_S, duration_s=duration_s)
-    experiment = parse_experiment(text.encode(), Path("stalls.yaml"), KINDS)
+    experiment = parse_experiment(
+        text.encode(), Path("stalls.yaml"), KINDS, None, shortener_traffic
+    )
     folder.write_json("plan.json", plan_to_json(make_plan(experiment, 1), experiment))
     events = EventLog(folder)
     events.write(duration_s, "run.finished", status="completed")

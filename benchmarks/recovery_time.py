@@ -28,7 +28,7 @@ import numpy as np
 from load_tools.engine import EngineProcess, engine, make_config, read_samples
 
 from harness.aspects.recovery.outages import Outage, find_outages
-from harness.model.load import SHORTENER_OPERATIONS
+from harness.bundled.traffic import OPERATIONS
 
 sys.path.insert(0, str(common.ROOT / "tests"))
 from ground_truth import GroundTruth, Step, ground_truth
@@ -114,7 +114,7 @@ class _Watch:
     def __init__(self, stack: ExitStack, folder: Path, plan: Sequence[Planned]) -> None:
         self._folder, self._plan = folder, plan
         self._server: GroundTruth = stack.enter_context(ground_truth())
-        redirect = {"redirect": SHORTENER_OPERATIONS["redirect"]}
+        redirect = {"redirect": OPERATIONS["redirect"]}
         config = make_config(folder, self._server.port, CANARY_PER_S, operations=redirect)
         config = replace(config, stream="canary", cold_keys_offset=0)
         self._engine: EngineProcess = stack.enter_context(engine(config, ENGINE_CORE))

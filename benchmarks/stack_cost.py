@@ -25,9 +25,10 @@ import numpy as np
 from stack_idle import Container, containers, engine_processes, process_cpu_s
 
 from harness.adapters.clock import SystemClock
+from harness.bundled.traffic import OPERATIONS, TRAFFIC
 from harness.load.driver import LoadConfig, LoadDriver
 from harness.lock import run_lock
-from harness.model.load import SHORTENER_OPERATIONS, Keys, Load
+from harness.model.load import Load
 from harness.record.folder import RunFolder
 from harness.session.project import Project
 
@@ -65,12 +66,12 @@ def measure(project: Project, rate_per_s: float, seconds: float) -> Costs:
             entry="lb",
             rate_per_s=rate_per_s,
             mix={"redirect": 0.96, "create": 0.04},
-            keys=Keys(),
+            keys=TRAFFIC.keys,
             canary_rate_per_s=CANARY_RATE_PER_S,
         )
         config = LoadConfig(
             load=load,
-            operations=SHORTENER_OPERATIONS,
+            operations=OPERATIONS,
             endpoints=project.endpoints(load),
             seed=int(now.timestamp()),
             run_id=folder.run_id,

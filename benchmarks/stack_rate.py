@@ -24,9 +24,10 @@ import numpy as np
 import pandas as pd
 
 from harness.adapters.clock import SystemClock
+from harness.bundled.traffic import OPERATIONS, TRAFFIC
 from harness.load.driver import LoadConfig, LoadDriver
 from harness.lock import run_lock
-from harness.model.load import SHORTENER_OPERATIONS, Keys, Load, Stage
+from harness.model.load import Load, Stage
 from harness.record.folder import RunFolder
 from harness.session.project import Project
 
@@ -74,12 +75,12 @@ def measure(project: Project, rate_per_s: float, rise_s: float, seconds: float) 
             rate_per_s=rate_per_s / 10,
             stages=(Stage(rate_per_s=rate_per_s, ramp_s=rise_s, hold_s=seconds),),
             mix={"redirect": READS_PER_S, "create": WRITES_PER_S},
-            keys=Keys(population=100_000, zipf=1.0),
+            keys=TRAFFIC.keys,
             canary_rate_per_s=0,
         )
         config = LoadConfig(
             load=load,
-            operations=SHORTENER_OPERATIONS,
+            operations=OPERATIONS,
             endpoints=project.endpoints(load),
             seed=int(now.timestamp()),
             run_id=folder.run_id,

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from campaigns.catalogue import EXPERIMENTS
+from harness.bundled.traffic import shortener_traffic
 from harness.errors import InvalidExperiment
 from harness.experiment_file import experiment_schema
 from harness.experiment_file.experiment import read_experiment
@@ -113,7 +114,7 @@ def read_mutation(seed: int) -> Experiment | None:
         except InvalidExperiment:  # it is no YAML
             return None
     problems = Problems()
-    experiment = read_experiment("x", tree, problems, Names(KINDS, SERVICES))
+    experiment = read_experiment("x", tree, problems, Names(KINDS, SERVICES, shortener_traffic))
     if problems or experiment is None:
         assert all(re.match(r"line \d+: ", text) for text in problems.texts())
         assert problems.texts()

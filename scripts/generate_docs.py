@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 from harness.aspects import METRICS
-from harness.experiment_file import load_experiment
 from harness.faults import KINDS
 from harness.faults.base import NoParameters
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.metric import ANY, OPERATION
+from harness.session.experiment_files import read_experiment
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "EXPERIMENTS.md"
@@ -36,7 +36,7 @@ def experiments_markdown() -> str:
 
 def _family(folder: Path) -> str:
     """A section with all experiments in a folder, headlines first."""
-    experiments = [load_experiment(path, KINDS) for path in folder.glob("*.yaml")]
+    experiments = [read_experiment(path) for path in folder.glob("*.yaml")]
     experiments.sort(key=lambda e: ("headline" not in e.tags, e.name))
     return "\n\n".join([f"## Family {folder.name}", *map(_experiment, experiments)])
 

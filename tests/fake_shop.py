@@ -39,7 +39,8 @@ services:
 """
 EXPERIMENT = """
 title: One dead server costs no request
-load: {entry: lb, rate: 1/s, canary_rate: 0/s, mix: {redirect: 1}}
+load: {entry: lb, rate: 1/s, canary_rate: 0/s, mix: {redirect: 1},
+       operations: {redirect: {path: "/{key}", status: [302]}}}
 phases: {warmup: 1s, baseline: 3s, fault: 3s, recovery: 3s}
 faults: [{kill: {service: app-1}, at: fault + 0s}]
 expect: {run: {redirect: [failed_requests == 0]}}

@@ -1,1 +1,1 @@
-"""The stack that comes with the harness; no module but the command line may know of it."""
+"""The stack that comes with the harness; only session and the command line may know of it."""

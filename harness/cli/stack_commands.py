@@ -19,7 +19,6 @@ from harness.adapters.http_client import HttpClient
 from harness.adapters.machine import check_machine
 from harness.adapters.tools import tools_of
 from harness.cli.console import Screen
-from harness.cli.stage_commands import load
 from harness.errors import HarnessError, HealError, UsageError
 from harness.faults.base import Proof
 from harness.guard import check_host_access
@@ -29,7 +28,7 @@ from harness.model.container import LOOPBACK, Container
 from harness.model.http import authority
 from harness.rescue import last_rescue
 from harness.session import canary_keys
-from harness.session.experiment_files import experiment_files
+from harness.session.experiment_files import experiment_files, read_experiment
 from harness.session.project import Project, project_root
 from harness.state_folder import JOURNAL, state_folders
 from harness.undo import Entry, Journal, boot_id, replay
@@ -186,7 +185,7 @@ def ui(options: argparse.Namespace, screen: Screen) -> int:
     path, *more = experiment_files([options.file])
     if more:
         raise UsageError(f"{options.file}: several experiments", f"harness ui {path}")
-    experiment = load(path, project.compose.services())
+    experiment = read_experiment(path, project.compose.services())
     project.wait_healthy()
     default = read_environment(project.root).get("HARNESS_PORT_LOCUST", "8089")
     if not (options.port or default.isdecimal()):

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness import result as results
 from harness.cli.console import Screen
 from harness.errors import HarnessError, RunFolderError, UsageError
-from harness.experiment_file import experiment_schema, load_experiment
+from harness.experiment_file import experiment_schema
 from harness.faults import KINDS
-from harness.model.experiment import Experiment, FaultSpec
+from harness.model.experiment import FaultSpec
 from harness.model.plan_json import plan_to_json
 from harness.plan import aimed, make_plan
 from harness.record.folder import RunFolder
-from harness.session.experiment_files import experiment_files, files_in
+from harness.session.experiment_files import experiment_files, files_in, read_experiment
 from harness.session.project import Project
 from harness.session.stages import analyze_folder, judge_folder, render_folder, render_list
-
-
-def load(path: Path, services: Mapping[str, Mapping[str, str]] | None) -> Experiment:
-    """The experiment in a file, checked against the services if they are known."""
-    return load_experiment(path, KINDS, services)
 
 
 def list_experiments(options: argparse.Namespace, screen: Screen) -> int:
@@ -52,7 +47,7 @@ def _listed(path: Path, folder: Path) -> dict[str, Any]:
     """What a list says of a file; its family is the subfolder of `folder` that it is in."""
     facts = {"file": str(path), "family": path.parent.name if path.parent != folder else ""}
     try:
-        experiment = load(path, None)
+        experiment = read_experiment(path)
     except UsageError:
         return {**facts, "title": f"INVALID; see: harness validate {path}", "tags": [], "s": 0.0}
     tags = list(experiment.tags)
@@ -66,7 +61,7 @@ def validate(options: argparse.Namespace, screen: Screen) -> int:
     code, found = 0, list[dict[str, Any]]()
     for path in experiment_files(options.files):
         try:
-            load(path, services)
+            read_experiment(path, services)
             found.append({"file": str(path), "problems": []})
             screen.say(f"{path}: ok{note}")
         except UsageError as error:
@@ -83,7 +78,7 @@ def plan(options: argparse.Namespace, screen: Screen) -> int:
     """Every step with its time, and what each fault is aimed at."""
     services = _services_if_known()
     for path in experiment_files(options.files):
-        experiment = aimed(load(path, services), options.seed)
+        experiment = aimed(read_experiment(path, services), options.seed)
         made = make_plan(experiment, options.seed)
         if screen.as_json:
             screen.value(plan_to_json(made, experiment))

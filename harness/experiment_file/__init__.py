@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.errors import InvalidExperiment, UsageError
 from harness.experiment_file.experiment import read_experiment
-from harness.experiment_file.names import FaultKinds, Names, Services
+from harness.experiment_file.names import FaultKinds, Names, Services, TrafficOf, no_traffic
 from harness.experiment_file.problems import Problems
 from harness.experiment_file.schema import experiment_schema
 from harness.experiment_file.yaml_lines import read_yaml
@@ -15,26 +15,36 @@ from harness.model.experiment import Experiment
 __all__ = ["experiment_schema", "load_experiment", "parse_experiment"]
 
 
-def load_experiment(path: Path, kinds: FaultKinds, services: Services | None = None) -> Experiment:
+def load_experiment(
+    path: Path,
+    kinds: FaultKinds,
+    services: Services | None = None,
+    traffic: TrafficOf = no_traffic,
+) -> Experiment:
     """The experiment in `path`; InvalidExperiment lists all its problems.
 
-    `services` (labels by Compose service) is checked against if given. UsageError if the file
-    cannot be read.
+    `services` (labels by Compose service) is checked against if given; `traffic` says what is known
+    of a target's requests, so that the file need not describe them. UsageError if the file cannot
+    be read.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         hint = "harness list shows the experiments that are there"
         raise UsageError(f"{path}: {error.strerror}", hint) from error
-    return parse_experiment(data, path, kinds, services)
+    return parse_experiment(data, path, kinds, services, traffic)
 
 
 def parse_experiment(
-    data: bytes, path: Path, kinds: FaultKinds, services: Services | None = None
+    data: bytes,
+    path: Path,
+    kinds: FaultKinds,
+    services: Services | None = None,
+    traffic: TrafficOf = no_traffic,
 ) -> Experiment:
     """The experiment in the bytes of a file; `path` is for its name and for messages."""
     root, problems = read_yaml(data, path), Problems()
-    experiment = read_experiment(path.stem, root, problems, Names(kinds, services))
+    experiment = read_experiment(path.stem, root, problems, Names(kinds, services, traffic))
     if problems or experiment is None:
         raise InvalidExperiment(str(path), problems.texts())
     return experiment

@@ -112,7 +112,7 @@ def read_safeguards(root: Node, operations: Set[str]) -> tuple[list[Safeguard], 
         path = f"{node.path_of('abort_if')}[{index}]"
         rule = _safeguard(entry)
         if rule is None:
-            node.problem("abort_if", "not understood", f"write - redirect: {_RULE}", path)
+            node.problem("abort_if", "not understood", f"write - OPERATION: {_RULE}", path)
         elif rule.operation not in operations:
             text = f"{rule.operation} is not in load.mix: it would never act"
             node.problem("abort_if", text, suggest(rule.operation, operations), path)

@@ -26,7 +26,7 @@ def read_faults(root: Node, phases: Sequence[Phase], names: Names) -> list[Fault
     for index, tree in enumerate(entries):
         path = f"faults[{index}]"
         if not isinstance(tree, Mapping):
-            root.problem("faults", "not a mapping", "- kill: {service: app-2}", path)
+            root.problem("faults", "not a mapping", "- kill: {service: NAME}", path)
         elif spec := _fault(root.entry(tree, path), index + 1, phases, names):
             found.append(spec)
     return found
@@ -76,7 +76,7 @@ def _selector(body: Node, kind: FaultKind, names: Names) -> tuple[dict[str, str]
     [(how, value)] = named.items()
     listed = tuple(map(str, value)) if isinstance(value, list) else (str(value),)
     if not listed or len(set(listed)) < len(listed) or len(listed) > FAULTS_MAX:
-        body.problem(how, "not a list of different names", "write [app-1, app-2]")
+        body.problem(how, "not a list of different names", "write [NAME, OTHER]")
         return {how: ""}, ()
     for name in listed:
         names.check_target(body, how, name)

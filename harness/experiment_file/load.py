@@ -13,7 +13,7 @@ from harness.errors import RunFolderError
 from harness.experiment_file.names import Names
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import suggest
-from harness.model.load import SHORTENER_OPERATIONS, Keys, Load, Operation, Stage, Tls, address_of
+from harness.model.load import Keys, Load, Operation, Stage, Tls, Traffic, address_of
 from harness.model.quantity import parse_duration, parse_rate
 from harness.record.folder import RunFolder
 
@@ -36,35 +36,46 @@ KEYS = (
 )
 
 
-def read_load(root: Node, names: Names) -> tuple[Load | None, dict[str, Operation]]:
-    """The load (None if it cannot be made) and all operations known."""
+def read_load(
+    root: Node, names: Names, traffic: Traffic
+) -> tuple[Load | None, dict[str, Operation]]:
+    """The load (None if it cannot be made), and all operations that are known."""
     node = root.mapping("load")
     if not node:
-        text = "write {entry: lb, rate: 400/s, mix: {redirect: 0.96, create: 0.04}}"
-        root.problem("load", "missing", text)
-        return None, dict(SHORTENER_OPERATIONS)
+        root.problem("load", "missing", f"write {_example(traffic)}")
+        return None, dict(traffic.operations)
     node.check_keys(KEYS)
-    operations = {**SHORTENER_OPERATIONS, **_operations(node)}
+    operations = {**traffic.operations, **_operations(node)}
     values: dict[str, Any] = {
         key: node.get(key) for key in ("arrivals", "locustfile") if key in node
     }
-    values["entry"] = str(node.get("entry", "lb"))
-    names.check_entry(node, values["entry"])
+    values["entry"] = names.entry(node, traffic.entry)
     if ":" in values["entry"] and address_of(values["entry"]) is None:
         node.problem("entry", f"{values['entry']} is no IP address and port", "192.0.2.7:8080")
     values["rate_per_s"] = _replayed_rate(node, values) if "replay" in node else _rate(node)
-    values["mix"] = _mix(node, operations)
+    values["mix"] = _mix(node, operations, traffic)
     values["stages"] = _stages(node)
     _check_reads(node, values["mix"], operations)
     optional = {
         "timeout_s": node.quantity("timeout", parse_duration),
         "connect_timeout_s": node.quantity("connect_timeout", parse_duration),
         "canary_rate_per_s": node.quantity("canary_rate", parse_rate),
-        "keys": node.mapping("keys").model(Keys),
+        "keys": _keys(node.mapping("keys"), traffic),
         "tls": node.mapping("tls").model(Tls) if "tls" in node else None,
     }
     values |= {key: value for key, value in optional.items() if value is not None}
     return node.model(Load, values), operations
+
+
+def _example(traffic: Traffic) -> str:
+    """A load to begin with, of what is known."""
+    mix = ", ".join(f"{name}: {weight:g}" for name, weight in traffic.mix.items())
+    return f"{{entry: {traffic.entry or 'NAME'}, rate: 400/s, mix: {{{mix or 'OPERATION: 1'}}}}}"
+
+
+def _keys(node: Node, traffic: Traffic) -> Keys | None:
+    """What the file says of the keys, and of the rest what is known; None if it is wrong."""
+    return node.model(Keys, {**traffic.keys.model_dump(), **node.tree})
 
 
 def _replayed_rate(node: Node, values: dict[str, Any]) -> float:
@@ -93,14 +104,18 @@ def _rate(node: Node) -> float:
     return rate or 1.0
 
 
-def _mix(node: Node, operations: Mapping[str, Operation]) -> dict[str, float]:
+def _mix(node: Node, operations: Mapping[str, Operation], traffic: Traffic) -> dict[str, float]:
     mix = node.mapping("mix")
     if not mix:
-        return {"redirect": 0.96, "create": 0.04}
+        if not traffic.mix:
+            node.problem("mix", "missing", "write {NAME: 1}, and describe NAME in load.operations")
+        return dict(traffic.mix)
     weights = {}
+    describe = "describe it in load.operations"
     for name, weight in mix.tree.items():
         if name not in operations:
-            mix.problem(name, "unknown operation", suggest(str(name), operations))
+            right = suggest(str(name), operations) if operations else describe
+            mix.problem(name, "unknown operation", right)
         is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
         if is_number and 0 < weight < 1e9:  # not as float: 10**400 has none
             weights[str(name)] = float(weight)

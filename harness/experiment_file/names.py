@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import suggest
 from harness.faults.base import FaultKind
+from harness.model.experiment import Target
+from harness.model.load import Traffic
 
 FaultKinds = Mapping[str, FaultKind]
 Services = Mapping[str, Mapping[str, str]]
+TrafficOf = Callable[[Target], Traffic]
 
 _PARTS_OF_DB = frozenset({"db-primary", "db-standby", "db-replica"})  # played by role db in turn
+
+
+def no_traffic(_: Target) -> Traffic:
+    """Nothing is known: a file describes all that it sends."""
+    return Traffic()
 
 
 @dataclass(frozen=True)
@@ -22,21 +30,26 @@ class Names:
 
     kinds: FaultKinds
     services: Services | None
+    traffic: TrafficOf = no_traffic
 
-    def check_entry(self, load: Node, entry: str) -> None:
-        """Report `load.entry` if no service carries the label `harness.entry` with that name.
+    def entry(self, load: Node, known: str) -> str:
+        """The entry that the file names, or else the one `known`, or else the only one there is.
 
-        ADDRESS:PORT needs no label; whether load may go there is asked before a run.
+        Reported if no service carries the label `harness.entry` with that name. ADDRESS:PORT needs
+        no label; whether load may go there is asked before a run.
         """
-        if self.services is None or ":" in entry:
-            return
-        entries = {
-            labels["harness.entry"].partition(":")[0]
-            for labels in self.services.values()
-            if "harness.entry" in labels
-        }
-        if entry not in entries:
-            load.problem("entry", f"no service is entry {entry}", suggest(entry, entries))
+        entries = self._entries()
+        only = entries[0] if len(entries) == 1 else ""
+        entry = str(load.get("entry", known or only))
+        if self.services is not None and ":" not in entry and entry not in entries:
+            wrong = f"no service is entry {entry}" if entry else "missing"
+            load.problem("entry", wrong, suggest(entry, entries))
+        return entry
+
+    def _entries(self) -> list[str]:
+        labels = (self.services or {}).values()
+        named = [one["harness.entry"].partition(":")[0] for one in labels if "harness.entry" in one]
+        return list(dict.fromkeys(named))
 
     def check_target(self, body: Node, how: str, name: str) -> None:
         """Report a fault's target (`how`: service, role, container or link) if there is none."""
@@ -57,7 +70,7 @@ def _roles(services: Services) -> frozenset[str]:
 
 def _check_link(body: Node, name: str, services: Services) -> None:
     if not [part for part in name.replace("*", "").split(".") if part]:
-        body.problem("link", "would be every link", "write app-2.redis")
+        body.problem("link", "would be every link", "write SERVICE.DEPENDENCY")
     first = name.partition(".")[0]
     if not fnmatch.filter(services, first):
         body.problem("link", f"no service {first}", suggest(first, services))

@@ -72,13 +72,17 @@ class Operation(_Frozen):
 
 
 class Keys(_Frozen):
-    """The population of keys; `zipf` is the exponent (0 = uniform), `format` makes a key."""
+    """The population of keys; `zipf` is the exponent (0 = uniform), `format` makes a key.
+
+    `cold_population`: as many keys more, written as in `cold_format`, that the canary alone reads
+    and that no cache holds; 0 for none: the canary reads those of the population in turn.
+    """
 
     population: int = Field(default=100_000, gt=0)
     zipf: float = Field(default=1.0, ge=0, le=3)
-    format: str = "h{index:06d}"
-    cold_population: int = Field(default=300_000, ge=0)
-    cold_format: str = "c{index:06d}"
+    format: str = "{index}"
+    cold_population: int = Field(default=0, ge=0)
+    cold_format: str = "cold{index}"
 
     @field_validator("format", "cold_format")
     @classmethod
@@ -119,7 +123,7 @@ class Load(_Frozen):
     `connect_timeout_s` is `timeout_s` where it is not given.
     """
 
-    entry: str = "lb"
+    entry: str = ""
     rate_per_s: float = Field(gt=0)
     stages: tuple[Stage, ...] = ()
     arrivals: str = Field(default="constant", pattern="^(constant|poisson)$")
@@ -155,30 +159,17 @@ def address_of(entry: str) -> tuple[str, int] | None:
         return None
 
 
-SHORTENER_OPERATIONS: dict[str, Operation] = {
-    "redirect": Operation(
-        path="/{key}", status=(302,), location="https://example.com/{key}", limit_s=5.0
-    ),
-    "create": Operation(
-        method="POST",
-        path="/api/v1/urls",
-        headers={"Content-Type": "application/json", "Idempotency-Key": "{token}"},
-        body='{"url": "https://example.com/new/{token}"}',
-        status=(200, 201),
-        body_contains="https://example.com/new/{token}",
-        returns=r'"code": *"([A-Za-z0-9_-]+)"',
-        is_write=True,
-        limit_s=5.0,
-    ),
-    "follow": Operation(  # the code that a create returned leads where the create said
-        path="/{returned}",
-        status=(302,),
-        location="https://example.com/new/{written}",
-        reads="create",
-        limit_s=5.0,
-    ),
-}
-"""The operations of the bundled target, known without being written in the file."""
+class Traffic(_Frozen):
+    """What is known of an application's requests: an experiment need not describe it.
+
+    `operations` by name; the rest is what holds where a file does not say it: `entry` ("": it must
+    say one), `mix` (empty: it must say one) and `keys`.
+    """
+
+    entry: str = ""
+    operations: Mapping[str, Operation] = Field(default_factory=dict)
+    mix: Mapping[str, float] = Field(default_factory=dict)
+    keys: Keys = Keys()
 
 
 @dataclass(frozen=True, slots=True)

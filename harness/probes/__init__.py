@@ -11,22 +11,23 @@ from collections.abc import Sequence
 from harness.model.clock import Clock
 from harness.model.container import Container
 from harness.model.http import Http
-from harness.probes import breakers, clicks, haproxy, links, patroni
+from harness.probes import breakers, haproxy, links, patroni
 from harness.probes.base import Probe, ProbeKind
 
 KINDS: tuple[ProbeKind, ...] = (
     haproxy.KIND,
     breakers.KIND,
-    clicks.KIND,
     links.KIND,
     patroni.KIND,
 )
 
 
-def labelled_probes(containers: Sequence[Container], http: Http, clock: Clock) -> list[Probe]:
-    """The probes of all that has a label for one."""
+def labelled_probes(
+    containers: Sequence[Container], http: Http, clock: Clock, kinds: Sequence[ProbeKind] = KINDS
+) -> list[Probe]:
+    """The probes of all that has a label for one of the `kinds`."""
     probes: list[Probe] = []
-    for kind in KINDS:
+    for kind in kinds:
         urls = {c.service: url for c in containers if (url := c.probe_url(kind.label))}
         if urls:
             probes += kind.make(urls, http, clock)

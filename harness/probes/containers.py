@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,10 +10,9 @@ from harness.model.clock import Clock
 from harness.model.container import Container, ContainerEvent
 from harness.model.observation import Observation
 from harness.probes import KINDS
-from harness.probes.base import event
+from harness.probes.base import ProbeKind, event
 
 PREFIX = "harness.probe."
-NAMES = sorted(k.label.removeprefix(PREFIX) for k in KINDS if k.label.startswith(PREFIX))
 OVERLAP_S = 1.0
 """Spans overlap, because the engine may list an event a little after its own time."""
 
@@ -40,6 +39,7 @@ class ContainerProbe:
 
     engine: EventSource
     clock: Clock
+    kinds: Sequence[ProbeKind] = KINDS
     interval_s: float = 0.5
     name: str = "containers"
     _until_s: float = 0.0
@@ -69,7 +69,9 @@ class ContainerProbe:
         return Observation(self.name, self.clock.now_s(), ok=True, events=(*parts, *events))
 
     def _parts(self) -> Mapping[str, Any]:
-        found = [_part(container) for container in self.engine.containers()]
+        labels = (kind.label for kind in self.kinds)
+        names = sorted(label.removeprefix(PREFIX) for label in labels if label.startswith(PREFIX))
+        found = [_part(container, names) for container in self.engine.containers()]
         return event(self.clock.now_s(), "target.parts", parts=found)
 
     def finish(self) -> Observation:
@@ -77,13 +79,13 @@ class ContainerProbe:
         return self.observe()
 
 
-def _part(container: Container) -> dict[str, Any]:
-    """What analysis must know of a container; `probes`: the labels that it is looked at by."""
+def _part(container: Container, names: Sequence[str]) -> dict[str, Any]:
+    """What analysis must know of a container; `probes`: which of `names` it is looked at by."""
     return {
         "service": container.service,
         "role": container.role,
         "is_instrument": container.is_instrument,
         "is_standby": container.is_standby,
         "is_running": container.is_running,
-        "probes": [name for name in NAMES if f"{PREFIX}{name}" in container.labels],
+        "probes": [name for name in names if f"{PREFIX}{name}" in container.labels],
     }

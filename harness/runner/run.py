@@ -2,8 +2,7 @@
 
     start load -> t0 -> [tick each second | steps: phase, inject, heal] -> heal the rest
                                                  (exception, Ctrl-C, safeguard) --^
-    -> stop load -> wait for a healthy target -> read writes, settings, clicks
-    -> last look of each probe
+    -> stop load -> wait for a healthy target -> take the readings -> last look of each probe
 
 The runner judges nothing. Every wait has a limit, and healing has its own, which nothing shortens.
 """
@@ -80,7 +79,7 @@ class _Run:
         self._specs = {spec.id: spec for spec in plan.faults}
         self._watch = SafeguardWatch(experiment.safeguards)
         self._phase = "warmup"
-        self._readings = Readings(world, folder, self._gap)
+        self._readings = Readings(world.readings, folder, self._gap)
         self._t0_s = self._clock.now_s()
         self._next_tick_s = self._t0_s
         self._unrecorded: RecordError | None = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
+from harness.application import Reading
 from harness.faults.base import Tools
 from harness.lasting import Beside, in_a_thread
 from harness.model.load import LoadSnapshot, LoadSummary
@@ -23,22 +24,6 @@ class Driver(Protocol):
     def snapshot(self) -> LoadSnapshot: ...  # noqa: D102
     def stop(self) -> LoadSummary: ...  # noqa: D102
     def kill(self) -> None: ...  # noqa: D102
-
-
-class Found(Protocol):
-    """What a read-back found; see adapters/postgres_readback.py."""
-
-    nodes: dict[str, dict[str, Any]]
-    rows: dict[str, list[Any]]
-
-
-class Clicks(Protocol):
-    """What the target says of its clicks at one moment; see adapters/click_counts.py."""
-
-    @property
-    def facts(self) -> dict[str, Any]: ...  # noqa: D102
-    @property
-    def counts(self) -> dict[str, int]: ...  # noqa: D102
 
 
 class Watched(Protocol):
@@ -82,10 +67,8 @@ class World:
     probes: tuple[Probe, ...]
     driver: Driver
     health: Callable[[], Health]
-    readback: Callable[[str], Found] | None
     show: Callable[[Progress], None]
     is_stopped: Callable[[], bool]
-    clicks: Callable[[], Clicks | None] = lambda: None
+    readings: tuple[Reading, ...] = ()
     watchdog: Watched = field(default_factory=Unwatched)
     beside: Beside = in_a_thread
-    settings: Callable[[], dict[str, Any]] | None = None

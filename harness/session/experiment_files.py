@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from harness.bundled.shortener import application_of
 from harness.errors import UsageError
+from harness.experiment_file import load_experiment
+from harness.experiment_file.names import Services
+from harness.faults import KINDS
+from harness.model.experiment import Experiment
+from harness.session.project import project_root
 
 FOLDER = Path("experiments")
 """Where names alone are looked up, below the working directory."""
@@ -28,6 +34,15 @@ def experiment_files(named: Sequence[Path]) -> list[Path]:
     if problems:
         raise all_at_once(problems)
     return found
+
+
+def read_experiment(path: Path, services: Services | None = None) -> Experiment:
+    """The experiment in a file, with what is known of its target's application.
+
+    Checked against `services` (labels by Compose service) if given. UsageError if it is wrong.
+    """
+    root = project_root()
+    return load_experiment(path, KINDS, services, lambda one: application_of(root, one).traffic)
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -13,14 +13,17 @@ from harness.adapters.docker_engine import DockerEngine
 from harness.adapters.http_client import HttpClient
 from harness.adapters.processor_time import ProcessorTime
 from harness.adapters.speed import machine_speed
+from harness.adapters.target_settings import TargetSettings
 from harness.adapters.tools import tools_of
+from harness.application import Application, Reading
 from harness.bundled.environment import prepare_environment
+from harness.bundled.shortener import application_of, is_stack
 from harness.errors import HealError, TargetError
 from harness.faults.base import Tools
 from harness.host_access import host_access
 from harness.model.experiment import Target
 from harness.model.load import Load
-from harness.probes import labelled_probes
+from harness.probes import KINDS, labelled_probes
 from harness.probes.base import Probe
 from harness.probes.containers import ContainerProbe
 from harness.probes.health import Health, check_health, entry_of
@@ -43,7 +46,7 @@ class Project:
     def __init__(self, target: Target | None = None, overrides: Sequence[Path] = ()) -> None:
         self.root = project_root()
         self.target = target or Target()
-        if (self.root / "target" / "secrets.env.example").is_file():  # the bundled stack
+        if is_stack(self.root):
             prepare_environment(self.root)
         self.compose = ComposeProject(
             self.root,
@@ -58,6 +61,11 @@ class Project:
     def name(self) -> str:
         """The Compose project's name."""
         return self.compose.name()
+
+    @property
+    def application(self) -> Application:
+        """What is known of it beyond its labels."""
+        return application_of(self.root, self.target)
 
     @property
     def state_dir(self) -> Path:
@@ -97,7 +105,7 @@ class Project:
         containers = self.engine.containers()
         if not containers:
             return Health(("no container of the project exists",), {})
-        return check_health(containers, self.http)
+        return check_health(containers, self.http, self.application.round_trip)
 
     def wait_healthy(self) -> Health:
         """Wait until healthy; TargetError with what is wrong after 60 s."""
@@ -139,10 +147,19 @@ class Project:
 
     def probes(self) -> tuple[Probe, ...]:
         """What is always looked at, and what the labels ask for."""
+        kinds = (*KINDS, *self.application.probes)
         return (
-            ContainerProbe(self.engine, self.clock),
+            ContainerProbe(self.engine, self.clock, kinds),
             MachineProbe(self.processor_time(), self.clock),
-            *labelled_probes(self.engine.containers(), self.http, self.clock),
+            *labelled_probes(self.engine.containers(), self.http, self.clock, kinds),
+        )
+
+    def readings(self) -> tuple[Reading, ...]:
+        """What it is asked before and after a run."""
+        known = self.application
+        return (
+            *known.readings(self.engine, self.http, self.clock),
+            TargetSettings(self.engine, self.http, known.stores),
         )
 
     def processor_time(self) -> ProcessorTime:

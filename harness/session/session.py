@@ -19,11 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.adapters.click_counts import ClickCounts
-from harness.adapters.postgres_readback import PostgresReadback
-from harness.adapters.target_settings import TargetSettings
 from harness.errors import HarnessError, HealError, Interrupted, LoadError, UsageError
-from harness.experiment_file import load_experiment
 from harness.faults import KINDS
 from harness.guard import check_flags, check_host_access
 from harness.load.allowed_hosts import check_hosts
@@ -39,7 +35,7 @@ from harness.rescue import forget_rescue
 from harness.runner import Progress, World, run_plan
 from harness.session.canary_keys import CanaryKeys, take_canary_keys
 from harness.session.environment import environment_facts
-from harness.session.experiment_files import all_at_once, experiment_files
+from harness.session.experiment_files import all_at_once, experiment_files, read_experiment
 from harness.session.listener import Listener, Silent
 from harness.session.load_scale import LoadScale
 from harness.session.outcome import Outcome, exit_code
@@ -168,8 +164,8 @@ class Session:
         problems: list[UsageError] = []
         for path in files:
             try:
-                project = self._project(load_experiment(path, KINDS, None).target)
-                experiment = load_experiment(path, KINDS, project.compose.services())
+                project = self._project(read_experiment(path).target)
+                experiment = read_experiment(path, project.compose.services())
                 _check_allowed(experiment, project, self._settings)
                 read.append(experiment)
             except UsageError as error:
@@ -217,9 +213,7 @@ class Session:
             probes=project.probes(),
             driver=LoadDriver(self._load_config(job, folder, keys.offset), folder),
             health=project.health,
-            readback=PostgresReadback(project.engine, project.clock).read,
-            clicks=ClickCounts(project.engine, project.http, project.clock).read,
-            settings=TargetSettings(project.engine, project.http).read,
+            readings=project.readings(),
             show=lambda progress: self._show(progress, project),
             is_stopped=lambda: self._stop.asked,
         )

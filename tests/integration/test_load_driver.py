@@ -20,11 +20,12 @@ import pytest
 from ground_truth import GroundTruth, ground_truth
 
 from harness.analysis import coverage
+from harness.bundled.traffic import OPERATIONS
 from harness.errors import LoadError
 from harness.load.driver import LOCUSTFILE, LoadConfig, LoadDriver
 from harness.load.engine.config import EngineConfig
 from harness.model.experiment import Experiment, Phase
-from harness.model.load import SHORTENER_OPERATIONS, Load, Stage
+from harness.model.load import Load, Stage
 from harness.record.folder import RunFolder
 from harness.record.run import Record
 
@@ -59,7 +60,7 @@ def config(truth: GroundTruth, folder: RunFolder, **load: Any) -> LoadConfig:
     values = {"rate_per_s": 300, "mix": MIX, "canary_rate_per_s": 50, "timeout_s": 1, **load}
     return LoadConfig(
         load=Load(**values),
-        operations=SHORTENER_OPERATIONS,
+        operations=OPERATIONS,
         endpoints=[("127.0.0.1", truth.port)],
         seed=3,
         run_id="run",
@@ -74,7 +75,7 @@ def experiment(load: Load) -> Experiment:
     """Five seconds of the load."""
     phases = (Phase(name="run", start_s=0, end_s=5),)
     return Experiment(
-        name="x", title="x", load=load, operations=SHORTENER_OPERATIONS, phases=phases,
+        name="x", title="x", load=load, operations=OPERATIONS, phases=phases,
         faults=(), hypothesis=(),
     )  # fmt: skip
 
@@ -389,7 +390,7 @@ def test_workers_share_the_rate_and_record_apart(
             seed=3,
             endpoints=[("127.0.0.1", truth.port)],
             load=load.model_dump(mode="json"),
-            operations={k: v.model_dump(mode="json") for k, v in SHORTENER_OPERATIONS.items()},
+            operations={k: v.model_dump(mode="json") for k, v in OPERATIONS.items()},
             mix=MIX,
             samples=str(folder.samples_dir),
         ).to_json()

@@ -23,8 +23,9 @@ import pytest
 import trustme
 from ground_truth import BIG_BODY, GroundTruth, ground_truth
 
+from harness.bundled.traffic import OPERATIONS, TRAFFIC
 from harness.load.engine.config import EngineConfig
-from harness.model.load import SHORTENER_OPERATIONS, Load, Operation
+from harness.model.load import Load, Operation
 
 TIMEOUT_S = 0.6
 LATE_S = 0.05  # how late a send or a recorded time may be on a machine that does other work too
@@ -90,12 +91,12 @@ class EngineUnderTest:
 
 @contextmanager
 def engine(truth: GroundTruth, folder: Path, **changes: Any) -> Iterator[EngineUnderTest]:
-    more = changes.pop("load", {})
+    more = {"keys": TRAFFIC.keys, **changes.pop("load", {})}
     load = Load(
         rate_per_s=changes.pop("peak", 400), mix={"redirect": 1}, timeout_s=TIMEOUT_S, **more
     )
     mix = changes.pop("mix", {"redirect": 0.8, "create": 0.2})
-    operations = {**SHORTENER_OPERATIONS, **changes.pop("operations", {})}
+    operations = {**OPERATIONS, **changes.pop("operations", {})}
     limit = changes.pop("limit", None)
     config = EngineConfig(
         stream="main",
@@ -468,9 +469,7 @@ def test_what_a_write_returned_is_followed_and_so_is_what_was_done_to_it(
     truth: GroundTruth, tmp_path: Path
 ) -> None:
     """create -> change -> look: all three are about one write, whose answer named it."""
-    create = SHORTENER_OPERATIONS["create"].model_copy(
-        update={"returns": r"example.com/new/([a-z0-9-]+)"}
-    )
+    create = OPERATIONS["create"].model_copy(update={"returns": r"example.com/new/([a-z0-9-]+)"})
     change = Operation(
         method="POST", path="/change", body='{"url": "{returned}"}', status=(201,),
         body_contains="{returned}", reads="create",

@@ -12,10 +12,13 @@ import pytest
 from campaigns import fuzz
 from campaigns.fuzz import SERVICES, SHIPPED
 from harness.aspects import RESERVED
+from harness.bundled.traffic import TRAFFIC, shortener_traffic
 from harness.errors import InvalidExperiment, UsageError
 from harness.experiment_file import load_experiment, parse_experiment
+from harness.experiment_file.names import Services
 from harness.faults import KINDS
-from harness.model.experiment import Experiment
+from harness.model.experiment import Experiment, Target
+from harness.model.load import Traffic
 from harness.record.folder import RunFolder
 from harness.record.tables import SAMPLES, write_samples
 
@@ -33,7 +36,7 @@ expect:
 
 
 def parse(text: str) -> Experiment:
-    return parse_experiment(text.encode(), Path("x.yaml"), KINDS, SERVICES)
+    return parse_experiment(text.encode(), Path("x.yaml"), KINDS, SERVICES, shortener_traffic)
 
 
 def problems(text: str) -> list[str]:
@@ -56,7 +59,7 @@ def test_a_description_that_says_nothing_is_refused(value: str) -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_shipped_title_is_one_short_claim(path: Path) -> None:
-    experiment = load_experiment(path, KINDS)
+    experiment = load_experiment(path, KINDS, None, shortener_traffic)
     assert len(experiment.title.split()) <= 25
     assert not experiment.title.endswith(".")
     assert not experiment.description or experiment.description.endswith(".")
@@ -71,7 +74,7 @@ def test_every_shipped_experiment_has_a_family_and_a_name_of_its_own() -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_experiment_is_valid(path: Path) -> None:
-    experiment = load_experiment(path, KINDS, SERVICES)
+    experiment = load_experiment(path, KINDS, SERVICES, shortener_traffic)
     assert experiment.faults
     assert experiment.hypothesis
 
@@ -212,7 +215,7 @@ def test_a_fault_without_for_lasts_to_the_end_of_its_phase() -> None:
             "redirect is no write in the mix; put the write into load.mix",
         ),
         ("app-2", "[app-1, app-9]", 5, "faults[0].kill.service: no service app-9"),
-        ("app-2", "[app-1, app-1]", 5, "not a list of different names; write [app-1, app-2]"),
+        ("app-2", "[app-1, app-1]", 5, "not a list of different names; write [NAME, OTHER]"),
         ("app-2", "[]", 5, "not a list of different names"),
         (
             "rate: 400/s",
@@ -349,7 +352,7 @@ LATENCY = {"p50", "p95", "p99", "degradation_time"}
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_operation_has_a_latency_and_an_error_limit_in_each_judged_phase(path: Path) -> None:
     """`failed_requests == 0` of the whole run is one of each phase; a rate of it would be none."""
-    experiment = load_experiment(path, KINDS, SERVICES)
+    experiment = load_experiment(path, KINDS, SERVICES, shortener_traffic)
     judged = [phase.name for phase in experiment.phases if phase.is_judged]
     for operation in experiment.load.mix:
         mine = [item for item in experiment.hypothesis if item.subject == operation]
@@ -362,7 +365,7 @@ def test_every_operation_has_a_latency_and_an_error_limit_in_each_judged_phase(p
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_no_limit_asks_for_more_requests_than_are_sent(path: Path) -> None:
-    experiment = load_experiment(path, KINDS, SERVICES)
+    experiment = load_experiment(path, KINDS, SERVICES, shortener_traffic)
     load = experiment.load
     for item in experiment.hypothesis:
         if item.aspect != "operation" or item.phase == "run":
@@ -377,5 +380,75 @@ def test_no_limit_asks_for_more_requests_than_are_sent(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_whoever_judges_clicks_limits_those_that_are_dropped(path: Path) -> None:
-    metrics = {i.metric for i in load_experiment(path, KINDS).hypothesis if i.aspect == "clicks"}
+    metrics = {
+        i.metric
+        for i in load_experiment(path, KINDS, None, shortener_traffic).hypothesis
+        if i.aspect == "clicks"
+    }
     assert not metrics or metrics & {"dropped", "dropped_share"}
+
+
+OWN = """
+title: One dead server costs no request
+load: {rate: 10/s, mix: {look: 1}, operations: {look: {path: "/things/{key}"}}}
+phases: {warmup: 1s, run_in: 9s}
+expect: {run_in: {look: [failed_requests == 0]}}
+"""
+ONE_ENTRY = {"web": {"harness.entry": "front:80", "harness.role": "app"}}
+
+
+def parse_own(text: str = OWN, services: Services | None = ONE_ENTRY) -> Experiment:
+    return parse_experiment(text.encode(), Path("x.yaml"), KINDS, services)
+
+
+def test_of_an_own_project_nothing_is_known_but_what_its_file_and_its_labels_say() -> None:
+    found = parse_own()
+    assert list(found.operations) == ["look"]
+    assert found.load.entry == "front"
+    assert (found.load.keys.format, found.load.keys.cold_population) == ("{index}", 0)
+    assert parse_own(services=None).load.entry == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("mix: {look: 1}", "mix: {redirect: 1}", "unknown operation; known: look"),
+        (", operations: {look: {path: \"/things/{key}\"}}", "",
+         "unknown operation; describe it in load.operations"),
+        ("mix: {look: 1}, ", "", "load.mix: missing; write {NAME: 1}, and describe NAME in"),
+        ("load: {rate", "lode: {rate",
+         "load: missing; write {entry: NAME, rate: 400/s, mix: {OPERATION: 1}}"),
+    ],
+)  # fmt: skip
+def test_what_an_own_project_must_say_itself(old: str, new: str, message: str) -> None:
+    with pytest.raises(InvalidExperiment, match=re.escape(message)):
+        parse_own(OWN.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("services", "known"), [({"web": {"harness.role": "app"}}, ""),
+                            ({**ONE_ENTRY, "b": {"harness.entry": "back:81"}}, "back, front")]
+)  # fmt: skip
+def test_an_entry_that_is_not_sure_must_be_named(services: Services, known: str) -> None:
+    with pytest.raises(InvalidExperiment, match=f"load.entry: missing; known: {known}"):
+        parse_own(services=services)
+
+
+def test_what_is_known_is_asked_by_the_target_that_the_file_names() -> None:
+    asked = []
+
+    def traffic(target: Target) -> Traffic:
+        asked.append(target.compose)
+        return TRAFFIC if target.compose == "shop.yml" else Traffic()
+
+    text = GOOD + "target: {compose: shop.yml}\n"
+    known = parse_experiment(text.encode(), Path("x.yaml"), KINDS, SERVICES, traffic)
+    assert asked == ["shop.yml"]
+    assert (known.operations, known.load.keys) == (TRAFFIC.operations, TRAFFIC.keys)
+    with pytest.raises(InvalidExperiment, match="unknown operation"):
+        parse_experiment(GOOD.encode(), Path("x.yaml"), KINDS, SERVICES, traffic)
+
+
+def test_a_file_that_says_some_of_its_keys_leaves_the_others_as_they_are_known() -> None:
+    keys = parse(GOOD.replace("rate: 400/s", "rate: 400/s, keys: {zipf: 2}")).load.keys
+    assert keys == TRAFFIC.keys.model_copy(update={"zipf": 2.0})

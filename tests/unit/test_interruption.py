@@ -120,6 +120,22 @@ class _CutJournal(Journal):
         self._cut("journal.keep done")
 
 
+class _NoDatabase:
+    """A reading that finds nothing to read."""
+
+    name = "readback"
+
+    def __init__(self, cut: Cut) -> None:
+        self._cut = cut
+
+    def take_before(self) -> None:
+        """Nothing."""
+
+    def take_after(self, folder: RunFolder) -> None:
+        self._cut("readback")
+        raise HarnessError("there is no database here")
+
+
 @dataclass
 class _Case:
     """One run on fakes, all of whose effects pass `cut`."""
@@ -156,7 +172,7 @@ class _Case:
         experiment = _experiment(self.faults)
         world = World(
             project=PROJECT, boot_id="b", tools=self.tools, journal=self.journal, probes=(),
-            driver=self.driver, health=self._health, readback=self._readback,
+            driver=self.driver, health=self._health, readings=(_NoDatabase(cut),),
             show=lambda _: cut("show"), is_stopped=self._is_stopped, watchdog=self.watchdog,
             beside=lambda work: work(),
         )  # fmt: skip
@@ -173,10 +189,6 @@ class _Case:
     def _health(self) -> Health:
         self.cut("health")
         return Health((), {})
-
-    def _readback(self, run_id: str) -> Any:
-        self.cut("readback")
-        raise HarnessError("there is no database here")
 
     def heal(self) -> list[Any]:
         """As `harness heal` does it in a new process."""

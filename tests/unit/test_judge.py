@@ -14,9 +14,10 @@ from harness import judge as judging
 from harness.aspects import METRICS, metric_named, subject_kind
 from harness.aspects.clause import parse_expectation
 from harness.aspects.findings_json import findings_from_json
+from harness.bundled.traffic import OPERATIONS as ALL
 from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment, Phase
-from harness.model.load import SHORTENER_OPERATIONS, Load
+from harness.model.load import Load
 from harness.model.metric import ANY, OPERATION
 from harness.model.verdict import Verdict
 from harness.result import junit_xml, make_result, result_schema, summary_markdown
@@ -109,7 +110,7 @@ def _experiment(item: Expectation) -> Experiment:
         name="x",
         title="A claim",
         load=Load(rate_per_s=1, mix={"redirect": 1.0}),
-        operations=SHORTENER_OPERATIONS,
+        operations=ALL,
         phases=(Phase(name="fault", start_s=30, end_s=90),),
         faults=(),
         hypothesis=(item,),

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from harness.aspects import aspect_of, metric_of
 from harness.aspects.clause import parse_expectation
+from harness.bundled.traffic import OPERATIONS
 from harness.model.experiment import Experiment, FaultSpec, Phase
-from harness.model.load import SHORTENER_OPERATIONS, Load
+from harness.model.load import Load
 from harness.model.plan_json import experiment_from_json, plan_from_json, plan_to_json
 from harness.plan import aimed, make_plan
 
@@ -42,7 +43,7 @@ def experiments(draw: st.DrawFn) -> Experiment:
         name="x",
         title="A claim",
         load=Load(rate_per_s=10, mix={"redirect": 1.0}),
-        operations=SHORTENER_OPERATIONS,
+        operations=OPERATIONS,
         phases=tuple(phases),
         faults=tuple(faults),
         hypothesis=(parse_expectation("run", "redirect", "p95 < 1s", {"redirect"}),),

@@ -17,13 +17,15 @@ from campaigns.catalogue import DEFECTS as FOLDER
 from campaigns.catalogue import Defect, read_catalogue
 from harness.adapters.compose_project import compose_command
 from harness.aspects import metric_of
+from harness.bundled.traffic import shortener_traffic
 from harness.errors import EngineError
 from harness.experiment_file import load_experiment
 from harness.faults import KINDS
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = {
-    path.stem: load_experiment(path, KINDS) for path in (ROOT / "experiments").glob("*/*.yaml")
+    path.stem: load_experiment(path, KINDS, traffic=shortener_traffic)
+    for path in (ROOT / "experiments").glob("*/*.yaml")
 }
 CATALOGUE = read_catalogue()
 OVERRIDES = sorted({name for defect in CATALOGUE for name in defect.overrides})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fakes import FakeClock, FakeHttp, container
 
+from harness.bundled import clicks_probe
 from harness.probes import KINDS, labelled_probes
 
 LABELLED = [
@@ -24,10 +25,15 @@ LABELLED = [
 def test_each_label_gets_its_probe_and_a_cluster_one_for_all_its_nodes() -> None:
     probes = labelled_probes(LABELLED, FakeHttp(), FakeClock())
     assert [probe.name for probe in probes] == [
-        "haproxy lb-1", "haproxy lb-2", "breakers app-1", "clicks app-1", "links", "patroni",
+        "haproxy lb-1", "haproxy lb-2", "breakers app-1", "links", "patroni",
     ]  # fmt: skip
     patroni = probes[-1]
     assert patroni.nodes == {"db-1": "http://127.0.0.1:4", "db-2": "http://127.0.0.1:5"}  # type: ignore[attr-defined]
+
+
+def test_an_application_brings_kinds_of_its_own() -> None:
+    probes = labelled_probes(LABELLED, FakeHttp(), FakeClock(), (*KINDS, clicks_probe.KIND))
+    assert [probe.name for probe in probes][-2:] == ["patroni", "clicks app-1"]
 
 
 def test_what_has_no_label_is_not_looked_at() -> None:
@@ -35,5 +41,5 @@ def test_what_has_no_label_is_not_looked_at() -> None:
 
 
 def test_no_label_belongs_to_two_kinds() -> None:
-    labels = [kind.label for kind in KINDS]
+    labels = [kind.label for kind in (*KINDS, clicks_probe.KIND)]
     assert sorted(set(labels)) == sorted(labels)

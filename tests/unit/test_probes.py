@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from fakes import Cut, FakeClock, FakeEngine, FakeHttp, container
 
+from harness.bundled import clicks_probe
+from harness.bundled.clicks_probe import ClicksProbe
 from harness.model.container import ContainerEvent
 from harness.model.http import Answer
 from harness.model.observation import Observation
+from harness.probes import KINDS
 from harness.probes.base import ProbeThread
-from harness.probes.clicks import ClicksProbe
 from harness.probes.containers import ContainerProbe
 from harness.probes.haproxy import HaproxyProbe, read_retries
 from harness.probes.links import LinkProbe
@@ -49,7 +51,7 @@ def test_the_first_look_says_what_the_project_consists_of() -> None:
     ]
     clock = FakeClock()
     engine = FakeEngine({c.id: c for c in members}, clock, Cut())
-    probe = ContainerProbe(engine, clock)
+    probe = ContainerProbe(engine, clock, (*KINDS, clicks_probe.KIND))
     (event,) = facts_of(probe.observe(), "target.parts")
     found = {part["service"]: part for part in event["parts"]}
     assert found["app-1"] == {

@@ -15,10 +15,11 @@ from harness.aspects import ASPECTS, METRICS
 from harness.aspects.clause import parse_expectation
 from harness.aspects.findings_json import findings_from_json
 from harness.aspects.operations import PERCENTILES
+from harness.bundled.traffic import OPERATIONS
 from harness.judge import judge
 from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment, Phase
-from harness.model.load import SHORTENER_OPERATIONS, Load
+from harness.model.load import Load
 from harness.result import make_result, result_schema
 
 SAMPLE = Path(__file__).parents[2] / "reports" / "sample" / "result.json"
@@ -191,7 +192,7 @@ def _expectation(subject: str, metric: str) -> Expectation:
     found = METRICS[aspect].get(metric) or METRICS[aspect]["*"]
     phase = "run" if found.scope == "run" else "fault"
     limit = {"flag": "", "s": " < 1h", "share": " < 100%", "count": " < 99999"}[found.unit]
-    return parse_expectation(phase, subject, metric + limit, set(SHORTENER_OPERATIONS))
+    return parse_expectation(phase, subject, metric + limit, set(OPERATIONS))
 
 
 def _experiment(*hypothesis: Expectation) -> Experiment:
@@ -199,7 +200,7 @@ def _experiment(*hypothesis: Expectation) -> Experiment:
         name="x",
         title="A claim",
         load=Load(rate_per_s=1, mix={"redirect": 1.0, "create": 1.0}),
-        operations=SHORTENER_OPERATIONS,
+        operations=OPERATIONS,
         phases=(Phase(name="fault", start_s=30, end_s=90),),
         faults=(),
         hypothesis=hypothesis,

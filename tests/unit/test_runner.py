@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,8 @@ from fakes import (
     make_tools,
 )
 
-from harness.adapters.click_counts import ClickReading
 from harness.aspects.findings_json import findings_from_json
-from harness.errors import EngineError
+from harness.errors import EngineError, RecordError
 from harness.judge import judge
 from harness.model.experiment import Experiment, FaultSpec, Phase, Safeguard
 from harness.model.load import Load
@@ -89,7 +89,7 @@ class _Case:
         self.folder.create()
         self.world = World(
             project=PROJECT, boot_id="b", tools=self.tools, journal=self.journal, probes=(),
-            driver=self.driver, health=lambda: Health((), {}), readback=None,
+            driver=self.driver, health=lambda: Health((), {}),
             show=lambda _: None, is_stopped=stop, beside=lambda work: work(),
         )  # fmt: skip
 
@@ -134,50 +134,63 @@ def test_a_run_injects_proves_heals_and_says_so(tmp_path: Path) -> None:
     assert case.events("run.finished")[0]["status"] == "completed"
 
 
-def test_clicks_are_read_before_the_load_and_after_healing(tmp_path: Path) -> None:
+@dataclass
+class _Reading:
+    """Notes when it is taken, and by whom; raises `error`."""
+
+    name: str
+    log: list[tuple[str, str, bool]]
+    driver: FakeDriver
+    error: Exception | None = None
+
+    def take_before(self) -> None:
+        self._take("before")
+
+    def take_after(self, folder: RunFolder) -> None:
+        self._take(f"after {folder.run_id}")
+
+    def _take(self, when: str) -> None:
+        self.log.append((self.name, when, self.driver.is_stopped))
+        if self.error is not None:
+            raise self.error
+
+
+def _with_readings(case: _Case, **errors: Exception | None) -> list[tuple[str, str, bool]]:
+    """A case with one reading for each name; what they note."""
+    log: list[tuple[str, str, bool]] = []
+    made = tuple(_Reading(name, log, case.driver, error) for name, error in errors.items())
+    case.world = replace(case.world, readings=made)
+    return log
+
+
+def test_all_readings_are_taken_before_the_load_and_after_healing(tmp_path: Path) -> None:
     case = _Case(tmp_path, Cut())
-    readings: list[ClickReading] = []
-
-    def read() -> ClickReading:
-        assert case.driver.is_stopped is bool(readings)
-        counts = {"h1": 5, "h2": 1} if not readings else {"h1": 8, "h2": 1, "h3": 2}
-        readings.append(ClickReading({"look": len(readings)}, counts))
-        return readings[-1]
-
-    case.world = replace(case.world, clicks=read)
+    log = _with_readings(case, writes=None, clicks=None)
     assert case.run() == "completed"
-    assert case.folder.read_clicks().to_pydict() == {"code": ["h1", "h3"], "clicks": [3, 2]}
-    facts = case.folder.read_json("target/clicks.json")
-    assert (facts["before"], facts["after"]) == ({"look": 0}, {"look": 1})
+    assert log == [
+        ("writes", "before", False), ("clicks", "before", False),
+        ("writes", "after run", True), ("clicks", "after run", True),
+    ]  # fmt: skip
+    assert case.events("probe.gap") == []
 
 
-def test_clicks_that_cannot_be_read_end_no_run(tmp_path: Path) -> None:
-    def read() -> ClickReading:
-        raise EngineError("no such table")
-
+def test_what_cannot_be_read_is_a_gap_ends_no_run_and_hides_no_other(tmp_path: Path) -> None:
     case = _Case(tmp_path, Cut())
-    case.world = replace(case.world, clicks=read)
+    log = _with_readings(case, clicks=EngineError("no such table"), writes=None)
     assert case.run() == "completed"
-    assert [gap["error"] for gap in case.events("probe.gap")] == ["no such table"] * 2
-    assert not case.folder.has("target/clicks.json")
+    gaps = [(gap["probe"], gap["error"]) for gap in case.events("probe.gap")]
+    assert gaps == [("clicks", "no such table")] * 2
+    assert [name for name, when, _ in log if when == "after run"] == ["clicks", "writes"]
 
 
-def test_settings_are_read_before_the_load_and_after_healing(tmp_path: Path) -> None:
+def test_what_was_read_and_cannot_be_written_is_no_gap_but_an_error(tmp_path: Path) -> None:
     case = _Case(tmp_path, Cut())
-    case.world = replace(case.world, settings=lambda: {"stopped": case.driver.is_stopped})
-    assert case.run() == "completed"
-    readings = case.folder.read_json("target/settings.json")
-    assert readings == {"before": {"stopped": False}, "after": {"stopped": True}}
-
-
-def test_settings_that_cannot_be_read_end_no_run(tmp_path: Path) -> None:
-    def read() -> dict[str, Any]:
-        raise EngineError("the engine does not answer")
-
-    case = _Case(tmp_path, Cut())
-    case.world = replace(case.world, settings=read)
-    assert case.run() == "completed"
-    assert case.folder.read_json("target/settings.json") == {"before": None, "after": None}
+    full = OSError(28, "No space left on device")
+    _with_readings(case, writes=RecordError.of(tmp_path / "writes.json", full))
+    with suppress(RecordError):
+        assert case.run() == "error"
+    assert case.events("probe.gap") == []
+    assert case.events("run.finished")[-1]["status"] == "error"
 
 
 def _steps_of_a_run(folder: Path) -> int:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.bundled.traffic import shortener_traffic
 from harness.errors import UsageError
 from harness.experiment_file import load_experiment
 from harness.faults import KINDS
@@ -34,7 +35,7 @@ expect: {{{expect}}}
 """
     path = Path(changes["tmp_path"]) / "x.yaml"
     path.write_text(text)
-    return load_experiment(path, KINDS, None)
+    return load_experiment(path, KINDS, None, shortener_traffic)
 
 
 def test_all_rates_are_multiplied_and_nothing_else(tmp_path: Path) -> None:
@@ -127,4 +128,4 @@ def test_requests_of_two_stretches_add_up(a: float, b: float, c: float) -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_experiment_can_be_run_at_half_its_rates(path: Path) -> None:
-    assert 0 < smallest_scale(load_experiment(path, KINDS, None)) <= 0.5
+    assert 0 < smallest_scale(load_experiment(path, KINDS, None, shortener_traffic)) <= 0.5

@@ -13,6 +13,7 @@ import pytest
 
 from harness.analysis.coverage import arrivals, figures
 from harness.aspects import recovery
+from harness.bundled.traffic import shortener_traffic
 from harness.experiment_file import parse_experiment
 from harness.faults import KINDS
 from harness.load.engine.schedule import (
@@ -42,7 +43,7 @@ def experiment(load: str = "") -> Experiment:
     text = load or "rate: 400/s, mix: {redirect: 0.96, create: 0.04}"
     document = f"title: A claim\nload: {{{text}}}\nphases: {{warmup: 10s, fault: 50s}}\n"
     document += "expect: {run: {target: [healthy]}}\n"
-    return parse_experiment(document.encode(), Path("x.yaml"), KINDS)
+    return parse_experiment(document.encode(), Path("x.yaml"), KINDS, None, shortener_traffic)
 
 
 def sent(schedule: Schedule, profile: RateProfile, names: list[str]) -> pd.DataFrame:

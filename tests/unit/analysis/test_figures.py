@@ -16,6 +16,7 @@ from plain import plain
 from harness.analysis import load_health, series
 from harness.analysis.reading import read_record
 from harness.aspects import operations, shares
+from harness.bundled.traffic import shortener_traffic
 from harness.experiment_file import parse_experiment
 from harness.faults import KINDS
 from harness.model.experiment import Phase
@@ -59,7 +60,7 @@ class Run:
             stream: [make_row(chance, number) for number in range(count)]
             for stream, count in (("main", 400), ("canary", 90))
         }
-        experiment = parse_experiment(EXPERIMENT, Path("x.yaml"), KINDS)
+        experiment = parse_experiment(EXPERIMENT, Path("x.yaml"), KINDS, None, shortener_traffic)
         folder = RunFolder(path)
         folder.create()
         folder.write_json("plan.json", plan_to_json(make_plan(experiment, 1), experiment))

@@ -10,8 +10,9 @@ import pytest
 
 from harness.analysis.surprises import figures
 from harness.aspects.writes import Behind
+from harness.bundled.traffic import OPERATIONS
 from harness.model.experiment import Experiment, FaultSpec, Phase
-from harness.model.load import SHORTENER_OPERATIONS, Load
+from harness.model.load import Load
 from harness.record.faults import fault_rows
 from harness.record.run import Record
 
@@ -103,7 +104,7 @@ def surprises(
 ) -> list[dict[str, Any]]:  # fmt: skip
     experiment = Experiment(
         name="x", title="t", load=Load(rate_per_s=1, mix={"redirect": 1.0}),
-        operations=SHORTENER_OPERATIONS, phases=PHASES, faults=(), hypothesis=(),
+        operations=OPERATIONS, phases=PHASES, faults=(), hypothesis=(),
         allowed_surprises=allow,
     )  # fmt: skip
     main = samples() if main is None else main
@@ -394,7 +395,7 @@ def test_a_fault_row_knows_all_that_it_touched() -> None:
     )
     experiment = Experiment(
         name="x", title="t", load=Load(rate_per_s=1, mix={"redirect": 1.0}),
-        operations=SHORTENER_OPERATIONS, phases=PHASES, faults=(spec,), hypothesis=(),
+        operations=OPERATIONS, phases=PHASES, faults=(spec,), hypothesis=(),
     )  # fmt: skip
     injecting = event("fault.injecting", 30.0, fault="x-1", target="app", resolved=touched)
     (row,) = fault_rows(experiment, [injecting])

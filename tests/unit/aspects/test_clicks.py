@@ -11,8 +11,9 @@ import pytest
 from plain import plain
 
 from harness.aspects.clicks import figures
+from harness.bundled.traffic import OPERATIONS, TRAFFIC
 from harness.model.experiment import Experiment
-from harness.model.load import SHORTENER_OPERATIONS, Load
+from harness.model.load import Load
 from harness.record.folder import RunFolder
 from harness.record.run import Record
 
@@ -42,7 +43,7 @@ class Case:
         self.before = {name: server() for name in ("app-1", "app-2")}
         self.after = {name: server() for name in ("app-1", "app-2")}
         self.events: list[dict[str, Any]] = []
-        self.load: dict[str, Any] = {}
+        self.load: dict[str, Any] = {"keys": TRAFFIC.keys}
         self.waits_for = {"before": "", "after": ""}
         self.folder = RunFolder(tmp_path / "run")
         self.folder.create()
@@ -60,7 +61,7 @@ class Case:
     def record(self) -> Record:
         experiment = Experiment(
             name="x", title="t", load=Load(rate_per_s=PER_S, mix={"redirect": 1.0}, **self.load),
-            operations=SHORTENER_OPERATIONS, phases=(), faults=(), hypothesis=(),
+            operations=OPERATIONS, phases=(), faults=(), hypothesis=(),
         )  # fmt: skip
         return Record(experiment, self.events, self.main, self.canary)
 

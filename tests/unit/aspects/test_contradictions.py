@@ -11,8 +11,9 @@ import pytest
 from plain import plain
 
 from harness.aspects import breakers
+from harness.bundled.traffic import OPERATIONS
 from harness.model.experiment import Experiment, Phase
-from harness.model.load import SHORTENER_OPERATIONS, Load
+from harness.model.load import Load
 from harness.record.run import Record
 
 SERVERS = ("app-1", "app-2", "app-3")
@@ -20,7 +21,7 @@ FAULT_S, HEALED_S, CLOSED_S, END_S = 30.0, 60.0, 90.0, 150.0
 FAULT = {"fault": "down-1", "kind": "down", "start_s": FAULT_S, "healed_s": HEALED_S}
 EXPERIMENT = Experiment(
     name="x", title="t", load=Load(rate_per_s=1, mix={"redirect": 1.0}),
-    operations=SHORTENER_OPERATIONS, phases=(Phase(name="run", start_s=0, end_s=END_S),),
+    operations=OPERATIONS, phases=(Phase(name="run", start_s=0, end_s=END_S),),
     faults=(), hypothesis=(),
 )  # fmt: skip
 

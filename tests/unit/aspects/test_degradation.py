@@ -14,6 +14,7 @@ from plain import plain
 
 from harness.analysis import series
 from harness.aspects import recovery
+from harness.bundled.traffic import shortener_traffic
 from harness.experiment_file import parse_experiment
 from harness.faults import KINDS
 from harness.record.run import Record
@@ -40,7 +41,7 @@ def found(
 def record_of(took_s: Truth, fails: Truth, expected: str) -> Record:
     """A canary each 10 ms; `took_s` and `fails` tell the answer by the time it was sent."""
     text = EXPERIMENT.format(expected=expected).encode()
-    experiment = parse_experiment(text, Path("x.yaml"), KINDS)
+    experiment = parse_experiment(text, Path("x.yaml"), KINDS, None, shortener_traffic)
     at_s = np.arange(0, 60, 0.01)
     ok = ~np.broadcast_to(np.asarray(fails(at_s), dtype=bool), at_s.shape)
     canary = pd.DataFrame(

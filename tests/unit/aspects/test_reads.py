@@ -11,8 +11,9 @@ import pytest
 from plain import plain
 
 from harness.aspects.reads import figures
+from harness.bundled.traffic import OPERATIONS
 from harness.model.experiment import Phase
-from harness.model.load import SHORTENER_OPERATIONS, Operation
+from harness.model.load import Operation
 from harness.record.folder import RunFolder
 from harness.record.run import Record
 
@@ -31,7 +32,7 @@ class Folder:
 
 
 def found(main: list[Row], canary: list[Row], *names: str) -> dict[str, Any]:
-    operations = {**SHORTENER_OPERATIONS, "read_back": READ}
+    operations = {**OPERATIONS, "read_back": READ}
     load = SimpleNamespace(mix=dict.fromkeys(names, 1.0))
     experiment = SimpleNamespace(load=load, operations=operations)
     phases = [Phase(name="early", start_s=0, end_s=4), Phase(name="late", start_s=4, end_s=10)]

@@ -13,8 +13,11 @@ from fake_shop import EXPERIMENT, Cli, Shop
 from fakes import FakeEngine
 
 from campaigns import fuzz
+from harness.bundled.shortener import SHORTENER
+from harness.bundled.traffic import shortener_traffic
 from harness.experiment_file import parse_experiment
 from harness.faults import KINDS
+from harness.session import experiment_files
 from harness.undo import Journal
 
 ROOT = Path(__file__).parents[3]
@@ -163,13 +166,17 @@ def test_a_fault_that_lasts_too_long_is_refused(shop: Shop, cli: Cli) -> None:
     _assert_untouched(shop)
 
 
-def test_no_effect_ever_comes_of_an_invalid_file(shop: Shop, cli: Cli) -> None:
+def test_no_effect_ever_comes_of_an_invalid_file(
+    shop: Shop, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Mutations that are refused, given to `harness run`; `make fuzz` looks at thousands."""
+    monkeypatch.setattr(experiment_files, "application_of", lambda *_: SHORTENER)
     refused = 0
     for seed in range(0, 60, 2):
         data = fuzz.mutated_bytes(fuzz.random.Random(seed))
         try:
-            parse_experiment(data, Path("x.yaml"), KINDS, shop.project().compose.services())
+            services = shop.project().compose.services()
+            parse_experiment(data, Path("x.yaml"), KINDS, services, shortener_traffic)
         except Exception:  # noqa: BLE001  # which one is the other tests' matter
             refused += 1
             (shop.root / "x.yaml").write_bytes(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
@@ -31,7 +32,8 @@ HOSTILE = (
 )
 MORE = """
 load: {entry: lb, rate: 10/s, mix: {redirect: 1, mine: 1},
-       operations: {mine: {path: "/{key}", headers: {Authorization: "Bearer {secret:TOKEN}"}}}}
+       operations: {redirect: {path: "/{key}", status: [302]},
+                    mine: {path: "/{key}", headers: {Authorization: "Bearer {secret:TOKEN}"}}}}
 """
 
 
@@ -59,8 +61,9 @@ class _HostileProbe:
 @pytest.fixture
 def planted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """A project whose secrets are everywhere, and whose target sends markup everywhere."""
-    line = next(line for line in EXPERIMENT.splitlines() if line.startswith("load:"))
-    (shop.root / "x.yaml").write_text(EXPERIMENT.replace(line, MORE.strip()))
+    load = re.search(r"^load:.*?(?=^phases)", EXPERIMENT, re.M | re.S)
+    assert load is not None
+    (shop.root / "x.yaml").write_text(EXPERIMENT.replace(load[0], MORE.lstrip()))
     monkeypatch.setenv("DATABASE_PASSWORD", SECRETS["environment"])
     monkeypatch.setenv("HARNESS_SECRET_TOKEN", SECRETS["request"])
     (shop.root / ".env").write_text(f"PASSWORD={SECRETS['.env']}\n")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fake_shop import EXPERIMENT, QUIET, Cli, Shop
 
+from harness.bundled.traffic import shortener_traffic
 from harness.experiment_file import load_experiment
 from harness.faults import KINDS
 from harness.model.experiment import Experiment
@@ -139,7 +140,7 @@ def test_auto_measures_once_for_all_files_and_says_so(
 def shipped(text: str, tmp_path: Path) -> Experiment:
     path = tmp_path / "x.yaml"
     path.write_text(text)
-    return load_experiment(path, KINDS, None)
+    return load_experiment(path, KINDS, None, shortener_traffic)
 
 
 @pytest.mark.parametrize(

@@ -235,9 +235,9 @@ def test_a_project_without_a_cache_runs_when_all_cold_keys_are_used_up(
     assert isinstance(engine, FakeEngine)
     del engine.found["id-redis"]
     shop.state.mkdir(parents=True)
-    (shop.state / "canary_offset").write_text("299999")
+    (shop.state / "canary_offset").write_text("99999")
     assert cli("run", "x.yaml").code == 0
-    assert shop.configs[-1].canary_key_offset == 299_999
+    assert shop.configs[-1].canary_key_offset == 99_999
     assert not [each for each in shop.tools.engine.executed if not _only_reads(each)]
 
 

@@ -98,7 +98,7 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
     ("analyze", _cut(PART), f"{PART}: not a whole Parquet file", AGAIN),
     ("analyze", _put(PART, b""), f"{PART}: not a whole Parquet file", AGAIN),
     ("analyze", _put(PART, b"PAR1 garbage PAR1"), f"{PART}: not a whole Parquet file", AGAIN),
-    ("analyze", _cut("target/writes.json"), "writes.json: not JSON", AGAIN),
+    ("analyze", _cut("target/settings.json"), "settings.json: not JSON", AGAIN),
     ("judge", _lose("findings.json"), "findings.json: No such file", "harness analyze"),
     ("judge", _cut("findings.json"), "findings.json: not JSON", "harness analyze"),
     ("judge", _put("findings.json", b"{}"), "findings.json: no schema_version", "harness analyze"),

@@ -6,6 +6,7 @@ from fakes import Cut, FakeClock, FakeEngine, FakeHttp, container
 from toxiproxy.api import APIConsumer
 
 from harness.adapters.http_client import HttpClient
+from harness.bundled.round_trip import round_trip
 from harness.model.http import Answer
 from harness.probes.health import check_health
 from harness.session.project import tools_of
@@ -33,5 +34,5 @@ def test_health_creates_a_link_where_the_entry_is_published() -> None:
         "lb-1", "lb", labels={"harness.entry": "lb:80"}, ports={80: 7}, hosts={80: "127.0.0.2"}
     )
     asked = {"http://127.0.0.2:7/api/v1/urls": Answer(503)}
-    health = check_health([lb], FakeHttp(asked))
+    health = check_health([lb], FakeHttp(asked), round_trip)
     assert health.problems == ("lb-1: create answered 503",)

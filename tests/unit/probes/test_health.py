@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from fakes import container
@@ -20,9 +21,10 @@ from recorded_answers import (
 )
 from recorded_answers import patroni_member as member
 
+from harness.bundled.round_trip import TRIES, round_trip
 from harness.model.container import Container
 from harness.model.http import Answer
-from harness.probes.health import TRIES_PER_LB, Health, check_health, entry_of
+from harness.probes.health import Health, check_health, entry_of
 
 EDGE, LB_1, LB_2, STATS_1, STATS_2 = 20001, 20002, 20003, 20012, 20013
 
@@ -100,7 +102,7 @@ class Stack:
         return Answer(302, headers={"location": known}) if known else Answer(404)
 
     def check(self) -> Health:
-        return check_health(self.parts, self)
+        return check_health(self.parts, self, round_trip)
 
     def change(self, service: str, **facts: Any) -> None:
         self.parts = [replace(c, **facts) if c.service == service else c for c in self.parts]
@@ -127,6 +129,14 @@ def test_a_stack_that_is_well(stack: Stack) -> None:
     }  # fmt: skip
 
 
+def test_an_application_of_which_no_round_trip_is_known_is_sent_no_request(stack: Stack) -> None:
+    found = check_health(stack.parts, stack)
+    assert found.healthy
+    assert not [name for name in found.details if name.endswith(".traffic")]
+    assert stack.created == []
+    assert not {EDGE, LB_1, LB_2} & {urlsplit(url).port for url, _ in stack.asked}
+
+
 def test_each_entry_gets_a_link_of_its_own_and_each_server_its_turn(stack: Stack) -> None:
     stack.check()
     tokens = [json.loads(body)["url"].rpartition("/")[2] for body, _ in stack.created]
@@ -136,7 +146,7 @@ def test_each_entry_gets_a_link_of_its_own_and_each_server_its_turn(stack: Stack
         assert headers == {"Content-Type": "application/json", "Idempotency-Key": token}
     asked = [url for url, _ in stack.asked]
     for number, port in enumerate((EDGE, LB_1, LB_2), 1):
-        assert asked.count(f"http://127.0.0.1:{port}/c{number}") == TRIES_PER_LB
+        assert asked.count(f"http://127.0.0.1:{port}/c{number}") == TRIES
         assert asked.count(f"http://127.0.0.1:{port}/api/v1/urls") == 1
     limits = {url.split("/")[3].split("?")[0]: limit_s for url, limit_s in stack.asked}
     assert limits == {

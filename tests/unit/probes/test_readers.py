@@ -13,10 +13,10 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from recorded_answers import BROKEN
 
+from harness.bundled.clicks_probe import ClicksProbe
 from harness.model.container import Container, ContainerEvent
 from harness.model.http import Answer
 from harness.model.observation import Observation
-from harness.probes.clicks import ClicksProbe
 from harness.probes.containers import ContainerProbe
 from harness.probes.links import LinkProbe, read_traffic
 from harness.probes.prometheus_text import metric, read_metrics

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from harness.bundled.traffic import OPERATIONS
 from harness.load.engine.request import Places, Request, Values
 from harness.load.engine.response import Head
-from harness.model.load import SHORTENER_OPERATIONS, Operation, percent_format
+from harness.model.load import Operation, percent_format
 
 VALUES: Values = (7, 5, 0, b"")
 PLACES = Places("h{index:06d}", "run-m", "00000000000003" + "6d")
@@ -17,8 +18,8 @@ def request(name: str, operation: Operation) -> Request:
 
 
 NOT_DONE, FIRST_TRY = "X-Write-Attempted: no\r\n", "X-Attempt: 1\r\n"
-REDIRECT = request("redirect", SHORTENER_OPERATIONS["redirect"])
-CREATE = request("create", SHORTENER_OPERATIONS["create"])
+REDIRECT = request("redirect", OPERATIONS["redirect"])
+CREATE = request("create", OPERATIONS["create"])
 
 
 def answer(status: int, headers: str = "") -> Head:
@@ -52,7 +53,7 @@ def test_what_a_write_returned_is_asked_for_by_what_reads_it() -> None:
     body = b'{"code": "Ab-9_", "url": "https://example.com/new/run-m5"}'
     assert CREATE.error_of(answer(201), body, VALUES, 0.1) == ""
     assert CREATE.kept(VALUES, body) == (5, b"Ab-9_")
-    follow = request("follow", SHORTENER_OPERATIONS["follow"])
+    follow = request("follow", OPERATIONS["follow"])
     values: Values = (5, 9, 0, b"Ab-9_")
     assert follow.render(values).startswith(b"GET /Ab-9_ HTTP/1.1")
     right, wrong = (answer(302, f"Location: https://example.com/new/run-m{n}\r\n") for n in (5, 9))
@@ -67,7 +68,7 @@ def test_what_reads_a_read_is_about_the_same_write() -> None:
 
 @pytest.mark.parametrize("code", [b"", b"a b", b"a\r\nX-Evil: 1", b"a" * 1001, b"\xff"])
 def test_an_answer_that_returns_no_word_is_wrong_and_never_put_into_a_request(code: bytes) -> None:
-    loose = SHORTENER_OPERATIONS["create"].model_copy(update={"returns": '(?s)"code": "(.*?)"'})
+    loose = OPERATIONS["create"].model_copy(update={"returns": '(?s)"code": "(.*?)"'})
     create = request("create", loose)
     body = b'{"code": "' + code + b'", "url": "https://example.com/new/run-m5"}'
     assert create.error_of(answer(201), body, VALUES, 0.1) == "wrong_content"

@@ -6,10 +6,11 @@ import resource
 
 import pytest
 
+from harness.bundled.traffic import OPERATIONS
 from harness.load.engine import setup
 from harness.load.engine.config import EngineConfig
 from harness.load.engine.response import Head
-from harness.model.load import SHORTENER_OPERATIONS, Load
+from harness.model.load import Load
 
 HARD = 8_000
 
@@ -42,7 +43,7 @@ def test_an_answer_must_return_something_only_if_somebody_asks_for_it(
     load = Load(rate_per_s=1, mix=dict.fromkeys(mix, 1.0))
     config = EngineConfig(
         stream="main", run_id="r", seed=1, endpoints=[("127.0.0.1", 80)], load={},
-        operations={name: SHORTENER_OPERATIONS[name].model_dump(mode="json") for name in mix},
+        operations={name: OPERATIONS[name].model_dump(mode="json") for name in mix},
         mix=dict(load.mix), samples="",
     )  # fmt: skip
     create, *_ = setup.make_requests(config, load)

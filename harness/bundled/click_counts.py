@@ -12,14 +12,15 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from harness.adapters.postgres import database_nodes, query, role_of, whole_number
+from harness.bundled.clicks_probe import DROPPED, LABEL, WAITING
+from harness.bundled.postgres import database_nodes, query, role_of, whole_number
 from harness.errors import TargetError
 from harness.faults.base import Engine
 from harness.model.clock import Clock
 from harness.model.container import Container
 from harness.model.http import Http
-from harness.probes.clicks import DROPPED, LABEL, WAITING
 from harness.probes.prometheus_text import metric
+from harness.record.folder import RunFolder
 
 DRAIN_S, POLL_S = 30.0, 0.5
 STREAM, GROUP = "clicks", "worker"
@@ -41,8 +42,23 @@ class ClickReading:
 class ClickCounts:
     """The click counts of the project; None is read where it has none."""
 
+    name = "clicks"
+
     def __init__(self, engine: Engine, http: Http, clock: Clock) -> None:
         self._engine, self._http, self._clock = engine, http, clock
+        self._before: ClickReading | None = None
+
+    def take_before(self) -> None:
+        """The counts so far."""
+        self._before = self.read()
+
+    def take_after(self, folder: RunFolder) -> None:
+        """Write what the counts gained; nothing if they were not read before."""
+        before, after = self._before, self.read()
+        if before and after:
+            known = before.counts
+            gained = {c: n - known.get(c, 0) for c, n in after.counts.items() if n != known.get(c)}
+            folder.write_clicks({"before": before.facts, "after": after.facts}, gained)
 
     def read(self) -> ClickReading | None:
         """The counts, after waiting up to 30 s for the clicks that are on their way."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from fakes import Cut, FakeClock, FakeEngine, container
 
-from harness.adapters.postgres_readback import CATCH_UP_S, PostgresReadback, ReadBack
+from harness.bundled.postgres_readback import CATCH_UP_S, PostgresReadback, ReadBack
 from harness.errors import TargetError
 from harness.model.container import Attachment
+from harness.record.folder import RunFolder
 
 PRIMARY, REPLICA, OLD = "db-1", "db-2", "db-3"
 WRITTEN = 0x9000
@@ -81,6 +83,19 @@ def test_replicas_that_stream_the_primarys_timeline_and_replayed_all_of_it(case:
     assert found.nodes[OLD]["lsn"] == "0/9000"
     assert found.rows["node"].count(OLD) == 2
     assert case.clock.now_s() == 100.0  # nobody was waited for
+
+
+def test_what_is_found_is_written_after_the_run(case: Case, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    reading = PostgresReadback(case.engine, case.clock)
+    reading.take_before()
+    assert not folder.has("target/writes.json")
+    reading.take_after(folder)
+    found = case.read()
+    assert folder.read_json("target/writes.json")["nodes"] == found.nodes
+    assert folder.read_writes().to_pydict() == found.rows
+    assert found.rows["node"]
 
 
 def test_a_position_on_another_timeline_does_not_count_however_far_it_is(case: Case) -> None:

@@ -15,11 +15,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.adapters.postgres import database_nodes, query, role_of, whole_number
+from harness.bundled.postgres import database_nodes, query, role_of, whole_number
+from harness.bundled.traffic import CREATED
 from harness.errors import TargetError
 from harness.faults.base import Engine
 from harness.model.clock import Clock
 from harness.model.container import Container
+from harness.record.folder import RunFolder
 
 CATCH_UP_S, POLL_S = 30.0, 0.3
 POSITION = """
@@ -31,7 +33,6 @@ PROGRESS = """
 SELECT pg_last_wal_replay_lsn() >= '{lsn}', pg_last_wal_replay_lsn(), coalesce(status, ''),
 coalesce(received_tli, 0) FROM (SELECT) AS one LEFT JOIN pg_stat_wal_receiver ON true"""
 RUN_ID = re.compile(r"[A-Za-z0-9-]+")
-URL_PREFIX = "https://example.com/new/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,20 @@ class ReadBack:
 
 
 class PostgresReadback:
-    """The database nodes of the project (role `db`)."""
+    """The acknowledged writes of a run, on the database nodes of the project (role `db`)."""
+
+    name = "readback"
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine, self._clock = engine, clock
+
+    def take_before(self) -> None:
+        """Nothing: the tokens are this run's own."""
+
+    def take_after(self, folder: RunFolder) -> None:
+        """Write what is found of them."""
+        found = self.read(folder.run_id)
+        folder.write_readback(found.nodes, found.rows)
 
     def read(self, run_id: str) -> ReadBack:
         """Every token of the run on every node; a node that does not answer has an `error`."""
@@ -126,7 +137,7 @@ class PostgresReadback:
 
     def _collect(self, node: Container, run_id: str, result: ReadBack) -> dict[str, Any]:
         """Append the node's rows; what to add to its facts."""
-        prefix = f"{URL_PREFIX}{run_id}-"
+        prefix = f"{CREATED}{run_id}-"
         sql = (
             f"SELECT substr(long_url, {len(prefix) + 1}), count(*) FROM urls "
             f"WHERE starts_with(long_url, '{prefix}') GROUP BY 1"

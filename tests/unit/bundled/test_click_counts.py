@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fakes import Cut, FakeClock, FakeEngine, FakeHttp, container
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.adapters.click_counts import DRAIN_S, ClickCounts
+from harness.bundled.click_counts import DRAIN_S, ClickCounts
 from harness.errors import TargetError
 from harness.model.container import Container
 from harness.model.http import Answer
+from harness.record.folder import RunFolder
 
 URL = "http://127.0.0.1:5000/metrics"
 METRICS = """\
@@ -31,6 +34,7 @@ class Queue(FakeEngine):
 
     batches: list[str]
     roles: dict[str, str]
+    counts: str = "h000001|12\nc000002|1\n"
 
     def execute(
         self, container_id: str, command: Sequence[str], timeout_s: float = 15.0
@@ -39,7 +43,7 @@ class Queue(FakeEngine):
             return 0, self.batches.pop(0) if len(self.batches) > 1 else self.batches[0]
         if "pg_is_in_recovery" in command[-1]:
             return 0, self.roles[container_id]
-        return 0, "h000001|12\nc000002|1\n"
+        return 0, self.counts
 
 
 def said(exists: int, stream: object, group: object) -> str:
@@ -141,6 +145,32 @@ def test_a_stream_that_redis_lost_holds_nothing(case: Case) -> None:
 def test_a_target_without_click_counts_has_none(case: Case) -> None:
     del case.engine.found["id-redis"]
     assert ClickCounts(case.engine, case.http, case.clock).read() is None
+
+
+def test_what_the_counts_gained_is_written_after_the_run(case: Case, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    (tmp_path / "target").mkdir()
+    reading = ClickCounts(case.engine, case.http, case.clock)
+    reading.take_before()
+    case.engine.counts = "h000001|15\nc000002|1\nh000003|2\n"
+    reading.take_after(folder)
+    assert folder.read_clicks().to_pydict() == {"code": ["h000001", "h000003"], "clicks": [3, 2]}
+    facts = folder.read_json("target/clicks.json", {"before": dict, "after": dict})
+    assert facts["before"]["servers"]["app-1"]["dropped"] == 3
+    assert facts["after"]["drained"] is True
+
+
+@pytest.mark.parametrize("fails", ["before", "after"])
+def test_counts_of_one_moment_alone_say_nothing(case: Case, tmp_path: Path, fails: str) -> None:
+    (tmp_path / "target").mkdir()
+    reading = ClickCounts(case.engine, case.http, case.clock)
+    for when, take in (
+        ("before", reading.take_before), ("after", lambda: reading.take_after(RunFolder(tmp_path))),
+    ):  # fmt: skip
+        case.engine.roles["id-db-2"] = "t" if when == fails else "f"
+        with pytest.raises(TargetError) if when == fails else nullcontext():
+            take()
+    assert not RunFolder(tmp_path).has("target/clicks.json")
 
 
 def test_without_a_primary_the_counts_cannot_be_read(case: Case) -> None:

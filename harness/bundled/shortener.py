@@ -1,0 +1,47 @@
+"""The application of the stack that comes along: a URL shortener."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.application import NO_APPLICATION, Application, Reading
+from harness.bundled import clicks_probe
+from harness.bundled.click_counts import ClickCounts
+from harness.bundled.postgres_readback import PostgresReadback
+from harness.bundled.round_trip import round_trip
+from harness.bundled.stores import STORES
+from harness.bundled.traffic import TRAFFIC
+from harness.faults.base import Engine
+from harness.model.clock import Clock
+from harness.model.experiment import Target
+from harness.model.http import Http
+
+COMPOSE_FILE = "docker-compose.yml"
+
+
+def application_of(root: Path, target: Target) -> Application:
+    """The shortener if that is what the target's Compose file starts, else NO_APPLICATION."""
+    return SHORTENER if is_bundled(root, target) else NO_APPLICATION
+
+
+def is_bundled(root: Path, target: Target) -> bool:
+    """Whether the target's Compose file, as seen from `root`, is the bundled stack's."""
+    return is_stack(root) and (root / target.compose).resolve() == (root / COMPOSE_FILE).resolve()
+
+
+def is_stack(root: Path) -> bool:
+    """Whether the folder has the bundled stack in it."""
+    return (root / "target" / "secrets.env.example").is_file()
+
+
+def _readings(engine: Engine, http: Http, clock: Clock) -> tuple[Reading, ...]:
+    return PostgresReadback(engine, clock), ClickCounts(engine, http, clock)
+
+
+SHORTENER = Application(
+    traffic=TRAFFIC,
+    round_trip=round_trip,
+    probes=(clicks_probe.KIND,),
+    readings=_readings,
+    stores=STORES,
+)
