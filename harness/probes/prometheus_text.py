@@ -1,25 +1,19 @@
-"""Prometheus' text format, as far as probes need it: names, labels, numbers."""
+"""Prometheus' text format, read by Prometheus' own library."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-_SAMPLE = re.compile(r"([A-Za-z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?\s*")
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+from prometheus_client.parser import text_string_to_metric_families
 
 
-def read_metrics(text: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
-    """Name, labels and value of each sample; what is no sample is left out."""
-    for line in text.split("\n"):  # not splitlines: a label may hold other ends of lines
-        found = _SAMPLE.fullmatch(line)
-        if found is None:
-            continue
-        try:
-            value = float(found[3])
-        except ValueError:
-            continue
-        yield found[1], dict(_LABEL.findall(found[2] or "")), value
+def read_metrics(text: str) -> list[tuple[str, Mapping[str, str], float]]:
+    """Name, labels and value of each sample; none of a page that is not in the format."""
+    try:
+        families = list(text_string_to_metric_families(text))
+    except (ValueError, LookupError):  # what the library raises for a line that it cannot read
+        return []
+    return [(one.name, one.labels, one.value) for family in families for one in family.samples]
 
 
 def metric(text: str, name: str) -> int | None:

@@ -174,9 +174,9 @@ def test_links_without_counters_are_not_asked_again() -> None:
 
 
 def test_prometheus_text() -> None:
-    text = 'a 1\nb{x="1,\\"2",y="}"} 2.5 1700000000\n# c 3\nd NaN\ne nothing\nf 1.5\n'
+    text = 'a 1\nb{x="1,\\"2",y="}"} 2.5 1700000000\n# c 3\nd NaN\nf 1.5\n'
     assert [row for row in read_metrics(text) if row[0] != "d"] == [
-        ("a", {}, 1.0), ("b", {"x": '1,\\"2', "y": "}"}, 2.5), ("f", {}, 1.5),
+        ("a", {}, 1.0), ("b", {"x": '1,"2', "y": "}"}, 2.5), ("f", {}, 1.5),
     ]  # fmt: skip
     assert [metric(text, name) for name in "abdefg"] == [1, None, None, None, None, None]
 
