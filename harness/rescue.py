@@ -23,6 +23,7 @@ from harness.adapters.http_client import HttpClient
 from harness.adapters.tools import tools_of
 from harness.errors import HarnessError, RecordError, RunFolderError
 from harness.faults.base import Proof, Tools
+from harness.model.clock import wait_until
 from harness.record.event_log import EventLog, cut_torn_line
 from harness.record.folder import RunFolder
 from harness.state_folder import JOURNAL
@@ -105,13 +106,14 @@ def rescue(reason: str, journal: Journal, tools: Tools, log: Log, run_id: str) -
         log.write("fault.healed", fault=entry.fault, detail=detail, **facts, **proof.facts)
 
     clock = tools.clock
-    deadline_s = clock.now_s() + TRY_S
     log.write("watchdog.acted", reason=reason, text=REASONS.get(reason, reason))
-    while True:
-        left = _replay(journal, tools, say, log.returned)
-        if not left or clock.now_s() > deadline_s:
-            break
-        clock.sleep_until_s(clock.now_s() + RETRY_S)
+    left, _ = wait_until(
+        clock,
+        TRY_S,
+        look=lambda: _replay(journal, tools, say, log.returned),
+        holds=lambda broken: not broken,
+        every_s=RETRY_S,
+    )
     names = tuple(dict.fromkeys(healed))
     return Rescue(run_id, reason, clock.wall_s(), names, tuple(left))
 

@@ -23,7 +23,7 @@ from typing import Any
 from harness.errors import HarnessError, HealError
 from harness.faults import KINDS, make_fault, spec_to_json
 from harness.faults.base import Fault, Proof, Tools, Undo
-from harness.model.clock import Clock
+from harness.model.clock import Clock, wait_until
 from harness.model.experiment import FaultSpec
 from harness.whole_file import recorded, write_whole
 
@@ -138,21 +138,19 @@ def heal_fault(fault: Fault, undo: Undo, clock: Clock, timeout_s: float = HEAL_T
 
     HealError, with what was seen last, after `timeout_s`.
     """
-    deadline_s = clock.now_s() + timeout_s
-    last = "not tried"
-    while True:
+
+    def heal() -> Proof:
         try:
             fault.heal(undo)
-            proof = fault.is_healed(undo)
-            if proof.proven:
-                return proof
-            last = proof.detail
+            return fault.is_healed(undo)
         except HarnessError as error:
-            last = error.message
-        if clock.now_s() >= deadline_s:
-            target = undo.get("target", "?")
-            raise HealError(f"{undo.get('kind')} of {target} is not healed: {last}", "harness heal")
-        clock.sleep_until_s(clock.now_s() + RETRY_S)
+            return Proof(proven=False, detail=error.message)
+
+    last, is_healed = wait_until(clock, timeout_s, heal, lambda proof: proof.proven, RETRY_S)
+    if not is_healed:
+        what = f"{undo.get('kind')} of {undo.get('target', '?')}"
+        raise HealError(f"{what} is not healed: {last.detail}", "harness heal")
+    return last
 
 
 Say = Callable[[Entry, Proof | None, str], None]

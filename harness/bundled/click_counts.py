@@ -16,7 +16,7 @@ from harness.bundled.clicks_probe import DROPPED, LABEL, WAITING
 from harness.bundled.postgres import database_nodes, query, role_of, whole_number
 from harness.errors import TargetError
 from harness.faults.base import Engine
-from harness.model.clock import Clock
+from harness.model.clock import Clock, wait_until
 from harness.model.container import Container
 from harness.model.http import Http
 from harness.probes.prometheus_text import metric
@@ -66,15 +66,19 @@ class ClickCounts:
         caches = [c for c in containers if c.role == "cache"]
         if not caches or not any(c.probe_url(LABEL) for c in containers):
             return None
-        deadline_s = self._clock.now_s() + DRAIN_S
-        while True:
-            servers = self._servers()
-            waits_for = _of_servers(servers) or self._of_stream(caches[0])
-            if not waits_for or self._clock.now_s() > deadline_s:
-                break
-            self._clock.sleep_until_s(self._clock.now_s() + POLL_S)
-        facts = {"drained": not waits_for, "waits_for": waits_for, "servers": servers}
+        facts, _ = wait_until(
+            self._clock,
+            DRAIN_S,
+            look=lambda: self._look(caches[0]),
+            holds=lambda seen: seen["drained"],
+            every_s=POLL_S,
+        )
         return ClickReading(facts, self._counts())
+
+    def _look(self, cache: Container) -> dict[str, Any]:
+        servers = self._servers()
+        waits_for = _of_servers(servers) or self._of_stream(cache)
+        return {"drained": not waits_for, "waits_for": waits_for, "servers": servers}
 
     def _servers(self) -> dict[str, dict[str, Any]]:
         """What each app server that runs says; None for what it does not say."""

@@ -19,7 +19,7 @@ from harness.bundled.postgres import database_nodes, query, role_of, whole_numbe
 from harness.bundled.traffic import CREATED
 from harness.errors import TargetError
 from harness.faults.base import Engine
-from harness.model.clock import Clock
+from harness.model.clock import Clock, wait_until
 from harness.model.container import Container
 from harness.record.folder import RunFolder
 
@@ -103,15 +103,21 @@ class PostgresReadback:
             return "it does not answer"
         if target is None:
             return "there is no primary that it could catch up with"
-        deadline_s = self._clock.now_s() + CATCH_UP_S
-        while True:
-            try:
-                why_not = self._behind(node, target)
-            except TargetError as error:
-                why_not = error.message
-            if not why_not or self._clock.now_s() >= deadline_s:
-                return why_not
-            self._clock.sleep_until_s(self._clock.now_s() + POLL_S)
+        why_not, _ = wait_until(
+            self._clock,
+            CATCH_UP_S,
+            look=lambda: self._lacks(node, target),
+            holds=lambda reason: not reason,
+            every_s=POLL_S,
+        )
+        return why_not
+
+    def _lacks(self, node: Container, target: Position) -> str:
+        """What it is behind in, or why it does not say; "" if nothing."""
+        try:
+            return self._behind(node, target)
+        except TargetError as error:
+            return error.message
 
     def _behind(self, node: Container, target: Position) -> str:
         """What the replica still lacks of the primary's position, "" if nothing.

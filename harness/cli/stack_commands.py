@@ -24,6 +24,7 @@ from harness.faults.base import Proof
 from harness.guard import check_host_access
 from harness.load.driver import LoadConfig, run_ui
 from harness.lock import lock_holder, run_lock
+from harness.model.clock import wait_until
 from harness.model.container import LOOPBACK, Container
 from harness.model.http import authority
 from harness.rescue import last_rescue
@@ -233,9 +234,9 @@ def _stop_holder(path: Path, screen: Screen) -> None:
     with suppress(ProcessLookupError):
         os.kill(holder.pid, signal.SIGTERM)
         os.kill(holder.pid, signal.SIGCONT)  # one that stands still would not hear it
-    deadline_s = time.monotonic() + STOP_S
-    while lock_holder(path) is not None:
-        if time.monotonic() > deadline_s:
-            text = f"{holder.text} did not end in {STOP_S:.0f} s"
-            raise HealError(text, f"kill -9 {holder.pid}; harness heal")
-        time.sleep(0.2)
+    _, has_ended = wait_until(
+        SystemClock(), STOP_S, lambda: lock_holder(path), lambda seen: seen is None, every_s=0.2
+    )
+    if not has_ended:
+        text = f"{holder.text} did not end in {STOP_S:.0f} s"
+        raise HealError(text, f"kill -9 {holder.pid}; harness heal")

@@ -1,8 +1,11 @@
-"""The clock that everything in a run is timed by."""
+"""The clock that everything in a run is timed by, and waiting by it."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+Seen = TypeVar("Seen")
 
 
 class Clock(Protocol):
@@ -23,3 +26,26 @@ class Clock(Protocol):
     def sleep_until_s(self, at_s: float) -> None:
         """Return at the monotonic time `at_s`, at once if it has passed."""
         ...
+
+
+def wait_until(
+    clock: Clock,
+    timeout_s: float,
+    look: Callable[[], Seen],
+    holds: Callable[[Seen], object],
+    every_s: float,
+) -> tuple[Seen, bool]:
+    """Look every `every_s` seconds until what is seen `holds`: what was seen last, whether it held.
+
+    There is one look at least, and the last one begins when the time is up, unless the one before
+    it took as long: a look has a limit of its own.
+    """
+    deadline_s = clock.now_s() + timeout_s
+    while True:
+        seen = look()
+        if holds(seen):
+            return seen, True
+        now_s = clock.now_s()
+        if now_s >= deadline_s:
+            return seen, False
+        clock.sleep_until_s(min(deadline_s, now_s + every_s))

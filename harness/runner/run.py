@@ -27,6 +27,7 @@ from harness.faults.base import Fault, Proof, Undo
 from harness.faults.watch import wait_for
 from harness.guard import check_fault
 from harness.lasting import LastingFaults, Lost
+from harness.model.clock import wait_until
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.load import LoadSnapshot
 from harness.model.observation import Observation
@@ -315,13 +316,13 @@ class _Run:
 
     def _settle(self) -> None:
         """Wait, within a limit, until the target is healthy; then read all that is to be read."""
-        deadline_s = self._clock.now_s() + SETTLE_S
-        health = self._world.health()
-        while not health.healthy and self._clock.now_s() < deadline_s:
-            if self._world.is_stopped():
-                break
-            self._clock.sleep_until_s(self._clock.now_s() + TICK_S)
-            health = self._world.health()
+        health, _ = wait_until(
+            self._clock,
+            SETTLE_S,
+            look=self._world.health,
+            holds=lambda seen: seen.healthy or self._world.is_stopped(),
+            every_s=TICK_S,
+        )
         self._write_check("after", health)
         self._readings.take_after()
 

@@ -21,6 +21,7 @@ from harness.bundled.shortener import application_of, is_stack
 from harness.errors import HealError, TargetError
 from harness.faults.base import Tools
 from harness.host_access import host_access
+from harness.model.clock import wait_until
 from harness.model.experiment import Target
 from harness.model.load import Load
 from harness.probes import KINDS, labelled_probes
@@ -109,18 +110,16 @@ class Project:
 
     def wait_healthy(self) -> Health:
         """Wait until healthy; TargetError with what is wrong after 60 s."""
-        deadline_s = self.clock.now_s() + HEALTHY_S
-        while True:
-            health = self.health()
-            if health.healthy:
-                return health
-            if self.clock.now_s() > deadline_s:
-                listed = "\n".join(f"  {problem}" for problem in health.problems)
-                raise TargetError(
-                    f"{self.name} is not healthy after {HEALTHY_S:.0f} s:\n{listed}",
-                    "harness status; docker logs; harness down && harness up",
-                )
-            self.clock.sleep_until_s(self.clock.now_s() + 1.0)
+        health, is_healthy = wait_until(
+            self.clock, HEALTHY_S, self.health, lambda seen: seen.healthy, every_s=1.0
+        )
+        if not is_healthy:
+            listed = "\n".join(f"  {problem}" for problem in health.problems)
+            raise TargetError(
+                f"{self.name} is not healthy after {HEALTHY_S:.0f} s:\n{listed}",
+                "harness status; docker logs; harness down && harness up",
+            )
+        return health
 
     def check_journal(self) -> None:
         """HealError if a fault of an earlier run is not healed yet."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.errors import MachineBusy
+from harness.model.clock import wait_until
 from harness.model.machine import Look, busy_words
 from harness.model.quantity import format_duration
 from harness.probes.machine import HIDDEN, look_facts
@@ -47,14 +48,18 @@ def _wait(project: Project, wait_s: float, words: str, listener: Listener) -> Lo
     bound = format_duration(wait_s)
     listener.say(f"  the machine is busy: {words}; waiting until it is quiet, {bound} at most")
     began_s = project.clock.now_s()
-    while project.clock.now_s() - began_s < wait_s:
-        found = look_for(project, LOOK_S)
-        words = busy_words(found) if found else ""
-        if found and not words:
-            waited = format_duration(project.clock.now_s() - began_s)
-            listener.say(f"  quiet after {waited}")
-            return found
-    raise MachineBusy(
-        f"the machine was not quiet within {bound}: {words}; no load was sent",
-        "stop them, or wait longer: --when-quiet=1h",
+    found, is_quiet = wait_until(
+        project.clock,
+        wait_s,
+        look=lambda: look_for(project, LOOK_S),
+        holds=lambda look: look and not busy_words(look),
+        every_s=0,
     )
+    if found is None or not is_quiet:
+        words = busy_words(found) if found else ""
+        raise MachineBusy(
+            f"the machine was not quiet within {bound}: {words}; no load was sent",
+            "stop them, or wait longer: --when-quiet=1h",
+        )
+    listener.say(f"  quiet after {format_duration(project.clock.now_s() - began_s)}")
+    return found
