@@ -10,9 +10,9 @@ from typing import Any
 
 from harness.load.engine.recorder import SIZE_MAX, Recorder
 from harness.load.engine.statistics import Statistics
+from harness.model.http import WHO_ANSWERED
 
 FLUSH_S = 2.0
-SERVED = {"served_by": "X-Served-By", "cache": "X-Cache", "db_node": "X-Db-Node"}
 _CLASSES = (
     ("refused", "refused"),
     ("reset", "reset"),
@@ -61,7 +61,7 @@ class UserRecorder:
             op = names["op"][name]
             self._methods.setdefault(list(names["op"])[op], request_type)
             answer = (status, names["error"][error], size)
-            served = (names[column][headers.get(key) or ""] for column, key in SERVED.items())
+            served = (names[column][headers.get(key) or ""] for column, key in WHO_ANSWERED.items())
             self._recorder.add((op, self._number, *times, *answer, *served, 0))
             self._number += 1
 

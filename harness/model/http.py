@@ -10,6 +10,10 @@ from typing import Any, Protocol
 Address = tuple[str, int]
 """An IP address and a TCP port."""
 
+WHO_ANSWERED = {"served_by": "X-Served-By", "cache": "X-Cache", "db_node": "X-Db-Node"}
+"""By column of the samples, the header in which any target may say who gave an answer: the server,
+the cache tier, the database node. Of one that does not say it there are no shares."""
+
 
 def authority(address: Address) -> str:
     """`127.0.0.1:80` or `[::1]:80`, as a URL has it."""

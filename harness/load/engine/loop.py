@@ -39,6 +39,7 @@ from harness.load.engine.setup import (
 )
 from harness.load.engine.statistics import Statistics
 from harness.load.engine.written import Written
+from harness.model.http import WHO_ANSWERED
 from harness.model.load import Load
 
 REPORT_S, FLUSH_S, SWEEP_S, IDLE_MAX_S = 0.5, 2.0, 0.02, 10.0
@@ -47,7 +48,7 @@ SENT_PER_TURN = 32
 """At most so many requests are sent before answers are looked at again."""
 OUTPUT_MAX = 8 * 2**20
 GIL_SWITCH_S = 0.0005  # the writer's thread gives way to the sending one within this
-KEPT_HEADERS = {"served_by": b"x-served-by", "cache": b"x-cache", "db_node": b"x-db-node"}
+KEPT_HEADERS = {column: name.lower().encode() for column, name in WHO_ANSWERED.items()}
 NO_NAMES = (0,) * len(KEPT_HEADERS)
 
 
