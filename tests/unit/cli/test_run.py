@@ -466,3 +466,21 @@ def test_a_group_in_ci(shop: Shop, cli: Cli) -> None:
     assert cli("run", "x.yaml", "--repeat", "2").code == 0
     suite = ET.parse(next(shop.reports.glob("*-x2/junit.xml"))).getroot()
     assert (suite.get("failures"), suite.get("errors"), suite.get("tests")) == ("0", "0", "1")
+
+
+def test_writes_that_nobody_can_read_back_are_inconclusive_and_never_a_pass(
+    shop: Shop, cli: Cli
+) -> None:
+    """The project has no application: its containers are asked nothing."""
+    expected = "{writes: [lost == 0], clicks: [lost == 0], settings: [durable], target: [healthy]}"
+    text = EXPERIMENT.replace("{redirect: [failed_requests == 0]}", expected)
+    assert text != EXPERIMENT
+    (shop.root / "x.yaml").write_text(text)
+    assert cli("run", "x.yaml").code == 3
+    (folder,) = shop.runs()
+    assert sorted(path.name for path in (folder / "target").iterdir()) == ["settings.json"]
+    judged = json.loads((folder / "result.json").read_text())["judgements"]
+    outcomes = {item["expectation_id"].split(".")[1]: item["outcome"] for item in judged}
+    assert outcomes == {**dict.fromkeys(("writes", "clicks", "settings"), "inconclusive"),
+                        "target": "pass"}  # fmt: skip
+    assert shop.tools.engine.executed == []
