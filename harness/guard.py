@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.errors import TargetError, UsageError
-from harness.faults.base import FaultKind, Undo
+from harness.faults.base import FaultKind
+from harness.faults.undo_record import Undo
 from harness.model.container import Container
 from harness.model.experiment import Experiment
 
@@ -21,10 +22,10 @@ def check_fault(
     experiment: Experiment,
 ) -> None:
     """TargetError if the fault would touch what it must not; asked just before injection."""
-    for touched in undo["containers"]:
-        target = next((c for c in containers if c.id == touched["id"]), None)
+    for touched in undo.containers:
+        target = next((c for c in containers if c.id == touched.id), None)
         if target is None or target.project != project:
-            raise TargetError(f"{touched['name']} is not part of project {project}")
+            raise TargetError(f"{touched.name} is not part of project {project}")
         if target.is_instrument:
             raise TargetError(
                 f"{target.service} is protected: it is an instrument", "choose another"

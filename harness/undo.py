@@ -22,7 +22,8 @@ from typing import Any
 
 from harness.errors import HarnessError, HealError
 from harness.faults import KINDS, make_fault, spec_to_json
-from harness.faults.base import Fault, Proof, Tools, Undo
+from harness.faults.base import Fault, Proof, Tools
+from harness.faults.undo_record import Undo
 from harness.model.clock import Clock, wait_until
 from harness.model.experiment import FaultSpec
 from harness.whole_file import recorded, write_whole
@@ -48,7 +49,7 @@ class Entry:
         return {
             "fault": self.fault,
             "spec": spec_to_json(self.spec),
-            "undo": self.undo,
+            "undo": self.undo.to_json(),
             "run_id": self.run_id,
             "boot_id": self.boot_id,
             "wall_s": self.wall_s,
@@ -148,7 +149,7 @@ def heal_fault(fault: Fault, undo: Undo, clock: Clock, timeout_s: float = HEAL_T
 
     last, is_healed = wait_until(clock, timeout_s, heal, lambda proof: proof.proven, RETRY_S)
     if not is_healed:
-        what = f"{undo.get('kind')} of {undo.get('target', '?')}"
+        what = f"{undo.kind} of {undo.target}"
         raise HealError(f"{what} is not healed: {last.detail}", "harness heal")
     return last
 
@@ -217,11 +218,10 @@ def _read_entry(line: str) -> Entry | None:
     """The entry in a line, None if it is none."""
     try:
         raw = json.loads(line)
-        spec, undo = FaultSpec.model_validate(raw["spec"]), raw["undo"]
-        KINDS[spec.kind].parameters(**spec.parameters)
-        is_undo = {"kind", "target", "containers"} <= undo.keys()
-        wall_s = float(raw["wall_s"])
-        entry = Entry(raw["fault"], spec, undo, raw["run_id"], raw["boot_id"], wall_s)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        spec = FaultSpec.model_validate(raw["spec"])
+        kind = KINDS[spec.kind]
+        kind.parameters(**spec.parameters)
+        undo, wall_s = kind.undo.from_json(raw["undo"]), float(raw["wall_s"])
+        return Entry(raw["fault"], spec, undo, raw["run_id"], raw["boot_id"], wall_s)
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
-    return entry if is_undo else None

@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from harness import faults
 from harness.aspects import METRICS
 from harness.faults import KINDS
-from harness.faults.base import NoParameters
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.metric import ANY, OPERATION
 from harness.session.experiment_files import read_experiment
@@ -76,8 +76,7 @@ def _fault(fault: FaultSpec) -> str:
 def _kinds() -> str:
     rows = ["| kind | what it does | target by | parameters |", "|---|---|---|---|"]
     for name, kind in KINDS.items():
-        own = kind.make if kind.parameters is NoParameters else kind.parameters
-        module = sys.modules[own.__module__]
+        module = next(m for m in vars(faults).values() if getattr(m, "KIND", None) is kind)
         what = (module.__doc__ or "").strip().splitlines()[0].partition(": ")[2]
         parameters = ", ".join(f"`{key}`" for key in kind.parameters.model_fields) or "none"
         rows.append(f"| `{name}` | {what} | {', '.join(sorted(kind.selectors))} | {parameters} |")

@@ -9,11 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from fakes import Cut, FakeLinks
+from make_faults import fault_on
 
-from harness.faults import make_fault
 from harness.faults.base import Fault, LinkClient, Tools
 from harness.faults.watch import wait_for
-from harness.model.experiment import FaultSpec
 from harness.undo import heal_fault
 
 CASES: list[tuple[str, dict[str, int]]] = [
@@ -69,8 +68,4 @@ def knows_nothing_of_others(client: LinkClient) -> None:
 
 def link_fault(tools: Tools, kind: str, parameters: dict[str, Any], link: str = "a.b") -> Fault:
     """A fault of links on `tools`."""
-    spec = FaultSpec(
-        id=f"{kind}-1", kind=kind, selector={"link": link}, parameters=parameters,
-        phase="fault", start_s=0, end_s=1,
-    )  # fmt: skip
-    return make_fault(spec, tools)
+    return fault_on(tools, kind, parameters, link=link)

@@ -10,6 +10,7 @@ from typing import Any
 from harness.cli.console import Screen
 from harness.errors import HarnessError
 from harness.faults import KINDS, make_fault
+from harness.faults.undo_record import LinkUndo
 from harness.guard import check_fault
 from harness.model.container import Container
 from harness.model.experiment import Experiment, FaultSpec
@@ -113,12 +114,13 @@ def _resolved(
         undo = make_fault(spec, project.tools()).prepare()
     except HarnessError as error:
         return [], [], error.message
-    names = [touched["name"] for touched in undo["containers"]]
+    names = [touched.name for touched in undo.containers]
+    links = list(undo.links) if isinstance(undo, LinkUndo) else []
     try:
         check_fault(KINDS[spec.kind], undo, containers, project.name, experiment)
     except HarnessError as error:
-        return names, list(undo.get("links", ())), error.message
-    return names, list(undo.get("links", ())), ""
+        return names, links, error.message
+    return names, links, ""
 
 
 def _candidates(spec: FaultSpec, services: Mapping[str, Mapping[str, str]]) -> list[str]:

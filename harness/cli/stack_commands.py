@@ -93,7 +93,7 @@ def status(_options: argparse.Namespace, screen: Screen) -> int:
     screen.table(project.name, ("service", "role", "status", "published"), rows)
     screen.say("healthy" if health.healthy else "NOT healthy:\n  " + "\n  ".join(health.problems))
     for entry in entries:
-        screen.say(f"NOT healed: {entry.spec.kind} of {entry.undo['target']}; try: harness heal")
+        screen.say(f"NOT healed: {entry.spec.kind} of {entry.undo.target}; try: harness heal")
     if rescue:
         screen.say(f"last run ({rescue.run_id}): {rescue.text}")
     screen.say(f"run: {run}")
@@ -174,7 +174,7 @@ def _heal_project(folder: Path, screen: Screen) -> int:
     def say(entry: Entry, proof: Proof | None, detail: str) -> None:
         word = "healed" if proof else "NOT healed"
         since = "" if entry.boot_id == boot_id() else " (from before a reboot)"
-        screen.say(f"{word}: {entry.spec.kind} of {entry.undo['target']}{since}: {detail}")
+        screen.say(f"{word}: {entry.spec.kind} of {entry.undo.target}{since}: {detail}")
 
     tools = tools_of(DockerEngine(folder.name), SystemClock(), HttpClient())
     return len(replay(journal, tools, say))

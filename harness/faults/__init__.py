@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.faults import (
-    bandwidth,
+from harness.faults.base import Fault, FaultKind, Tools
+from harness.faults.containers import (
     crash,
     disconnect,
     exec_command,
-    flush_cache,
     kill,
-    latency,
     limit_cpu,
-    limit_data,
     limit_memory,
-    link_down,
     out_of_memory,
     pause,
-    reset_peer,
     restart,
-    slicer,
-    slow_close,
     start,
     stop,
-    timeout,
-    wipe,
 )
-from harness.faults.base import Fault, FaultKind, Tools
+from harness.faults.data import flush_cache, wipe
+from harness.faults.links import (
+    bandwidth,
+    down,
+    latency,
+    limit_data,
+    reset_peer,
+    slicer,
+    slow_close,
+    timeout,
+)
 from harness.model.experiment import FaultSpec
 
 KINDS: dict[str, FaultKind] = {
@@ -45,7 +46,7 @@ KINDS: dict[str, FaultKind] = {
     "start": start.KIND,
     "wipe": wipe.KIND,
     "flush_cache": flush_cache.KIND,
-    "down": link_down.KIND,
+    "down": down.KIND,
     "latency": latency.KIND,
     "bandwidth": bandwidth.KIND,
     "timeout": timeout.KIND,

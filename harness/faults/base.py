@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
+from harness.faults.undo_record import Undo
 from harness.model.clock import Clock
 from harness.model.container import Attachment, Container, ContainerEvent
 from harness.model.experiment import FaultSpec
 from harness.model.http import Http
-
-Undo = Mapping[str, Any]
-"""Plain JSON data, written before the fault starts: all that healing needs. `containers` lists
-what is touched as {id, name, service, role}, `links` the names of links."""
 
 
 class Parameters(BaseModel):
@@ -49,7 +47,10 @@ class Proof:
 
 
 class Fault(Protocol):
-    """One fault. `heal` and `is_healed` need the undo record only, so they work after a crash."""
+    """One fault. `heal` and `is_healed` need the undo record only, so they work after a crash.
+
+    That is the record of its own kind: what `prepare` returned, or what was read of the journal.
+    """
 
     def prepare(self) -> Undo:
         """Choose the target and record how to undo; breaks nothing."""
@@ -63,11 +64,11 @@ class Fault(Protocol):
         """Whether the effect is visible now."""
         ...
 
-    def heal(self, undo: Undo) -> None:
+    def heal(self, undo: Any) -> None:
         """Fix it; harmless when repeated or when nothing is broken."""
         ...
 
-    def is_healed(self, undo: Undo) -> Proof:
+    def is_healed(self, undo: Any) -> Proof:
         """Whether it is fixed."""
         ...
 
@@ -180,9 +181,9 @@ class Tools:
     client: LinkClient = field(default_factory=NoClient)
 
 
-@dataclass(frozen=True, slots=True)
-class FaultKind:
-    """A kind of fault: its typed parameters, the selectors it takes, and how one is made.
+@dataclass(frozen=True)
+class FaultKind(ABC):
+    """A kind of fault: its typed parameters and undo record, and the selectors it takes.
 
     `takes_member`: a container is lost to its role while it lasts, so the last one is guarded.
     `lasts`: `is_active` stays true until it is healed, so it is looked at again and again.
@@ -190,11 +191,16 @@ class FaultKind:
     """
 
     parameters: type[Parameters]
+    undo: type[Undo]
+    _: KW_ONLY
     selectors: frozenset[str]
-    make: Callable[[FaultSpec, Any, Tools], Fault]
     takes_member: bool = False
     lasts: bool = False
     needs_flag: bool = False
+
+    @abstractmethod
+    def make(self, spec: FaultSpec, parameters: Any, tools: Tools) -> Fault:
+        """One fault of this kind; `parameters` are of its own type."""
 
 
 CONTAINER = frozenset({"service", "role", "container"})

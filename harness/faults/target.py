@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Any
 
 from harness.errors import TargetError
-from harness.faults.base import Tools, Undo
+from harness.faults.base import Tools
 from harness.model.container import Container
 
 PATRONI_ROLES = {
@@ -63,17 +62,6 @@ def patroni_member(role: str, containers: list[Container], tools: Tools) -> str:
             if isinstance(member, dict) and member.get("role") in PATRONI_ROLES[role]:
                 return str(member.get("name"))
     raise TargetError(f"Patroni names no {role} now", "see: harness status")
-
-
-def container_undo(kind: str, container: Container, **facts: Any) -> Undo:
-    """The undo record of a fault on one container."""
-    touched = {
-        "id": container.id,
-        "name": container.name,
-        "service": container.service,
-        "role": container.role,
-    }
-    return {"kind": kind, "target": container.service, "containers": [touched], **facts}
 
 
 def _matches(container: Container, selector: Mapping[str, str]) -> bool:

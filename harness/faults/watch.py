@@ -1,10 +1,14 @@
-"""Waiting for, and proving, what happens to a container."""
+"""Waiting for, and proving, what happens to a container; the steps that several kinds share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
-from harness.faults.base import Proof, Tools, Undo
+from harness.faults.base import Proof, Tools
+from harness.faults.container_kind import ContainerFault
+from harness.faults.undo_record import Undo
 from harness.model.container import Container, ContainerEvent
 
 POLL_S = 0.1
@@ -21,14 +25,31 @@ def wait_for(tools: Tools, seen: Callable[[], Proof], timeout_s: float) -> Proof
         tools.clock.sleep_until_s(now_s + POLL_S)
 
 
-def death_since(
-    tools: Tools, container: Container, since_wall_s: float, action: str = "die"
-) -> ContainerEvent | None:
-    """The first event `action` of the container since a wall time, None if there was none."""
-    for event in tools.engine.events(since_wall_s, tools.clock.wall_s()):
-        if event.container_id == container.id and event.action == action:
+def event_since(fault: ContainerFault[Any, Any], action: str) -> ContainerEvent | None:
+    """The first event `action` of the container since it was injected, None if there was none."""
+    for event in fault.tools.engine.events(fault.wall_s, fault.tools.clock.wall_s()):
+        if event.container_id == fault.target.id and event.action == action:
             return event
     return None
+
+
+def exited(fault: ContainerFault[Any, Any]) -> Proof:
+    """Proven when the engine says it has exited; the effect is when it finished."""
+    found = fault.now()
+    if found is None or found.status != "exited":
+        return Proof(proven=False, detail=seen_as(fault, found))
+    effect_s = fault.tools.clock.monotonic_of(found.finished_s)
+    return Proof(proven=True, detail=f"exited with {found.exit_code}", effect_s=effect_s)
+
+
+def seen_as(fault: ContainerFault[Any, Any], found: Container | None) -> str:
+    """The status of the container in words."""
+    return f"{fault.target.service} is {found.status if found else 'gone'}"
+
+
+def touched(undo: Undo, tools: Tools) -> Container | None:
+    """The container of `undo` as it is now."""
+    return tools.engine.inspect(undo.containers[0].id)
 
 
 def start_again(undo: Undo, tools: Tools) -> None:
@@ -40,12 +61,22 @@ def start_again(undo: Undo, tools: Tools) -> None:
 
 def runs_again(undo: Undo, tools: Tools) -> Proof:
     """Proven when the container of `undo` runs, or does not exist any more."""
+    return _runs(undo, touched(undo, tools))
+
+
+def came_back(undo: Undo, tools: Tools) -> Proof:
+    """As `runs_again`; `restarted_by_itself` says whether its restart policy did that."""
     found = touched(undo, tools)
+    by_itself = found is not None and found.restart_count > 0
+    return replace(_runs(undo, found), facts={"restarted_by_itself": by_itself})
+
+
+def gone(undo: Undo) -> Proof:
+    """Proven: what does not exist has nothing to heal."""
+    return Proof(proven=True, detail=f"{undo.target} does not exist any more")
+
+
+def _runs(undo: Undo, found: Container | None) -> Proof:
     if found is None:
-        return Proof(proven=True, detail=f"{undo['target']} does not exist any more")
+        return gone(undo)
     return Proof(proven=found.is_running, detail=f"{found.service} is {found.status}")
-
-
-def touched(undo: Undo, tools: Tools) -> Container | None:
-    """The container of `undo` as it is now."""
-    return tools.engine.inspect(undo["containers"][0]["id"])

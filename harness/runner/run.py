@@ -23,7 +23,8 @@ from harness.errors import (
     SafeguardTripped,
 )
 from harness.faults import KINDS, make_fault
-from harness.faults.base import Fault, Proof, Undo
+from harness.faults.base import Fault, Proof
+from harness.faults.undo_record import Undo
 from harness.faults.watch import wait_for
 from harness.guard import check_fault
 from harness.lasting import LastingFaults, Lost
@@ -183,7 +184,7 @@ class _Run:
 
     def _show(self, snapshot: LoadSnapshot) -> None:
         at_s = self._clock.now_s() - self._t0_s
-        kinds = tuple(f"{a.spec.kind} {a.undo['target']}" for a in self._active.values())
+        kinds = tuple(f"{a.spec.kind} {a.undo.target}" for a in self._active.values())
         facts = (self._folder.run_id, at_s, self._plan.end_s, self._phase, kinds, snapshot)
         self._world.show(Progress(*facts, scale=self._experiment.scale))
 
@@ -211,8 +212,8 @@ class _Run:
         world.journal.add(
             Entry(spec.id, spec, undo, self._folder.run_id, world.boot_id, self._clock.wall_s())
         )
-        facts = {"fault": spec.id, "kind": spec.kind, "target": undo["target"]}
-        self._write("fault.injecting", **facts, resolved=dict(undo))
+        facts = {"fault": spec.id, "kind": spec.kind, "target": undo.target}
+        self._write("fault.injecting", **facts, resolved=undo.to_json())
         self._end_if_rescued()  # the record that was just made is gone
         effect = fault.inject()
         proof = wait_for(world.tools, fault.is_active, PROOF_S)

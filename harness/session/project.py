@@ -125,7 +125,7 @@ class Project:
         """HealError if a fault of an earlier run is not healed yet."""
         entries = [*self.journal.entries(), *self.old_journal.entries()]
         if entries:
-            listed = ", ".join(f"{e.spec.kind} of {e.undo['target']}" for e in entries)
+            listed = ", ".join(f"{e.spec.kind} of {e.undo.target}" for e in entries)
             raise HealError(f"not healed yet: {listed}", "harness heal")
 
     def endpoints(self, load: Load) -> list[tuple[str, int]]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from fakes import PROJECT, container, make_tools
+from make_faults import fault_on, read_back
 
 from harness.errors import TargetError
-from harness.faults import KINDS, make_fault
-from harness.faults.base import LINK
+from harness.faults import KINDS
+from harness.faults.base import LINK, Fault, Tools
 from harness.guard import check_fault
-from harness.model.experiment import Experiment, FaultSpec, Phase
+from harness.model.experiment import Experiment, Phase
 from harness.model.load import Load
 
 PARAMETERS: dict[str, dict[str, Any]] = {
@@ -22,24 +22,21 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def _spec(kind: str, **selector: str) -> FaultSpec:
+def _fault(kind: str, tools: Tools, **selector: str) -> Fault:
     if not selector:
         selector = {"link": "app-1.*"} if KINDS[kind].selectors == LINK else {"service": "app-1"}
-    return FaultSpec(
-        id=f"{kind}-1", kind=kind, selector=selector, parameters=PARAMETERS.get(kind, {}),
-        phase="fault", start_s=0, end_s=1,
-    )  # fmt: skip
+    return fault_on(tools, kind, PARAMETERS.get(kind), **selector)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_a_fault_is_proven_and_healed_by_its_record_alone(kind: str) -> None:
     status = "created" if kind == "start" else "running"
     tools = make_tools(None, container("app-1", status=status), container("app-2"))
-    fault = make_fault(_spec(kind), tools)
-    undo = json.loads(json.dumps(fault.prepare()))
+    fault = _fault(kind, tools)
+    undo = read_back(fault.prepare())
     fault.inject()
     assert fault.is_active().proven
-    another = make_fault(_spec(kind), tools)  # as `harness heal` has it: never prepared
+    another = _fault(kind, tools)  # as `harness heal` has it: never prepared
     for _ in range(2):
         another.heal(undo)
         assert another.is_healed(undo).proven
@@ -56,7 +53,7 @@ def _experiment(*, allow: bool) -> Experiment:
 
 def _check(kind: str, target: Any, *others: Any, allow: bool = False) -> None:
     tools = make_tools(None, target, *others)
-    undo = make_fault(_spec(kind, service=target.service), tools).prepare()
+    undo = _fault(kind, tools, service=target.service).prepare()
     listed = tools.engine.containers()
     check_fault(KINDS[kind], undo, listed, PROJECT, _experiment(allow=allow))
 

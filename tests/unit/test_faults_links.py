@@ -17,7 +17,7 @@ from link_client_contract import (
 
 from harness.faults import KINDS
 from harness.faults.base import LINK, Proof, Seen, Tools
-from harness.faults.link_toxic import LinkParameters
+from harness.faults.links.toxic import LinkParameters
 
 
 @pytest.fixture

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from fakes import Cut, FakeClock, FakeEngine, container, make_tools
+from make_faults import fault_on, read_back
 
 from harness.adapters.docker_records import endpoint_config, read_attachment, read_container
 from harness.errors import TargetError
-from harness.faults import KINDS, make_fault
-from harness.faults.base import LINK, Fault, Tools, Undo
+from harness.faults import KINDS
+from harness.faults.base import LINK, Fault, Tools
+from harness.faults.containers.disconnect import DisconnectUndo
+from harness.faults.containers.limit_cpu import CpuUndo
+from harness.faults.undo_record import Undo
 from harness.model.container import Attachment, Container
-from harness.model.experiment import FaultSpec
 
 FULL = Attachment(
     ipv4="10.0.0.9", aliases=("app-1", "web"), ipv6="fd00::9", link_local=("169.254.7.7",),
@@ -31,20 +33,17 @@ INSPECTED = {
     "IPAddress": "10.0.0.9",
 }  # fmt: skip
 """An endpoint of `docker inspect` with everything that can be configured."""
+EARLIER = {"target": "app-1", "containers": [{"id": "id-app-1"}]}
 
 
 def _fault(kind: str, tools: Tools, **parameters: Any) -> Fault:
-    spec = FaultSpec(
-        id=f"{kind}-1", kind=kind, selector={"service": "app-1"}, parameters=parameters,
-        phase="fault", start_s=0, end_s=1,
-    )  # fmt: skip
-    return make_fault(spec, tools)
+    return fault_on(tools, kind, parameters, service="app-1")
 
 
 def _break(kind: str, tools: Tools, **parameters: Any) -> tuple[Fault, Undo]:
     """The fault injected and proven, and its undo record as a later process reads it."""
     fault = _fault(kind, tools, **parameters)
-    undo = json.loads(json.dumps(fault.prepare()))
+    undo = read_back(fault.prepare())
     fault.inject()
     assert fault.is_active().proven
     return _fault(kind, tools, **parameters), undo
@@ -128,7 +127,7 @@ def test_the_order_of_names_is_no_difference() -> None:
 def test_a_record_of_an_earlier_version_is_healed() -> None:
     tools = make_tools(None, container("app-1", networks={}), container("app-2"))
     old = {"fake_front": {"ipv4": "10.0.0.9", "aliases": ["app-1"]}}
-    undo = {"target": "app-1", "containers": [{"id": "id-app-1"}], "networks": old}
+    undo = DisconnectUndo.from_json({**EARLIER, "kind": "disconnect", "networks": old})
     fault = _fault("disconnect", tools)
     fault.heal(undo)
     assert fault.is_healed(undo).proven
@@ -158,7 +157,8 @@ def test_a_network_is_found_by_its_name_in_the_compose_file_or_the_engines(
     assert isinstance(tools.engine, FakeEngine)
     tools.engine.compose_networks = NAMES
     _, undo = _break("disconnect", tools, network=wanted)
-    assert sorted(undo["networks"]) == cut
+    assert isinstance(undo, DisconnectUndo)
+    assert sorted(undo.networks) == cut
     assert sorted(_now(tools).networks) == sorted(on.keys() - set(cut))
 
 
@@ -215,7 +215,7 @@ def test_a_processor_limit_is_restored_in_the_form_it_had(
 
 def test_a_processor_limit_of_an_earlier_versions_record_is_restored() -> None:
     tools = make_tools(None, container("app-1", nano_cpus=10**8), container("app-2"))
-    undo = {"target": "app-1", "containers": [{"id": "id-app-1"}], "nano_cpus": 10**9}
+    undo = CpuUndo.from_json({**EARLIER, "kind": "limit_cpu", "nano_cpus": 10**9})
     fault = _fault("limit_cpu", tools, cpus=0.1)
     fault.heal(undo)
     assert fault.is_healed(undo).proven
@@ -295,7 +295,7 @@ def test_who_survives_a_lack_of_memory_gets_its_own_score_back() -> None:
     shell = _Shell(0, 1)
     tools = replace(make_tools(), engine=shell)
     fault = _fault("out_of_memory", tools)
-    undo = json.loads(json.dumps(fault.prepare()))
+    undo = read_back(fault.prepare())
     fault.inject()
     fault.heal(undo)
     assert shell.commands[-1][-1] == "-500"

@@ -9,6 +9,7 @@ from fakes import PROJECT, container, make_tools
 
 from harness.errors import TargetError, UsageError
 from harness.faults import KINDS, make_fault
+from harness.faults.undo_record import Touched, Undo
 from harness.guard import (
     LONGEST_FAULT_S,
     check_fault,
@@ -26,6 +27,10 @@ def _experiment(**facts: Any) -> Experiment:
         "phases": (Phase(name="p", start_s=0, end_s=100),), "faults": (), "hypothesis": (),
     }  # fmt: skip
     return Experiment(**{**base, **facts})
+
+
+def _undo(*touched: Container) -> Undo:
+    return Undo("kill", "app-1", tuple(map(Touched.of, touched)))
 
 
 def _check(kind: str, *members: Any, **facts: Any) -> None:
@@ -109,7 +114,10 @@ def test_an_instrument_is_protected_whatever_the_experiment_says(
     [
         (container("redis", "cache"), "last running member of role cache"),
         (container("links", "toxiproxy"), "links is protected"),
-        (container("app-9", labels={"com.docker.compose.project": "x"}), "app-9 is not part"),
+        (
+            container("app-9", labels={"com.docker.compose.project": "x"}),
+            "fake-app-9-1 is not part",
+        ),
     ],
 )
 @pytest.mark.parametrize("place", [0, 1, 2])
@@ -118,16 +126,15 @@ def test_each_container_that_a_fault_touches_is_checked(
 ) -> None:
     touched = [container("app-1"), container("app-2")]
     listed = [*touched, container("app-3"), refused]
-    undo = {"containers": [{"id": c.id, "name": c.service} for c in touched]}
-    check_fault(KINDS["kill"], undo, listed, PROJECT, _experiment())
-    undo["containers"].insert(place, {"id": refused.id, "name": refused.service})
+    check_fault(KINDS["kill"], _undo(*touched), listed, PROJECT, _experiment())
+    undo = _undo(*touched[:place], refused, *touched[place:])
     with pytest.raises(TargetError, match=why):
         check_fault(KINDS["kill"], undo, listed, PROJECT, _experiment())
 
 
 def test_a_container_that_is_not_the_projects_is_refused() -> None:
     """It went, or became another's, between the choice and the injection."""
-    undo = {"containers": [{"id": "id-app-1", "name": "fake-app-1-1"}]}
+    undo = _undo(container("app-1"))
     foreign = container("app-1", labels={"com.docker.compose.project": "another"})
     for listed in ([], [foreign], [container("app-2")]):
         with pytest.raises(TargetError, match="fake-app-1-1 is not part of project fake"):

@@ -11,7 +11,8 @@ import pytest
 from fakes import FakeClock
 
 from harness.errors import EngineError
-from harness.faults.base import Effect, Proof, Undo
+from harness.faults.base import Effect, Proof
+from harness.faults.undo_record import Undo
 from harness.lasting import FRESH_S, Held, LastingFaults, Lost, Work, in_a_thread
 
 
@@ -23,7 +24,7 @@ class _Fault:
     looks: int = 0
 
     def prepare(self) -> Undo:
-        return {}
+        return Undo("latency", "app-1.redis", ())
 
     def inject(self) -> Effect:
         return Effect(0.0)

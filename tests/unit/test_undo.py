@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from harness.errors import EngineError, HealError, RecordError
 from harness.faults import make_fault
 from harness.faults.base import Proof, Tools
+from harness.faults.undo_record import Touched, Undo
 from harness.model.experiment import FaultSpec
 from harness.undo import (
     HEAL_TIMEOUT_S,
@@ -36,10 +37,14 @@ def _spec(kind: str, number: int = 1, **selector: str) -> FaultSpec:
     )
 
 
+def _links_spec() -> FaultSpec:
+    """Of a kind whose undo record needs more than that of `kill`."""
+    return _spec("down", link="app-1.redis")
+
+
 def _entry(name: str = "kill-1", boot_id: str = "this-boot") -> Entry:
     spec = _spec("kill", service="app-1").model_copy(update={"id": name})
-    touched = {"id": "id-app-1", "name": "fake-app-1-1", "service": "app-1", "role": "app"}
-    undo = {"kind": "kill", "target": "app-1", "containers": [touched]}
+    undo = Undo("kill", "app-1", (Touched("id-app-1", "fake-app-1-1", "app-1", "app"),))
     return Entry(name, spec, undo, "run", boot_id, 1.5)
 
 
@@ -244,6 +249,8 @@ def test_a_record_that_cannot_be_written_is_an_error_and_changes_nothing(
         "{}",
         json.dumps({**_entry().to_json(), "undo": {}}),
         json.dumps({**_entry().to_json(), "undo": None}),
+        json.dumps({**_entry().to_json(), "undo": {"kind": "kill", "target": "app-1"}}),
+        json.dumps({**_entry().to_json(), "spec": _links_spec().model_dump(mode="json")}),
         json.dumps({**_entry().to_json(), "wall_s": "soon"}),
         json.dumps(_entry().to_json()).replace('"kind": "kill", "sel', '"kind": "gone", "sel'),
     ],
@@ -330,14 +337,14 @@ def test_what_cannot_be_healed_stays_and_stops_no_other(journal: Journal) -> Non
     assert _heal_all(journal, tools) == [("kill-2", True, "app-1 is running")]
 
 
-def test_an_undo_record_that_lacks_a_fact_stops_no_other(journal: Journal) -> None:
+def test_a_healing_that_breaks_down_stops_no_other(journal: Journal) -> None:
     tools = make_tools()
     _inject(journal, tools, _spec("kill", service="app-1"))
-    spec = _spec("down", 2, link="app-1.redis")
-    undo = {"kind": "down", "target": "app-1.redis", "containers": []}
-    journal.add(Entry("down-2", spec, undo, "run", "b", 0.0))
+    _inject(journal, tools, _spec("down", 2, link="app-1.redis"))
+    assert isinstance(tools.links, FakeLinks)
+    del tools.links.enabled["app-1.redis"]  # an error that none of ours foresees
     said = _heal_all(journal, tools)
-    assert said[0] == ("down-2", False, "KeyError: 'links'")
+    assert said[0] == ("down-2", False, "KeyError: 'app-1.redis'")
     assert said[1][:2] == ("kill-1", True)
     assert [entry.fault for entry in journal.entries()] == ["down-2"]
 
@@ -367,9 +374,9 @@ def test_what_could_not_be_healed_is_returned_whatever_its_healing_raised(
     tools = _refusing()
     for number, service in enumerate(("app-1", "app-2", "app-3"), 1):
         _inject(journal, tools, _spec("kill", number, service=service))
-    spec = _spec("down", 4, link="app-1.redis")
-    lacking = {"kind": "down", "target": "app-1.redis", "containers": []}
-    journal.add(Entry("down-4", spec, lacking, "run", "b", 0.0))
+    _inject(journal, tools, _spec("down", 4, link="app-1.redis"))
+    assert isinstance(tools.links, FakeLinks)
+    del tools.links.enabled["app-1.redis"]
     left = replay(journal, tools, lambda *_: None)
     assert [entry.fault for entry in left] == ["down-4", "kill-2"]
     assert [entry.fault for entry in journal.entries()] == ["kill-2", "down-4"]
@@ -529,6 +536,6 @@ def test_what_was_seen_last_is_said_where_nothing_was_raised() -> None:
     clock = make_tools().clock
     fault = _Stubborn(10**9)
     fault.heal = lambda _undo: None  # type: ignore[method-assign]
-    with pytest.raises(HealError, match=r"^pause of \? is not healed: seen 0$"):
-        heal_fault(fault, {"kind": "pause"}, clock, 2.0)
+    with pytest.raises(HealError, match=r"^pause of app-1 is not healed: seen 0$"):
+        heal_fault(fault, Undo("pause", "app-1", ()), clock, 2.0)
     assert clock.now_s() == 102.0

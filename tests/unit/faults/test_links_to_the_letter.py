@@ -11,24 +11,24 @@ import pytest
 from fakes import Cut, FakeClock, FakeLinks, make_tools
 from hypothesis import given
 from hypothesis import strategies as st
+from make_faults import fault_on, read_back
 
-from harness.faults import KINDS, make_fault
+from harness.faults import KINDS
 from harness.faults.base import (
     LINK,
     Effect,
     Fault,
-    FaultKind,
     LinkClient,
     NoClient,
     Proof,
     Seen,
     Tools,
-    Undo,
 )
-from harness.faults.latency import LatencyParameters
-from harness.faults.link_toxic import LinkParameters, LinkToxic, toxic_kind
-from harness.faults.link_witness import CHANCE, QUESTIONS_MAX, LinkWitness
-from harness.model.experiment import FaultSpec
+from harness.faults.links.latency import LatencyParameters
+from harness.faults.links.link_kind import LinkKind
+from harness.faults.links.toxic import LinkParameters, LinkToxic, ToxicUndo, toxic_kind
+from harness.faults.links.witness import CHANCE, QUESTIONS_MAX, LinkWitness
+from harness.faults.undo_record import Undo
 
 FIGURES: dict[str, dict[str, Any]] = {
     "latency": {"latency": 300, "jitter": 20},
@@ -83,15 +83,11 @@ class Case:
         self.fault = self.another()
 
     def another(self) -> Fault:
-        spec = FaultSpec(
-            id="Slow link-1", kind=self.kind, selector={"link": self.pattern},
-            parameters=self.parameters, phase="fault", start_s=0, end_s=1,
-        )  # fmt: skip
-        return make_fault(spec, self.tools)
+        selector = {"link": self.pattern, "name": "Slow link-1"}
+        return fault_on(self.tools, self.kind, self.parameters, **selector)
 
     def prepare(self) -> Undo:
-        undo: Undo = json.loads(json.dumps(self.fault.prepare()))
-        return undo
+        return read_back(self.fault.prepare())
 
     def orders(self) -> list[tuple[Any, ...]]:
         orders, self.links.orders = self.links.orders, []
@@ -107,7 +103,7 @@ def test_every_kind_on_links_is_here() -> None:
 
 
 def test_a_toxic_lasts_and_is_chosen_by_link() -> None:
-    kind = FaultKind(LatencyParameters, LINK, LinkToxic, lasts=True)
+    kind = LinkKind(LatencyParameters, ToxicUndo, selectors=LINK, fault=LinkToxic, lasts=True)
     assert toxic_kind(LatencyParameters) == KINDS["latency"] == kind
 
 
@@ -115,7 +111,8 @@ def test_the_life_of_a_cut() -> None:
     case = Case("down")
     undo = case.prepare()
     cut = ["app-1.db-rw", "app-1.redis"]  # what was cut before is not ours to switch on
-    assert undo == {"kind": "down", "target": "app-1.*", "containers": [], "links": cut}
+    written = {"kind": "down", "target": "app-1.*", "containers": [], "links": cut}
+    assert json.dumps(undo.to_json()) == json.dumps(written)
     assert case.fault.is_active() == Proof(False, f"not cut: {', '.join(cut)}")
     assert case.fault.inject() == Effect(100.0, 101.0, "cut app-1.db-rw, app-1.redis")
     assert case.orders() == [(link, False) for link in cut]
@@ -148,9 +145,8 @@ def test_the_life_of_a_toxic(kind: str) -> None:
     case.links.enabled["b.db-rw"] = True
     undo = case.prepare()
     on = ["app-1.redis", "b.redis"]
-    assert undo == {
-        "kind": kind, "target": "*.redis", "links": on, "name": NAME, "containers": [],
-    }  # fmt: skip
+    written = {"kind": kind, "target": "*.redis", "links": on, "name": NAME, "containers": []}
+    assert json.dumps(undo.to_json()) == json.dumps(written)
     assert case.fault.is_active() == Proof(False, "app-1.redis has no such toxic")
     assert case.fault.inject() == Effect(100.0, 101.0, f"{kind} on app-1.redis, b.redis")
     toxic = {"type": kind, **shared, "attributes": FIGURES[kind]}

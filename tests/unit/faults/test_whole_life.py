@@ -8,13 +8,18 @@ from typing import Any
 
 import pytest
 from fakes import WALL_S, Cut, FakeClock, FakeEngine, container, make_tools
+from make_faults import fault_on, fault_spec, read_back
 
 from harness.errors import EngineError, TargetError
-from harness.faults import KINDS, make_fault, spec_to_json
-from harness.faults.base import CONTAINER, Effect, Fault, Proof, Tools, Undo
-from harness.faults.crash import KILL_CHILDREN
-from harness.faults.flush_cache import FLUSH
-from harness.faults.out_of_memory import MARK_AND_FILL, UNMARK
+from harness.faults import KINDS, spec_to_json
+from harness.faults.base import CONTAINER, Effect, Fault, Proof, Tools
+from harness.faults.containers.crash import KILL_CHILDREN
+from harness.faults.containers.disconnect import DisconnectUndo
+from harness.faults.containers.exec_command import ExecUndo
+from harness.faults.containers.limit_cpu import CpuUndo
+from harness.faults.containers.out_of_memory import MARK_AND_FILL, UNMARK, MemoryUndo
+from harness.faults.data.flush_cache import FLUSH
+from harness.faults.undo_record import Undo
 from harness.model.container import Attachment, Container, ContainerEvent
 from harness.model.experiment import FaultSpec
 
@@ -84,16 +89,11 @@ class Case:
 
     def another(self) -> Fault:
         """As a later process has it."""
-        spec = FaultSpec(
-            id=f"{self.kind}-1", kind=self.kind, selector={"service": "app-2"},
-            parameters=self.parameters, phase="fault", start_s=0, end_s=1,
-        )  # fmt: skip
-        return make_fault(spec, self.tools)
+        return fault_on(self.tools, self.kind, self.parameters, service="app-2")
 
     def prepare(self) -> Undo:
         """The undo record as it is read back."""
-        undo: Undo = json.loads(json.dumps(self.fault.prepare()))
-        return undo
+        return read_back(self.fault.prepare())
 
     def calls(self) -> list[tuple[Any, ...]]:
         """Since the last time."""
@@ -224,7 +224,8 @@ def test_its_life_step_by_step(kind: str) -> None:
     life, case = LIVES[kind], _case(kind)
     undo = case.prepare()
     touched = {"id": ID, "name": "fake-app-2-1", "service": "app-2", "role": "app"}
-    assert undo == {"kind": kind, "target": "app-2", "containers": [touched], **life.undo}
+    written = {"kind": kind, "target": "app-2", "containers": [touched], **life.undo}
+    assert json.dumps(undo.to_json()) == json.dumps(written)
     assert case.calls() == []
     assert case.fault.inject() == life.effect
     assert case.calls() == life.calls
@@ -518,7 +519,8 @@ def test_a_quota_is_set_in_the_containers_own_period(cpus: float, wanted: dict[s
     had = {"nano_cpus": 0, "cpu_quota_us": 40_000, "cpu_period_us": 50_000}
     case = Case("limit_cpu", {"cpus": cpus}, had)
     undo = case.prepare()
-    assert undo["limits"] == {"CpuQuota": 40_000}
+    assert isinstance(undo, CpuUndo)
+    assert undo.limits == {"CpuQuota": 40_000}
     case.fault.inject()
     assert case.calls() == [("update", ID, wanted)]
     assert case.fault.is_active() == Proof(True, f"limit {cpus:g} CPUs")
@@ -537,7 +539,9 @@ def test_a_networks_own_name_goes_before_the_compose_files_name_of_another() -> 
     networks = {"front": Attachment("10.0.0.2"), "my_front": Attachment("10.0.1.2")}
     case = Case("disconnect", {"network": "front"}, {"networks": networks})
     case.engine.compose_networks = {"my_front": "front"}
-    assert list(case.prepare()["networks"]) == ["front"]
+    undo = case.prepare()
+    assert isinstance(undo, DisconnectUndo)
+    assert list(undo.networks) == ["front"]
 
 
 def test_no_limit_is_restored_by_the_engines_word_for_none() -> None:
@@ -557,8 +561,8 @@ def test_an_earlier_record_of_no_limit_gives_all_processors(
     for count, nano_cpus in ((6, 6 * 10**9), (None, 10**9)):
         monkeypatch.setattr("os.cpu_count", lambda count=count: count)
         case = _case("limit_cpu", nano_cpus=10**8)
-        undo = {"target": "app-2", "containers": [{"id": ID}], "nano_cpus": 0}
-        case.fault.heal(undo)
+        raw = {"kind": "limit_cpu", "target": "app-2", "containers": [{"id": ID}], "nano_cpus": 0}
+        case.fault.heal(CpuUndo.from_json(raw))
         assert case.calls() == [("update", ID, {"NanoCpus": nano_cpus})]
 
 
@@ -582,7 +586,8 @@ def test_a_survivor_of_a_lack_of_memory_is_unmarked_with_its_own_score() -> None
     undo = case.prepare()
     later = case.another()
     later.heal(undo)
-    later.heal({name: value for name, value in undo.items() if name != "oom_score_adj"})
+    earlier = {name: fact for name, fact in undo.to_json().items() if name != "oom_score_adj"}
+    later.heal(MemoryUndo.from_json(earlier))
     unmark = ["sh", "-c", UNMARK, "unmark"]
     assert case.calls() == [("execute", ID, [*unmark, "-300"]), ("execute", ID, [*unmark, "0"])]
     case.engine.answers = [(1, " it is read-only\n")]
@@ -611,7 +616,8 @@ def test_the_users_proof_says_whether_it_is_active_and_whether_it_is_undone() ->
     parameters = {"command": ["a"], "undo": ["b"], "proof": ["c", "d"]}
     case = Case("exec", parameters)
     undo = case.prepare()
-    assert (undo["command"], undo["proof"]) == (["b"], ["c", "d"])
+    assert isinstance(undo, ExecUndo)
+    assert (undo.command, undo.proof) == (("b",), ("c", "d"))
     case.engine.answers = [(0, ""), (0, ""), (4, ""), (0, ""), (4, "")]
     case.fault.inject()
     assert case.fault.is_active() == Proof(True, "the proof exited with 0")
@@ -643,10 +649,7 @@ def test_a_command_without_an_undo_command_has_nothing_to_undo() -> None:
 
 
 def test_a_spec_is_written_as_plain_data() -> None:
-    spec = FaultSpec(
-        id="kill-1", kind="kill", selector={"service": "app-2"}, candidates=("app-1", "app-2"),
-        phase="fault", start_s=1, end_s=2,
-    )  # fmt: skip
+    spec = fault_spec("kill", service="app-2").model_copy(update={"candidates": ("app-1", "app-2")})
     written = spec_to_json(spec)
     assert written["candidates"] == ["app-1", "app-2"]
     assert json.loads(json.dumps(written)) == written

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.faults.base import LINK, Effect, FaultKind, NoParameters, Proof, Seen, Tools, Undo
-from harness.faults.link_witness import LinkWitness
+from harness.faults.base import Effect, NoParameters, Proof, Seen, Tools
+from harness.faults.links.link_kind import LinkKind
+from harness.faults.links.witness import LinkWitness
 from harness.faults.target import pick_links
+from harness.faults.undo_record import LinkUndo
 from harness.model.experiment import FaultSpec
 
 
@@ -23,13 +25,13 @@ class LinkDown:
     def __post_init__(self) -> None:
         self._witness = LinkWitness(self.tools.client, _is_cut, wait_s=0.0, asks=False)
 
-    def prepare(self) -> Undo:
+    def prepare(self) -> LinkUndo:
         """Heal = enable those that were enabled."""
         found = pick_links(self.spec.selector, self.tools)
         self._links = [name for name in found if self.tools.links.is_enabled(name)]
         self._witness.meet(self._links)
         target = self.spec.selector["link"]
-        return {"kind": "down", "target": target, "containers": [], "links": self._links}
+        return LinkUndo(self.spec.kind, target, (), tuple(self._links))
 
     def inject(self) -> Effect:
         """Cut them one after the other."""
@@ -48,15 +50,15 @@ class LinkDown:
         )
         return self._witness.confirm(said, self._links)
 
-    def heal(self, undo: Undo) -> None:
+    def heal(self, undo: LinkUndo) -> None:
         """Enable them."""
-        for link in undo["links"]:
+        for link in undo.links:
             if not self.tools.links.is_enabled(link):
                 self.tools.links.set_enabled(link, enabled=True)
 
-    def is_healed(self, undo: Undo) -> Proof:
+    def is_healed(self, undo: LinkUndo) -> Proof:
         """Toxiproxy says that all are enabled."""
-        cut = [link for link in undo["links"] if not self.tools.links.is_enabled(link)]
+        cut = [link for link in undo.links if not self.tools.links.is_enabled(link)]
         return Proof(
             proven=not cut, detail=f"still cut: {', '.join(cut)}" if cut else "all enabled"
         )
@@ -66,4 +68,4 @@ def _is_cut(_before: Seen, now: Seen) -> bool:
     return now.end == "refused"
 
 
-KIND = FaultKind(NoParameters, LINK, LinkDown, lasts=True)
+KIND = LinkKind(NoParameters, LinkUndo, fault=LinkDown, lasts=True)

@@ -9,20 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
-from harness.faults.base import (
-    LINK,
-    Effect,
-    FaultKind,
-    LinkState,
-    Parameters,
-    Proof,
-    Seen,
-    Tools,
-    Undo,
-)
-from harness.faults.link_witness import LinkWitness
+from harness.faults.base import Effect, LinkState, Parameters, Proof, Seen, Tools
+from harness.faults.links.link_kind import LinkKind
+from harness.faults.links.witness import LinkWitness
 from harness.faults.target import pick_links
+from harness.faults.undo_record import LinkUndo
 from harness.model.experiment import FaultSpec
 
 LONGEST_LOOK_S = 3.0
@@ -50,6 +43,20 @@ class LinkParameters(Parameters):
         """Whether a client that saw `before` and sees `now` feels it; None: that shows nothing."""
 
 
+@dataclass(frozen=True)
+class ToxicUndo(LinkUndo):
+    """`name`: what the toxic is called on each of the links."""
+
+    name: str
+
+    @override
+    def to_json(self) -> dict[str, Any]:
+        """`containers` comes last here, for as long as journals have been written."""
+        facts = super().to_json()
+        facts["containers"] = facts.pop("containers")
+        return facts
+
+
 @dataclass
 class LinkToxic:
     """Adds one toxic to each link that matches, named after the fault, so it finds its own."""
@@ -70,12 +77,12 @@ class LinkToxic:
     def _name(self) -> str:
         return re.sub(r"[^A-Za-z0-9]+", "_", f"harness_{self.spec.id}")
 
-    def prepare(self) -> Undo:
+    def prepare(self) -> ToxicUndo:
         """Heal = remove it by its name."""
         self._links = pick_links(self.spec.selector, self.tools)
         self._witness.meet(self._links)
-        facts = {"links": self._links, "name": self._name, "containers": []}
-        return {"kind": self.spec.kind, "target": self.spec.selector["link"], **facts}
+        target = self.spec.selector["link"]
+        return ToxicUndo(self.spec.kind, target, (), tuple(self._links), self._name)
 
     def inject(self) -> Effect:
         """Add it to one link after the other."""
@@ -111,17 +118,17 @@ class LinkToxic:
             and self.parameters.attributes().items() <= toxic["attributes"].items()
         )
 
-    def heal(self, undo: Undo) -> None:
+    def heal(self, undo: ToxicUndo) -> None:
         """Remove it wherever it is."""
-        for link in undo["links"]:
-            self.tools.links.remove_toxic(link, undo["name"])
+        for link in undo.links:
+            self.tools.links.remove_toxic(link, undo.name)
 
-    def is_healed(self, undo: Undo) -> Proof:
+    def is_healed(self, undo: ToxicUndo) -> Proof:
         """Toxiproxy lists it on no link."""
-        left = [link for link in undo["links"] if undo["name"] in self.tools.links.toxics(link)]
+        left = [link for link in undo.links if undo.name in self.tools.links.toxics(link)]
         return Proof(proven=not left, detail=f"still on {', '.join(left)}" if left else "removed")
 
 
-def toxic_kind(parameters: type[LinkParameters]) -> FaultKind:
+def toxic_kind(parameters: type[LinkParameters]) -> LinkKind:
     """The kind whose figures are `parameters`."""
-    return FaultKind(parameters, LINK, LinkToxic, lasts=True)
+    return LinkKind(parameters, ToxicUndo, fault=LinkToxic, lasts=True)

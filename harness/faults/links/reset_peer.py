@@ -6,7 +6,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from harness.faults.base import Seen
-from harness.faults.link_toxic import LinkParameters, toxic_kind
+from harness.faults.links.toxic import LinkParameters, toxic_kind
 
 
 class ResetParameters(LinkParameters):

@@ -1,0 +1,1 @@
+"""Faults on one container: its process, its resources, its networks."""

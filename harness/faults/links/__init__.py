@@ -1,0 +1,1 @@
+"""Faults on links: what passes them is cut, late, slow or incomplete."""
