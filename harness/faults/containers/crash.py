@@ -2,6 +2,7 @@
 
 The child of PID 1 is killed from inside (PID 1 itself ignores signals from its own namespace);
 the init then exits with the child's code, and so does the container.
+Healing starts it if nobody did.
 """
 
 from __future__ import annotations
@@ -67,12 +68,7 @@ def _death(fault: CrashFault) -> Proof:
 
 
 KIND = ContainerKind(
-    NoParameters,
-    CrashUndo,
-    record=_record,
-    inject=_kill_from_inside,
-    proof=_has_died,
-    heal=start_again,  # if its restart policy did not
-    healed=came_back,
+    NoParameters, CrashUndo, record=_record,
+    inject=_kill_from_inside, proof=_has_died, heal=start_again, healed=came_back,
     takes_member=True,
-)
+)  # fmt: skip

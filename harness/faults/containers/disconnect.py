@@ -83,14 +83,7 @@ def _is_back(undo: DisconnectUndo, tools: Tools) -> Proof:
 
 
 KIND = ContainerKind(
-    DisconnectParameters,
-    DisconnectUndo,
-    record=_record,
-    inject=_cut_off,
-    proof=_is_off,
-    heal=_connect,
-    healed=_is_back,
-    is_at_once=True,
-    takes_member=True,
-    lasts=True,
-)
+    DisconnectParameters, DisconnectUndo, record=_record,
+    inject=_cut_off, proof=_is_off, heal=_connect, healed=_is_back,
+    is_at_once=True, takes_member=True, lasts=True,
+)  # fmt: skip

@@ -79,13 +79,7 @@ def _is_undone(undo: ExecUndo, tools: Tools) -> Proof:
 
 
 KIND = ContainerKind(
-    ExecParameters,
-    ExecUndo,
-    record=_record,
-    inject=_run,
-    proof=_is_done,
-    heal=_run_undo,
-    healed=_is_undone,
-    is_at_once=True,
-    needs_flag=True,
-)
+    ExecParameters, ExecUndo, record=_record,
+    inject=_run, proof=_is_done, heal=_run_undo, healed=_is_undone,
+    is_at_once=True, needs_flag=True,
+)  # fmt: skip

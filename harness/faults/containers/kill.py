@@ -15,12 +15,7 @@ def _kill(fault: ContainerFault[NoParameters, Undo]) -> str:
 
 
 KIND = ContainerKind(
-    NoParameters,
-    Undo,
-    inject=_kill,
-    proof=exited,
-    heal=start_again,
-    healed=runs_again,
-    takes_member=True,
-    lasts=True,
-)
+    NoParameters, Undo,
+    inject=_kill, proof=exited, heal=start_again, healed=runs_again,
+    takes_member=True, lasts=True,
+)  # fmt: skip

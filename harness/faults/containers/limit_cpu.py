@@ -119,13 +119,7 @@ def _words(container: Container) -> str:
 
 
 KIND = ContainerKind(
-    CpuParameters,
-    CpuUndo,
-    record=_record,
-    inject=_limit,
-    proof=_is_limited,
-    heal=_restore,
-    healed=_is_restored,
-    is_at_once=True,
-    lasts=True,
-)
+    CpuParameters, CpuUndo, record=_record,
+    inject=_limit, proof=_is_limited, heal=_restore, healed=_is_restored,
+    is_at_once=True, lasts=True,
+)  # fmt: skip

@@ -84,13 +84,7 @@ def _limits(container: Container) -> dict[str, int]:
 
 
 KIND = ContainerKind(
-    MemoryParameters,
-    LimitUndo,
-    record=_record,
-    inject=_limit,
-    proof=_is_limited,
-    heal=_restore,
-    healed=_is_restored,
-    is_at_once=True,
-    lasts=True,
-)
+    MemoryParameters, LimitUndo, record=_record,
+    inject=_limit, proof=_is_limited, heal=_restore, healed=_is_restored,
+    is_at_once=True, lasts=True,
+)  # fmt: skip

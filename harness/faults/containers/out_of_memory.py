@@ -101,12 +101,7 @@ def _unmark_and_start(undo: MemoryUndo, tools: Tools) -> None:
 
 
 KIND = ContainerKind(
-    NoParameters,
-    MemoryUndo,
-    record=_record,
-    inject=_fill,
-    proof=_has_died,
-    heal=_unmark_and_start,
-    healed=came_back,
+    NoParameters, MemoryUndo, record=_record,
+    inject=_fill, proof=_has_died, heal=_unmark_and_start, healed=came_back,
     takes_member=True,
-)
+)  # fmt: skip

@@ -30,13 +30,7 @@ def _thaw(undo: Undo, tools: Tools) -> None:
 
 
 KIND = ContainerKind(
-    NoParameters,
-    Undo,
-    inject=_freeze,
-    proof=_is_frozen,
-    heal=_thaw,
-    healed=runs_again,
-    is_at_once=True,
-    takes_member=True,
-    lasts=True,
-)
+    NoParameters, Undo,
+    inject=_freeze, proof=_is_frozen, heal=_thaw, healed=runs_again,
+    is_at_once=True, takes_member=True, lasts=True,
+)  # fmt: skip

@@ -1,4 +1,7 @@
-"""restart: stop and start through the engine, once."""
+"""restart: stop and start through the engine, once.
+
+Healing starts it, should the restart have stopped half way.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,7 @@ def _is_new(fault: RestartFault) -> Proof:
 
 
 KIND = ContainerKind(
-    StopParameters,
-    Undo,
-    inject=_restart,
-    proof=_is_new,
-    heal=start_again,  # should the restart have stopped half way
-    healed=runs_again,
+    StopParameters, Undo,
+    inject=_restart, proof=_is_new, heal=start_again, healed=runs_again,
     takes_member=True,
-)
+)  # fmt: skip

@@ -52,12 +52,7 @@ def _is_down(undo: Undo, tools: Tools) -> Proof:
 
 
 KIND = ContainerKind(
-    NoParameters,
-    Undo,
-    choose=_standby,
-    inject=_start,
-    proof=_is_up,
-    heal=_stop,
-    healed=_is_down,
+    NoParameters, Undo, choose=_standby,
+    inject=_start, proof=_is_up, heal=_stop, healed=_is_down,
     lasts=True,
-)
+)  # fmt: skip

@@ -23,12 +23,7 @@ def _stop(fault: ContainerFault[StopParameters, Undo]) -> str:
 
 
 KIND = ContainerKind(
-    StopParameters,
-    Undo,
-    inject=_stop,
-    proof=exited,
-    heal=start_again,
-    healed=runs_again,
-    takes_member=True,
-    lasts=True,
-)
+    StopParameters, Undo,
+    inject=_stop, proof=exited, heal=start_again, healed=runs_again,
+    takes_member=True, lasts=True,
+)  # fmt: skip

@@ -35,11 +35,7 @@ def _is_healed(undo: Undo, _tools: Tools) -> Proof:
 
 
 KIND = ContainerKind(
-    NoParameters,
-    Undo,
-    inject=_flush,
-    proof=_is_flushed,
-    heal=_nothing,
-    healed=_is_healed,
+    NoParameters, Undo,
+    inject=_flush, proof=_is_flushed, heal=_nothing, healed=_is_healed,
     is_at_once=True,
-)
+)  # fmt: skip

@@ -1,4 +1,7 @@
-"""wipe: the container is killed and its data volumes are emptied, as when a disk is lost."""
+"""wipe: the container is killed and its data volumes are emptied, as when a disk is lost.
+
+Healing starts it on its empty volumes: the target must rebuild the rest.
+"""
 
 from __future__ import annotations
 
@@ -43,13 +46,7 @@ def _is_wiped(fault: WipeFault) -> Proof:
 
 
 KIND = ContainerKind(
-    NoParameters,
-    WipeUndo,
-    record=_record,
-    inject=_wipe,
-    proof=_is_wiped,
-    heal=start_again,  # on its empty volumes: the target must rebuild the rest
-    healed=runs_again,
-    takes_member=True,
-    lasts=True,
-)
+    NoParameters, WipeUndo, record=_record,
+    inject=_wipe, proof=_is_wiped, heal=start_again, healed=runs_again,
+    takes_member=True, lasts=True,
+)  # fmt: skip
