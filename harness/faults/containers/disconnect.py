@@ -9,7 +9,7 @@ from harness.errors import TargetError
 from harness.faults.base import Parameters, Proof, Tools
 from harness.faults.container_kind import ContainerFault, ContainerKind
 from harness.faults.undo_record import Undo
-from harness.faults.watch import gone, seen_as, touched
+from harness.faults.watch import gone, touched
 from harness.model.container import Attachment
 
 
@@ -54,7 +54,7 @@ def _is_off(fault: DisconnectFault) -> Proof:
     """The engine lists it on none of them."""
     found, cut = fault.now(), fault.undo.networks
     if found is None:
-        return Proof(proven=False, detail=seen_as(fault, found))
+        return Proof(proven=False, detail=f"{fault.target.service} is gone")
     left = sorted(cut.keys() & found.networks.keys())
     detail = f"still on {', '.join(left)}" if left else f"off {', '.join(sorted(cut))}"
     return Proof(proven=not left, detail=detail)
