@@ -251,6 +251,7 @@ def test_a_record_that_cannot_be_written_is_an_error_and_changes_nothing(
         json.dumps({**_entry().to_json(), "undo": None}),
         json.dumps({**_entry().to_json(), "undo": {"kind": "kill", "target": "app-1"}}),
         json.dumps({**_entry().to_json(), "spec": _links_spec().model_dump(mode="json")}),
+        json.dumps(_entry().to_json()).replace('"parameters": {}', '"parameters": {"mib": 1}'),
         json.dumps({**_entry().to_json(), "wall_s": "soon"}),
         json.dumps(_entry().to_json()).replace('"kind": "kill", "sel', '"kind": "gone", "sel'),
     ],
