@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.experiment_file.problems import Problems, suggest
+from harness.experiment_file.wording import in_our_words
 from harness.experiment_file.yaml_lines import line_of
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -100,8 +101,12 @@ class Node:
             return model.model_validate({str(key): value for key, value in given.items()})
         except ValidationError as error:
             for problem in error.errors():
-                location = [str(part) for part in problem["loc"]]
-                path = ".".join([self.path, *location])
-                key = location[0] if location else ""
-                self.problem(key, problem["msg"].lower(), path=path)
+                key, *_ = *problem["loc"], ""
+                path = self.path + "".join(map(_step, problem["loc"]))
+                self.problem(key, *in_our_words(problem, model), path=path)
             return None
+
+
+def _step(part: str | int) -> str:
+    """`.status` into a mapping, `[0]` into a list."""
+    return f"[{part}]" if isinstance(part, int) else f".{part}"

@@ -11,7 +11,7 @@ from harness.model.experiment import Target
 from harness.model.load import Tls
 from harness.model.surprise import SURPRISES
 
-DURATION = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(us|ms|s|min|m|h)$"}
+DURATION = {"type": "string", "pattern": r"^(\d+(\.\d+)?\s*(us|ms|s|min|m|h)\s*)+$"}
 RATE = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*/\s*(s|min|m|h)$"}
 CLAUSES = {"type": "array", "items": {"type": "string"}}
 

@@ -9,6 +9,8 @@ from ipaddress import ip_address
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from harness.model.request_line import read_headers, read_method, read_path
+
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):(\d{1,5})")
 _INDEX = re.compile(r"\{index(?::(0?\d*)d)?\}")
 
@@ -28,6 +30,7 @@ class Operation(_Frozen):
     look whether it is gone.
     `returns` is a regular expression with one group, found in the body of every success: what an
     operation that reads this one has as `{returned}`. If one does, an answer without it is wrong.
+    What a path may not hold raw, spaces and letters beyond ASCII, is sent as %XX.
     """
 
     method: str = "GET"
@@ -42,6 +45,15 @@ class Operation(_Frozen):
     reads: str = ""
     read_after_s: float = Field(default=0.0, ge=0)
     returns: str = ""
+
+    _method = field_validator("method")(read_method)
+    _path = field_validator("path")(read_path)
+    _headers = field_validator("headers")(read_headers)
+
+    @field_validator("status", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, int) else value
 
     @field_validator("returns")
     @classmethod

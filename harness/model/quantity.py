@@ -8,17 +8,21 @@ AUTO = "auto"
 """In place of a number: what fits the machine, measured before a run."""
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _NUMBER = r"(?P<number>\d+(?:\.\d+)?)"
-_DURATION = re.compile(rf"{_NUMBER}\s*(?P<unit>us|ms|s|min|m|h)")
+_DURATION = re.compile(rf"{_NUMBER}\s*(?P<unit>us|ms|s|min|m|h)\s*")
 _RATE = re.compile(rf"{_NUMBER}\s*/\s*(?P<unit>s|min|m|h)")
 _SHARE = re.compile(rf"{_NUMBER}\s*%")
 
 
 def parse_duration(text: str) -> float:
-    """Seconds in a duration such as `250ms`, `30s` or `5m`; ValueError says what is accepted."""
-    match = _DURATION.fullmatch(str(text).strip())
-    if match is None:
-        raise ValueError(f"{text!r} is not a duration; write it like 250ms, 30s or 5m")
-    return float(match["number"]) * _SECONDS[match["unit"]]
+    """Seconds in a duration such as `250ms`, `30s` or `1m30s`; ValueError says what is accepted."""
+    stripped, total_s, end, smaller_than_s = str(text).strip(), 0.0, 0, float("inf")
+    while (match := _DURATION.match(stripped, end)) and _SECONDS[match["unit"]] < smaller_than_s:
+        smaller_than_s = _SECONDS[match["unit"]]
+        total_s += float(match["number"]) * smaller_than_s
+        end = match.end()
+    if end == 0 or end < len(stripped):
+        raise ValueError(f"{text!r} is not a duration; write it like 250ms, 30s or 1m30s")
+    return total_s
 
 
 def parse_rate(text: str) -> float:

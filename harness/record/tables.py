@@ -32,7 +32,7 @@ SAMPLES = pa.schema(
     ]
 )
 """One row per arrival of any stream. Error classes: dropped, refused, reset, closed, timeout,
-connect_timeout, tls, bad_response, wrong_status, wrong_content, too_slow, unresolved,
+connect_timeout, tls, bad_response, wrong_status, wrong_content, too_long, too_slow, unresolved,
 no_descriptors, unfinished."""
 
 WRITES = pa.schema(

@@ -174,7 +174,12 @@ def test_a_fault_without_for_lasts_to_the_end_of_its_phase() -> None:
         ("p95 < 200ms", "p95 < 100ms, p95 > 200ms", 9, "contradictory limits"),
         ("rate: 400/s", "rate: 400/s, replay: x", 2, "does not go with replay"),
         ("rate: 400/s", "replay: no/such/run", 2, "no main load in it"),
-        ("rate: 400/s", "rate: 400/s, tls: {ca: x.pem}", 2, "load.tls.ca: extra inputs"),
+        (
+            "rate: 400/s",
+            "rate: 400/s, tls: {ca: x.pem}",
+            2,
+            "load.tls.ca: unknown key; known: ca_file, server_name",
+        ),
         ("rate: 400/s", "rate: 400/s, connect_timeout: 1", 2, "is not a duration"),
         ("rate: 400/s", "rate: 400/s, keys: {format: x}", 2, "with one {index} in it"),
         (
@@ -452,3 +457,58 @@ def test_what_is_known_is_asked_by_the_target_that_the_file_names() -> None:
 def test_a_file_that_says_some_of_its_keys_leaves_the_others_as_they_are_known() -> None:
     keys = parse(GOOD.replace("rate: 400/s", "rate: 400/s, keys: {zipf: 2}")).load.keys
     assert keys == TRAFFIC.keys.model_copy(update={"zipf": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("{path: home}", "x.path: 'home' does not begin with /; write the path alone"),
+        ("{path: '/#top'}", "x.path: '/#top' holds a #"),
+        ('{path: "/a\\nb"}', "x.path: '/a\\nb' holds a line break"),
+        ("{path: 5}", "x.path: not text; put it in quotes"),
+        ("{}", "x.path: missing"),
+        ("{path: /, method: fetch}", "x.method: 'fetch' is no HTTP method; there are: GET, HEAD"),
+        ("{path: /, headers: {'a b': c}}", "x.headers: 'a b' is no name of a header"),
+        ("{path: /, headers: {a: b, A: c}}", "x.headers: A is written twice"),
+        ("{path: /, headers: {content-length: '5'}}", "content-length is set by the harness"),
+        ('{path: /, headers: {a: "b\\r\\nc: d"}}', "x.headers: a: 'b\\r\\nc: d' holds a line"),
+        ("{path: /, headers: [a]}", "x.headers: not a mapping; write key: value pairs"),
+        ("{path: /, status: [ok]}", "x.status[0]: not a whole number"),
+        ("{path: /, status: ok}", "x.status: not a list; write [a, b]"),
+        ("{path: /, statis: [200]}", "x.statis: unknown key; did you mean status?"),
+        ("{path: /, is_write: 7}", "x.is_write: not true or false; write true or false"),
+        ("{path: /, limit: soon}", "x.limit: 'soon' is not a duration; write it like 250ms"),
+    ],
+)
+def test_what_is_wrong_with_an_operation_is_said_in_our_words(wrong: str, said: str) -> None:
+    text = f"rate: 400/s, operations: {{x: {wrong}}}"
+    [problem] = problems(GOOD.replace("rate: 400/s", text))
+    assert said in problem
+
+
+def test_one_status_needs_no_list() -> None:
+    text = GOOD.replace("rate: 400/s", "rate: 400/s, operations: {x: {path: /, status: 204}}")
+    assert parse(text).operations["x"].status == (204,)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1m30s", 90),
+        ("0.5h", 1800),
+        ("1m 30 s", 90),
+        ("2s500ms", 2.5),
+        ("0.5min", 30),
+        ("5ms", 0.005),
+    ],
+)
+def test_a_duration_may_have_several_units(text: str, seconds: float) -> None:
+    good = GOOD.replace("fault: 60s", f"fault: {text}").replace("fault + 5s", "recovery + 0s")
+    experiment = parse(good.replace("for: 30s", "for: 5s") + "safeguards: {max_duration: 60m}")
+    phase = experiment.phase("fault")
+    assert phase.end_s - phase.start_s == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["30s1m", "1m1m", "1m30", "m", "1m-5s"])
+def test_units_of_a_duration_get_smaller(text: str) -> None:
+    assert "is not a duration" in problems(GOOD.replace("warmup: 10s", f"warmup: {text}"))[0]

@@ -258,7 +258,7 @@ class Engine:
         else:
             status, served = head.status, head.names or self._names_of(head)
             if not error:
-                error = request.error_of(head, response.body, values, done_s - due_s)
+                error = request.error_of(response, values, done_s - due_s)
         write = request.write_outcome(head, error) if request.operation.is_write else ""
         if op in self._followers and error in ("", "too_slow"):
             kept = request.kept(values, response.body)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any, Final
 
-from harness.load.engine.response import Head
+from harness.load.engine.response import Head, Response
 from harness.model.load import Operation, percent_format
+from harness.model.request_line import EXPECTS_BODY, encoded, merged
 
 NEVER_SENT = ("dropped", "no_descriptors", "unresolved")
 OF_THE_REQUEST = frozenset({400, 401, 403, 405, 406, 411, 413, 414, 415, 417, 422, 431})
@@ -35,6 +36,10 @@ class Places:
     token_start: str
     trace_start: str
 
+    def in_a_path(self) -> Places:
+        """The same with what a path may not hold raw as %XX."""
+        return replace(self, key_format=encoded(self.key_format))
+
     def of(self, name: str) -> tuple[str, tuple[int, ...]]:
         """The format of a place, and which of the values fill it."""
         return {
@@ -51,14 +56,16 @@ class Places:
 class Template:
     """Text with places in it, prepared once so that filling is one `%`."""
 
-    def __init__(self, text: str, places: Places) -> None:
-        *parts, last = _PLACES.split(text)
+    def __init__(self, *parts: tuple[str, Places]) -> None:
         made, picked = "", list[int]()
-        for before, name in zip(parts[::2], parts[1::2], strict=True):
-            form, values = places.of(name)
-            made += _escape(before) + form
-            picked += values
-        self._text = (made + _escape(last)).encode()
+        for text, places in parts:
+            *pairs, last = _PLACES.split(text)
+            for before, name in zip(pairs[::2], pairs[1::2], strict=True):
+                form, values = places.of(name)
+                made += _escape(before) + form
+                picked += values
+            made += _escape(last)
+        self._text = made.encode()
         self._pick: Callable[[Values], Any] = itemgetter(*picked) if picked else _nothing
 
     def fill(self, values: Values) -> bytes:
@@ -74,16 +81,16 @@ class Request:
         self.name, self.operation = name, operation
         self.has_body = operation.method != "HEAD"
         self.draws_key = operation.draws_key
-        headers = {"Host": host, "traceparent": "{trace}", **operation.headers}
-        if operation.body:
-            headers["Content-Length"] = "{length}"
-        lines = "".join(f"{key}: {value}\r\n" for key, value in headers.items())
-        head = f"{operation.method} {operation.path} HTTP/1.1\r\n{lines}\r\n"
-        self._head = Template(head, places)
-        self._body = Template(operation.body, places) if operation.body else None
-        self._location = Template(operation.location, places) if operation.location else None
-        contains = operation.body_contains
-        self._contains = Template(contains, places) if contains else None
+        self.reads_body = bool(operation.body_contains or operation.returns)
+        self._head = Template(
+            (f"{operation.method} ", places),
+            (encoded(operation.path), places.in_a_path()),
+            (f" HTTP/1.1\r\n{_header_lines(operation, host)}\r\n", places),
+        )
+        body, location, contains = operation.body, operation.location, operation.body_contains
+        self._body = Template((body, places)) if body else None
+        self._location = Template((location, places)) if location else None
+        self._contains = Template((contains, places)) if contains else None
         self._returns = re.compile(operation.returns.encode()) if operation.returns else None
 
     def render(self, values: Values) -> bytes:
@@ -94,17 +101,27 @@ class Request:
         filled = values[KEY], values[NUMBER], len(body), values[RETURNED]
         return self._head.fill(filled) + body
 
-    def error_of(self, head: Head, body: bytes, values: Values, took_s: float) -> str:
-        """The class of error, "" for a success: the right status and content in time."""
+    def error_of(self, response: Response, values: Values, took_s: float) -> str:
+        """The class of error, "" for a success: the right status and content in time.
+
+        The head of `response` must be there. What is not found in a body that is too long to be
+        kept whole may be in the rest of it: that is `too_long`, not wrong.
+        """
+        head = response.head
+        assert head is not None
         if head.status not in self.operation.status:
             return "wrong_status"
         if self._location and head.header(b"location") != self._location.fill(values):
             return "wrong_content"
-        if self._contains and self._contains.fill(values) not in body:
-            return "wrong_content"
-        if self._returns and not self._returned(body):
-            return "wrong_content"
+        if self.reads_body and not self._is_in(response.body, values):
+            return "wrong_content" if response.is_whole else "too_long"
         return "too_slow" if took_s > self.operation.limit_s else ""
+
+    def _is_in(self, body: bytes, values: Values) -> bool:
+        """Whether the body holds what the operation says of it."""
+        if self._contains and self._contains.fill(values) not in body:
+            return False
+        return not self._returns or bool(self._returned(body))
 
     def kept(self, values: Values, body: bytes) -> tuple[int, bytes]:
         """What an operation that reads this one asks for: a write's number, what it returned."""
@@ -134,6 +151,16 @@ class Request:
         if error in NEVER_SENT or (error == "wrong_status" and head and _is_refusal(head)):
             return "failed"
         return "unknown"
+
+
+def _header_lines(operation: Operation, host: str) -> str:
+    """All headers, each with its line end; the operation's own win over ours."""
+    headers = merged({"Host": host, "traceparent": "{trace}"}, operation.headers)
+    if operation.body:
+        headers["Content-Length"] = "{length}"
+    elif operation.method in EXPECTS_BODY:
+        headers["Content-Length"] = "0"
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
 
 def _escape(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-HEAD_MAX, BODY_KEPT_MAX, LINE_MAX, HEADS_MAX = 65_536, 65_536, 1024, 2048
+HEAD_MAX, BODY_KEPT_MAX, LINE_MAX, HEADS_MAX = 65_536, 2**20, 1024, 2048
 _LENGTH, _CHUNK_SIZE = re.compile(rb"[0-9]{1,15}"), re.compile(rb"[0-9A-Fa-f]{1,12}")
 UNTIL_CLOSE, CHUNKED = -1, -2
 
@@ -72,7 +72,8 @@ class Heads:
 class Response:
     """One response after another on one connection: `begin`, then `feed` until `is_complete`.
 
-    At most BODY_KEPT_MAX bytes of a body are kept; `size` counts all that came.
+    At most BODY_KEPT_MAX bytes of a body are kept, and none that nobody reads; `size` counts all
+    that came.
     """
 
     __slots__ = (
@@ -80,9 +81,11 @@ class Response:
         "_has_body",
         "_heads",
         "_left",
+        "_reads_body",
         "body",
         "head",
         "is_complete",
+        "is_whole",
         "keeps_connection",
         "size",
     )
@@ -91,9 +94,10 @@ class Response:
         self._heads = heads
         self.begin(has_body=True)
 
-    def begin(self, *, has_body: bool) -> None:
+    def begin(self, *, has_body: bool, reads_body: bool = True) -> None:
         """Expect the next response, to a request other than HEAD if it `has_body`."""
-        self._has_body = has_body
+        self._has_body, self._reads_body = has_body, reads_body
+        self.is_whole = True
         self._buffer = self.body = b""
         self._left = 0  # body bytes still to come, UNTIL_CLOSE or CHUNKED
         self.head: Head | None = None
@@ -181,8 +185,11 @@ class Response:
         return True
 
     def _keep(self, data: bytes) -> None:
-        if len(self.body) < BODY_KEPT_MAX:
-            self.body += data[: BODY_KEPT_MAX - len(self.body)]
+        if not self._reads_body:
+            return
+        room = BODY_KEPT_MAX - len(self.body)
+        self.body += data[:room]
+        self.is_whole = self.is_whole and len(data) <= room
 
 
 def _chunk_size(line: bytes) -> int:

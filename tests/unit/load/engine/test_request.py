@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import h11
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from harness.bundled.traffic import OPERATIONS
 from harness.load.engine.request import Places, Request, Values
-from harness.load.engine.response import Head
+from harness.load.engine.response import BODY_KEPT_MAX, Head, Heads, Response
 from harness.model.load import Operation, percent_format
+from harness.model.request_line import METHODS
 
 VALUES: Values = (7, 5, 0, b"")
 PLACES = Places("h{index:06d}", "run-m", "00000000000003" + "6d")
@@ -24,6 +31,12 @@ CREATE = request("create", OPERATIONS["create"])
 
 def answer(status: int, headers: str = "") -> Head:
     return Head(f"HTTP/1.1 {status} X\r\n{headers}Content-Length: 0".encode())
+
+
+def with_body(head: Head, body: bytes = b"") -> Response:
+    response = Response(Heads())
+    response.head, response.body = head, body
+    return response
 
 
 def test_a_read_is_rendered_with_its_key_and_trace() -> None:
@@ -51,14 +64,14 @@ def test_a_read_back_asks_for_the_write_that_it_is_given() -> None:
 
 def test_what_a_write_returned_is_asked_for_by_what_reads_it() -> None:
     body = b'{"code": "Ab-9_", "url": "https://example.com/new/run-m5"}'
-    assert CREATE.error_of(answer(201), body, VALUES, 0.1) == ""
+    assert CREATE.error_of(with_body(answer(201), body), VALUES, 0.1) == ""
     assert CREATE.kept(VALUES, body) == (5, b"Ab-9_")
     follow = request("follow", OPERATIONS["follow"])
     values: Values = (5, 9, 0, b"Ab-9_")
     assert follow.render(values).startswith(b"GET /Ab-9_ HTTP/1.1")
     right, wrong = (answer(302, f"Location: https://example.com/new/run-m{n}\r\n") for n in (5, 9))
-    assert follow.error_of(right, b"", values, 0.1) == ""
-    assert follow.error_of(wrong, b"", values, 0.1) == "wrong_content"
+    assert follow.error_of(with_body(right, b""), values, 0.1) == ""
+    assert follow.error_of(with_body(wrong, b""), values, 0.1) == "wrong_content"
 
 
 def test_what_reads_a_read_is_about_the_same_write() -> None:
@@ -71,7 +84,7 @@ def test_an_answer_that_returns_no_word_is_wrong_and_never_put_into_a_request(co
     loose = OPERATIONS["create"].model_copy(update={"returns": '(?s)"code": "(.*?)"'})
     create = request("create", loose)
     body = b'{"code": "' + code + b'", "url": "https://example.com/new/run-m5"}'
-    assert create.error_of(answer(201), body, VALUES, 0.1) == "wrong_content"
+    assert create.error_of(with_body(answer(201), body), VALUES, 0.1) == "wrong_content"
     assert create.kept(VALUES, body) == (5, b"")
 
 
@@ -81,10 +94,10 @@ def test_returns_is_a_regular_expression_with_one_group(pattern: str) -> None:
         Operation(path="/", returns=pattern)
 
 
-def test_percent_signs_are_sent_as_they_are() -> None:
+def test_percent_signs_format_nothing() -> None:
     operation = Operation(path="/a%20b/{key}%d", headers={"X": "100%"})
     head = request("odd", operation).render(VALUES).decode()
-    assert head.startswith("GET /a%20b/h000007%d HTTP/1.1")
+    assert head.startswith("GET /a%20b/h000007%25d HTTP/1.1")
     assert "X: 100%\r\n" in head
 
 
@@ -114,13 +127,13 @@ def test_a_key_format_without_one_index_is_refused(key_format: str) -> None:
     ],
 )
 def test_success_is_status_and_content_in_time(head: Head, took_s: float, error: str) -> None:
-    assert REDIRECT.error_of(head, b"", VALUES, took_s) == error
+    assert REDIRECT.error_of(with_body(head, b""), VALUES, took_s) == error
 
 
 def test_the_body_must_contain_what_the_operation_says() -> None:
     good = b'a https://example.com/new/run-m5 b "code": "x"'
-    assert CREATE.error_of(answer(201), good, VALUES, 0.1) == ""
-    assert CREATE.error_of(answer(201), b"run-m6", VALUES, 0.1) == "wrong_content"
+    assert CREATE.error_of(with_body(answer(201), good), VALUES, 0.1) == ""
+    assert CREATE.error_of(with_body(answer(201), b"run-m6"), VALUES, 0.1) == "wrong_content"
 
 
 @pytest.mark.parametrize(
@@ -167,3 +180,106 @@ def test_a_server_speaks_for_itself_alone_where_the_request_may_have_been_repeat
 def test_what_the_request_itself_is_refused_for_it_was_refused_for_before() -> None:
     assert CREATE.write_outcome(answer(400), "wrong_status") == "failed"
     assert CREATE.write_outcome(answer(400, "X-Attempt: 2\r\n"), "wrong_status") == "unknown"
+
+
+def lines_of(operation: Operation) -> list[str]:
+    return request("x", operation).render(VALUES).decode().split("\r\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("/a b?q=c d", "/a%20b?q=c%20d"),
+        ("/straße", "/stra%C3%9Fe"),
+        ("/already%20so", "/already%20so"),
+        ("/50%", "/50%25"),
+        ("/{key}?t={token}", "/h000007?t=run-m5"),
+        ('/"<>\\^`|', "/%22%3C%3E%5C%5E%60%7C"),
+    ],
+)
+def test_what_a_path_may_not_hold_is_sent_as_escapes(path: str, sent: str) -> None:
+    assert lines_of(Operation(path=path))[0] == f"GET {sent} HTTP/1.1"
+
+
+def test_a_key_is_escaped_in_the_path_and_nowhere_else() -> None:
+    places = Places("ü {index}", "run-m", "0" * 16)
+    operation = Operation(method="PUT", path="/{key}", body="{key}")
+    sent = Request("x", operation, "127.0.0.1:80", places).render(VALUES)
+    assert sent.startswith(b"PUT /%C3%BC%207 HTTP/1.1\r\n")
+    assert sent.endswith("\r\n\r\nü 7".encode())
+
+
+def test_the_operations_own_headers_win_whatever_their_case() -> None:
+    operation = Operation(path="/", headers={"host": "shop.test", "Traceparent": "mine"})
+    assert lines_of(operation) == ["GET / HTTP/1.1", "host: shop.test", "Traceparent: mine", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "length"),
+    [
+        ("POST", "", "0"), ("PUT", "", "0"), ("PATCH", "", "0"), ("post", "ü", "2"),
+        ("GET", "", None), ("DELETE", "", None), ("DELETE", "x", "1"),
+    ],
+)  # fmt: skip
+def test_a_request_says_how_long_its_body_is(method: str, body: str, length: str | None) -> None:
+    lines = lines_of(Operation(method=method, path="/", body=body))
+    assert [line for line in lines if line.startswith("Content-Length")] == (
+        [] if length is None else [f"Content-Length: {length}"]
+    )
+
+
+def test_what_is_not_in_the_kept_part_of_a_body_is_not_called_wrong() -> None:
+    operation = Operation(path="/", body_contains="needle")
+    searched = request("x", operation)
+    for body, error in (
+        (b"x" * BODY_KEPT_MAX + b"needle", "too_long"),
+        (b"needle" + b"x" * BODY_KEPT_MAX, ""),
+        (b"x" * BODY_KEPT_MAX, "wrong_content"),
+    ):
+        response = Response(Heads())
+        response.begin(has_body=searched.has_body, reads_body=searched.reads_body)
+        response.feed(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+        for start in range(0, len(body), 65_536):
+            response.feed(body[start : start + 65_536])
+        assert response.is_complete
+        assert searched.error_of(response, VALUES, 0.1) == error
+
+
+def test_a_body_that_nobody_reads_is_not_kept() -> None:
+    ignored = request("x", Operation(path="/"))
+    response = Response(Heads())
+    response.begin(has_body=ignored.has_body, reads_body=ignored.reads_body)
+    response.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+    assert (response.is_complete, response.body) == (True, b"")
+    assert ignored.error_of(response, VALUES, 0.1) == ""
+
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"method": st.sampled_from([*METHODS, "post", "TRACE", ""]) | TEXT},
+        optional={
+            "path": TEXT.map("/".__add__) | TEXT,
+            "body": TEXT,
+            "headers": st.dictionaries(TEXT | st.sampled_from(["Host", "host", "X-A"]), TEXT),
+        },
+    )
+)
+def test_whatever_a_file_may_say_a_strict_server_understands(values: dict[str, Any]) -> None:
+    try:
+        operation = Operation.model_validate({"path": "/", **values})
+    except ValidationError:
+        return
+    sent = request("x", operation).render(VALUES)
+    server = h11.Connection(h11.SERVER)
+    server.receive_data(sent)
+    head = server.next_event()
+    assert isinstance(head, h11.Request)
+    assert head.method == operation.method.encode()
+    if operation.body:
+        data = server.next_event()
+        assert isinstance(data, h11.Data)
+        assert data.data.decode() == operation.body
+    assert isinstance(server.next_event(), h11.EndOfMessage)

@@ -9,7 +9,7 @@ import pytest
 from harness.bundled.traffic import OPERATIONS
 from harness.load.engine import setup
 from harness.load.engine.config import EngineConfig
-from harness.load.engine.response import Head
+from harness.load.engine.response import Heads, Response
 from harness.model.load import Load
 
 HARD = 8_000
@@ -47,6 +47,6 @@ def test_an_answer_must_return_something_only_if_somebody_asks_for_it(
         mix=dict(load.mix), samples="",
     )  # fmt: skip
     create, *_ = setup.make_requests(config, load)
-    created = Head(b"HTTP/1.1 201 X\r\nContent-Length: 0")
-    body = b"https://example.com/new/r-m5"
-    assert create.error_of(created, body, (5, 5, 0, b""), 0.1) == wrong
+    created = Response(Heads())
+    created.feed(b"HTTP/1.1 201 X\r\nContent-Length: 28\r\n\r\nhttps://example.com/new/r-m5")
+    assert create.error_of(created, (5, 5, 0, b""), 0.1) == wrong

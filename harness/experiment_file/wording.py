@@ -1,0 +1,65 @@
+"""What pydantic finds wrong, said as this project says it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, get_args
+
+from pydantic import BaseModel
+
+from harness.experiment_file.problems import suggest
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_WORDS = {
+    "missing": ("missing", ""),
+    "string_type": ("not text", "put it in quotes"),
+    "bool_type": ("not true or false", "write true or false"),
+    "bool_parsing": ("not true or false", "write true or false"),
+    "int_type": ("not a whole number", ""),
+    "int_parsing": ("not a whole number", ""),
+    "int_from_float": ("not a whole number", ""),
+    "float_type": ("not a number", ""),
+    "float_parsing": ("not a number", ""),
+    "finite_number": ("not a number", ""),
+    "tuple_type": ("not a list", "write [a, b]"),
+    "list_type": ("not a list", "write [a, b]"),
+    "mapping_type": ("not a mapping", "write key: value pairs"),
+    "dict_type": ("not a mapping", "write key: value pairs"),
+    "model_type": ("not a mapping", "write key: value pairs"),
+    "greater_than": ("too small", "more than {gt}"),
+    "greater_than_equal": ("too small", "{ge} or more"),
+    "less_than": ("too large", "less than {lt}"),
+    "less_than_equal": ("too large", "{le} or less"),
+}
+
+
+def in_our_words(problem: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
+    """What is wrong with a value, and what would be right ("" where that says it all)."""
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind == "value_error":
+        return str(context["error"]), ""
+    if kind == "extra_forbidden":
+        *parents, key = problem["loc"]
+        return "unknown key", suggest(str(key), _fields(model, parents))
+    if kind == "string_pattern_mismatch":
+        return f"{problem['input']!r} is not possible", _choices(context["pattern"])
+    wrong, right = _WORDS.get(kind, (problem["msg"], ""))
+    return wrong, right.format_map(context)
+
+
+def _fields(model: type[BaseModel], path: Iterable[str | int]) -> Iterable[str]:
+    """The keys of the model that stands at `path` in a `model`."""
+    for part in path:
+        field = model.model_fields.get(str(part))
+        choices = get_args(field.annotation) if field else ()
+        model = next(
+            (c for c in choices if isinstance(c, type) and issubclass(c, BaseModel)), model
+        )
+    return model.model_fields
+
+
+def _choices(pattern: str) -> str:
+    """`constant or poisson` out of the pattern `^(constant|poisson)$`."""
+    return " or ".join(pattern.strip("^()$").split("|"))
