@@ -21,6 +21,7 @@ from campaigns.interrupt.experiments import CUT, EVERYTHING, KILLED, KINDS, SMAL
 from campaigns.interrupt.stack import Stack
 from harness import faults
 from harness.adapters.compose_project import ComposeProject
+from harness.bundled.traffic import shortener_traffic
 from harness.experiment_file import load_experiment
 
 # -- the stack
@@ -97,7 +98,7 @@ def test_each_experiment_can_be_run_on_the_stack(
     tmp_path: Path, services: Mapping[str, Mapping[str, str]], text: str
 ) -> None:
     (tmp_path / "x.yaml").write_text(text)
-    found = load_experiment(tmp_path / "x.yaml", faults.KINDS, services)
+    found = load_experiment(tmp_path / "x.yaml", faults.KINDS, services, shortener_traffic)
     counts = {SMALL: 4, EVERYTHING: len(CUT) + len(KILLED)}
     assert len(found.faults) == counts.get(text, 1)
 
