@@ -1,13 +1,16 @@
 """Changes the code a little and sees whether a test notices: mutation testing, by mutmut.
 
-`python scripts/mutants.py [GROUP ...] [--resume] [--seconds N]`; the groups, their modules and the
-unit tests that must notice are in pyproject.toml (`tool.mutants`). No other test runs, so nothing
-touches Docker. Mutants that do no harm are listed in tests/mutants.yaml, each with a reason.
+`python scripts/mutants.py [GROUP ...] [--only GLOB ...] [--workers N] [--resume] [--seconds N]`;
+the groups, their modules and the unit tests that must notice are in pyproject.toml
+(`tool.mutants`). No other test runs, so nothing touches Docker. Mutants that do no harm are listed
+in tests/mutants.yaml, each with a reason.
 
-`--resume` keeps what was killed and tries the rest again; `--seconds` stops after that time. Prints
-the survivors that are not listed, a table, and as its last line one JSON object. Exit codes: 0 all
-groups are good, 1 one has less than 90 % killed of those not listed, or was not finished, 2 wrong
-usage, 4 the tests fail without any mutant.
+`--only shares` takes of each group just the modules whose path or name fits; what it finds is kept
+apart from that of the whole group. `--workers` bounds the processes. `--resume` keeps what was
+killed and tries the rest again; `--seconds` stops after that time. Prints the survivors that are
+not listed, a table, and as its last line one JSON object. Exit codes: 0 all groups are good, 1 one
+has less than 90 % killed of those not listed, or was not finished, 2 wrong usage, 4 the tests fail
+without any mutant.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import sys
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from time import monotonic
 
@@ -30,6 +34,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / ".mutants"
 LISTED = ROOT / "tests" / "mutants.yaml"
+SAMPLE = Path("reports/sample")
 LEAST_SHARE = 0.9
 STOP_S = 30.0
 
@@ -100,17 +105,20 @@ def main(arguments: Sequence[str]) -> int:
     asked = parser.parse_args(arguments)
     if unknown := [name for name in asked.groups if name not in groups]:
         parser.error(f"no group {', '.join(unknown)}; there are: {', '.join(groups)}")
+    chosen = [groups[name] for name in asked.groups or groups]
+    if asked.only and not (chosen := narrowed(chosen, asked.only)):
+        parser.error(f"no module of these groups is called {', '.join(asked.only)}")
     accepted = read_accepted(LISTED.read_text())
     deadline_s = monotonic() + asked.seconds
     rows = []
-    for name in asked.groups or groups:
-        found = _run(groups[name], deadline_s, resume=asked.resume)
+    for group in chosen:
+        found = _run(group, deadline_s, workers=asked.workers, resume=asked.resume)
         if found is None:
-            sys.stderr.write(f"error: the tests of {name} fail without any mutant\n")
+            sys.stderr.write(f"error: the tests of {group.name} fail without any mutant\n")
             return 4
         for mutant in survivors(found, accepted):
             print(in_words(mutant))  # noqa: T201
-        rows.append(to_row(name, found, accepted))
+        rows.append(to_row(group.name, found, accepted))
     print(table(rows), json.dumps(summary(rows)), sep="\n")  # noqa: T201
     return 0 if all(row.is_good for row in rows) else 1
 
@@ -122,6 +130,27 @@ def read_groups(project: Mapping[str, Mapping[str, Mapping[str, object]]]) -> di
         if isinstance(facts, dict):
             found[name] = Group(name, tuple(facts["modules"]), tuple(facts["tests"]))
     return found
+
+
+def narrowed(groups: Iterable[Group], only: Sequence[str]) -> list[Group]:
+    """The groups with just the modules that fit one of the globs: of their path, name or stem.
+
+    A group without such a module is left out. The name says what was taken, it names a folder too.
+    """
+    found = []
+    for group in groups:
+        paths = (path for glob in group.modules for path in sorted(ROOT.glob(glob)))
+        fits = (path for path in paths if any(_fits(path, glob) for glob in only))
+        modules = tuple(str(path.relative_to(ROOT)) for path in dict.fromkeys(fits))
+        if modules:
+            taken = "+".join(only).replace("/", ".")
+            found.append(Group(f"{group.name}-{taken}", modules, group.tests))
+    return found
+
+
+def _fits(path: Path, glob: str) -> bool:
+    names = (str(path.relative_to(ROOT)), path.name, path.stem)
+    return any(fnmatchcase(name, glob) for name in names)
 
 
 def read_accepted(text: str) -> list[Accepted]:
@@ -154,11 +183,11 @@ def to_row(name: str, found: Sequence[Mutant], accepted: Sequence[Accepted]) -> 
 
 def table(rows: Sequence[Row]) -> str:
     """For people."""
-    lines = [f"{'module':12}{'mutants':>9}{'killed':>8}{'survived':>10}{'listed':>8}{'share':>8}"]
+    lines = [f"{'module':16}{'mutants':>9}{'killed':>8}{'survived':>10}{'listed':>8}{'share':>8}"]
     for row in rows:
         counts = f"{row.mutants:9}{row.killed:8}{row.survived:10}{row.accepted:8}{row.share:8.1%}"
         rest = f"  {row.left} not tried; --resume" if row.left else ""
-        lines.append(f"{row.module:12}{counts}{rest}")
+        lines.append(f"{row.module:16}{counts}{rest}")
     return "\n".join(lines)
 
 
@@ -182,13 +211,13 @@ def in_words(mutant: Mutant) -> str:
     return f"{head}    - was: {was}\n      now: {now}"
 
 
-def _run(group: Group, deadline_s: float, *, resume: bool) -> list[Mutant] | None:
+def _run(group: Group, deadline_s: float, *, workers: int, resume: bool) -> list[Mutant] | None:
     """What became of the group's mutants; None if its tests fail as they are."""
     folder = WORK / group.name
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
     _link_project(folder)
-    job = {"only_mutate": group.modules, "tests": group.tests, "workers": os.cpu_count() or 2}
+    job = {"only_mutate": group.modules, "tests": group.tests, "workers": workers}
     (folder / "job.json").write_text(json.dumps(job))
     (folder / "mutants.json").unlink(missing_ok=True)
     command = [sys.executable, str(ROOT / "scripts" / "mutmut_run.py"), "job.json"]
@@ -216,17 +245,25 @@ def _wait(process: subprocess.Popen[bytes], deadline_s: float) -> int:
 
 
 def _link_project(folder: Path) -> None:
-    """Everything of the project by its name, so that mutmut's copies are made in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in ROOT.iterdir():
-        link = folder / path.name
-        if not path.name.startswith(".") and path.name != "reports" and not link.is_symlink():
+    """Everything of the project by its name, so that mutmut's copies are made in `folder`.
+
+    Of the reports only what is committed: there may be many others, and large ones.
+    """
+    (folder / SAMPLE).parent.mkdir(parents=True, exist_ok=True)
+    paths = [path for path in ROOT.iterdir() if path.name != SAMPLE.parent.name]
+    for path in (*paths, ROOT / SAMPLE):
+        link = folder / path.relative_to(ROOT)
+        if not path.name.startswith(".") and not link.is_symlink():
             link.symlink_to(path)
 
 
 def _parser(groups: Mapping[str, Group]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Mutation testing of the modules that judge.")
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(groups)}")
+    parser.add_argument(
+        "--only", nargs="+", metavar="GLOB", help="just modules of that name or path"
+    )
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 2, help="processes")
     parser.add_argument("--resume", action="store_true", help="try only what is not killed yet")
     parser.add_argument("--seconds", type=float, default=86_400.0, help="stop after this time")
     return parser

@@ -104,8 +104,7 @@ def _either(schemas: Sequence[Schema]) -> Schema:
     found: Schema = {}
     for one in schemas:
         found |= one
-    names = [one.get("type", "null") for one in schemas]
-    return {**found, "type": names[0] if len(names) == 1 else names}
+    return {**found, "type": [one.get("type", "null") for one in schemas]}
 
 
 def _nothing(of: Any) -> Any:

@@ -81,10 +81,15 @@ class Answers:
         """The first that were stale, in words."""
         first = np.flatnonzero(self.is_missed)[:EXAMPLES]
         return [
-            f"{self.age_s[at]:.3f} s after its acknowledgement write {self.key[at]}"
-            f" was answered {self.status[at]}"
+            f"{_when(self.age_s[at])} write {self.key[at]} was answered {self.status[at]}"
             for at in first
         ]
+
+
+def _when(age_s: float) -> str:
+    if np.isnan(age_s):
+        return "at an unknown time after its acknowledgement"
+    return f"{age_s:.3f} s after its acknowledgement"
 
 
 def figures(record: Record, folder: RunFolder) -> Reads:
@@ -129,8 +134,8 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
         gap = f"{answered} reads of acknowledged writes were answered, {READS_MIN} are needed"
         return no_figure(gap, "too_few_samples")
     seen = f"{stale:,} of {answered:,} reads did not see a write acknowledged before"
-    if stale:
-        seen += f", up to {format_duration(reads.stale_for_s or 0.0)} later"
+    if stale and reads.stale_for_s is not None:
+        seen += f", up to {format_duration(reads.stale_for_s)} later"
     if item.metric == "stale":
         return Figure(stale, seen)
     return Figure(reads.stale_for_s, seen, uncertainty=reads.uncertainty_s or 0.0)

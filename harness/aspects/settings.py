@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from harness.aspects.base import Aspect, Findings
@@ -160,9 +161,7 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
     return flag(value, "; ".join(found.problems[item.metric]) or "every part is set so")
 
 
-def _setting(code: str) -> Metric:
-    return Metric("flag", code, is_invariant=True)
-
+_setting = partial(Metric, "flag", is_invariant=True)
 
 ASPECT = Aspect[Settings](
     section="settings",

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -147,6 +148,8 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
         if not victims:
             return no_figure(f"no fault of {item.phase} broke a server")
         parts = [p for p in {*known, *victims} if (p in victims) == (name == VICTIM)]
+        if not parts:
+            return no_figure(f"only {', '.join(sorted(victims))} answered in {item.phase}")
         value = _worst(item, [known.get(part, 0.0) for part in parts])
     else:
         value = {"min": min, "max": max}.get(name, lambda _: known.get(name, 0.0))(known.values())
@@ -182,8 +185,8 @@ def _overlaps(fault: FaultFound, start_s: float, end_s: float) -> bool:
 
 def _worst(item: Expectation, values: Sequence[float]) -> float:
     """The one that is furthest from the limit on its wrong side: all of them must keep it."""
-    if not values:
-        return 0.0
+    if item.comparison == "==":
+        return max(values, key=lambda value: abs(value - item.limit))
     return min(values) if item.comparison[0] == ">" else max(values)
 
 
@@ -203,9 +206,7 @@ def _tables(findings: Findings) -> Iterator[Table]:
         yield Table(title, columns, [Group("", rows)])
 
 
-def _share(code: str) -> Metric:
-    return Metric("share", code, "phase", needs_load=True)
-
+_share = partial(Metric, "share", scope="phase", needs_load=True)
 
 ASPECT = Aspect[Shares](
     section=EACH_FIELD,

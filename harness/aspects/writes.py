@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -217,9 +218,7 @@ def _tiles(findings: Findings) -> Iterator[Tile]:
         yield Tile("writes lost", found.lost, note, "bad" if found.lost else "good")
 
 
-def _never(code: str) -> Metric:
-    return Metric("count", code, is_invariant=True)
-
+_never = partial(Metric, "count", is_invariant=True)
 
 ASPECT = Aspect[Writes](
     section="writes",

@@ -19,7 +19,7 @@ from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment, Phase
 from harness.model.load import Load
 from harness.model.metric import ANY, OPERATION
-from harness.model.verdict import Verdict
+from harness.model.verdict import Judgement, Reason, Verdict
 from harness.result import junit_xml, make_result, result_schema, summary_markdown
 
 OPERATIONS = {"redirect", "create"}
@@ -345,6 +345,8 @@ def test_missing_requests_make_inconclusive_what_is_made_of_them(subject, clause
     [judged] = verdict_of(subject, clause, found)[1].judgements
     assert judged.outcome == outcome
     assert (judged.code == "evidence_missing") == (outcome == "inconclusive")
+    missing = "requests are missing: "
+    assert judged.evidence.startswith(missing) == (outcome == "inconclusive")
 
 
 @pytest.mark.parametrize(
@@ -421,8 +423,12 @@ def test_why_the_writes_were_not_checked_is_said():
 
 def test_what_ended_before_an_unproven_fault_began_is_judged_all_the_same():
     later = {**FAULT, "proven": False, "start_s": 90.0, "phase": "later"}
-    _, verdict = verdict_of("redirect", "p95 < 50ms", findings(faults=[later]))
-    assert [item.outcome for item in verdict.judgements] == ["fail"]
+    for clause, outcome, of_the_run in (
+        ("p95 < 50ms", "fail", "fail"), ("p95 < 200ms", "pass", "inconclusive"),
+    ):  # fmt: skip
+        _, verdict = verdict_of("redirect", clause, findings(faults=[later]))
+        assert [item.outcome for item in verdict.judgements] == [outcome]
+        assert verdict.outcome == of_the_run
 
 
 @pytest.mark.parametrize(("subject", "metric", "kind"), FIGURES)
@@ -597,3 +603,141 @@ def test_of_two_faults_the_victim_is_that_of_the_phase() -> None:
     later = {**FAULT, "fault": "kill-2", "service": "app-1", "start_s": 95.0, "healed_s": 99.0}
     found = findings(traffic_share=SHARES, faults=[first, later])
     assert verdict_of("traffic_share", "victim <= 2%", found)[1].outcome == "pass"
+
+
+NEVER_INJECTED = {**FAULT, "start_s": None, "effect_s": None, "healed_s": None, "proven": False,
+                  "healed": False, "detail": "never injected"}  # fmt: skip
+NOT_PROVEN = "kill app-2 is not proven: never injected"
+LATE = "sent late"
+
+
+@pytest.mark.parametrize(
+    ("clause", "changes", "judged", "reasons"),
+    [
+        ("p95 < 200ms", {}, ("pass", 0.1, "100 ms over 5,000 requests", ""), []),
+        ("p95 < 50ms", {}, ("fail", 0.1, "100 ms over 5,000 requests", "response_time_exceeded"),
+         [("response_time_exceeded", "fault.redirect: p95 < 50ms, but 100 ms over 5,000 requests")],
+        ),
+        ("p95 < 50ms", {"load__problems": [LATE, "too few sent"]},
+         ("inconclusive", 0.1, "the load generator was not healthy: sent late", "load_unhealthy"),
+         [("load_unhealthy", LATE), ("load_unhealthy", "too few sent")]),
+        ("p95 < 50ms", {"faults": [FAULT, NEVER_INJECTED]},
+         ("inconclusive", 0.1, NOT_PROVEN, "fault_not_proven"),
+         [("fault_not_proven", NOT_PROVEN)]),
+        ("p95 < 50ms", {"status": "interrupted", "message": "SIGTERM"},
+         ("inconclusive", 0.1, "the run did not come to its end", "run_interrupted"),
+         [("run_interrupted", "the run is interrupted: SIGTERM")]),
+        ("p95 < 50ms", {"status": "error", "message": "no Docker"},
+         ("inconclusive", 0.1, "the run did not come to its end", "run_interrupted"),
+         [("run_interrupted", "the run is error: no Docker")]),
+        ("p95 < 200ms", {"status": "aborted", "message": "half of all failed"},
+         ("pass", 0.1, "100 ms over 5,000 requests", ""),
+         [("safeguard_tripped", "a safeguard ended the run: half of all failed")]),
+        ("p95 < 50ms", {"operations__redirect__fault__response_time_s": {}},
+         ("inconclusive", None, "nothing was measured", "not_measured"),
+         [("not_measured", "fault.redirect: p95 < 50ms, but nothing was measured")]),
+        ("p95 < 50ms", {"load": None},
+         ("fail", 0.1, "100 ms over 5,000 requests", "response_time_exceeded"),
+         [("response_time_exceeded", "fault.redirect: p95 < 50ms, but 100 ms over 5,000 requests")],
+        ),
+        ("recovery_time <= 20.995s", {},
+         ("inconclusive", 21.0, "recovered after 21.000 s (± 10 ms): the limit lies within the"
+          " uncertainty", "within_uncertainty"),
+         [("within_uncertainty", "fault.redirect: recovery_time <= 20.995s, but recovered after"
+           " 21.000 s (± 10 ms): the limit lies within the uncertainty")]),
+        ("recovery_time <= 20s", {"recovery__redirect__by_fault__kill-1": {"recovered": False}},
+         ("fail", None, "it had not recovered at the end",
+          "not_recovered"),
+         [("not_recovered", "fault.redirect: recovery_time <= 20s, but it had not recovered at"
+           " the end")]),
+    ],
+)  # fmt: skip
+def test_a_judgement_and_the_reasons_of_the_run_in_full(clause, changes, judged, reasons):
+    item = expectation("redirect", clause)
+    verdict = judge(_experiment(item), findings(**changes))
+    outcome, value, evidence, code = judged
+    assert verdict.judgements == (
+        Judgement(item.id, clause, outcome, value, item.limit, "s", evidence, code),
+    )
+    assert verdict.reasons == tuple(Reason(*reason) for reason in reasons)
+
+
+def test_an_experiment_that_expects_nothing_proves_nothing():
+    nothing = _experiment(expectation("redirect", "p95 < 1s")).model_copy(update={"hypothesis": ()})
+    reason = Reason("not_measured", "the experiment expects nothing")
+    assert judge(nothing, findings()) == Verdict("inconclusive", (reason,), ())
+    failed = judge(nothing, findings(status="aborted", message="x"))
+    assert failed.outcome == "fail"
+    assert [one.code for one in failed.reasons] == ["safeguard_tripped", "not_measured"]
+
+
+@pytest.mark.parametrize("changes", [
+    {"status": "interrupted"}, {"status": "error"}, {"faults": [NEVER_INJECTED]},
+    {"load__problems": [LATE]},
+])  # fmt: skip
+def test_what_says_against_the_whole_run_outweighs_a_pass(changes):
+    """Also one of the target's own state, which rests on no load."""
+    assert verdict_of("target", "healthy", findings(**changes))[1].outcome == "inconclusive"
+
+
+def test_each_reason_stands_once_failures_first_and_the_runs_own_on_top():
+    clauses = ["p95 < 200ms", "p999 < 1s", "p95 < 50ms", "failed_requests == 0", "p95 < 50ms"]
+    hypothesis = tuple(parse_expectation("fault", "redirect", c, OPERATIONS) for c in clauses)
+    experiment = _experiment(hypothesis[0]).model_copy(update={"hypothesis": hypothesis})
+    row = {"code": "probe_gap", "at_s": 1.0, "who": "x", "text": "x stood still", "phase": "",
+           "outcome": "inconclusive"}  # fmt: skip
+    wrong = {"operations__redirect__fault__failed": 2,
+             "operations__redirect__fault__errors": {"timeout": 2}}  # fmt: skip
+    verdict = judge(experiment, findings(surprises=[row], **wrong))
+    assert [(one.code, one.text) for one in verdict.reasons] == [
+        ("probe_gap", "x stood still"),
+        ("response_time_exceeded", "fault.redirect: p95 < 50ms, but 100 ms over 5,000 requests"
+         " (2 timeout)"),
+        ("requests_failed", "fault.redirect: failed_requests == 0, but 2 over 5,000 requests"
+         " (2 timeout)"),
+        ("too_few_samples", "fault.redirect: p999 < 1s, but 5,000 requests, and 10,000 are needed"
+         " to tell"),
+    ]  # fmt: skip
+    assert [one.outcome for one in verdict.judgements] == [
+        "pass", "inconclusive", "fail", "fail", "fail",
+    ]  # fmt: skip
+
+
+def test_a_disturbance_just_before_the_run_excuses_a_late_node_too():
+    """The ten seconds after it belong to it; the code stays that of the node."""
+    early = {"disturbed": [{**HOG, "start_s": -20.0, "end_s": -9.5}]}
+    found = findings(surprises=[LEFT_BEHIND], machine=early)
+    verdict = verdict_of("writes", "lost == 0", found)[1]
+    assert verdict.outcome == "inconclusive"
+    assert verdict.reasons[0].code == LEFT_BEHIND["code"]
+    assert verdict.reasons[0].text.startswith(f"{LEFT_BEHIND['text']}; others took 50%")
+
+
+def test_what_excuses_a_missed_limit_is_said_after_what_was_found():
+    hog = {"disturbed": [HOG]}
+    never = {"recovery__redirect__by_fault__kill-1": {"recovered": False}}
+    for clause, changes, words in (
+        ("p95 < 50ms", {}, "100 ms over 5,000 requests; others took 50%"),
+        ("recovery_time <= 20s", never,
+         "it had not recovered at the end; others took 50%"),
+    ):  # fmt: skip
+        [judged] = verdict_of("redirect", clause, findings(machine=hog, **changes))[1].judgements
+        assert judged.evidence.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("clause", "outcome"), [("p95 < 50ms", "fail"), ("recovery_time <= 20s", "inconclusive")]
+)
+def test_a_figure_of_faults_looks_to_the_end_of_the_run(clause, outcome):
+    """A disturbance after the phase, which ends at 90 s, is nothing to the phase's own times."""
+    found = findings(machine={"disturbed": [{**HOG, "start_s": 95.0, "end_s": 99.0}]})
+    [judged] = verdict_of("redirect", clause, found)[1].judgements
+    assert judged.outcome == outcome
+
+
+def test_what_rests_on_no_requests_misses_none():
+    gap = {**GAP, "stream": "main"}
+    [judged] = verdict_of("rotation", "leaves_rotation <= 1s", findings(coverage={"gaps": [gap]}))[
+        1
+    ].judgements
+    assert judged.outcome == "pass"

@@ -42,6 +42,44 @@ def test_each_listed_mutant_has_a_reason_and_is_of_todays_code(one: Accepted) ->
     assert one.now != one.was
 
 
+@pytest.mark.parametrize(
+    ("only", "names", "modules"),
+    [
+        (["guard"], ["guard-guard"], ["harness/guard.py"]),
+        (["harness/undo.py"], ["undo-harness.undo.py"], ["harness/undo.py"]),
+        (
+            ["do*.py", "shares"],
+            ["judge-do*.py+shares", "aspects-do*.py+shares"],
+            ["harness/judge/doubts.py", "harness/aspects/shares.py"],
+        ),
+        (["no_such"], [], []),
+    ],
+)
+def test_single_modules_can_be_taken(only: list[str], names: list[str], modules: list[str]) -> None:
+    chosen = [GROUPS[name] for name in ("judge", "aspects", "undo", "guard")]
+    found = mutants.narrowed(chosen, only)
+    assert [group.name for group in found] == names
+    assert [module for group in found for module in group.modules] == modules
+    whole = {group.name: group.tests for group in chosen}
+    assert all(group.tests == whole[group.name.partition("-")[0]] for group in found)
+
+
+def test_a_module_that_no_group_has_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        mutants.main(["guard", "--only", "shares"])
+    assert caught.value.code == 2
+    assert "no module of these groups is called shares" in capsys.readouterr().err
+
+
+def test_the_mutants_see_the_project_but_only_the_committed_report(tmp_path: Path) -> None:
+    for _ in range(2):  # a later run goes on in the same folder
+        mutants._link_project(tmp_path)
+        assert (tmp_path / "harness").resolve() == ROOT / "harness"
+        assert (tmp_path / "reports" / "sample" / "result.json").is_file()
+        assert [path.name for path in (tmp_path / "reports").iterdir()] == ["sample"]
+        assert not (tmp_path / ".venv").exists()
+
+
 def test_what_is_listed_counts_neither_way() -> None:
     found = [*KILLED, HARMLESS, HARMFUL]
     assert mutants.survivors(found, ACCEPTED) == [HARMFUL]

@@ -29,7 +29,9 @@ from harness.aspects.findings_json import (
     findings_from_json,
     read_findings,
     schema,
+    section_of,
     section_schemas,
+    understood,
 )
 from harness.errors import RunFolderError
 from harness.model.metric import ANY, OPERATION
@@ -83,6 +85,36 @@ def test_the_schema_is_that_of_the_types() -> None:
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Mixed:
+    """Everything else that a type can be."""
+
+    names: Sequence[str] = ()
+    flags: Mapping[str, bool] | None = None
+    text: str = ""
+    either: int | str = 0
+    anything: Any = None
+    rows: Sequence[Sequence[Leaf]] = ()
+
+    ALWAYS: ClassVar[tuple[str, ...]] = ("text", "names", "either")
+
+
+def test_what_is_required_is_sorted_and_what_is_not_known_is_anything() -> None:
+    leaf = schema(Leaf)
+    assert schema(Mixed) == {
+        "type": "object",
+        "required": ["either", "names", "text"],
+        "properties": {
+            "names": {"type": "array", "items": {"type": "string"}},
+            "flags": {"type": ["object", "null"], "additionalProperties": {"type": "boolean"}},
+            "text": {"type": "string"},
+            "either": {"type": ["integer", "string"]},
+            "anything": {},
+            "rows": {"type": "array", "items": {"type": "array", "items": leaf}},
+        },
+    }
+
+
 def test_what_was_not_found_is_there_and_empty() -> None:
     found = findings_from_json({})
     assert found.of(recovery.ASPECT) == {}
@@ -102,12 +134,12 @@ def test_what_was_not_found_is_there_and_empty() -> None:
         ({"traffic_share": {"app-1": 0.5}}, "traffic_share.app-1: "),
         ({"breakers": {"by_breaker": {"redis": {}}}}, "breakers.by_breaker.redis.servers: "),
         ({"faults": [{"kind": "kill"}]}, "faults.0.proven: "),
-        ({"recovery": {"create": {"recovered": True}}}, "recovered, but no recovery_time_s"),
+        ({"recovery": {"create": {"recovered": True}}}, "recovery.create: .*recovered, but no "),
         ({"surprises": [{"code": "x"}]}, "surprises.0.at_s: "),
     ],
 )
 def test_what_is_wrong_is_named_by_its_place(value: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=f"^{words}"):
         findings_from_json(value)
 
 
@@ -123,6 +155,43 @@ def test_a_file_that_cannot_be_understood_says_which_stage_writes_it(tmp_path: P
             read_findings(RunFolder(tmp_path))
         assert caught.value.message.startswith(f"{path}: {what}")
         assert caught.value.hint == f"harness analyze {tmp_path}"
+
+
+def test_the_words_of_an_error_have_the_whole_place_and_the_cause(tmp_path: Path) -> None:
+    nested = {"rotation": [{"fault": "a", "server": "b", "lb": "c"}, {"fault": "a", "server": "b"}]}
+    with pytest.raises(ValueError, match=r"^rotation\.1\.lb: Field required$") as caught:
+        findings_from_json(nested)
+    assert caught.value.__cause__ is not None
+    with pytest.raises(ValueError, match=r"^faults\.0\.proven: Field required$"):
+        findings_from_json({"faults": [{"kind": "kill"}], **nested})
+    folder = RunFolder(tmp_path)
+    with pytest.raises(RunFolderError) as found:
+        understood(folder, nested)
+    where = tmp_path / "findings.json"
+    assert str(found.value) == f"{where}: cannot be understood: rotation.1.lb: Field required"
+    assert found.value.hint == f"harness analyze {tmp_path}"
+    assert isinstance(found.value.__cause__, ValueError)
+
+
+def test_a_section_that_is_null_or_empty_is_as_if_nothing_had_been_found() -> None:
+    for aspect in ASPECTS:
+        nothing = section_of(aspect, {})
+        assert section_of(aspect, {aspect.section: None}) == nothing
+        assert section_of(aspect, {aspect.section: {} if nothing != [] else []}) == nothing
+    assert section_of(writes.ASPECT, {"writes": {"lost": 3}, "clicks": {"lost": 4}}).lost == 3
+    assert section_of(clicks.ASPECT, {"writes": {"lost": 3}, "clicks": {"lost": 4}}).lost == 4
+    shares = next(aspect for aspect in ASPECTS if aspect.section == "*")
+    share = {"app-1": {"a": 0.5}}
+    assert section_of(shares, {"traffic_share": share, "writes": {}}).traffic_share == share
+
+
+def test_there_is_a_schema_of_each_section_and_of_each_field_that_is_one() -> None:
+    schemas = section_schemas()
+    assert {a.section for a in ASPECTS} - {"*"} <= schemas.keys()
+    assert {"traffic_share", "db_reached", "phases", "faults", "machine"} <= schemas.keys()
+    assert "series" not in schemas
+    assert "*" not in schemas
+    assert schemas["rotation"] == schema(Sequence[rotation.Row])
 
 
 def test_a_field_that_is_left_out_is_so_only_while_it_is_none() -> None:

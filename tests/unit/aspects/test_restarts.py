@@ -13,6 +13,7 @@ from harness.aspects.restarts import ASPECT, Restarts, figures
 from harness.model.compared import Measured
 from harness.model.expectation import Expectation
 from harness.model.metric import Metric
+from harness.model.page import Column, Group, Tile
 from harness.record.run import Record
 
 NOTHING = pd.DataFrame()
@@ -85,11 +86,22 @@ def test_it_stands_on_top_of_the_report_and_each_exit_in_a_table() -> None:
     death = {"service": "app-2", "at_s": 10.0, "exit_code": 137, "is_for_memory": True}
     section = {"unexpected": 1, "by_container": {"app-2": 1}, "exits": [{**death, "back_s": None}]}
     findings = findings_from_json({"restarts": section})
-    (tile,) = ASPECT.tiles(findings)
-    assert (tile.value, tile.tone) == (1, "bad")
+    assert list(ASPECT.tiles(findings)) == [Tile("unexpected exits", 1, "of containers", "bad")]
     (table,) = ASPECT.tables(findings)
-    assert [list(row) for row in table.groups[0].rows] == [["app-2", 10.0, 137, True, None]]
+    assert (table.title, table.id) == ("Unexpected exits", "restarts")
+    assert list(table.columns) == [
+        Column("Container"), Column("At", "clock"), Column("Exit code"),
+        Column("For memory", "flag"), Column("Back at", "clock"),
+    ]  # fmt: skip
+    assert list(table.groups) == [Group("", [("app-2", 10.0, 137, True, None)])]
+
+
+def test_without_an_exit_the_tile_is_good_and_without_a_watch_there_is_none() -> None:
+    none = findings_from_json({"restarts": {"unexpected": 0}})
+    assert list(ASPECT.tiles(none)) == [Tile("unexpected exits", 0, "of containers", "good")]
     assert list(ASPECT.tiles(findings_from_json({}))) == []
+    ((_, measured),) = ASPECT.compare(none, set())
+    assert measured == Measured(0.0)
 
 
 def test_one_exit_more_is_bad_news_in_a_single_run() -> None:

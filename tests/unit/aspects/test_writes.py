@@ -12,7 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 from plain import plain
 
-from harness.aspects.writes import figures
+from harness.aspects.clause import parse_expectation
+from harness.aspects.findings_json import findings_from_json
+from harness.aspects.writes import ASPECT, figures
+from harness.bundled.traffic import OPERATIONS
+from harness.model.compared import Compared, Measured
+from harness.model.expectation import Expectation
+from harness.model.experiment import Experiment, FaultSpec, Phase
+from harness.model.load import Load
+from harness.model.page import Tile
+from harness.model.planned import Need
 from harness.record.folder import RunFolder
 from harness.record.run import Record
 from harness.record.tables import WRITES
@@ -50,6 +59,7 @@ class Case:
             REPLICA: {"role": "replica", "caught_up": True},
             LAGGING: {"role": "replica", "caught_up": True},
         }
+        self.faults: list[dict[str, Any]] = [FAULT]
         self.folder = RunFolder(tmp_path / "run")
         self.folder.create()
 
@@ -61,7 +71,7 @@ class Case:
         pq.write_table(table, path)
         self.folder.write_json("target/writes.json", {"nodes": self.nodes})
         streams = {stream: sent(outcomes) for stream, outcomes in self.outcomes.items()}
-        record = Record(cast(Any, None), [], streams["m"], streams["c"], [FAULT])
+        record = Record(cast(Any, None), [], streams["m"], streams["c"], self.faults)
         found: dict[str, Any] = plain(figures(record, self.folder))
         return found
 
@@ -156,3 +166,216 @@ def test_two_primaries_are_no_check(case: Case) -> None:
     assert found["checked"] is False
     assert found["lost"] is None
     assert found["why_not"] == "more than one node said that it is the primary: db-1, db-2"
+
+
+def test_each_stream_and_each_fate_is_told_apart(case: Case) -> None:
+    """A token is the stream's letter and a number: m8 is not c8."""
+    case.outcomes["m"][3:6] = ["failed", "unknown", ""]  # the last is a read
+    case.outcomes["c"][4:8] = ["failed", "failed", "unknown", "unknown"]
+    for node in case.nodes:
+        for stream, numbers in (("m", (3, 5, 8)), ("c", (4, 9, 10))):
+            for n in numbers:
+                del case.rows[node, stream, n]
+        case.rows[node, "m", 20] = case.rows[node, "c", 21] = 3
+    del case.rows[REPLICA, "m", 11], case.rows[LAGGING, "c", 12]
+    found = case.figures()
+    assert (found["acknowledged"], found["failed"], found["unknown"]) == (2 * COUNT - 7, 3, 3)
+    assert (found["lost"], found["phantom"], found["duplicates"]) == (5, 1, 2)
+    assert found["examples"] == {
+        "lost": [f"{token}, acknowledged at {at} s" for token, at in (
+            ("m8", "0.084"), ("m11", "0.114"), ("c9", "0.094"), ("c10", "0.104"), ("c12", "0.124"),
+        )],
+        "phantom": ["c5, acknowledged at 0.054 s"],
+        "duplicates": ["m20", "c21"],
+    }  # fmt: skip
+
+
+def test_a_node_that_is_no_evidence_is_none_for_phantoms_and_duplicates_either(case: Case) -> None:
+    case.outcomes["m"][3] = "failed"
+    del case.rows[PRIMARY, "m", 3]  # still there on the replicas
+    case.rows[REPLICA, "m", 9] = 2
+    found = case.figures()
+    assert (found["lost"], found["phantom"], found["duplicates"]) == (0, 0, 0)
+
+
+def test_only_the_first_ten_are_examples(case: Case) -> None:
+    case.outcomes["m"][100:120] = ["failed"] * 20
+    for n in range(20):
+        del case.rows[PRIMARY, "m", n]
+        case.rows[PRIMARY, "c", n] = 2
+    found = case.figures()
+    assert (found["lost"], found["phantom"], found["duplicates"]) == (20, 20, 20)
+    assert {name: len(each) for name, each in found["examples"].items()} == {
+        "lost": 10, "phantom": 10, "duplicates": 10,
+    }  # fmt: skip
+    assert found["examples"]["duplicates"][-1] == "c9"
+
+
+def test_a_run_whose_writes_were_not_read_back_only_says_what_was_sent(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    none = Record(cast(Any, None), [], sent(["ok", "", "failed"]), sent(["unknown"]), [])
+    found = plain(figures(none, folder))
+    assert (found["acknowledged"], found["failed"], found["unknown"]) == (1, 1, 1)
+    assert (found["checked"], found["lost"], found["nodes"]) == (False, None, {})
+    assert found["why_not"] == "the writes were not read back"
+    assert found["acknowledged_last_second_before_fault"] is None
+
+
+@pytest.mark.parametrize(
+    ("nodes", "behind"),
+    [
+        ({LAGGING: {"why_not": "timeline 1", "error": "x"}}, [(LAGGING, "timeline 1")]),
+        ({LAGGING: {"error": "db-3 does not run"}}, [(LAGGING, "db-3 does not run")]),
+        ({LAGGING: {}, REPLICA: {}}, [(REPLICA, "it was behind"), (LAGGING, "it was behind")]),
+    ],
+)
+def test_of_each_node_that_is_no_evidence_it_is_said_why(
+    case: Case, nodes: dict[str, Any], behind: list[tuple[str, str]]
+) -> None:
+    for name, facts in nodes.items():
+        case.nodes[name] |= {"caught_up": False, **facts}
+    case.nodes[PRIMARY]["caught_up"] = False  # there is nothing that it has to catch up with
+    case.nodes = dict(sorted(case.nodes.items(), reverse=True))
+    found = case.figures()
+    assert found["checked"]
+    assert [(one["node"], one["why"]) for one in found["not_caught_up"]] == behind
+    assert found["nodes"].keys() == case.nodes.keys()
+
+
+def test_the_first_of_several_primaries_is_not_taken_for_the_one(case: Case) -> None:
+    case.nodes[LAGGING]["role"] = case.nodes[REPLICA]["role"] = "primary"
+    del case.nodes[PRIMARY]
+    found = case.figures()
+    assert found["why_not"].endswith("the primary: db-2, db-3")
+    assert (found["acknowledged"], list(found["nodes"])) == (2 * COUNT, [REPLICA, LAGGING])
+
+
+@pytest.mark.parametrize(
+    ("faults", "count"),
+    [
+        ([], None),
+        ([{"start_s": None, "effect_s": None}], None),
+        ([{"start_s": 5.0, "effect_s": None}], 200),
+        ([{"start_s": 3.0, "effect_s": 0.504}], 2 * 51),  # up to its effect, all since the start
+        ([{"start_s": 5.0, "effect_s": 5.0}, {"start_s": 0.5, "effect_s": 0.5}], 200),
+        ([{"start_s": None, "effect_s": None}, {"start_s": 0.304, "effect_s": None}], 2 * 31),
+        ([{"start_s": 12.0, "effect_s": None}], 0),
+        ([{"start_s": 1.0, "effect_s": 10.504}], 2 * 49),  # the second's first moment is left out
+    ],
+)
+def test_the_last_second_is_that_before_the_first_fault_took_effect(
+    case: Case, faults: list[dict[str, Any]], count: int | None
+) -> None:
+    case.faults = faults
+    assert case.figures()["acknowledged_last_second_before_fault"] == count
+
+
+FOUND = {
+    "acknowledged": 5000, "failed": 3, "unknown": 7, "checked": True, "why_not": "", "lost": 0,
+    "phantom": 0, "duplicates": 0, "acknowledged_last_second_before_fault": 20,
+}  # fmt: skip
+NOT_READ = {**FOUND, "checked": False, "why_not": "", "lost": None, "phantom": None}
+
+
+def item(metric: str) -> Expectation:
+    return parse_expectation("run", "writes", f"{metric} == 0", set())
+
+
+@pytest.mark.parametrize(
+    ("metric", "writes", "value", "evidence"),
+    [
+        ("acknowledged", FOUND, 5000, "5000 writes"),
+        ("unknown", {**FOUND, "checked": False}, 7, "7 writes"),
+        ("lost", FOUND, 0, "0 of 5,000 acknowledged writes"),
+        ("lost", {**FOUND, "acknowledged_last_second_before_fault": None}, 0,
+         "0 of 5,000 acknowledged writes"),
+        ("lost", {**FOUND, "acknowledged": None}, 0, "0 of 0 acknowledged writes"),
+        ("phantom", {**FOUND, "phantom": 2, "lost": 1, "examples": {"phantom": ["m8", "c9"],
+                     "lost": ["m1"]}}, 2, "2 of 5,000 acknowledged writes: m8, ..."),
+        ("lost", {**FOUND, "lost": 2, "examples": {}}, 2, "2 of 5,000 acknowledged writes"),
+        ("lost", {**FOUND, "examples": {"lost": ["m8"]}}, 0, "0 of 5,000 acknowledged writes"),
+        # bad news counts though not all was read, and though there were few writes
+        ("duplicates", {**NOT_READ, "duplicates": 3}, 3, "3 of 5,000 acknowledged writes"),
+        ("lost", {**FOUND, "lost": 1, "acknowledged_last_second_before_fault": 0}, 1,
+         "1 of 5,000 acknowledged writes"),
+    ],
+)  # fmt: skip
+def test_a_count_is_a_figure_with_its_first_example(
+    metric: str, writes: Any, value: int, evidence: str
+) -> None:
+    figure = ASPECT.figure(item(metric), findings_from_json({"writes": writes}))
+    assert (figure.value, figure.evidence, figure.gap) == (value, evidence, "")
+
+
+@pytest.mark.parametrize(
+    ("writes", "value", "gap", "code"),
+    [
+        (NOT_READ, None, "the writes were not read back from every database node",
+         "writes_not_checked"),
+        ({**NOT_READ, "lost": 0, "why_not": "no primary"}, None, "no primary",
+         "writes_not_checked"),
+        ({**FOUND, "acknowledged_last_second_before_fault": 19}, 0,
+         "only 19 writes were acknowledged in the second before the fault", "too_few_samples"),
+        ({**FOUND, "acknowledged_last_second_before_fault": 0}, 0,
+         "only 0 writes were acknowledged in the second before the fault", "too_few_samples"),
+    ],
+)  # fmt: skip
+def test_none_lost_needs_a_reading_and_writes_to_lose(
+    writes: Any, value: int | None, gap: str, code: str
+) -> None:
+    figure = ASPECT.figure(item("lost"), findings_from_json({"writes": writes}))
+    assert (figure.value, figure.gap, figure.gap_code) == (value, gap, code)
+    assert figure.evidence == ("" if value is None else "0 of 5,000 acknowledged writes")
+
+
+def test_a_plan_must_send_writes_in_the_second_before_its_first_fault() -> None:
+    """Two operations of five write and are sent; the rate rises from 10 to 100/s in 10 s."""
+    write = OPERATIONS["create"]
+    mix = {"redirect": 1, "create": 2, "other": 1, "never": 0}
+    load = {"rate_per_s": 10, "stages": ({"rate_per_s": 100, "ramp_s": 10, "hold_s": 50},)}
+    faults = tuple(
+        FaultSpec(id=name, kind="kill", selector={}, phase="x", start_s=start_s, end_s=30)
+        for name, start_s in (("b", 20), ("a", 5))
+    )
+    experiment = Experiment(
+        name="x", title="", faults=faults, hypothesis=(),
+        operations={**OPERATIONS, "other": write, "never": write},
+        load=Load.model_validate({**load, "mix": mix, "canary_rate_per_s": 3}),
+        phases=(Phase(name="x", start_s=0, end_s=60),),
+    )  # fmt: skip
+    need = ASPECT.needs(item("lost"), experiment)
+    assert need == Need(
+        20, pytest.approx(50.5 * 0.75 + 2 * 3), "writes in the second before the fault"
+    )
+    assert ASPECT.needs(item("lost"), experiment.model_copy(update={"faults": ()})) is None
+
+
+@pytest.mark.parametrize(
+    ("writes", "compared"),
+    [
+        (FOUND, {"lost": 0.0, "phantom": 0.0, "duplicates": 0.0}),
+        ({**NOT_READ, "duplicates": 3}, {"duplicates": 3.0}),
+        ({**FOUND, "lost": 4, "phantom": None}, {"lost": 4.0, "duplicates": 0.0}),
+    ],
+)
+def test_what_was_lost_is_compared_where_it_was_checked(
+    writes: Any, compared: dict[str, float]
+) -> None:
+    assert list(ASPECT.compare(findings_from_json({"writes": writes}), set())) == [
+        (Compared("run", "writes", name, "never", "count"), Measured(value))
+        for name, value in compared.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("writes", "tiles"),
+    [
+        (FOUND, [Tile("writes lost", 0, "of 5,000 acknowledged", "good")]),
+        ({**FOUND, "lost": 2, "acknowledged": None},
+         [Tile("writes lost", 2, "of 0 acknowledged", "bad")]),
+        (NOT_READ, []),
+    ],
+)  # fmt: skip
+def test_the_tile_says_what_was_lost_if_that_was_checked(writes: Any, tiles: list[Tile]) -> None:
+    assert list(ASPECT.tiles(findings_from_json({"writes": writes}))) == tiles

@@ -1,0 +1,259 @@
+"""Requests of each operation and phase: counted, judged with enough of them, compared, shown."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pandas as pd
+import pytest
+
+from harness.aspects.clause import parse_expectation
+from harness.aspects.findings_json import findings_from_json
+from harness.aspects.operations import ASPECT, Requests, figures
+from harness.bundled.traffic import OPERATIONS
+from harness.model.compared import Measured
+from harness.model.expectation import Expectation
+from harness.model.experiment import Experiment, Phase
+from harness.model.figure import Basis
+from harness.model.load import Load
+from harness.model.page import Column, Tile
+from harness.model.planned import Need
+from harness.record.run import Record
+
+NAMES = {"redirect", "create"}
+SPANS = {"late": {"start_s": 60, "end_s": 90}, "early": {"start_s": 30, "end_s": 60}}
+TIMES = {"p50": 0.01, "p95": 0.1, "p99": 0.2, "p999": 0.25, "max": 0.3}
+FAULT = {"fault": "kill-1", "kind": "kill", "start_s": 60.0, "proven": True}
+
+
+def stream(*rows: tuple[str, float, float, float, str]) -> pd.DataFrame:
+    columns = ["op", "intended_s", "sent_s", "done_s", "error"]
+    samples = pd.DataFrame(list(rows), columns=columns)
+    return samples.assign(ok=samples["error"] == "")
+
+
+def item(clause: str, phase: str = "early", subject: str = "redirect") -> Expectation:
+    return parse_expectation(phase, subject, clause, NAMES)
+
+
+def found(requests: int = 5000, failed: int = 0, **changes: Any) -> dict[str, Any]:
+    rate = failed / requests if requests else None
+    return {"requests": requests, "failed": failed, "error_rate": rate, "errors": {},
+            "response_time_s": TIMES, **changes}  # fmt: skip
+
+
+def findings(*, faults: Any = (), recovery: Any = None, **by_phase: dict[str, Any]) -> Any:
+    """Of `redirect` by phase; of `create` something else."""
+    operations = {"create": {"late": found(7, 7)}, "redirect": by_phase}
+    return findings_from_json(
+        {"phases": SPANS, "faults": faults, "operations": operations, "recovery": recovery}
+    )
+
+
+def test_main_load_and_canary_count_together_and_what_was_never_sent_does_not() -> None:
+    main = stream(
+        ("redirect", 29.9, 29.9, 30.0, "timeout"),  # due before the phase
+        ("redirect", 30.0, 30.1, 30.5, ""),
+        ("create", 31.0, 31.0, 39.0, "refused"),
+        ("redirect", 32.0, math.nan, math.nan, "dropped"),
+        ("redirect", 33.0, 33.0, 34.0, "timeout"),
+        ("redirect", 34.0, 34.0, 36.0, "refused"),
+        ("redirect", 60.0, 60.0, 64.0, ""),  # due in the next one
+    )
+    canary = stream(
+        ("redirect", 40.0, 40.0, 40.25, "timeout"),
+        ("redirect", 41.0, 41.0, math.nan, "unfinished"),
+        ("redirect", 59.9, 59.9, 67.9, ""),
+    )
+    judged = [Phase(name=n, start_s=s, end_s=e) for n, s, e in (("a", 30, 60), ("none", 80, 90))]
+    load = SimpleNamespace(mix={"redirect": 1.0, "delete": 1.0})
+    record = SimpleNamespace(
+        main=main, canary=canary, judged=judged, experiment=SimpleNamespace(load=load)
+    )
+    counted = figures(cast(Record, record))
+    assert counted.keys() == {"redirect", "delete"}
+    nothing = Requests(response_time_s=dict.fromkeys(TIMES), service_time_s=dict.fromkeys(TIMES))
+    assert counted["redirect"]["none"] == counted["delete"]["a"] == nothing
+    a = counted["redirect"]["a"]
+    assert (a.requests, a.failed, a.error_rate) == (5, 3, 0.6)
+    assert list(a.errors.items()) == [("refused", 1), ("timeout", 2)]
+    assert [a.response_time_s["p50"], a.response_time_s["max"]] == pytest.approx([1.0, 8.0])
+    assert [a.service_time_s["p50"], a.service_time_s["max"]] == pytest.approx([1.0, 8.0])
+    assert a.response_time_s["p95"] == pytest.approx(6.8)  # linear between 2 s and 8 s
+    assert (min(a.response_time_s), len(a.response_time_s)) == ("max", 5)
+
+
+@pytest.mark.parametrize(
+    ("metric", "needed"), [("p50", 40), ("p95", 200), ("p99", 1000), ("p999", 10_000)]
+)
+def test_each_percentile_needs_its_requests(metric: str, needed: int) -> None:
+    for requests in (needed - 1, needed):
+        figure = ASPECT.figure(item(f"{metric} < 1s"), findings(early=found(requests)))
+        assert figure.value == TIMES[metric]
+        gap = f"{requests:,} requests, and {needed:,} are needed to tell"
+        assert figure.gap == ("" if requests == needed else gap)
+        assert figure.gap_code == ("not_measured" if requests == needed else "too_few_samples")
+        assert (
+            len(list(ASPECT.compare(findings(early=found(requests)), set())))
+            == sum(requests >= least for least in (40, 200, 1000, 10_000)) + 2
+        )  # and two error rates
+
+
+@pytest.mark.parametrize(
+    ("clause", "requests", "value", "gap"),
+    [
+        ("error_rate < 0.1%", 2999, 0.0, "2,999 requests, and 3,000 are needed to tell"),
+        ("error_rate < 0.1%", 3000, 0.0, ""),
+        ("error_rate == 0%", 1, 0.0, ""),
+        ("error_rate < 100%", 2, 0.0, "2 requests, and 3 are needed to tell"),
+        ("failed_requests == 0", 1, 0, ""),
+        ("requests >= 5", 1, 1, ""),
+        ("requests >= 5", 0, None, "no redirect was sent in early"),
+    ],
+)
+def test_counts_and_rates_need_their_requests(
+    clause: str, requests: int, value: float | None, gap: str
+) -> None:
+    figure = ASPECT.figure(item(clause), findings(early=found(requests)))
+    assert (figure.value, figure.gap) == (value, gap)
+    assert figure.evidence.endswith(f" over {requests:,} requests") == (value is not None)
+    assert figure.basis == Basis(("main", "canary"), 30, 60, "redirect")
+
+
+@pytest.mark.parametrize(
+    ("clause", "evidence"),
+    [
+        ("p95 < 1s", "100 ms over 5,000 requests (1 refused, 2 timeout)"),
+        ("error_rate < 1%", "0.06% over 5,000 requests (1 refused, 2 timeout)"),
+        ("failed_requests == 0", "3 over 5,000 requests (1 refused, 2 timeout)"),
+        ("requests > 1", "5000 over 5,000 requests (1 refused, 2 timeout)"),
+    ],
+)
+def test_the_evidence_says_what_failed_and_how_often(clause: str, evidence: str) -> None:
+    both = {"refused": 1, "timeout": 2}
+    early, late = found(failed=3, errors=both), found(9, 9)
+    assert ASPECT.figure(item(clause), findings(early=early, late=late)).evidence == evidence
+
+
+def test_an_operation_that_was_not_sent_has_no_figure() -> None:
+    for figure in (
+        ASPECT.figure(item("p95 < 1s"), findings()),
+        ASPECT.figure(item("p95 < 1s"), findings_from_json({"phases": SPANS})),
+    ):
+        assert (figure.value, figure.gap) == (None, "no redirect was sent in early")
+        assert figure.gap_code == "not_measured"
+
+
+@pytest.mark.parametrize(
+    ("clause", "failed", "wrong", "is_invariant"),
+    [
+        ("failed_requests == 0", 9, 0, False),
+        ("failed_requests == 0", 9, 1, True),
+        ("failed_requests <= 1", 9, 1, False),
+        ("failed_requests <= 1", 9, 2, True),
+        ("failed_requests < 2", 9, 1, False),
+        ("failed_requests < 2", 9, 2, True),
+        ("failed_requests == 4", 9, 3, False),  # the others miss it, not the wrong ones
+        ("failed_requests >= 10", 9, 1, False),
+        ("failed_requests > 10", 9, 9, False),
+        ("failed_requests > 9", 9, 9, False),
+        ("failed_requests < 0", 0, 0, False),
+        ("error_rate < 0.1%", 9, 4, False),
+        ("error_rate < 0.1%", 9, 5, True),
+        ("error_rate <= 0.1%", 9, 5, False),
+        ("error_rate == 0%", 9, 1, True),
+        ("error_rate >= 1%", 9, 5, False),
+        ("p95 < 1s", 9, 9, False),
+        ("requests < 1", 9, 9, False),
+    ],
+)
+def test_wrong_answers_that_alone_miss_the_limit_are_never_excused(
+    clause: str, failed: int, wrong: int, is_invariant: bool
+) -> None:
+    errors = {"timeout": failed - wrong, **({"wrong_content": wrong} if wrong else {})}
+    early = found(failed=failed, errors=errors)
+    assert ASPECT.figure(item(clause), findings(early=early)).is_invariant is is_invariant
+
+
+@pytest.mark.parametrize(
+    ("clause", "phase", "is_weak"),
+    [
+        ("error_rate < 1%", "early", False),  # it ends when the fault begins
+        ("error_rate < 1%", "late", True),
+        ("failed_requests == 0", "late", True),
+        ("error_rate < 1%", "run", True),
+        ("p95 < 1s", "late", False),
+        ("requests > 1", "late", False),
+    ],
+)
+def test_caches_can_hide_failures_after_a_fault_has_begun(
+    clause: str, phase: str, is_weak: bool
+) -> None:
+    recovery = {"redirect": {"cold_share": 0.0}, "create": {"cold_share": 1.0}}
+    whole = findings(faults=[FAULT], recovery=recovery, early=found(), late=found(), run=found())
+    figure = ASPECT.figure(item(clause, phase), whole)
+    assert (figure.weakness is not None) is is_weak
+    if figure.weakness:
+        assert figure.weakness.text.startswith(f"{figure.evidence}; caches answered 100%")
+
+
+@pytest.mark.parametrize(
+    ("clause", "needed"),
+    [
+        ("p50 < 1s", 40), ("p95 < 1s", 200), ("p999 > 1s", 10_000), ("error_rate < 0.5%", 600),
+        ("error_rate == 0%", 0), ("failed_requests == 0", 0), ("requests > 700", 700),
+        ("requests >= 700", 700), ("requests < 700", 0), ("requests == 700", 0),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(("phase", "lasts_s"), [("early", 30), ("run", 60)])
+def test_a_plan_must_send_what_the_figure_takes(
+    clause: str, needed: float, phase: str, lasts_s: float
+) -> None:
+    spans = {name: SPANS[name] for name in ("early", "late")}
+    experiment = Experiment(
+        name="x", title="", faults=(), hypothesis=(), operations=OPERATIONS,
+        load=Load(rate_per_s=40, mix={"redirect": 3.0, "create": 1.0}, canary_rate_per_s=2),
+        phases=tuple(Phase(name=name, **span) for name, span in spans.items()),
+    )  # fmt: skip
+    need = Need(needed, 32 * lasts_s, f"requests in {phase}")
+    assert ASPECT.needs(item(clause, phase), experiment) == (need if needed else None)
+
+
+def test_runs_are_compared_in_the_order_of_phases_by_all_that_is_known() -> None:
+    rows = ASPECT.compare(findings(early=found(200, 50), late=found(0)), set())
+    assert [(row.id, row.kind, row.unit, measured) for row, measured in rows] == [
+        ("early.redirect.error_rate", "error_rate", "share", Measured(0.25, 200)),
+        ("early.redirect.p50", "response_time", "s", Measured(0.01, 200)),
+        ("early.redirect.p95", "response_time", "s", Measured(0.1, 200)),
+        ("late.create.error_rate", "error_rate", "share", Measured(1.0, 7)),
+    ]  # fmt: skip
+    unknown = findings(early=found(200, response_time_s={"p50": None}))
+    names = [row.metric for row, _ in ASPECT.compare(unknown, set())]
+    assert names == ["error_rate", "error_rate"]
+
+
+def test_the_report_has_a_tile_for_each_operation_and_a_row_for_each_phase() -> None:
+    errors = {"timeout": 3}
+    known = findings(run=found(6000, 3, errors=errors), late=found(2000, 3, errors=errors),
+                     early=found(4000))  # fmt: skip
+    assert list(ASPECT.tiles(known)) == [Tile("redirect failed", 3, "of 6,000 requests", "")]
+    (good,) = ASPECT.tiles(findings(run=found(6000)))
+    assert good == Tile("redirect failed", 0, "of 6,000 requests", "good")
+    (table,) = ASPECT.tables(known)
+    assert (table.title, table.id) == ("Requests by phase", "operations")
+    assert list(table.columns) == [
+        Column("Phase"), Column("Requests", "count"), Column("Failed", "count"),
+        Column("Error rate", "share"), Column("p50", "seconds"), Column("p95", "seconds"),
+        Column("p99", "seconds"), Column("p999", "seconds"), Column("Errors"),
+    ]  # fmt: skip
+    times = (0.01, 0.1, 0.2, 0.25)
+    assert [(group.name, list(group.rows)) for group in table.groups] == [
+        ("create", [("late", 7, 7, 1.0, *times, {})]),
+        ("redirect", [
+            ("early", 4000, 0, 0.0, *times, {}),
+            ("late", 2000, 3, 0.0015, *times, errors),
+            ("whole run", 6000, 3, 0.0005, *times, errors),
+        ]),
+    ]  # fmt: skip
