@@ -8,6 +8,8 @@ from harness.analysis import clocks, coverage, load_health, machine, series, sur
 from harness.analysis.reading import read_record
 from harness.analysis.rounding import rounded
 from harness.aspects import ASPECTS, writes
+from harness.aspects.base import shallow
+from harness.model.findings import Run, Span
 from harness.record.folder import RunFolder
 
 SCHEMA_VERSION = 1
@@ -21,28 +23,27 @@ def analyze(folder: RunFolder) -> dict[str, Any]:
     record = read_record(folder)
     found = {aspect.section: aspect.measure(record, folder) for aspect in ASPECTS}
     not_caught_up = found[writes.ASPECT.section].not_caught_up
-    findings = {
-        "schema_version": SCHEMA_VERSION,
-        "run_id": folder.run_id,
-        "experiment": record.experiment.name,
-        "title": record.experiment.title,
-        "status": record.status,
-        "message": record.message,
-        "started_at": clocks.started_at(record),
-        "lasted_s": clocks.lasted_s(record),
-        "end_s": record.experiment.end_s,
-        "scale": record.experiment.scale,
-        "phases": {p.name: {"start_s": p.start_s, "end_s": p.end_s} for p in record.phases},
-        "faults": record.faults,
-        "surprises": surprises.figures(record, not_caught_up),
-        "load": load_health.figures(record),
-        "coverage": coverage.figures(record, folder),
-        "machine": machine.figures(record, folder),
-        "safeguards": record.events_of("safeguard.tripped"),
-        "clocks": clocks.figures(record),
-        "notes": record.notes(),
-        "series": series.figures(record),
-    }
+    run = Run(
+        run_id=folder.run_id,
+        experiment=record.experiment.name,
+        title=record.experiment.title,
+        status=record.status,
+        message=record.message,
+        started_at=clocks.started_at(record),
+        lasted_s=clocks.lasted_s(record),
+        end_s=record.experiment.end_s,
+        scale=record.experiment.scale,
+        phases={phase.name: Span(phase.start_s, phase.end_s) for phase in record.phases},
+        surprises=surprises.figures(record, not_caught_up),
+        load=load_health.figures(record),
+        coverage=coverage.figures(record, folder),
+        machine=machine.figures(record, folder),
+        safeguards=record.events_of("safeguard.tripped"),
+        clocks=clocks.figures(record),
+        notes=record.notes(),
+        series=series.figures(record),
+    )
+    findings = {"schema_version": SCHEMA_VERSION, **shallow(run), "faults": record.faults}
     for aspect in ASPECTS:
         findings |= aspect.sections(found[aspect.section])
     result: dict[str, Any] = rounded(findings)

@@ -8,8 +8,8 @@ the engine's events) is placed by the pairs of both clocks that are logged each 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
+from harness.model.findings import Clock, Clocks, WallClock
 from harness.record.run import Record, clock_offsets
 
 
@@ -27,19 +27,18 @@ def lasted_s(record: Record) -> float | None:
     return max((float(event["t_s"]) for event in record.events), default=None)
 
 
-def figures(record: Record) -> dict[str, Any]:
+def figures(record: Record) -> Clocks:
     """By container its offset from the host's monotonic clock; the wall clock's spread."""
-    return {
-        "containers": {
-            service: {
-                "offset_s": event["offset_s"],
-                "uncertainty_s": event["uncertainty_s"],
-                "is_shared": abs(event["offset_s"]) <= event["uncertainty_s"],
-            }
-            for service, event in sorted(clock_offsets(record).items())
-        },
-        "wall": {
-            "pairs": len(record.events_of("run.clock")),
-            "uncertainty_s": record.wall_uncertainty_s(),
-        },
+    containers = {
+        service: Clock(
+            offset_s=event["offset_s"],
+            uncertainty_s=event["uncertainty_s"],
+            is_shared=abs(event["offset_s"]) <= event["uncertainty_s"],
+        )
+        for service, event in sorted(clock_offsets(record).items())
     }
+    pairs = len(record.events_of("run.clock"))
+    return Clocks(
+        containers=containers,
+        wall=WallClock(pairs=pairs, uncertainty_s=record.wall_uncertainty_s()),
+    )

@@ -12,22 +12,22 @@ run in which nothing is missing the chance of any gap is below one in a million.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby, pairwise
 from math import ceil, floor, inf, log
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from harness.model.coverage import Gap
+from harness.model.findings import Coverage
 from harness.model.load import Load
 from harness.record.folder import RunFolder
 from harness.record.run import Array, Record
 
-STEP_S, NEEDED_EXACT, NEEDED_RANDOM = 1.0, 20, 50
+NEEDED_EXACT, NEEDED_RANDOM = 20, 50
 """A step lasts 1 s, or as long as it takes to plan so many requests."""
 SLACK = 0.02
 FALSE_GAPS_MAX = 1e-6
@@ -61,7 +61,7 @@ class Step:
     seen: int
 
 
-def figures(record: Record, folder: RunFolder) -> dict[str, Any]:
+def figures(record: Record, folder: RunFolder) -> Coverage:
     """`gaps`: see Gap; `planned`: by stream, whether there was a plan to hold it against.
 
     Without a plan (a user's own Locust class; a replay whose record is gone) a gap is a silence
@@ -76,8 +76,7 @@ def figures(record: Record, folder: RunFolder) -> dict[str, Any]:
     gaps = list(_gaps(chain(_canary_lines(record), main), end_s))
     if not is_planned:
         gaps += _silences(record.main["intended_s"].to_numpy(), end_s, load.timeout_s)
-    planned = {"main": is_planned, "canary": True}
-    return {"planned": planned, "gaps": [asdict(gap) for gap in gaps]}
+    return Coverage(planned={"main": is_planned, "canary": True}, gaps=gaps)
 
 
 def _end_s(record: Record) -> float:
@@ -94,7 +93,7 @@ def _canary_lines(record: Record) -> Iterator[Line]:
     """A canary asks for each operation in turn, each at the full rate."""
     load = record.experiment.load
     rate_per_s, is_exact = load.canary_rate_per_s, load.arrivals == "constant"
-    for name in _operations(load) if rate_per_s else ():
+    for name in _operations(load):
         yield _line(record, "canary", name, lambda at_s: rate_per_s * at_s, is_exact=is_exact)
 
 
@@ -186,7 +185,7 @@ def _steps(line: Line, end_s: float) -> Iterator[Step]:
     """From when something is planned to the end; what is left over joins the last step."""
     if line.since_s >= end_s:
         return
-    seconds = np.arange(floor(line.since_s / STEP_S) + 1, ceil(end_s / STEP_S)) * STEP_S
+    seconds = np.arange(floor(line.since_s) + 1, ceil(end_s))
     edges = np.array([line.since_s, *seconds, end_s])
     planned, seen = line.planned(edges), np.searchsorted(line.times_s, edges)
     cuts, needed = [0], NEEDED_EXACT if line.is_exact else NEEDED_RANDOM
@@ -214,10 +213,11 @@ def _is_short(step: Step, *, is_exact: bool, evidence: float) -> bool:
 
 def _silences(times_s: Array, end_s: float, timeout_s: float) -> Iterator[Gap]:
     """Where nothing was sent for longer than all requests in flight can have waited."""
-    each_second = np.bincount(times_s[times_s >= 0].astype(int)) if times_s.size else np.zeros(1)
-    rate_per_s = float(np.median(each_second[each_second > 0])) if times_s.size else 0.0
-    wait_s = SILENCE_REQUESTS / rate_per_s if rate_per_s else 0.0
-    edges = np.array([0.0, *times_s[times_s < end_s], end_s])
+    due_s = times_s[(times_s >= 0) & (times_s < end_s)]
+    each_second = np.bincount(due_s.astype(int))
+    rate_per_s = float(np.median(each_second[each_second > 0])) if due_s.size else 0.0
+    wait_s = SILENCE_REQUESTS / rate_per_s if due_s.size else 0.0
+    edges = np.array([0.0, *due_s, end_s])
     for at in np.flatnonzero(np.diff(edges) > timeout_s + max(SILENCE_S, wait_s)):
         start_s, stop_s = float(edges[at]), float(edges[at + 1])
         yield Gap("main", "", start_s, stop_s, rate_per_s * (stop_s - start_s), 0)

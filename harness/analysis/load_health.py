@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from harness.model.findings import LoadHealth
 from harness.record.run import Array, Record, within
 
 LATENESS_MAX_S, DROPPED_MAX, ON_TIME_S = 0.050, 0.001, 0.010
@@ -14,7 +15,17 @@ BUSY_SHARE = 0.8
 NOT_SENT = ("dropped", "no_descriptors")
 
 
-def figures(record: Record) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generator:
+    """What the generators reported of themselves at the end; None where they did not."""
+
+    cpu_share: float | None = None
+    stalls: int | None = None
+    stall_max_s: float | None = None
+    exit_code: int | None = None
+
+
+def figures(record: Record) -> LoadHealth:
     """Counts, send lateness (sent - intended, judged phases) and what is wrong, in words.
 
     `stalls` counts how often the engine's loop stood still for over 10 ms, `stall_max_s` is the
@@ -27,28 +38,29 @@ def figures(record: Record) -> dict[str, Any]:
     lateness = _lateness(late_s)
     generator = _generator(record)
     problems = _problems(intended, dropped, lateness["p99"], generator)
-    return {
-        "intended": intended,
-        "sent": intended - dropped,
-        "dropped": dropped,
-        "send_lateness_s": lateness,
-        "on_schedule_share": float((late_s <= ON_TIME_S).mean()) if late_s.size else None,
-        **{name: generator[name] for name in ("cpu_share", "stalls", "stall_max_s")},
-        "healthy": not problems,
-        "problems": problems,
-    }
+    return LoadHealth(
+        intended=intended,
+        sent=intended - dropped,
+        dropped=dropped,
+        send_lateness_s=lateness,
+        on_schedule_share=float((late_s <= ON_TIME_S).mean()) if late_s.size else None,
+        cpu_share=generator.cpu_share,
+        stalls=generator.stalls,
+        stall_max_s=generator.stall_max_s,
+        healthy=not problems,
+        problems=problems,
+    )
 
 
-def _generator(record: Record) -> dict[str, Any]:
-    """What the generators said of themselves at the end; None where they did not."""
+def _generator(record: Record) -> Generator:
     summary = (record.events_of("load.summary") or [{}])[-1]
     duration_s = float(summary.get("duration_s") or 0)
-    return {
-        "cpu_share": float(summary["cpu_s"]) / duration_s if duration_s else None,
-        "stalls": summary.get("stalls"),
-        "stall_max_s": summary.get("stall_max_s"),
-        "exit_code": summary.get("exit_code"),
-    }
+    return Generator(
+        cpu_share=float(summary["cpu_s"]) / duration_s if duration_s else None,
+        stalls=summary.get("stalls"),
+        stall_max_s=summary.get("stall_max_s"),
+        exit_code=summary.get("exit_code"),
+    )
 
 
 def _late_s(samples: pd.DataFrame) -> Array:
@@ -63,9 +75,7 @@ def _lateness(late_s: Array) -> dict[str, float | None]:
     return {"p50": float(p50), "p99": float(p99), "max": float(late_s.max())}
 
 
-def _problems(
-    intended: int, dropped: int, p99_s: float | None, generator: dict[str, Any]
-) -> list[str]:
+def _problems(intended: int, dropped: int, p99_s: float | None, generator: Generator) -> list[str]:
     """What is wrong and what to change, most important first."""
     problems = []
     if not intended:
@@ -77,19 +87,18 @@ def _problems(
         share = dropped / intended
         text = f"{share:.2%} of the arrivals dropped, over {DROPPED_MAX:.2%}"
         problems.append(f"{text}; lower load.rate or load.timeout: fewer are in flight then")
-    if generator["exit_code"]:
-        code = generator["exit_code"]
+    if code := generator.exit_code:
         problems.append(f"a load generator ended with exit code {code}; see load.log")
     return problems
 
 
-def _hint(generator: dict[str, Any]) -> str:
+def _hint(generator: Generator) -> str:
     """What to change, by who had the processor."""
-    cpu_share, stalls = generator["cpu_share"], generator["stalls"]
+    cpu_share, stalls = generator.cpu_share, generator.stalls
     if cpu_share is not None and cpu_share > BUSY_SHARE:
         return f"the generator took {cpu_share:.0%} of a core: lower load.rate or load.canary_rate"
     if stalls:
-        text = f"it stood still {stalls:,} times, up to {generator['stall_max_s'] * 1e3:.0f} ms"
+        text = f"it stood still {stalls:,} times, up to {(generator.stall_max_s or 0) * 1e3:.0f} ms"
         text += f", with {cpu_share:.0%} of a core used" if cpu_share is not None else ""
         return f"{text}: stop other containers and programs, or lower load.rate"
     return "lower load.rate or load.canary_rate, or stop what else runs on this machine"

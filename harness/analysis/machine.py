@@ -6,9 +6,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import islice, takewhile
-from typing import Any
 
-from harness.model.experiment import Phase
+from harness.model.findings import Busy, Headroom, Machine, Span, Stretch
 from harness.model.machine import (
     DISTURBED_SHARE,
     DISTURBED_WINDOW_S,
@@ -18,6 +17,7 @@ from harness.model.machine import (
     Look,
     Shares,
 )
+from harness.model.series import MachineSeries
 from harness.record.events import LOOK
 from harness.record.folder import RunFolder
 from harness.record.run import Record
@@ -46,23 +46,23 @@ class Second:
         return self.end_s - self.start_s
 
 
-def figures(record: Record, folder: RunFolder) -> dict[str, Any] | None:
-    """None for a run without a record of its machine."""
+def figures(record: Record, folder: RunFolder) -> Machine:
+    """Empty for a run without a record of its machine."""
     seconds = read_seconds(record)
     if not seconds:
-        return None
+        return Machine()
     facts = folder.read_json("environment.json") if folder.has("environment.json") else {}
     look = facts.get("machine_look") or {}
-    return {
-        "cpus": seconds[0].look.cpus,
-        "million_additions_per_s": facts.get("million_additions_per_s"),
-        "disturbed": disturbed(seconds),
-        "headroom": _headroom(record, seconds, look.get("own_share")),
-        "steal_share": _mean([second.shares.steal for second in seconds], seconds),
-        "others_share": _mean([second.shares.others for second in seconds], seconds),
-        "pressure_share": _pressure(seconds),
-        "series": _series(seconds, record.experiment.end_s),
-    }
+    return Machine(
+        cpus=seconds[0].look.cpus,
+        million_additions_per_s=facts.get("million_additions_per_s"),
+        disturbed=disturbed(seconds),
+        headroom=_headroom(record, seconds, look.get("own_share")),
+        steal_share=_mean([second.shares.steal for second in seconds], seconds),
+        others_share=_mean([second.shares.others for second in seconds], seconds),
+        pressure_share=_pressure(seconds),
+        series=_series(seconds, record.experiment.end_s),
+    )
 
 
 def read_seconds(record: Record) -> list[Second]:
@@ -78,7 +78,7 @@ def read_seconds(record: Record) -> list[Second]:
     return seconds
 
 
-def disturbed(seconds: Sequence[Second]) -> list[dict[str, Any]]:
+def disturbed(seconds: Sequence[Second]) -> list[Stretch]:
     """Stretches in which others and steal took too much, and gaps in the record itself."""
     busy = set(_busy(seconds))
     marked = sorted({*busy, *_gaps(seconds)})
@@ -94,7 +94,7 @@ def _busy(seconds: Sequence[Second]) -> Iterable[int]:
     for last, second in enumerate(seconds):
         total_s += second.duration_s
         taken_s += second.duration_s * second.shares.taken
-        while first < last and total_s - seconds[first].duration_s >= DISTURBED_WINDOW_S - 0.1:
+        while total_s - seconds[first].duration_s >= DISTURBED_WINDOW_S - 0.1:
             total_s -= seconds[first].duration_s
             taken_s -= seconds[first].duration_s * seconds[first].shares.taken
             first += 1
@@ -125,7 +125,7 @@ def _stretches(seconds: Sequence[Second], marked: Sequence[int]) -> Iterable[lis
         yield stretch
 
 
-def _describe(stretch: Sequence[Second], *, is_gap: bool) -> dict[str, Any]:
+def _describe(stretch: Sequence[Second], *, is_gap: bool) -> Stretch:
     whole_s = sum(second.duration_s for second in stretch)
     steal = _mean([second.shares.steal for second in stretch], stretch)
     others = _mean([second.shares.others for second in stretch], stretch)
@@ -136,34 +136,34 @@ def _describe(stretch: Sequence[Second], *, is_gap: bool) -> dict[str, Any]:
             share = used_s / (second.look.cpus * whole_s)
             used[name] = used.get(name, 0.0) + share
     busiest = sorted(used.items(), key=lambda item: (-item[1], item[0]))[:WHO_MAX]
-    return {
-        "start_s": stretch[0].start_s,
-        "end_s": stretch[-1].end_s,
-        "share": steal + others,
-        "steal_share": steal,
-        "why": "gap" if is_gap else why,
-        "who": [{"name": n, "share": share} for n, share in busiest if share >= WHO_SHARE_MIN],
-    }
+    return Stretch(
+        start_s=stretch[0].start_s,
+        end_s=stretch[-1].end_s,
+        share=steal + others,
+        steal_share=steal,
+        why="gap" if is_gap else why,
+        who=[Busy(name, share) for name, share in busiest if share >= WHO_SHARE_MIN],
+    )
 
 
-def _headroom(record: Record, seconds: Sequence[Second], idle_cost: float | None) -> dict[str, Any]:
+def _headroom(record: Record, seconds: Sequence[Second], idle_cost: float | None) -> Headroom:
     """What the run's own work left idle before any fault; what others took is no want of it."""
     span = _before_fault(record)
     inside = [s for s in seconds if s.start_s >= span.start_s and s.end_s <= span.end_s]
     if not inside:
-        return {"idle_share": None, "no_headroom": None, "rate_per_s": None}
+        return Headroom()
     own = _mean([second.shares.own for second in inside], inside)
     rate_per_s = _rate(record, span)
-    return {
-        "start_s": span.start_s,
-        "end_s": span.end_s,
-        "idle_share": 1 - own,
-        "no_headroom": 1 - own < HEADROOM_MIN,
-        "shares": {n: _mean([asdict(s.shares)[n] for s in inside], inside) for n in NAMES},
-        "rate_per_s": rate_per_s,
-        "idle_cost_share": idle_cost,
-        "rate_that_fits_per_s": fitting_rate(own, rate_per_s, idle_cost),
-    }
+    return Headroom(
+        start_s=span.start_s,
+        end_s=span.end_s,
+        idle_share=1 - own,
+        no_headroom=1 - own < HEADROOM_MIN,
+        shares={n: _mean([asdict(s.shares)[n] for s in inside], inside) for n in NAMES},
+        rate_per_s=rate_per_s,
+        idle_cost_share=idle_cost,
+        rate_that_fits_per_s=fitting_rate(own, rate_per_s, idle_cost),
+    )
 
 
 def fitting_rate(own: float, rate_per_s: float, idle_cost: float | None) -> float | None:
@@ -179,14 +179,14 @@ def fitting_rate(own: float, rate_per_s: float, idle_cost: float | None) -> floa
     return rate_per_s * room / (own - idle)
 
 
-def _before_fault(record: Record) -> Phase:
+def _before_fault(record: Record) -> Span:
     """The judged time before the first fault; without any, the last seconds before it."""
     end_s = min(record.fault_starts_s, default=record.experiment.end_s)
     start_s = min(record.judged[-1].start_s, max(0.0, end_s - BEFORE_FAULT_S))
-    return Phase(name="before", start_s=start_s, end_s=end_s)
+    return Span(start_s, end_s)
 
 
-def _rate(record: Record, span: Phase) -> float:
+def _rate(record: Record, span: Span) -> float:
     """Requests a second in `span`, of main load and canary together."""
     sent = sum(
         int(stream["intended_s"].between(span.start_s, span.end_s).sum())
@@ -209,15 +209,12 @@ def _pressure(seconds: Sequence[Second]) -> float | None:
     return sum(s.look.pressure_s or 0.0 for s in known) / sum(s.duration_s for s in known)
 
 
-def _series(seconds: Sequence[Second], end_s: float) -> dict[str, Any]:
+def _series(seconds: Sequence[Second], end_s: float) -> MachineSeries:
     """Shares in each second of the run, None where nothing was recorded."""
     moments = [float(second) for second in range(int(-(-end_s // 1)))]
     rows = [_at(seconds, moment) for moment in moments]
-    return {
-        "bucket_s": 1.0,
-        "t_s": moments,
-        "shares": {n: [row[n] if row else None for row in rows] for n in NAMES},
-    }
+    shares = {n: [row[n] if row else None for row in rows] for n in NAMES}
+    return MachineSeries(t_s=moments, shares=shares)
 
 
 def _at(seconds: Sequence[Second], moment_s: float) -> dict[str, float] | None:
@@ -227,8 +224,8 @@ def _at(seconds: Sequence[Second], moment_s: float) -> dict[str, float] | None:
         (min(s.end_s, moment_s + 1) - max(s.start_s, moment_s), s)
         for s in takewhile(lambda s: s.start_s < moment_s + 1, islice(seconds, first, None))
     ]
-    whole_s = sum(weight for weight, _ in weights)
-    if whole_s <= 0:
+    if not weights:
         return None
-    parts = [(weight / whole_s, asdict(s.shares)) for weight, s in weights if weight > 0]
+    whole_s = sum(weight for weight, _ in weights)
+    parts = [(weight / whole_s, asdict(s.shares)) for weight, s in weights]
     return {name: sum(weight * shares[name] for weight, shares in parts) for name in NAMES}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,9 +11,9 @@ import pandas as pd
 
 from harness.aspects import breakers, shares
 from harness.aspects.recovery.degradation import objective_of
+from harness.model.series import CanarySeries, Changes, Series
 from harness.record.run import Array, Record, codes_of
 
-BUCKET_S = 1.0
 PERCENTILES = (50, 95, 99)
 
 
@@ -30,7 +31,7 @@ class _Seconds:
 
     def count(self, is_wanted: Array) -> list[float]:
         """How many are wanted in each second."""
-        return [float(np.count_nonzero(is_wanted[rows])) / BUCKET_S for rows in self.rows]
+        return [float(np.count_nonzero(is_wanted[rows])) for rows in self.rows]
 
     def percentiles(self, is_wanted: Array) -> dict[str, list[float]]:
         """p50, p95 and p99 of the response times in each second, NaN where there are none."""
@@ -56,39 +57,41 @@ def _percentiles(times_s: Array) -> Array:
     return np.asarray(np.percentile(known, PERCENTILES, overwrite_input=True))
 
 
-def figures(record: Record) -> dict[str, Any]:
-    """Lists of one length, None where nothing was measured in that second."""
+def figures(record: Record) -> Series:
+    """One value for each second of the run, NaN where nothing was measured in it."""
     seconds = int(np.ceil(record.experiment.end_s))
     main, canary = _Seconds(record.main, seconds), _Seconds(record.canary, seconds)
     is_all, is_sent = np.ones(len(record.main), bool), record.main["sent_s"].notna().to_numpy()
     has_failed = ~record.main["ok"].to_numpy()
     operations = list(record.experiment.load.mix)
     database = [s.tally("db_node", shares.reached_database(s.samples)) for s in (main, canary)]
-    return {
-        "bucket_s": BUCKET_S,
-        "t_s": [float(second) for second in range(seconds)],
-        "offered_per_s": main.count(is_all),
-        "achieved_per_s": main.count(is_sent),
-        "failed_per_s": {name: main.count(main.is_of(name) & has_failed) for name in operations},
-        "response_time_s": {name: main.percentiles(main.is_of(name)) for name in operations},
-        "canary": {name: _canary(record, canary, name) for name in operations},
-        "traffic_share": _shares([main.tally("served_by", shares.is_served(record.main))]),
-        "cache_share": _shares([main.tally("cache", shares.is_read_from(record.main))]),
-        "replica_share": _shares(database),
-        "breakers": breakers.timeline(record),
-        "lb": _lb(record),
-    }
+    return Series(
+        t_s=[float(second) for second in range(seconds)],
+        offered_per_s=main.count(is_all),
+        achieved_per_s=main.count(is_sent),
+        failed_per_s={name: main.count(main.is_of(name) & has_failed) for name in operations},
+        response_time_s={name: main.percentiles(main.is_of(name)) for name in operations},
+        canary={name: _canary(record, canary, name) for name in operations},
+        traffic_share=_shares([main.tally("served_by", shares.is_served(record.main))]),
+        cache_share=_shares([main.tally("cache", shares.is_read_from(record.main))]),
+        replica_share=_shares(database),
+        breakers={name: _changes(rows) for name, rows in breakers.timeline(record).items()},
+        lb=_lb(record),
+    )
 
 
-def _canary(record: Record, canary: _Seconds, name: str) -> dict[str, list[float]]:
-    """Successes, those of them over the limit for latency (if there is one), and failures."""
+def _canary(record: Record, canary: _Seconds, name: str) -> CanarySeries:
     is_mine, is_ok = canary.is_of(name), canary.samples["ok"].to_numpy()
-    objective = objective_of(record, name)
-    lines = {"ok": canary.count(is_mine & is_ok), "failed": canary.count(is_mine & ~is_ok)}
+    slow, objective = None, objective_of(record, name)
     if objective is not None:
         took_s = (canary.samples["done_s"] - canary.samples["intended_s"]).to_numpy()
-        lines["slow"] = canary.count(is_mine & is_ok & (took_s > objective[1]))
-    return {**lines, "p95": canary.percentiles(is_mine)["p95"]}
+        slow = canary.count(is_mine & is_ok & (took_s > objective[1]))
+    return CanarySeries(
+        ok=canary.count(is_mine & is_ok),
+        failed=canary.count(is_mine & ~is_ok),
+        slow=slow,
+        p95=canary.percentiles(is_mine)["p95"],
+    )
 
 
 def _shares(tallies: list[dict[str, Array]]) -> dict[str, list[float]]:
@@ -100,9 +103,13 @@ def _shares(tallies: list[dict[str, Array]]) -> dict[str, list[float]]:
         return {name: np.divide(count, total).tolist() for name, count in counts.items()}
 
 
-def _lb(record: Record) -> dict[str, list[list[Any]]]:
-    result: dict[str, list[list[Any]]] = {}
+def _changes(rows: Sequence[Sequence[Any]]) -> Changes:
+    return [(at_s, state) for at_s, state in rows]
+
+
+def _lb(record: Record) -> dict[str, Changes]:
+    result: dict[str, list[tuple[float, str]]] = {}
     for event in record.events_of("lb.server"):
         name = f"{event['lb']}/{event['backend']}/{event['server']}"
-        result.setdefault(name, []).append([max(0.0, event["t_s"]), event["status"]])
+        result.setdefault(name, []).append((max(0.0, event["t_s"]), event["status"]))
     return dict(sorted(result.items()))

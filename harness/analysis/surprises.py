@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,6 @@ from harness.record.deaths import (
 )
 from harness.record.run import Record, within
 
-Row = dict[str, Any]
 STALL_S = 0.25
 """How late a request must be sent for the generator to have stood still; far over load health's
 limit, which is on the 99th percentile."""
@@ -49,8 +48,8 @@ EACH_MAX = 3
 """How often one thing is listed of one service; the last of them says how many more there were."""
 
 
-def figures(record: Record, not_caught_up: Sequence[Behind] = ()) -> list[Row]:
-    """Rows of Surprise, gravest first, then in order of time; [] where all is explained.
+def figures(record: Record, not_caught_up: Sequence[Behind] = ()) -> list[Surprise]:
+    """Gravest first, then in order of time; [] where all is explained.
 
     `not_caught_up`: the database nodes that were no evidence at the end (see writes).
     """
@@ -73,7 +72,7 @@ def figures(record: Record, not_caught_up: Sequence[Behind] = ()) -> list[Row]:
     ]
     allowed = record.experiment.allowed_surprises
     rows = [replace(s, outcome="note") if s.code in allowed else s for s in found]
-    return [asdict(_placed(record, row)) for row in _in_order(_shortened(rows))]
+    return [_placed(record, row) for row in _in_order(_shortened(rows))]
 
 
 def _placed(record: Record, surprise: Surprise) -> Surprise:
@@ -119,7 +118,7 @@ def _of_death(death: Death, places: Places) -> Surprise:
     return _surprise(code, death.at_s, death.service, text, _weight(death.service, places))
 
 
-def _of_containers(record: Record, causes: Any, places: Places) -> Iterator[Surprise]:
+def _of_containers(record: Record, causes: Iterable[Cause], places: Places) -> Iterator[Surprise]:
     """What happened to a container short of its death."""
     for code, text, found in (
         ("container_out_of_memory", "a process in {} was killed for memory", lone_memory_kills),

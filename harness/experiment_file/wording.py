@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, get_args
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from harness.experiment_file.problems import suggest
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 _WORDS = {
     "missing": ("missing", ""),
@@ -35,7 +32,7 @@ _WORDS = {
 }
 
 
-def in_our_words(problem: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
+def in_our_words(problem: Mapping[str, Any], model: type[BaseModel]) -> tuple[str, str]:
     """What is wrong with a value, and what would be right ("" where that says it all)."""
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "value_error":

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from harness.model.coverage import Gap
 from harness.model.figure import Basis
 from harness.model.machine import DISTURBANCE_MARGIN_S, Disturbance, NoHeadroom
+from harness.model.series import MachineSeries, Series
 from harness.model.surprise import Surprise
 
 
@@ -127,7 +128,7 @@ class Machine:
     steal_share: float | None = None
     others_share: float | None = None
     pressure_share: float | None = None
-    series: Mapping[str, Any] = field(default_factory=dict)
+    series: MachineSeries = field(default_factory=MachineSeries)
 
     FOR_CHARTS: ClassVar[tuple[str, ...]] = ("series",)
 
@@ -213,7 +214,7 @@ class Run:
     safeguards: Sequence[Mapping[str, Any]] = ()
     clocks: Clocks = Clocks()
     notes: Sequence[str] = ()
-    series: Mapping[str, Any] = field(default_factory=dict)
+    series: Series = field(default_factory=Series)
 
     FOR_CHARTS: ClassVar[tuple[str, ...]] = ("series",)
 

@@ -133,7 +133,7 @@ class Explanations:
     def breaker(self, server: str, breaker: str, at_s: float) -> bool:
         """By a fault of the server, of its link to what the breaker guards, or of what is there."""
         link = f"{server}.{breaker}"
-        leads_to = self.places.links.get(link, "")
+        leads_to = self.places.links.get(link)
         if not leads_to:
             return any(self._at(at_s))  # nobody says what it depends on
         behind = self.places.reach(leads_to)

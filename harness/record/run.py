@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,7 +97,7 @@ class Record:
         """Seconds since run start of a wall-clock time, by the nearest pair of clock readings."""
         pairs = self.events_of("run.clock")
         if not pairs:
-            return float("nan")
+            return nan
         nearest = min(pairs, key=lambda pair: abs(float(pair["wall_s"]) - wall_s))
         return float(nearest["t_s"]) + wall_s - float(nearest["wall_s"])
 
@@ -105,7 +106,7 @@ class Record:
         pairs = self.events_of("run.clock")
         offsets_s = [float(pair["wall_s"]) - float(pair["t_s"]) for pair in pairs]
         moved_s = [abs(later - earlier) for earlier, later in pairwise(offsets_s)]
-        return max(moved_s, default=float("nan"))
+        return max(moved_s, default=nan)
 
 
 def bounds(samples: pd.DataFrame, phase: Phase) -> slice:

@@ -11,6 +11,7 @@ from bokeh.models import ColumnDataSource, NumeralTickFormatter, Range1d
 
 from harness.model.findings import FaultFound, Run
 from harness.model.machine import Disturbance
+from harness.model.series import Buckets, CanarySeries, MachineSeries, Series
 from harness.report.formats import is_number
 from harness.report.plot import (
     DASHES,
@@ -29,7 +30,7 @@ from harness.report.plot import (
     clean,
 )
 
-Series = Mapping[str, Sequence[Any]]
+Lines = Mapping[str, Sequence[Any]]
 STATE_LOOKS = {
     "CLOSED": (GREEN, None), "UP": (GREEN, None),
     "HALF_OPEN": (ORANGE, "dot"), "MAINT": (ORANGE, "dot"), "DRAIN": (ORANGE, "dot"),
@@ -45,13 +46,12 @@ MAX_ROWS = 40
 def make_charts(run: Run) -> list[Chart]:
     """The charts that the findings have series for, in the order in which they are read."""
     series = run.series
-    times = series.get("t_s") or []
-    axis = _time_axis(run, times)
+    axis = _time_axis(run, series.t_s)
     if axis is None:
         return []
     made: list[Chart | None] = [_strip(axis)]
     made.append(_machine(axis, run.machine.series))
-    if times:
+    if series.t_s:
         made += [*_load_charts(axis, series), *_canary_charts(axis, series)]
         made += _share_charts(axis, series)
     made += _state_charts(axis, series)
@@ -109,21 +109,17 @@ def _disturbance_label(stretch: Disturbance) -> str:
     return clean(f"disturbed: {names or stretch.why}")
 
 
-def _machine(axis: TimeAxis, series: Mapping[str, Any]) -> Chart | None:
+def _machine(axis: TimeAxis, series: MachineSeries) -> Chart | None:
     """Who had the processor; what no colour fills was idle."""
-    found = series.get("shares") or {}
-    shares = {name: found[name] for name in STACKED if name in found}
+    shares = {name: series.shares[name] for name in STACKED if name in series.shares}
     note = "share of the processor time that the run may use, the rest was idle"
-    return _stack(axis, {**series, "machine": shares}, "machine", "Who had the processor", note)
+    return _stack(axis, series, shares, "machine", "Who had the processor", note)
 
 
-def _load_charts(axis: TimeAxis, series: Mapping[str, Any]) -> Iterable[Chart | None]:
-    rates = {
-        "offered": series.get("offered_per_s") or [],
-        "achieved": series.get("achieved_per_s") or [],
-    }
+def _load_charts(axis: TimeAxis, series: Series) -> Iterable[Chart | None]:
+    rates = {"offered": series.offered_per_s, "achieved": series.achieved_per_s}
     yield _lines(axis, series, "rate", "Offered and achieved rate", "requests a second", rates)
-    failed = {f"{op} failed": values for op, values in (series.get("failed_per_s") or {}).items()}
+    failed = {f"{op} failed": values for op, values in series.failed_per_s.items()}
     if any(value for values in failed.values() for value in values):
         yield _lines(axis, series, "errors", "Failed requests", "a second, by operation", failed)
     elif failed:
@@ -131,8 +127,8 @@ def _load_charts(axis: TimeAxis, series: Mapping[str, Any]) -> Iterable[Chart | 
     yield _percentiles(axis, series)
 
 
-def _percentiles(axis: TimeAxis, series: Mapping[str, Any]) -> Chart | None:
-    by_operation = series.get("response_time_s") or {}
+def _percentiles(axis: TimeAxis, series: Series) -> Chart | None:
+    by_operation = series.response_time_s
     lines = {
         f"{op} {name}": [_milliseconds(value) for value in values]
         for op, percentiles in by_operation.items()
@@ -150,31 +146,34 @@ def _milliseconds(value: Any) -> float | None:
     return value * 1e3 if is_number(value) and value > 0 else None
 
 
-def _canary_charts(axis: TimeAxis, series: Mapping[str, Any]) -> Iterable[Chart | None]:
-    canary = series.get("canary") or {}
-    names = ("ok", "slow", "failed") if _has_slow(canary) else ("ok", "failed")
-    lines = {f"{op} {name}": canary[op].get(name) or [] for op in canary for name in names}
+def _canary_charts(axis: TimeAxis, series: Series) -> Iterable[Chart | None]:
+    names = ("ok", "slow", "failed") if _has_slow(series.canary) else ("ok", "failed")
+    lines = {
+        f"{op} {name}": getattr(found, name) or []
+        for op, found in series.canary.items()
+        for name in names
+    }
     note = "a second, from a process of its own, on keys that no cache holds"
     if "slow" in names:
         note += "; slow: successes over the limit that the experiment sets"
     yield _lines(axis, series, "canary", "Canary", note, lines, per_color=len(names))
 
 
-def _has_slow(canary: Mapping[str, Any]) -> bool:
-    return any(value for found in canary.values() for value in found.get("slow") or [])
+def _has_slow(canary: Mapping[str, CanarySeries]) -> bool:
+    return any(value for found in canary.values() for value in found.slow or [])
 
 
 def _lines(  # noqa: PLR0913  # a chart is just that many independent words and lines
-    axis: TimeAxis, series: Mapping[str, Any], chart_id: str, title: str, note: str,
-    lines: Series, *, per_color: int = 1, **options: Any,
+    axis: TimeAxis, series: Buckets, chart_id: str, title: str, note: str,
+    lines: Lines, *, per_color: int = 1, **options: Any,
 ) -> Chart | None:  # fmt: skip
     """Step lines on the shared axis; `per_color` neighbours share a colour and differ in dash."""
     lines = {name: values for name, values in lines.items() if any(is_number(v) for v in values)}
     if not lines:
         return None
     columns = {f"c{index}": _steps(values) for index, values in enumerate(lines.values())}
-    width = series.get("bucket_s") or 1.0
-    times = [moment for start_s in series["t_s"] for moment in (start_s, start_s + width)]
+    width = series.bucket_s
+    times = [moment for start_s in series.t_s for moment in (start_s, start_s + width)]
     source = ColumnDataSource({"x": times, **columns})
     plot = axis.figure(190, **options)
     plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
@@ -198,27 +197,27 @@ def _steps(values: Sequence[Any]) -> list[float]:
     return [number for number in numbers for _ in range(2)]
 
 
-def _share_charts(axis: TimeAxis, series: Mapping[str, Any]) -> Iterable[Chart | None]:
-    wanted = (
-        ("traffic_share", "Which server answered", "share of the answers, per app server"),
-        ("cache_share", "Where reads were answered", "share of the reads, per cache tier"),
-        ("replica_share", "Which database node answered", "share of the reads that reached one"),
-    )
-    for name, title, note in wanted:
-        yield _stack(axis, series, name, title, note)
+def _share_charts(axis: TimeAxis, series: Series) -> Iterable[Chart | None]:
+    title, note = "Which server answered", "share of the answers, per app server"
+    yield _stack(axis, series, series.traffic_share, "traffic-share", title, note)
+    title, note = "Where reads were answered", "share of the reads, per cache tier"
+    yield _stack(axis, series, series.cache_share, "cache-share", title, note)
+    title, note = "Which database node answered", "share of the reads that reached one"
+    yield _stack(axis, series, series.replica_share, "replica-share", title, note)
 
 
-def _stack(
-    axis: TimeAxis, series: Mapping[str, Any], name: str, title: str, note: str
-) -> Chart | None:
+def _stack(  # noqa: PLR0913  # as above
+    axis: TimeAxis, series: Buckets, found: Lines, chart_id: str, title: str,
+    note: str,
+) -> Chart | None:  # fmt: skip
     shares = {
         part: [100 * value if is_number(value) else 0.0 for value in values]
-        for part, values in (series.get(name) or {}).items()
+        for part, values in found.items()
         if any(is_number(value) and value > 0 for value in values)
     }
     if not shares:
         return None
-    times, width = list(series["t_s"]), series.get("bucket_s") or 1.0
+    times, width = list(series.t_s), series.bucket_s
     columns = {f"c{index}": values for index, values in enumerate(shares.values())}
     source = ColumnDataSource({"x": times, "mid": [t + width / 2 for t in times], **columns})
     plot = axis.figure(170, y_range=Range1d(start=0, end=100))
@@ -235,17 +234,17 @@ def _stack(
         Key(part, color, hatch=hatch, is_area=True)
         for part, (color, hatch) in zip(shares, looks, strict=True)
     )
-    return Chart(name.replace("_", "-"), title, note.replace("share", "per cent", 1), plot, keys)
+    return Chart(chart_id, title, note.replace("share", "per cent", 1), plot, keys)
 
 
-def _state_charts(axis: TimeAxis, series: Mapping[str, Any]) -> Iterable[Chart | None]:
+def _state_charts(axis: TimeAxis, series: Series) -> Iterable[Chart | None]:
     note = "one row for each breaker of each app server, by the server's own clock"
-    yield _states(axis, "breakers", "Circuit breakers", note, series.get("breakers") or {})
+    yield _states(axis, "breakers", "Circuit breakers", note, series.breakers)
     note = "one row for each server as each load balancer sees it"
-    yield _states(axis, "lb", "Load balancers", note, series.get("lb") or {})
+    yield _states(axis, "lb", "Load balancers", note, series.lb)
 
 
-def _states(axis: TimeAxis, chart_id: str, title: str, note: str, rows: Series) -> Chart | None:
+def _states(axis: TimeAxis, chart_id: str, title: str, note: str, rows: Lines) -> Chart | None:
     filled = {name: changes for name, changes in sorted(rows.items()) if changes}
     changed = [name for name in filled if len(filled[name]) > 1]
     shown = {name: filled[name] for name in changed[:MAX_ROWS]}
@@ -263,7 +262,7 @@ def _states(axis: TimeAxis, chart_id: str, title: str, note: str, rows: Series) 
     return Chart(chart_id, title, note, plot, keys, remarks)
 
 
-def _all_along(rows: Series) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _all_along(rows: Lines) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The names of the rows that never changed, by their state."""
     by_state: dict[str, list[str]] = {}
     for name, changes in rows.items():
@@ -275,7 +274,7 @@ def _row_name(name: str) -> str:
     return clean(name.replace("/", " · "))
 
 
-def _draw_states(plot: Any, rows: Series, end_s: float) -> tuple[Key, ...]:
+def _draw_states(plot: Any, rows: Lines, end_s: float) -> tuple[Key, ...]:
     seen: dict[str, tuple[str, str | None]] = {}
     bars: dict[tuple[str, str | None], list[tuple[float, float, float]]] = {}
     for row, changes in enumerate(rows.values()):

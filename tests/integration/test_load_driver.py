@@ -144,12 +144,11 @@ def test_what_is_recorded_has_no_gap_against_the_plan(
     streams = (folder.read_samples(stream).to_pandas() for stream in ("main", "canary"))
     main, canary = (samples.sort_values("intended_s") for samples in streams)
     record = Record(experiment(config(truth, folder, **load).load), FINISHED, main, canary)
-    assert coverage.figures(record, folder) == {
-        "planned": {"main": True, "canary": True}, "gaps": [],
-    }  # fmt: skip
+    found = coverage.figures(record, folder)
+    assert (found.planned, found.gaps) == ({"main": True, "canary": True}, [])
     short = replace(record, canary=canary[canary["intended_s"] < 2.98])
-    found = coverage.figures(short, folder)["gaps"]
-    assert {(gap["stream"], gap["start_s"], gap["end_s"]) for gap in found} == {("canary", 3, 5)}
+    gaps = coverage.figures(short, folder).gaps
+    assert {(gap.stream, gap.start_s, gap.end_s) for gap in gaps} == {("canary", 3, 5)}
 
 
 def test_stages_are_followed_on_the_runs_clock(truth: GroundTruth, folder: RunFolder) -> None:

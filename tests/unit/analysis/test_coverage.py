@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
-from harness.analysis.coverage import arrivals, figures
+from harness.analysis.coverage import (
+    Line,
+    Step,
+    _gaps,
+    _is_short,
+    _silences,
+    _steps,
+    arrivals,
+    figures,
+)
 from harness.aspects import recovery
 from harness.bundled.traffic import shortener_traffic
 from harness.experiment_file import parse_experiment
@@ -46,6 +58,23 @@ def experiment(load: str = "") -> Experiment:
     return parse_experiment(document.encode(), Path("x.yaml"), KINDS, None, shortener_traffic)
 
 
+@cache
+def as_planned(load: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All that the engine sends of main load and canary; who changes it changes a copy."""
+    plan = experiment(load).load
+    names, gaps = list(plan.mix), unit_gaps(plan.arrivals, seed)
+    stages = [(stage.rate_per_s, stage.ramp_s, stage.hold_s) for stage in plan.stages]
+    profile = RateProfile.of_stages(0.0, plan.rate_per_s, stages)
+    main = sent(schedule(gaps, by_weight(list(plan.mix.values()), seed), names), profile, names)
+    turns, gaps = in_turn(len(names)), unit_gaps(plan.arrivals, seed + 1)
+    profile = RateProfile(0.0, plan.canary_rate_per_s * len(names))
+    return main, sent(schedule(gaps, turns, names), profile, names)
+
+
+def schedule(gaps: Any, chosen: Any, names: list[str]) -> Schedule:
+    return Schedule(drawn(gaps, chosen, sequential_keys(9, 0), [False] * len(names), 0))
+
+
 def sent(schedule: Schedule, profile: RateProfile, names: list[str]) -> pd.DataFrame:
     """What the engine records of this schedule."""
     schedule.follow(profile)
@@ -64,29 +93,13 @@ class Run:
         self.experiment = experiment(load)
         self.folder = RunFolder(tmp_path / "run")
         self.events: list[dict[str, Any]] = [{"event": "run.finished", "t_s": 61, "status": status}]
-        self.main, self.canary = self._main(seed), self._canary(seed)
+        self.main, self.canary = (samples.copy() for samples in as_planned(load, seed))
 
-    def _main(self, seed: int) -> pd.DataFrame:
-        load = self.experiment.load
-        stages = [(stage.rate_per_s, stage.ramp_s, stage.hold_s) for stage in load.stages]
-        profile = RateProfile.of_stages(0.0, load.rate_per_s, stages)
-        chosen = by_weight(list(load.mix.values()), seed)
-        return sent(self._schedule(seed, chosen), profile, list(load.mix))
-
-    def _canary(self, seed: int) -> pd.DataFrame:
-        load, names = self.experiment.load, list(self.experiment.load.mix)
-        profile = RateProfile(0.0, load.canary_rate_per_s * len(names))
-        return sent(self._schedule(seed + 1, in_turn(len(names))), profile, names)
-
-    def _schedule(self, seed: int, chosen: Any) -> Schedule:
-        gaps, keys = unit_gaps(self.experiment.load.arrivals, seed), sequential_keys(9, 0)
-        return Schedule(drawn(gaps, chosen, keys, [False] * len(self.experiment.load.mix), 0))
-
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> Coverage:
         return figures(Record(self.experiment, self.events, self.main, self.canary), self.folder)
 
     def gaps(self) -> list[Gap]:
-        return [Gap(**row) for row in self.figures()["gaps"]]
+        return list(self.figures().gaps)
 
 
 def without(samples: pd.DataFrame, start_s: float, end_s: float, op: str = "") -> pd.DataFrame:
@@ -113,7 +126,7 @@ def without(samples: pd.DataFrame, start_s: float, end_s: float, op: str = "") -
 def test_a_run_as_planned_has_no_gap(tmp_path: Path, load: str, seed: int) -> None:
     run = Run(tmp_path, load, seed)
     assert run.gaps() == []
-    assert run.figures()["planned"] == {"main": True, "canary": True}
+    assert run.figures().planned == {"main": True, "canary": True}
 
 
 def test_a_canary_that_stops_just_before_the_kill(tmp_path: Path) -> None:
@@ -248,9 +261,17 @@ def test_a_replay_is_held_against_what_was_recorded(tmp_path: Path) -> None:
     assert {(gap.stream, gap.start_s, gap.end_s) for gap in run.gaps()} == {("main", 43, 44)}
 
 
+def test_a_replay_is_exact(tmp_path: Path) -> None:
+    """A twentieth of one second is missed, which could be chance where requests are drawn."""
+    run = Replay(tmp_path)
+    is_gone = run.main["intended_s"].between(43, 44) & (np.arange(len(run.main)) % 20 == 0)
+    run.main = run.main[~is_gone]
+    assert [(gap.operation, gap.start_s, gap.end_s) for gap in run.gaps()] == [("redirect", 43, 44)]
+
+
 def test_a_replay_without_its_record_is_held_against_its_own_rate(tmp_path: Path) -> None:
     run = Replay(tmp_path, has_record=False)
-    assert run.figures()["planned"]["main"] is False
+    assert run.figures().planned["main"] is False
     assert run.gaps() == []
     run.main = without(run.main, 20, 50)
     (gap,) = run.gaps()
@@ -270,6 +291,194 @@ def test_a_users_own_class_is_silent_for_no_longer_than_its_requests_wait(tmp_pa
     assert gap.start_s == pytest.approx(50, abs=0.1)
     run.main = run.main[:0]
     assert [(gap.start_s, gap.end_s) for gap in run.gaps()] == [(0, END_S)]
+    run.canary = without(run.canary, 20, 24)
+    assert [(gap.stream, gap.start_s) for gap in run.gaps()] == [("canary", 20), ("main", 0)]
+
+
+RATE_OF_5 = np.arange(0, 20, 0.2)
+
+
+def silences(times_s: Any, end_s: float = 20.0, timeout_s: float = 1.0) -> list[Gap]:
+    return list(_silences(np.array(times_s, dtype=float), end_s, timeout_s))
+
+
+def test_a_silence_is_a_gap_with_what_the_usual_rate_would_have_sent() -> None:
+    """The usual rate is the median of the seconds in which something was sent."""
+    times_s = np.concatenate([RATE_OF_5[RATE_OF_5 < 6], RATE_OF_5[RATE_OF_5 >= 12]])
+    (gap,) = silences(times_s)
+    assert (gap.stream, gap.operation, gap.seen) == ("main", "", 0)
+    assert (gap.start_s, gap.end_s) == pytest.approx((5.8, 12.0))
+    assert gap.expected == pytest.approx(5 * 6.2)
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "is_gap"), [(4.9, False), (5.0, False), (5.1, True)], ids=["less", "as", "more"]
+)
+def test_a_silence_is_longer_than_20_requests_and_their_time_out(
+    silent_s: float, is_gap: bool
+) -> None:
+    early = np.arange(0, 8.001, 0.2)
+    late = np.arange(8 + silent_s, 20, 0.2)
+    found = silences(np.concatenate([early, late]))
+    assert [gap.start_s for gap in found] == ([pytest.approx(8.0)] if is_gap else [])
+
+
+@pytest.mark.parametrize(("silent_s", "is_gap"), [(3.0, False), (3.125, True)])
+def test_however_busy_it_was_two_seconds_and_the_time_out_are_no_silence(
+    silent_s: float, is_gap: bool
+) -> None:
+    times_s = np.concatenate([np.arange(0, 8.001, 1 / 64), np.arange(8 + silent_s, 20, 1 / 64)])
+    assert [(gap.start_s, gap.end_s) for gap in silences(times_s)] == (
+        [(8.0, 8.0 + silent_s)] if is_gap else []
+    )
+
+
+def test_silence_at_the_start_and_at_the_end_and_what_was_due_outside() -> None:
+    times_s = [-1.0, -0.5, *np.arange(8, 12, 0.25), 20.0, 25.0]
+    starts = [(gap.start_s, gap.end_s) for gap in silences(times_s)]
+    assert starts == [(0.0, 8.0), (11.75, 20.0)]
+    assert [(gap.end_s, gap.expected) for gap in silences([0.5, 1.5, 1.75], 40.0)] == [
+        (40.0, 1.5 * 38.25)
+    ]
+
+
+def test_a_load_that_sent_nothing_was_silent_all_the_time() -> None:
+    assert silences([], 2.5) == []
+    assert silences([], 3.5) == [Gap("main", "", 0.0, 3.5, 0.0, 0)]
+    assert silences([0.0], 40.0) == [Gap("main", "", 0.0, 40.0, 40.0, 0)]
+    assert silences([-0.5, 40.0], 40.0) == [Gap("main", "", 0.0, 40.0, 0.0, 0)]
+
+
+def line(rate_per_s: float, times_s: Any, since_s: float = 0.0, *, is_exact: bool = True) -> Line:
+    planned = lambda at_s: rate_per_s * at_s  # noqa: E731  # as all plans are
+    return Line("main", "get", planned, is_exact, np.array(times_s, dtype=float), since_s)
+
+
+def test_a_line_is_counted_second_by_second() -> None:
+    times_s = [0.0, 0.5, 1.0, 1.25, 1.5, 3.25, 3.5]
+    assert list(_steps(line(20, times_s), 3.5)) == [
+        Step(0.0, 1.0, 20.0, 2), Step(1.0, 2.0, 20.0, 3), Step(2.0, 3.5, 30.0, 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("is_exact", "length_s"), [(True, 2), (False, 5)])
+def test_a_step_lasts_as_long_as_it_takes_to_plan_enough(is_exact: bool, length_s: int) -> None:
+    steps = list(_steps(line(10, [], is_exact=is_exact), 20.0))
+    assert {step.end_s - step.start_s for step in steps} == {length_s}
+    assert (steps[0].start_s, steps[-1].end_s) == (0.0, 20.0)
+
+
+def test_what_is_left_over_joins_the_last_step_and_a_short_line_is_one() -> None:
+    assert [(s.start_s, s.end_s) for s in _steps(line(10, []), 5.0)] == [(0.0, 2.0), (2.0, 5.0)]
+    assert [(s.start_s, s.end_s) for s in _steps(line(1, []), 5.5)] == [(0.0, 5.5)]
+    assert [(s.start_s, s.end_s) for s in _steps(line(20, []), 1.0)] == [(0.0, 1.0)]
+
+
+def test_nothing_is_counted_before_it_is_planned() -> None:
+    late = list(_steps(line(20, [0.5, 2.6, 2.9, 3.0], since_s=2.5), 5.0))
+    assert [(s.start_s, s.end_s, s.seen) for s in late] == [(2.5, 4.0, 3), (4.0, 5.0, 0)]
+    whole = list(_steps(line(20, [], since_s=2.0), 4.0))
+    assert [(s.start_s, s.end_s) for s in whole] == [(2.0, 3.0), (3.0, 4.0)]
+    assert list(_steps(line(20, [], since_s=5.0), 5.0)) == []
+    assert list(_steps(line(20, [], since_s=np.inf), 5.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("expected", "seen", "is_short"),
+    [(100.0, 97, False), (100.0, 96, True), (50.0, 48, False), (50.0, 47, True), (1.0, 0, False)],
+)
+def test_an_exact_plan_may_lack_a_fiftieth_and_one(
+    expected: float, seen: int, is_short: bool
+) -> None:
+    step = Step(0.0, 1.0, expected, seen)
+    assert _is_short(step, is_exact=True, evidence=1e9) is is_short
+
+
+@settings(deadline=None)
+@given(st.floats(0.01, 1e4), st.integers(0, 10_000), st.floats(1, 40))
+def test_chernoffs_bound_is_that_of_its_formula(
+    expected: float, seen: int, evidence: float
+) -> None:
+    """P(X <= k) <= e^-m (em/k)^k, in logarithms."""
+    bound = -expected + (seen * (1 + np.log(expected / seen)) if seen else 0.0)
+    assume(abs(-bound - evidence) > 1e-6)
+    found = _is_short(Step(0.0, 1.0, expected, seen), is_exact=False, evidence=evidence)
+    assert found is bool(seen < expected and bound < -evidence)
+
+
+def test_the_more_is_counted_the_more_it_takes_to_be_a_gap() -> None:
+    """One false gap in a million runs, however many steps a run has."""
+    times_s = np.concatenate([np.arange(0, 1, 1 / 24), np.arange(1, 40, 1 / 64)])
+    short = line(64, times_s, is_exact=False)
+    (gap,) = _gaps([short], 1.0)
+    assert (gap.stream, gap.operation, gap.seen, gap.expected) == ("main", "get", 24, 64.0)
+    assert [(gap.start_s, gap.end_s) for gap in _gaps([short], 2.0)] == [(0.0, 1.0)]
+    assert list(_gaps([short, *[line(64, np.arange(0, 40, 1 / 64))] * 40], 40.0)) == []
+
+
+def test_a_single_step_is_held_against_one_in_a_million() -> None:
+    found = list(_gaps([line(65, np.arange(27) / 27, is_exact=False)], 1.0))
+    assert [(gap.expected, gap.seen) for gap in found] == [(65.0, 27)]
+    assert list(_gaps([line(65, np.arange(28) / 28, is_exact=False)], 1.0)) == []
+    assert list(_gaps([], 1.0)) == []
+
+
+def test_gaps_side_by_side_are_one_and_lines_have_their_own() -> None:
+    missing = without(pd.DataFrame({"intended_s": np.arange(0, 10, 1 / 32)}), 3, 5)
+    missing = without(missing, 7, 8)["intended_s"]
+    other = Line("canary", "put", lambda at_s: 32 * at_s, True, np.array([]), 8.0)
+    found = list(_gaps([line(32, missing), other], 10.0))
+    assert found == [
+        Gap("main", "get", 3.0, 5.0, 64.0, 0), Gap("main", "get", 7.0, 8.0, 32.0, 0),
+        Gap("canary", "put", 8.0, 10.0, 64.0, 0),
+    ]  # fmt: skip
+
+
+def test_the_end_of_a_run_that_was_cut_off_is_what_its_load_reported_or_sent_last(
+    tmp_path: Path,
+) -> None:
+    """The least of several reports; the later of both streams where there is none."""
+    run = Run(tmp_path, status="aborted")
+    run.main, run.canary = without(run.main, 30, END_S), without(run.canary, 20, END_S)
+    assert {(gap.stream, gap.start_s) for gap in run.gaps()} == {("canary", 20.0)}
+    assert max(gap.end_s for gap in run.gaps()) == pytest.approx(30.0, abs=0.01)
+    ends = [{"event": "load.summary", "t_s": 31, "duration_s": d} for d in (25.0, 22.0, 70.0)]
+    run.events += ends
+    assert {gap.end_s for gap in run.gaps()} == {22.0}
+    run.events = [*ends[2:], run.events[0]]
+    assert {gap.end_s for gap in run.gaps()} == {END_S}
+    run.events, run.main, run.canary = run.events[1:], run.main[:0], run.canary[:0]
+    assert run.gaps() == []
+    run.canary = Run(tmp_path).canary.iloc[:800]
+    assert {gap.stream for gap in run.gaps()} == {"main"}
+
+
+def test_an_operation_that_is_never_chosen_is_not_planned(tmp_path: Path) -> None:
+    run = Run(tmp_path, "rate: 100/s, mix: {redirect: 1}, canary_rate: 50/s")
+    mix = {"create": 0.0, "redirect": 2.0}
+    load = run.experiment.load.model_copy(update={"mix": mix})
+    run.experiment = run.experiment.model_copy(update={"load": load})
+    assert run.gaps() == []
+
+
+def test_reading_begins_some_time_after_the_first_write_that_was_acknowledged(
+    tmp_path: Path,
+) -> None:
+    """By the stream's own writes; one that was too slow is there all the same."""
+    late = "{method: GET, path: '/{written}', reads: put, read_after: 4s}"
+    reads = f", operations: {{{PUT}, get: {late}}}"
+    run = Run(tmp_path, "rate: 100/s, mix: {put: 0.5, get: 0.5}" + reads)
+    for stream, written_s in (("main", 10.0), ("canary", 20.0)):
+        samples = getattr(run, stream)
+        done_s, is_put = samples["intended_s"] + 1.0, samples["op"] == "put"
+        error = np.where(done_s < written_s, "timeout", "too_slow")
+        samples = samples.assign(done_s=done_s, error=error)
+        setattr(run, stream, samples[is_put | (samples["intended_s"] >= written_s + 4)])
+    assert run.gaps() == []
+    run.main = without(run.main, 15, 16.5, "get")
+    assert {(gap.stream, gap.operation) for gap in run.gaps()} >= {("main", "get")}
+    run.canary = without(run.canary, 24, 26, "get")
+    assert ("canary", "get", 24.0) in {(g.stream, g.operation, g.start_s) for g in run.gaps()}
 
 
 @pytest.mark.parametrize("at_s", [0, 1.5, 4, 4.0001, 9, 12, 30])

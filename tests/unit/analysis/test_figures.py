@@ -141,26 +141,26 @@ def test_shares_of_each_phase(run: Run) -> None:
 
 def test_each_second_of_the_series(run: Run) -> None:
     found = series.figures(run.record)
-    assert found["t_s"] == list(range(10))
+    assert found.t_s == list(range(10))
     for second in range(10):
         window = Phase(name="", start_s=second, end_s=second + 1)
         main, canary = due_in(run.rows["main"], window), due_in(run.rows["canary"], window)
-        assert found["offered_per_s"][second] == len(main)
+        assert found.offered_per_s[second] == len(main)
         sent = [row for row in main if not math.isnan(row["sent_s"])]
-        assert found["achieved_per_s"][second] == len(sent)
+        assert found.achieved_per_s[second] == len(sent)
         reads = [row for row in main + canary if row["db_node"]]
         for op in ("redirect", "create"):
             rows = [row for row in main if row["op"] == op]
             failed = [row for row in rows if not row["ok"]]
-            assert found["failed_per_s"][op][second] == len(failed)
+            assert found.failed_per_s[op][second] == len(failed)
             times = [row["done_s"] - row["intended_s"] for row in rows]
-            figure = found["response_time_s"][op]["p95"][second]
+            figure = found.response_time_s[op]["p95"][second]
             assert figure == pytest.approx(percentile(times, 95) or math.nan, nan_ok=True)
             mine = [row for row in canary if row["op"] == op]
-            assert found["canary"][op]["ok"][second] == sum(row["ok"] for row in mine)
+            assert found.canary[op].ok[second] == sum(row["ok"] for row in mine)
         for node in ("db-1", "db-2"):
             share = sum(row["db_node"] == node for row in reads) / len(reads) if reads else math.nan
-            figure = found["replica_share"][node][second]
+            figure = found.replica_share[node][second]
             assert figure == pytest.approx(share, nan_ok=True)
 
 
@@ -169,11 +169,11 @@ def test_how_the_load_kept_its_schedule(run: Run) -> None:
     rows = due_in(run.everything, run.record.judged[-1])
     late_s = [row["sent_s"] - row["intended_s"] for row in rows]
     dropped = sum(row["error"] == "dropped" for row in rows)
-    assert (found["intended"], found["dropped"]) == (len(rows), dropped)
-    assert found["send_lateness_s"]["p99"] == pytest.approx(percentile(late_s, 99))
+    assert (found.intended, found.dropped) == (len(rows), dropped)
+    assert found.send_lateness_s["p99"] == pytest.approx(percentile(late_s, 99))
     on_time = [late for late in late_s if late <= load_health.ON_TIME_S]
-    assert found["on_schedule_share"] == pytest.approx(len(on_time) / (len(rows) - dropped))
-    assert found["healthy"] is False
+    assert found.on_schedule_share == pytest.approx(len(on_time) / (len(rows) - dropped))
+    assert found.healthy is False
 
 
 @pytest.mark.parametrize("stream", ["main", "canary"])
@@ -184,7 +184,7 @@ def test_a_stream_without_requests_is_no_error(tmp_path: Path, stream: str) -> N
     record = read_record(RunFolder(tmp_path / "run"))
     assert len(made.rows[stream]) > len(getattr(record, stream)) == 0
     assert operations.figures(record)["redirect"]["run"].requests > 0
-    assert len(series.figures(record)["offered_per_s"]) == 10
+    assert len(series.figures(record).offered_per_s) == 10
     assert shares.figures(record).traffic_share.keys() == (
         {"app-1", "app-2"} if stream == "canary" else set()
     )

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.analysis.surprises import figures
+from harness.analysis.surprises import _when, figures
 from harness.aspects.writes import Behind
 from harness.bundled.traffic import OPERATIONS
 from harness.model.experiment import Experiment, FaultSpec, Phase
 from harness.model.load import Load
+from harness.model.surprise import Surprise
 from harness.record.faults import fault_rows
 from harness.record.run import Record
 
@@ -101,19 +102,21 @@ def samples(late: dict[float, float] | None = None) -> pd.DataFrame:
 def surprises(
     *events: dict[str, Any], faults: tuple[Any, ...] = (), main: pd.DataFrame | None = None,
     allow: tuple[str, ...] = (), base: list[Any] = QUIET, left_behind: tuple[Any, ...] = (),
-) -> list[dict[str, Any]]:  # fmt: skip
+    canary: pd.DataFrame | None = None,
+) -> list[Surprise]:  # fmt: skip
     experiment = Experiment(
         name="x", title="t", load=Load(rate_per_s=1, mix={"redirect": 1.0}),
         operations=OPERATIONS, phases=PHASES, faults=(), hypothesis=(),
         allowed_surprises=allow,
     )  # fmt: skip
     main = samples() if main is None else main
-    record = Record(experiment, [*base, *events], main, samples(), list(faults))
+    canary = samples() if canary is None else canary
+    record = Record(experiment, [*base, *events], main, canary, list(faults))
     return figures(record, left_behind)
 
 
-def codes(rows: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    return [(row["code"], row["who"], row["outcome"]) for row in rows]
+def codes(rows: list[Surprise]) -> list[tuple[str, str, str]]:
+    return [(row.code, row.who, row.outcome) for row in rows]
 
 
 def opened(t_s: float, server: str, breaker: str) -> dict[str, Any]:
@@ -151,14 +154,14 @@ def test_memory_deaths_that_no_fault_explains_fail_the_run() -> None:
     rows = surprises(*events, faults=(fault("kill", "app-2"),))
     code = "container_out_of_memory"
     assert codes(rows) == [(code, s, "fail") for s in ("app-1", "db-3", "lb-2")]
-    assert rows[0]["text"] == "app-1 was killed for memory with exit code 137 and did not run again"
-    assert (rows[0]["at_s"], rows[0]["phase"]) == (40.1, "fault")
+    assert rows[0].text == "app-1 was killed for memory with exit code 137 and did not run again"
+    assert (rows[0].at_s, rows[0].phase) == (40.1, "fault")
 
 
 def test_a_death_says_when_the_container_ran_again() -> None:
     (row,) = surprises(dies(10.0, "worker", 1), starts(10.8, "worker"))
-    assert row["text"] == "worker died with exit code 1, and ran again after 0.8 s"
-    assert (row["code"], row["outcome"], row["phase"]) == ("container_died", "fail", "baseline")
+    assert row.text == "worker died with exit code 1, and ran again after 0.8 s"
+    assert (row.code, row.outcome, row.phase) == ("container_died", "fail", "baseline")
 
 
 def test_the_death_of_an_instrument_is_inconclusive() -> None:
@@ -216,7 +219,7 @@ def test_a_start_that_nobody_planned_and_a_freeze() -> None:
 def test_a_process_killed_for_memory_in_a_container_that_goes_on() -> None:
     rows = surprises(event("container.oom", 12.0, service="db-2"))
     assert codes(rows) == [("container_out_of_memory", "db-2", "fail")]
-    assert rows[0]["text"] == "a process in db-2 was killed for memory"
+    assert rows[0].text == "a process in db-2 was killed for memory"
 
 
 def test_a_job_that_ends_well_is_no_surprise_and_one_that_fails_is() -> None:
@@ -263,8 +266,8 @@ def test_a_breaker_that_opened_is_a_surprise_unless_what_it_guards_was_broken(
 def test_a_breaker_that_opened_before_any_fault_says_so_and_for_how_long() -> None:
     events = (opened(0.4, "app-2", "redis"), closed(60.9, "app-2", "redis"))
     (row,) = surprises(*events, faults=(fault("kill", "app-2"),))
-    assert row["text"] == "breaker redis of app-2 opened for 60.5 s, before any fault"
-    assert (row["at_s"], row["phase"]) == (0.4, "warmup")
+    assert row.text == "breaker redis of app-2 opened for 60.5 s, before any fault"
+    assert (row.at_s, row.phase) == (0.4, "warmup")
 
 
 def test_a_breaker_that_is_open_when_its_server_dies_is_not_the_next_processes() -> None:
@@ -276,7 +279,7 @@ def test_a_breaker_that_is_open_when_its_server_dies_is_not_the_next_processes()
     events = [opened(3.0, "app-2", "redis"), dies(30.1, "app-2"), starts(55.0, "app-2"), *fresh]
     events += [opened(57.0, "app-2", "redis"), closed(100.0, "app-2", "redis")]
     (row,) = surprises(*events, faults=(fault("kill", "app-2"),))
-    assert row["text"] == (
+    assert row.text == (
         "breaker redis of app-2 opened and was not CLOSED until its server died after 27.1 s, "
         "before any fault"
     )
@@ -308,7 +311,7 @@ def test_a_server_that_left_the_rotation(harmed: Any, is_explained: bool) -> Non
     rows = surprises(*both, back, faults=(harmed,))
     assert codes(rows) == ([] if is_explained else [("left_rotation", "app-2", "note")])
     if rows:
-        assert rows[0]["text"] == "app-2 left the rotation of lb-1 (read) for 3.5 s"
+        assert rows[0].text == "app-2 left the rotation of lb-1 (read) for 3.5 s"
 
 
 def test_a_failover_after_a_fault_of_the_primary_is_explained_and_of_a_replica_is_not() -> None:
@@ -320,7 +323,7 @@ def test_a_failover_after_a_fault_of_the_primary_is_explained_and_of_a_replica_i
     assert surprises(*moves, faults=(fault("pause", "etcd-1"),)) == []
     rows = surprises(*moves, faults=(fault("kill", "db-3"),))
     assert codes(rows) == [("failover", "db-2", "note")]
-    assert rows[0]["text"] == "db-2 became the primary after db-1, timeline 2"
+    assert rows[0].text == "db-2 became the primary after db-1, timeline 2"
     assert codes(surprises(*moves)) == [("failover", "db-2", "note")]  # its effects are not listed
 
 
@@ -346,8 +349,8 @@ def test_what_follows_from_an_unplanned_death_is_no_surprise_of_its_own() -> Non
 def test_a_generator_that_stood_still() -> None:
     late = {20.0 + n / 100: 0.9 - n / 100 for n in range(60)} | {50.0: 0.2}
     (row,) = surprises(main=samples(late | {0.0: 0.9}))  # in the warm-up it is getting going
-    assert (row["code"], row["who"], row["at_s"]) == ("generator_stalled", "main load", 20.0)
-    assert row["text"].endswith("requests due from 20.0 to 20.6 s were sent up to 0.90 s late")
+    assert (row.code, row.who, row.at_s) == ("generator_stalled", "main load", 20.0)
+    assert row.text.endswith("requests due from 20.0 to 20.6 s were sent up to 0.90 s late")
 
 
 def test_probes_that_broke_or_looked_late() -> None:
@@ -356,36 +359,36 @@ def test_probes_that_broke_or_looked_late() -> None:
         event("probe.late", 9.0, probe="haproxy lb-1", silent_s=7.25),
     )
     assert codes(rows) == [("probe_gap", "patroni", "note"), ("probe_gap", "haproxy lb-1", "note")]
-    assert rows[1]["text"] == "probe haproxy lb-1 did not look for 7.2 s"
+    assert rows[1].text == "probe haproxy lb-1 did not look for 7.2 s"
 
 
 def test_a_database_node_that_never_caught_up() -> None:
     why = "it follows timeline 1, the primary writes timeline 2"
     (row,) = surprises(left_behind=(Behind(node="db-3", why=why),))
-    assert (row["code"], row["who"], row["outcome"]) == ("replica_not_caught_up", "db-3", "fail")
-    assert row["text"] == f"db-3 did not catch up with the primary: {why}"
+    assert (row.code, row.who, row.outcome) == ("replica_not_caught_up", "db-3", "fail")
+    assert row.text == f"db-3 did not catch up with the primary: {why}"
 
 
 def test_a_crash_loop_is_listed_three_times_and_counted() -> None:
     loop = [dies(10.0 + n, "worker", 1) for n in range(9)]
     rows = surprises(*loop)
-    assert [row["at_s"] for row in rows] == [10.0, 11.0, 12.0]
-    assert rows[-1]["text"].endswith("; 6 more of this kind later")
+    assert [row.at_s for row in rows] == [10.0, 11.0, 12.0]
+    assert rows[-1].text.endswith("; 6 more of this kind later")
 
 
 def test_the_gravest_come_first() -> None:
     rows = surprises(opened(1.0, "app-1", "redis"), dies(5.0, "toxiproxy"), dies(90.0, "app-1"))
-    assert [row["outcome"] for row in rows] == ["fail", "inconclusive", "note"]
+    assert [row.outcome for row in rows] == ["fail", "inconclusive", "note"]
 
 
 def test_an_old_run_without_a_list_of_parts_knows_who_is_in_its_balancers() -> None:
     old = [e for e in QUIET if e["event"] not in ("target.parts", "target.links")]
     rows = surprises(dies(40.0, "app-1"), dies(41.0, "toxiproxy"), base=old)
-    assert [(row["who"], row["outcome"]) for row in rows] == [
+    assert [(row.who, row.outcome) for row in rows] == [
         ("app-1", "fail"), ("toxiproxy", "inconclusive"),
     ]  # fmt: skip
     (row,) = surprises(opened(1.0, "app-1", "redis"), faults=(KILLED_REDIS,), base=old)
-    assert row["code"] == "breaker_opened"
+    assert row.code == "breaker_opened"
 
 
 def test_a_fault_row_knows_all_that_it_touched() -> None:
@@ -401,3 +404,282 @@ def test_a_fault_row_knows_all_that_it_touched() -> None:
     (row,) = fault_rows(experiment, [injecting])
     assert (row["service"], row["services"]) == ("app-1", ["app-1", "app-2"])
     assert row["links"] == ["a.b", "c.d"]
+
+
+def named(rows: list[Surprise], code: str) -> list[Surprise]:
+    return [row for row in rows if row.code == code]
+
+
+def test_each_death_is_told_whole() -> None:
+    events = [
+        dies(40.0, "app-2"), starts(41.5, "app-2"), starts(39.0, "app-2"),
+        event("container.oom", 44.0, service="db-1"), dies(49.0, "db-1", 9), starts(50.0, "db-1"),
+        {**dies(70.0, "toxiproxy"), "exit_code": None}, starts(90.0, "app-3"),
+        event("container.oom", 75.0, service="lb-1"), dies(80.1, "lb-1", 1),
+    ]  # fmt: skip
+    rows = surprises(*events)
+    assert [row.text for row in rows if row.code != "container_started"] == [
+        "app-2 died with exit code 137, and ran again after 1.5 s",
+        "db-1 was killed for memory with exit code 9, and ran again after 1.0 s",
+        "a process in lb-1 was killed for memory",
+        "lb-1 died with exit code 1 and did not run again",
+        "toxiproxy (an instrument) died and did not run again",
+    ]
+    assert codes(rows)[-2:] == [
+        ("container_started", "app-2", "note"), ("container_started", "app-3", "note"),
+    ]  # fmt: skip
+    assert {row.text for row in named(rows, "container_started")} == {
+        "app-2 was started", "app-3 was started",
+    }  # fmt: skip
+
+
+def test_an_instrument_that_was_frozen_or_lost_a_process_leaves_no_evidence() -> None:
+    rows = surprises(
+        event("container.pause", 12.0, service="toxiproxy"),
+        event("container.oom", 11.0, service="toxiproxy"),
+    )
+    assert [(row.at_s, row.text, row.outcome) for row in rows] == [
+        (11.0, "a process in toxiproxy (an instrument) was killed for memory", "inconclusive"),
+        (12.0, "toxiproxy (an instrument) was frozen", "inconclusive"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "is_explained"),
+    [
+        ("oom", "out_of_memory", True), ("oom", "limit_memory", True), ("oom", "exec", True),
+        ("oom", "kill", False), ("pause", "pause", True), ("pause", "exec", True),
+        ("pause", "limit_cpu", False), ("start", "kill", True), ("start", "limit_cpu", True),
+    ],
+)  # fmt: skip
+def test_which_faults_explain_what_happens_to_their_container(
+    what: str, kind: str, is_explained: bool
+) -> None:
+    """And only of theirs, and while they last."""
+    happened = event(f"container.{what}", 40.0, service="app-2")
+    both = (fault("down", links=("a.b",)), fault(kind, "app-2"))
+    assert (surprises(happened, faults=both) == []) is is_explained
+    assert surprises(happened, faults=(fault(kind, "app-3"),)) != []
+    assert surprises({**happened, "t_s": 20.0}, faults=both) != []
+
+
+@pytest.mark.parametrize(("t_s", "is_explained"), [(29.5, True), (29.25, False)])
+@pytest.mark.parametrize("last", [80.0])
+def test_a_fault_explains_from_half_a_second_before_it_to_20_s_after_it(
+    t_s: float, is_explained: bool, last: float
+) -> None:
+    frozen = (fault("pause", "redis"),)
+    for at_s, expected in ((t_s, is_explained), (last, True), (last + 0.25, False)):
+        happened = event("container.pause", at_s, service="redis")
+        assert (surprises(happened, faults=frozen) == []) is expected
+
+
+def test_exactly_three_of_a_kind_are_listed_whole_and_each_service_has_its_own_three() -> None:
+    three = [dies(10.0 + n, "worker", 1) for n in range(3)]
+    four = [dies(20.0 + n, "app-1", 1) for n in range(4)]
+    more = [row for row in surprises(*three, *four) if "of this kind" in row.text]
+    assert [(row.who, row.at_s) for row in more] == [("app-1", 22.0)]
+    assert more[0].text.endswith("; 1 more of this kind later")
+    mixed = [event("container.pause", 15.0, service="worker"), *three]
+    assert len(surprises(*mixed)) == 4
+
+
+def test_of_the_same_gravity_the_first_comes_first_and_at_one_moment_they_are_by_name() -> None:
+    rows = surprises(dies(50.0, "app-3"), dies(40.0, "lb-2"), dies(40.0, "app-1"))
+    assert [row.who for row in rows] == ["app-1", "lb-2", "app-3"]
+
+
+def test_only_what_is_allowed_is_a_note() -> None:
+    rows = surprises(
+        dies(40.0, "app-3"), event("container.pause", 12.0, service="redis"),
+        allow=("container_started", "container_died"),
+    )  # fmt: skip
+    assert codes(rows) == [
+        ("container_paused", "redis", "fail"), ("container_died", "app-3", "note"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("at_s", "phase"),
+    [(-0.5, ""), (0.0, "warmup"), (2.0, "baseline"), (60.0, "recovery"), (120.0, "")],
+)
+def test_the_phase_of_a_moment(at_s: float, phase: str) -> None:
+    (row,) = surprises(event("probe.gap", at_s, probe="p", error="e"))
+    assert (row.phase, row.at_s) == (phase, at_s)
+
+
+def test_a_run_of_failovers() -> None:
+    """Promotions of another and of the same node, a cluster without a leader between them."""
+    rows = surprises(
+        cluster(10.0, "db-1", 2), cluster(20.0, None), cluster(30.0, "db-2", 2),
+        cluster(31.0, "db-2", 3), cluster(32.0, "db-2", 4), cluster(50.0, "db-3", 5),
+        cluster(51.0, "db-3", 6), cluster(52.0, "db-3", 6),
+    )  # fmt: skip
+    assert [(row.at_s, row.who, row.text) for row in rows] == [
+        (10.0, "db-1", "db-1 was promoted, timeline 2"),
+        (30.0, "db-2", "db-2 became the primary after db-1, timeline 2"),
+        (32.0, "db-2", "db-2 was promoted, timeline 4"),
+        (50.0, "db-3", "db-3 became the primary after db-2, timeline 5"),
+        (51.0, "db-3", "db-3 was promoted, timeline 6"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("t_s", "is_explained"), [(29.25, False), (29.5, True), (70.0, True), (70.25, False)]
+)
+def test_a_failover_explains_what_its_cluster_does_20_s_before_and_after_it(
+    t_s: float, is_explained: bool
+) -> None:
+    moved = surprises(cluster(50.0, "db-2", 2), leaves(t_s, "db-1", "db-lb", "rw"))
+    assert (named(moved, "left_rotation") == []) is is_explained
+    failed = surprises(cluster(50.0, "db-2", 2), opened(t_s, "app-1", "db-rw"))
+    assert (named(failed, "breaker_opened") == []) is is_explained
+    assert named(surprises(cluster(50.0, "db-2", 2), leaves(50.0, "app-1")), "left_rotation")
+
+
+def test_breakers_that_opened_of_several_servers() -> None:
+    again = event(
+        "breaker.transition", 70.0, server="app-1", breaker="redis",
+        **{"from": "HALF_OPEN", "to": "OPEN"},
+    )  # fmt: skip
+    planned = (
+        fault("kill", "lb-1", start_s=70.0, healed_s=99.0),
+        fault("kill", "app-2", start_s=76.0, healed_s=77.0),
+    )
+    rows = surprises(
+        opened(-0.25, "app-3", "redis"), opened(0.0, "app-3", "db-ro"),
+        closed(5.0, "app-3", "db-ro"), opened(40.0, "app-1", "redis"), again,
+        closed(75.5, "app-1", "redis"),
+        opened(90.0, "app-2", "db-rw"), opened(72.0, "app-3", "redis"),
+        dies(95.0, "lb-1", 0), dies(80.0, "app-2"),
+        faults=planned,
+    )  # fmt: skip
+    assert [(row.at_s, row.who, row.text) for row in named(rows, "breaker_opened")] == [
+        (0.0, "app-3", "breaker db-ro of app-3 opened for 5.0 s, before any fault"),
+        (40.0, "app-1", "breaker redis of app-1 opened for 35.5 s, before any fault"),
+        (72.0, "app-3", "breaker redis of app-3 opened and did not close again"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("deaths_s", "words"),
+    [
+        ([5.0, 10.0, 18.0, 15.0], "for 3.0 s"),
+        ([12.5, 11.5], "and was not CLOSED until its server died after 1.5 s"),
+        ([13.0], "for 3.0 s"),
+    ],
+)
+def test_a_breaker_is_open_until_it_closes_or_its_server_dies(
+    deaths_s: list[float], words: str
+) -> None:
+    """Whichever is first, of several of each."""
+    names = {9.0: "CLOSED", 10.0: "OPEN", 12.0: "HALF_OPEN", 13.0: "CLOSED", 20.0: "CLOSED"}
+    assert _when([[at_s, name] for at_s, name in names.items()], deaths_s, 10.0) == words
+
+
+def test_a_breaker_that_stayed_open_says_so() -> None:
+    (row,) = surprises(opened(30.0, "app-2", "redis"), faults=(fault("pause", "lb-1"),))
+    assert row.text == "breaker redis of app-2 opened and did not close again"
+    early = dies(20.0, "app-2", 0)
+    (row,) = named(
+        surprises(early, opened(45.0, "app-2", "redis"), dies(99.0, "app-3")), "breaker_opened"
+    )
+    assert row.text == "breaker redis of app-2 opened and did not close again, before any fault"
+
+
+@pytest.mark.parametrize(
+    ("t_s", "state", "is_told"),
+    [(-0.5, "OPEN", True), (3.0, "HALF_OPEN", True), (3.25, "OPEN", False), (1.0, "CLOSED", False)],
+)
+def test_which_breakers_were_open_when_the_run_began(t_s: float, state: str, is_told: bool) -> None:
+    """By what each said first; what one server said is nothing to another."""
+    base = [e for e in QUIET if e["event"] != "breaker.state"]
+    first = event("breaker.state", t_s, server="app-2", breaker="redis", state=state)
+    other = event("breaker.state", -0.5, server="app-1", breaker="redis", state="CLOSED")
+    then = event("breaker.state", 3.5, server="app-2", breaker="redis", state="OPEN")
+    rows = named(surprises(other, first, then, base=base), "breaker_open_before")
+    assert [(row.at_s, row.who, row.text) for row in rows] == (
+        [(0.0, "app-2", f"breaker redis of app-2 was {state} when the run began")]
+        if is_told
+        else []
+    )
+
+
+def test_only_what_a_server_said_first_was_so_when_the_run_began() -> None:
+    half = event(
+        "breaker.transition", 2.0, server="app-2", breaker="redis",
+        **{"from": "OPEN", "to": "HALF_OPEN"},
+    )  # fmt: skip
+    rows = surprises(opened(1.0, "app-2", "redis"), half)
+    assert codes(rows) == [("breaker_opened", "app-2", "note")]
+
+
+def test_a_breaker_is_open_from_the_start_by_its_first_change_of_the_run() -> None:
+    base = [e for e in QUIET if e["event"] != "breaker.state"]
+    before = opened(-0.25, "app-3", "redis")
+    first = event(
+        "breaker.transition", 2.0, server="app-3", breaker="redis",
+        **{"from": "OPEN", "to": "HALF_OPEN"},
+    )  # fmt: skip
+    rows = surprises(before, first, base=base)
+    assert [row.text for row in rows] == ["breaker redis of app-3 was OPEN when the run began"]
+    assert surprises(before, base=base) == []
+    at_zero = surprises({**first, "t_s": 0.0}, base=base)
+    assert codes(at_zero) == [("breaker_open_before", "app-3", "note")]
+
+
+def test_servers_that_left_and_returned_by_turns() -> None:
+    def moves(t_s: float, status: str, server: str = "app-2", backend: str = "read") -> Any:
+        return balanced("lb-1", backend, {server: status}, t_s)[0]
+
+    rows = surprises(
+        moves(-0.3, "DOWN", "app-3"), moves(-0.2, "UP", "app-3"),
+        moves(10.0, "DOWN"), moves(11.0, "DOWN", backend="write"), moves(12.0, "UP 1/3"),
+        moves(12.5, "UP", backend="write"), moves(13.0, "UP"), moves(20.0, "MAINT"),
+        moves(20.5, "DOWN"), moves(21.5, "DOWN", backend="write"), moves(0.0, "DOWN", "app-1"),
+        moves(25.0, "UP", "app-1", "write"), moves(26.0, "UP", "app-3"),
+        moves(30.0, "UP", "app-1"), moves(30.0, "DOWN", "app-1"), moves(30.5, "UP", "app-1"),
+    )  # fmt: skip
+    assert [(row.at_s, row.who, row.text) for row in rows] == [
+        (0.0, "app-1", "app-1 left the rotation of lb-1 (read) for 30.0 s"),
+        (10.0, "app-2", "app-2 left the rotation of lb-1 (read) for 2.0 s"),
+        (20.0, "app-2", "app-2 left the rotation of lb-1 (read) and did not return"),
+        (21.5, "app-2", "app-2 left the rotation of lb-1 (write) and did not return"),
+        (30.0, "app-1", "app-1 left the rotation of lb-1 (read) for 0.5 s"),
+    ]
+
+
+def test_each_balancer_has_its_own_departures() -> None:
+    rows = surprises(leaves(10.0, "app-2"), leaves(10.5, "app-2", "lb-2"), leaves(10.5, "app-3"))
+    assert [row.text.removesuffix(" (read) and did not return") for row in rows] == [
+        "app-2 left the rotation of lb-1", "app-2 left the rotation of lb-2",
+        "app-3 left the rotation of lb-1",
+    ]  # fmt: skip
+
+
+def test_stalls_of_both_streams_and_how_far_apart_they_are() -> None:
+    """Over a quarter of a second late; due times more than a second apart are another stall."""
+    late = {20.0: 0.5, 20.5: 0.75, 21.5: 0.3, 22.75: 0.4, 50.0: 0.25, 119.99: 0.26}
+    never = samples({30.0: np.nan, 40.0: 0.3})
+    rows = surprises(main=samples(late), canary=never)
+    assert [(row.at_s, row.who, row.text.partition(": ")[2]) for row in rows] == [
+        (20.0, "main load", "requests due from 20.0 to 21.5 s were sent up to 0.75 s late"),
+        (22.75, "main load", "requests due from 22.8 to 22.8 s were sent up to 0.40 s late"),
+        (40.0, "canary", "requests due from 40.0 to 40.0 s were sent up to 0.30 s late"),
+        (119.99, "main load", "requests due from 120.0 to 120.0 s were sent up to 0.26 s late"),
+    ]
+    assert rows[0].text.startswith("the main load stood still: ")
+    assert {row.code for row in rows} == {"generator_stalled"}
+    assert surprises(main=samples()[:0], canary=samples()[:0]) == []
+
+
+def test_probe_gaps_without_their_facts() -> None:
+    late, gap = surprises(event("probe.late", 8.0), event("probe.gap", 9.0))
+    assert (late.text, gap.text) == ("probe  did not look for 0.0 s", "probe  could not look: ")
+    (gap,) = surprises(event("probe.gap", 9.0, probe="patroni", error="refused"))
+    assert gap.text == "probe patroni could not look: refused"
+
+
+def test_a_node_that_was_left_behind_is_told_at_the_end() -> None:
+    (row,) = surprises(left_behind=(Behind(node="db-3", why="it was behind"),))
+    assert (row.at_s, row.phase) == (120.0, "")

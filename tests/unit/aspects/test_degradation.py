@@ -13,6 +13,7 @@ import pytest
 from plain import plain
 
 from harness.analysis import series
+from harness.analysis.rounding import rounded
 from harness.aspects import recovery
 from harness.bundled.traffic import shortener_traffic
 from harness.experiment_file import parse_experiment
@@ -118,13 +119,13 @@ def test_without_a_limit_there_is_no_degradation() -> None:
     record = Record(experiment, [], record.main, record.canary, record.faults)
     result = figures_of(record)["redirect"]
     assert (result["degradation"], result["degradation_time_s"]) == (None, None)
-    assert "slow" not in series.figures(record)["canary"]["redirect"]
+    assert "slow" not in rounded(series.figures(record).canary["redirect"])
 
 
 def test_the_strictest_limit_counts_and_the_series_tells_the_slow_ones() -> None:
     record = record_of(during(20, 21, 0.3), lambda _: False, "p95 < 200ms, p99 < 20ms")
     assert figures_of(record)["redirect"]["degradation"]["limit_s"] == 0.2
-    slow = series.figures(record)["canary"]["redirect"]["slow"]
+    slow = series.figures(record).canary["redirect"].slow
     assert slow[20] == 100
     assert sum(slow) == 100
 

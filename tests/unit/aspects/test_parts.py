@@ -1,4 +1,4 @@
-"""The parts of a recovery, from events whose truth is known; how far clocks agree."""
+"""The parts of a recovery, from events whose truth is known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, cast
 import pandas as pd
 import pytest
 
-from harness.analysis import clocks
 from harness.aspects.recovery import parts
 from harness.aspects.recovery.by_fault import Recovered
 from harness.record.run import Record
@@ -126,20 +125,3 @@ def test_what_came_after_the_recovery_is_no_part_of_it() -> None:
 def test_no_recovery_has_no_parts(time_s: float | None) -> None:
     record = record_of(*FAILOVER, history(NEW))
     assert parts.marks(record, recovered(time_s)) == []
-
-
-def offset(service: str, offset_s: float, uncertainty_s: float) -> dict[str, Any]:
-    facts = {"service": service, "offset_s": offset_s, "uncertainty_s": uncertainty_s}
-    return {"event": "clock.offset", "t_s": 0.0, **facts}
-
-
-def test_the_best_look_at_a_containers_clock_counts() -> None:
-    looks = (
-        offset("app-1", -0.006, 0.007), offset("app-1", 0.0002, 0.0007), offset("far", 3.5, 0.001),
-    )  # fmt: skip
-    found = clocks.figures(record_of(*looks))
-    assert found["containers"] == {
-        "app-1": {"offset_s": 0.0002, "uncertainty_s": 0.0007, "is_shared": True},
-        "far": {"offset_s": 3.5, "uncertainty_s": 0.001, "is_shared": False},
-    }
-    assert found["wall"] == {"pairs": 60, "uncertainty_s": pytest.approx(0.002, abs=1e-6)}
