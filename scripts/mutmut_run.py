@@ -36,6 +36,7 @@ from mutmut.utils.format_utils import orig_function_and_class_names_from_key
 
 WRAPPERS = {"override", "property", "contextmanager"}
 SWAPPED = {"all": "any", "any": "all", "min": "max", "max": "min"}
+PROFILE = "--hypothesis-profile=mutants"  # of tests/unit/conftest.py: any example will do
 KILLED = ("killed", "timeout", "segfault", "suspicious")
 SURVIVED = ("survived", "no tests")
 
@@ -43,9 +44,11 @@ SURVIVED = ("survived", "no tests")
 def main(arguments: list[str]) -> int:
     """Run the mutants that are not killed yet, and write down what became of all of them."""
     job = json.loads(Path(arguments[0]).read_text())
+    given = configuration.config()
     config = dataclasses.replace(
-        configuration.config(),
+        given,
         only_mutate=job["only_mutate"],
+        pytest_add_cli_args=[*given.pytest_add_cli_args, PROFILE],
         pytest_add_cli_args_test_selection=job["tests"],
     )
     configuration._config = config

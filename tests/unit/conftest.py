@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 from fake_shop import COMPOSE_FILE, EXPERIMENT, Cli, Done, Shop
 from fakes import PROJECT
+from hypothesis import Phase, settings
 
 from harness import state_folder
 from harness.adapters import compose_project
 from harness.cli import main, stack_commands, stage_commands
 from harness.session import session
+
+# For scripts/mutants.py: that an example fails is enough there, it need not be the smallest.
+settings.register_profile("mutants", phases=[Phase.explicit, Phase.generate])
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -75,10 +76,9 @@ class Claim:
 
     def spans(self, state: str, edge_s: float = EDGE_S) -> list[tuple[float, float]]:
         """When it says it was in `state`, less `edge_s` at either end."""
-        ends = [*(at_s for at_s, _ in self.states[1:]), math.inf]
         found = [
-            (at_s + edge_s, min(end_s, *(r for r in self.renewed_s if r > at_s), math.inf) - edge_s)
-            for (at_s, name), end_s in zip(self.states, ends, strict=True)
+            (at_s + edge_s, min([end_s, *(r for r in self.renewed_s if r > at_s)]) - edge_s)
+            for (at_s, name), (end_s, _) in pairwise([*self.states, [math.inf, None]])
             if name == state
         ]
         return [(start_s, end_s) for start_s, end_s in found if start_s < end_s]
@@ -111,10 +111,9 @@ def _answers(record: Record, server: str) -> Answers:
     for samples in (record.main, record.canary):
         if {*columns, "ok", "served_by"} <= set(samples.columns):
             is_mine = (samples["served_by"] == server).to_numpy()
-            is_told = is_mine & samples["ok"].to_numpy(bool) & (samples["cache"] != "").to_numpy()
+            is_told = is_mine & samples["ok"].to_numpy() & (samples["cache"] != "").to_numpy()
             for name, parts in columns.items():
-                kind = object if name == "cache" else float
-                parts.append(samples[name].to_numpy(dtype=kind)[is_told])
+                parts.append(samples[name].to_numpy()[is_told])
     return Answers(*(np.concatenate(parts or [np.empty(0)]) for parts in columns.values()))
 
 

@@ -121,12 +121,10 @@ def _fast_fails(states: list[Transition], boots: list[float]) -> tuple[int, floa
         mine = [e for e in states if first_s <= e["t_s"] < next_s]
         known = [e for e in mine if e.get("fast_fails") is not None]
         before = known[0]["fast_fails"] if known and number == 0 else 0
-        fresh = [e["fast_fails"] - before for e in known]
-        count += max(fresh, default=0)
-        times += [
-            e["fast_fail_p99_s"] for e, new in zip(known, fresh, strict=True) if new >= P99_MIN
-        ]
-    return count, max(times, default=None)
+        fresh = [(e["fast_fails"] - before, e.get("fast_fail_p99_s")) for e in known]
+        count += max((new for new, _ in fresh), default=0)
+        times += [p99_s for new, p99_s in fresh if new >= P99_MIN]
+    return count, most(times)
 
 
 def uncertainty_of_server(

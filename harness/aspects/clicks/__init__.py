@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -175,26 +175,26 @@ def _by_code(streams: Sequence[Stream], folder: RunFolder) -> ByCode:
         codes += [stream.code(number) for number in numbers]
         for name, which in (("ok", stream.ok), ("unknown", stream.unknown)):
             counts[name].append(np.bincount(places[which[either]], minlength=len(numbers)))
-    names, places = np.unique(np.array(codes, dtype=object), return_inverse=True)
+    names, places = np.unique(codes, return_inverse=True)
     total = {name: np.zeros(len(names), dtype=np.int64) for name in counts}
     for name, parts in counts.items():
         np.add.at(total[name], places, np.concatenate(parts))
     table = folder.read_clicks()
     gained = dict(zip(table["code"].to_pylist(), table["clicks"].to_pylist(), strict=True))
-    counted = np.array([gained.get(name, 0) for name in names], dtype=np.int64)
+    counted = np.array([gained.get(name, 0) for name in names])
     return ByCode(names, total["ok"], total["unknown"], counted)  # others' codes are left out
 
 
 def _answered_s(streams: Sequence[Stream]) -> dict[str, Array]:
     """By server when its clicks were answered, in order."""
-    answered = _done_s(streams, [stream.ok for stream in streams])
+    answered = _done_s((stream, stream.ok) for stream in streams)
     return {name: np.sort(times_s) for name, times_s in answered.items()}
 
 
-def _done_s(streams: Sequence[Stream], wanted: Sequence[Array]) -> dict[str, Array]:
-    """By server when it answered those requests of each stream that are `wanted`."""
+def _done_s(wanted: Iterable[tuple[Stream, Array]]) -> dict[str, Array]:
+    """By server when it answered the requests of each stream that are wanted."""
     found: dict[str, list[Array]] = {}
-    for stream, is_wanted in zip(streams, wanted, strict=True):
+    for stream, is_wanted in wanted:
         names, places = codes_of(stream.samples, "served_by")
         done_s = stream.samples["done_s"].to_numpy()
         for place, name in enumerate(names):
@@ -206,7 +206,7 @@ def _compared(record: Record, streams: Sequence[Stream], result: Clicks, sent: B
     missing, surplus = int(sent.missing.sum()), int(sent.surplus.sum())
     lost = max(0, missing - (result.dropped or 0))
     by_retries = _by_retries(record, streams, sent)
-    gone = sent.codes[(sent.counted == 0) & (sent.ok > 0)]
+    gone = sent.codes[sent.counted == 0]
     missing_of = _missing_of(streams, set(gone)) if lost else []
     return replace(
         result,
@@ -230,15 +230,13 @@ def _by_retries(record: Record, streams: Sequence[Stream], sent: ByCode) -> int:
     servers = {name for stream in streams for name in codes_of(stream.samples, "served_by")[0]}
     total, spans = retries(record, servers - {"", "edge"})
     surplus = {sent.codes[at]: int(sent.surplus[at]) for at in np.flatnonzero(sent.surplus)}
-    if not total or not surplus:
+    if not surplus:
         return 0
     eligible: Counter[str] = Counter()
     for stream in streams:
         sent_s, done_s = (stream.samples[name].to_numpy() for name in ("sent_s", "done_s"))
         can = (stream.ok | stream.unknown) & overlaps(sent_s, done_s, spans)
-        numbers, counts = np.unique(stream.samples["key"].to_numpy()[can], return_counts=True)
-        for number, count in zip(numbers, counts, strict=True):
-            eligible[stream.code(number)] += int(count)
+        eligible.update(stream.code(number) for number in stream.samples["key"].to_numpy()[can])
     return explained(surplus, eligible, total)
 
 
@@ -248,10 +246,10 @@ def _missing_of(streams: Sequence[Stream], gone: set[str]) -> list[MissingOf]:
     for stream in streams:
         keys = stream.samples["key"].to_numpy()
         numbers = [n for n in np.unique(keys[stream.ok]) if stream.code(n) in gone]
-        missing.append(stream.ok & np.isin(keys, numbers))
+        missing.append((stream, stream.ok & np.isin(keys, numbers)))
     rows = [
         MissingOf(server=name, missing=len(s), first_s=float(s.min()), last_s=float(s.max()))
-        for name, s in sorted(_done_s(streams, missing).items())
+        for name, s in sorted(_done_s(missing).items())
         if s.size
     ]
     return sorted(rows, key=lambda row: -row.missing)

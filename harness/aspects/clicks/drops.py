@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +27,7 @@ def _of_server(
     if not looks:
         return _without_looks(before or {}, after)
     starts_s = [e["t_s"] for e in record.events_of("container.start") if e["service"] == server]
-    total, known, known_s = 0, int((before or {}).get("dropped") or 0), float("-inf")
+    total, known, known_s = 0, int((before or {}).get("dropped") or 0), -math.inf
     for look in looks:
         told, at_s = int(look["dropped"]), float(look["t_s"])
         is_renewed = told < known or any(known_s < start_s <= at_s for start_s in starts_s)
@@ -40,4 +41,4 @@ def _without_looks(before: Mapping[str, Any], after: Mapping[str, Any] | None) -
     if after is None:
         return 0
     is_same = before.get("started_s") == after["started_s"]
-    return (after["dropped"] or 0) - ((before.get("dropped") or 0) if is_same else 0)
+    return max(0, (after["dropped"] or 0) - ((before.get("dropped") or 0) if is_same else 0))

@@ -85,7 +85,7 @@ def _by_look(
         breaker = _open_breaker(states, server, since_s, died_s)
         is_late = died_s - since_s > LATE_S and not breaker
     if is_late:
-        in_memory = min(in_memory, int((life > died_s - LATE_S).sum()))
+        in_memory = int((life > died_s - LATE_S).sum())
     return Loss(server, died_s, looked_s, waiting, since_s, in_memory, breaker, is_late)
 
 
@@ -102,17 +102,23 @@ def _open_breaker(
     states: Mapping[str, list[list[Any]]], server: str, start_s: float, end_s: float
 ) -> str:
     """Which of the server's breakers was longest not CLOSED in that time, "" for none."""
-    longest: dict[str, float] = {}
+    longest_s, found = 0.0, ""
     for name, moves in states.items():
         owner, _, breaker = name.partition("/")
-        ends = [*(at_s for at_s, _ in moves[1:]), math.inf]
-        longest[breaker] = sum(
-            max(0.0, min(until_s, end_s) - max(at_s, start_s))
-            for (at_s, state), until_s in zip(moves, ends, strict=True)
-            if owner == server and state != "CLOSED"
-        ) + longest.get(breaker, 0.0)
-    found = max(longest, key=lambda breaker: longest[breaker], default="")
-    return found if longest.get(found) else ""
+        open_s = _not_closed_s(moves, start_s, end_s) if owner == server else 0.0
+        if open_s > longest_s:
+            longest_s, found = open_s, breaker
+    return found
+
+
+def _not_closed_s(moves: list[list[Any]], start_s: float, end_s: float) -> float:
+    """For how long of that time a breaker was OPEN or HALF_OPEN."""
+    spans: list[tuple[float, float]] = [
+        (max(at_s, start_s), min(until_s, end_s))
+        for (at_s, state), (until_s, _) in pairwise([*moves, [math.inf, None]])
+        if state != "CLOSED"
+    ]
+    return sum(max(0.0, last_s - first_s) for first_s, last_s in spans)
 
 
 def words(loss: Loss) -> str:

@@ -30,7 +30,7 @@ def retries(record: Record, servers: Iterable[str]) -> tuple[int, Array]:
     spans = [
         (e["t_s"] - float(e.get("span_s", 0.0)) - LOOK_S, float(e["t_s"]) + LOOK_S) for e in events
     ]
-    return total, np.array(sorted(spans), float).reshape(-1, 2)
+    return total, np.array(sorted(spans)).reshape(len(spans), 2)
 
 
 def overlaps(sent_s: Array, done_s: Array, spans: Array) -> Array:

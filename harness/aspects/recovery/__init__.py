@@ -17,7 +17,6 @@ from harness.aspects.recovery.outages import BUDGET, Outage, find_outages
 from harness.aspects.recovery.parts import Mark
 from harness.model.compared import Compared, Measured
 from harness.model.expectation import Expectation
-from harness.model.experiment import Phase
 from harness.model.figure import Basis, Figure, failed, no_figure
 from harness.model.metric import OPERATION, Metric
 from harness.model.page import Tile
@@ -120,7 +119,7 @@ def _of_operation(record: Record, name: str) -> Recovery:
     stream = "canary" if record.experiment.load.canary_rate_per_s > 0 else "main"
     samples = _probes(record.canary if stream == "canary" else record.main, name)
     sent_s, done_s = (samples[column].to_numpy() for column in ("sent_s", "done_s"))
-    ok = samples["ok"].to_numpy(dtype=bool)
+    ok = samples["ok"].to_numpy()
     budget = _budget(record, name)
     outages = find_outages(sent_s, done_s, ok, budget)
     recoveries = by_fault(record, outages) if len(samples) else {}
@@ -155,8 +154,7 @@ def _cold_share(record: Record, name: str) -> float | None:
         return None
     judged = record.judged[-1]
     first_s = min(record.fault_starts_s, default=judged.end_s)
-    before = Phase(name="", start_s=judged.start_s, end_s=first_s)
-    mine = within(record.canary, before)
+    mine = within(record.canary, judged.model_copy(update={"end_s": first_s}))
     answered = mine.loc[((mine["op"] == name) & mine["ok"]).to_numpy(), "cache"]
     return float(answered.isin(["db", ""]).mean()) if len(answered) else None
 
@@ -177,7 +175,7 @@ def as_row(outage: Outage) -> OutageFound:
 def _probes(samples: pd.DataFrame, name: str) -> pd.DataFrame:
     """The operation's requests that were sent and say something about the target."""
     is_wanted = (samples["op"] == name).to_numpy() & is_the_targets(samples)
-    return samples.loc[is_wanted, COLUMNS].dropna(subset=["sent_s", "done_s"])
+    return samples.loc[is_wanted, COLUMNS].dropna()
 
 
 def _budget(record: Record, name: str) -> float:
@@ -234,7 +232,8 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
 
 def _of_faults(item: Expectation, found: Recovery, findings: Findings) -> Figure:
     if found.recovered is None:
-        return no_figure("no fault was injected")
+        was_probed = found.probes > 0 or not findings.run.fault_starts_s
+        return no_figure("no fault was injected" if was_probed else "no probe of it was recorded")
     if item.metric == "degradation_time":
         return _degradation(item, found.degradation, findings)
     mine = _of_phase(item, found.by_fault, findings)
@@ -293,8 +292,8 @@ def _compare(findings: Findings, _: object) -> Comparison:
         parts = {"recovery_time": found, "degradation_time": found.degradation}
         for metric, part in parts.items():
             if part is not None and part.recovered is not None:
-                time_s = duration_s(part) if part.recovered else math.inf
-                yield Compared("run", name, metric, "duration", "s"), Measured(time_s)
+                measured = Measured(duration_s(part))
+                yield Compared("run", name, metric, "duration", "s"), measured
 
 
 def _tiles(findings: Findings) -> Iterator[Tile]:

@@ -29,8 +29,8 @@ def by_fault(record: Record, outages: list[Outage]) -> dict[str, Recovered]:
     """The recovery from each fault that was injected."""
     starts = record.fault_starts_s
     return {
-        fault["fault"]: of_fault(outages, start_s, starts)
-        for fault, start_s in zip(record.injected, starts, strict=True)
+        fault["fault"]: of_fault(outages, float(fault["start_s"]), starts)
+        for fault in record.injected
     }
 
 
@@ -52,8 +52,7 @@ def of_fault(outages: list[Outage], start_s: float, starts: list[float]) -> Reco
 
 def worst(recoveries: Mapping[str, Recovered]) -> Recovered:
     """The first that did not end, else the longest; Nones without a fault."""
-    lost = [found for found in recoveries.values() if not found.recovered]
-    return lost[0] if lost else max(recoveries.values(), key=duration_s, default=Recovered())
+    return max(recoveries.values(), key=duration_s, default=Recovered())
 
 
 def duration_s(found: Recovered) -> float:
@@ -65,9 +64,10 @@ def _concerns(outage: Outage, start_s: float, starts: list[float]) -> bool:
     """Whether the fault that began at `start_s` can be a cause of the outage.
 
     The cause is the last fault before the first failure was seen, and each other fault since the
-    last success; a fault that begins while the outage lasts is held against its end, too.
+    last success; a fault that begins while the outage lasts is held against its end, too. One that
+    begins when it is over is not, though a request that hung may fail later still.
     """
-    if start_s > outage.first_failed_s:
-        return outage.end_s is None or outage.end_s > start_s
-    latest_s = max(other for other in starts if other <= outage.first_failed_s)
+    if outage.end_s is not None and outage.end_s <= start_s:
+        return False
+    latest_s = max((other for other in starts if other <= outage.first_failed_s), default=math.inf)
     return start_s >= min(latest_s, outage.last_good_s)

@@ -68,11 +68,11 @@ def figures(
         return None
     metric, limit_s = objective
     sent_s, done_s = (samples[column].to_numpy() for column in ("sent_s", "done_s"))
-    ok = samples["ok"].to_numpy(dtype=bool)
+    ok = samples["ok"].to_numpy()
     is_slow = ok & (done_s - samples["intended_s"].to_numpy() > limit_s)
     allowed = 1 - PERCENTILES[metric]
     stretches = find_outages(sent_s, done_s, ok & ~is_slow, allowed)
-    recoveries = by_fault(record, stretches)
+    recoveries = by_fault(record, stretches) if len(samples) else {}
     return Degradation(
         **asdict(worst(recoveries)),
         metric=metric,

@@ -84,7 +84,7 @@ class _Stream:
             first, last = int(burst[0]), int(burst[-1])
             yield from self._partial(rest, since, first)
             yield self._outage("total", (first, last, self._is_stable(last)), since)
-            rest, since = [], last + 1
+            rest, since = [], last
         yield from self._partial(rest, since, len(self._ok))
 
     def _bursts(self) -> list[Array]:
@@ -109,21 +109,21 @@ class _Stream:
         return not is_chance and len(burst) >= TOTAL_SHARE * probes
 
     def _partial(self, failures: list[int], since: int, until: int) -> Iterator[Outage]:
-        """Those in the probes from `since` up to `until`; a total outage that follows ends one."""
+        """Those after probe `since` and before `until`; a total outage that follows ends one."""
         begin = 0
         while (found := self._next(failures, begin, until)) is not None:
             begin, end, is_over = found
             span = failures[begin], failures[end], is_over or until < len(self._ok)
             yield self._outage("partial", span, since)
-            begin, since = end + 1, span[1] + 1
+            begin, since = end + 1, span[1]
 
     def _next(self, failures: list[int], begin: int, until: int) -> Span | None:
         """The next partial outage: its first and last failure as positions in `failures`."""
         score, best, end = 0.0, 0.0, begin
         for at in range(begin, len(failures)):
-            score = max(0.0, score) + self._gain if at > begin else self._gain
-            if score == self._gain:
-                begin, best = at, 0.0
+            if score <= 0:
+                begin, score, best = at, 0.0, 0.0
+            score += self._gain
             if score > best:
                 best, end = score, at
             following = failures[at + 1] if at + 1 < len(failures) else until
@@ -157,7 +157,7 @@ class _Stream:
         failed, probes = int(is_failed.sum()), last + 1 - first
         failed_s = self._done_s[first : last + 1][is_failed]
         unseen = self._unseen(failed / probes) if kind == "partial" else 1
-        last_good_s = float(self._sent_s[max(first - unseen, since - 1, 0)])
+        last_good_s = float(self._sent_s[max(first - unseen, since)])
         start_s, half_s = _middle(last_good_s, float(self._sent_s[first]))
         end_s = None
         if is_over:

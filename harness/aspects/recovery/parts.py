@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from math import isnan
+from math import isnan, nan
 from typing import Any, ClassVar
 
 from harness.aspects.recovery.by_fault import Recovered
@@ -50,12 +50,12 @@ def marks(record: Record, recovery: Recovered) -> list[Mark]:
     fault = next((f for f in record.faults if f["start_s"] == start_s), None)
     if not time_s or fault is None or start_s is None:
         return []
-    end_s, half_s = start_s + time_s, recovery.uncertainty_s or 0.0
+    end_s = start_s + time_s
     found = [
-        *_failover(record, fault, start_s),
+        *_failover(record, start_s),
         *_restart(record, fault, start_s),
         *_healing(fault),
-        *_breakers(record, start_s, end_s + half_s),
+        *_breakers(record, start_s, end_s),
     ]
     found = [mark for mark in found if start_s < mark.at_s <= end_s + mark.half_s]
     if not found:
@@ -93,19 +93,25 @@ def _in_order(found: list[Mark], start_s: float) -> list[Mark]:
     ]
 
 
-def _failover(record: Record, fault: Fault, start_s: float) -> Iterable[Mark]:
-    """The old leader's lock is gone, another node leads, the balancer sends writes to it."""
-    victim = fault["service"]
-    looks = [event for event in record.events_of("patroni.cluster") if event["t_s"] > start_s]
-    lost = next((e for e in looks if e.get("unlocked") or e.get("leader") != victim), None)
-    new = next((e for e in looks if e.get("leader") not in (None, victim)), None)
+def _failover(record: Record, start_s: float) -> Iterable[Mark]:
+    """The old leader's lock is gone, another node leads, the balancer sends writes to it.
+
+    A look is recorded where anything has changed: one that names the old leader is no sign of it.
+    """
+    every = record.events_of("patroni.cluster")
+    looks = [event for event in every if event["t_s"] > start_s]
+    led = [event["leader"] for event in every if event["t_s"] <= start_s and event["leader"]]
+    if not led:
+        return
+    lost = next((event for event in looks if event["leader"] != led[-1]), None)
+    new = next((event for event in looks if event["leader"] not in (None, led[-1])), None)
     if lost:
         yield Mark(
             "detected_s", lost["t_s"], lost.get("uncertainty_s", POLLED_S), "Patroni, polled"
         )
     if new:
         yield _promotion(record, new, start_s)
-        yield from _routed(record, str(new["leader"]), new["t_s"] - POLLED_S, ("rw",))
+        yield from _routed(record, str(new["leader"]), new["t_s"] - POLLED_S, "rw")
 
 
 def _promotion(record: Record, new: Event, start_s: float) -> Mark:
@@ -129,7 +135,7 @@ def _placed(record: Record, stamp: Any) -> float:
     try:
         at = datetime.fromisoformat(str(stamp))
     except ValueError:
-        return float("nan")
+        return nan
     return record.monotonic_of((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
 
 
@@ -143,7 +149,7 @@ def _restart(record: Record, fault: Fault, start_s: float) -> Iterable[Mark]:
     if starts:
         uncertainty_s = record.wall_uncertainty_s()
         yield Mark("restarted_s", starts[0], uncertainty_s, "the container engine's events")
-        yield from _routed(record, str(fault["service"]), starts[0], ())
+        yield from _routed(record, str(fault["service"]), starts[0])
 
 
 def _healing(fault: Fault) -> Iterable[Mark]:
@@ -151,11 +157,10 @@ def _healing(fault: Fault) -> Iterable[Mark]:
         yield Mark("healed_s", fault["healed_s"], 0.0, "the harness' own heal")
 
 
-def _routed(
-    record: Record, server: str, after_s: float, backends: tuple[str, ...]
-) -> Iterable[Mark]:
+def _routed(record: Record, server: str, after_s: float, backend: str = "") -> Iterable[Mark]:
+    """The first time after `after_s` that a balancer has it up, in that backend or in any."""
     for event in record.events_of("lb.server"):
-        is_wanted = event["server"] == server and (not backends or event["backend"] in backends)
+        is_wanted = event["server"] == server and backend in ("", event["backend"])
         if is_wanted and event["t_s"] > after_s and str(event["status"]).startswith("UP"):
             half_s = event.get("uncertainty_s", POLLED_S)
             yield Mark("routed_s", event["t_s"], half_s, "HAProxy, polled")

@@ -88,9 +88,63 @@ def _end(
         return None
     if best - score >= EVIDENCE:
         return last_best
-    last = max(i for i in range(first, at + 1) if failed[i])
+    last = next(i for i in range(at, first - 1, -1) if failed[i])
     share = failed[first : last + 1].count(True) / (last + 1 - first)
     chance = ((1 - share) / (1 - budget)) ** (at - last)
     seen_s = sent_s[min(at + 1, len(sent_s) - 1)]
     is_stable = at - last >= 20 and seen_s - sent_s[last + 1] >= 1
     return last if is_stable and chance <= 1e-4 else None
+
+
+Row = tuple[str, float, float | None, float, int, int, float, float, float, float]
+"""The fields of an `Outage`, in their order."""
+
+
+def plain_rows(
+    sent_s: list[float], done_s: list[float], ok: list[bool], budget: float
+) -> list[Row]:
+    """All that `find_outages` must say, for probes in the order of `sent_s`."""
+    rows: list[Row] = []
+    since = 0  # the first probe after the outage before
+    for found in plain_outages(sent_s, ok, budget):
+        kind, first, last, _ = found
+        failures = [at for at in range(first, last + 1) if not ok[at]]
+        share = len(failures) / (last + 1 - first)
+        unseen = 1 if kind == "total" else _unseen(share, budget)
+        good_s = sent_s[max(first - unseen, since - 1, 0)]
+        end_s, uncertainty_s = _up_again(sent_s, done_s, ok, found, unseen)
+        rows.append(
+            (
+                kind, (good_s + sent_s[first]) / 2, end_s,
+                max(uncertainty_s, (sent_s[first] - good_s) / 2), len(failures), last + 1 - first,
+                good_s, min(done_s[at] for at in failures), sent_s[first], sent_s[last],
+            )
+        )  # fmt: skip
+        since = last + 1
+    return rows
+
+
+def _up_again(
+    sent_s: list[float], done_s: list[float], ok: list[bool], found: Found, unseen: int
+) -> tuple[float | None, float]:
+    """The end, and by how much it may be off; None and 0 if it was not over."""
+    _, first, last, is_over = found
+    if not is_over:
+        return None, 0.0
+    gap_s = sent_s[last + 1] - sent_s[last]
+    following = range(last + 1, min(last + 21, len(ok)))
+    answer_s = min(done_s[at] for at in following if ok[at])
+    hung = [at for at in range(first, last + 1) if not ok[at] and done_s[at] - sent_s[at] > gap_s]
+    down_s = max([sent_s[last], *(done_s[at] for at in hung if done_s[at] <= answer_s)])
+    up_s = max(answer_s, sent_s[min(last + unseen, len(ok) - 1)])
+    return (down_s + up_s) / 2, max((up_s - down_s) / 2, gap_s / 2)
+
+
+def _unseen(share: float, budget: float) -> int:
+    """Probes of an outage with this error rate before the first failure that is counted (5 %)."""
+    if share == 1:
+        return 1
+    likely = min(4 * budget, (1 + budget) / 2)
+    rise = share * math.log(likely / budget)
+    rise += (1 - share) * math.log((1 - likely) / (1 - budget))
+    return math.ceil(math.log(20) / -math.log(1 - share) + math.log(20) / rise)

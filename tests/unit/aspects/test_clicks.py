@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,16 @@ import pandas as pd
 import pytest
 from plain import plain
 
-from harness.aspects.clicks import figures
+from harness.aspects.base import Findings
+from harness.aspects.clicks import ASPECT, Clicks, figures
 from harness.bundled.traffic import OPERATIONS, TRAFFIC
+from harness.errors import RunFolderError
+from harness.model.compared import Compared, Measured
+from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment
-from harness.model.load import Load
+from harness.model.figure import Figure, no_figure
+from harness.model.findings import Run
+from harness.model.load import Load, Operation
 from harness.record.folder import RunFolder
 from harness.record.run import Record
 
@@ -44,6 +51,7 @@ class Case:
         self.after = {name: server() for name in ("app-1", "app-2")}
         self.events: list[dict[str, Any]] = []
         self.load: dict[str, Any] = {"keys": TRAFFIC.keys}
+        self.operations: dict[str, Any] = dict(OPERATIONS)
         self.waits_for = {"before": "", "after": ""}
         self.folder = RunFolder(tmp_path / "run")
         self.folder.create()
@@ -61,7 +69,7 @@ class Case:
     def record(self) -> Record:
         experiment = Experiment(
             name="x", title="t", load=Load(rate_per_s=PER_S, mix={"redirect": 1.0}, **self.load),
-            operations=OPERATIONS, phases=(), faults=(), hypothesis=(),
+            operations=self.operations, phases=(), faults=(), hypothesis=(),
         )  # fmt: skip
         return Record(experiment, self.events, self.main, self.canary)
 
@@ -367,3 +375,206 @@ def test_a_worker_that_counts_each_batch_twice_is_not_excused_by_retries(case: C
         case.retries(float(second), 3)
     found = case.figures()
     assert (found["double"], found["double_by_retries"]) == (1100 - 27, 27)
+
+
+def test_only_a_get_of_a_key_is_a_click(case: Case) -> None:
+    case.operations |= {
+        "visit": Operation(path="/{key}"), "peek": Operation(method="HEAD", path="/{key}"),
+        "stats": Operation(path="/stats/{key}"),
+    }  # fmt: skip
+    names = np.array(["redirect", "visit", "peek", "stats"])
+    case.main["op"] = names[np.arange(1000) % 4]
+    case.main.loc[case.main.index % 40 < 4, ["ok", "error"]] = [False, "timeout"]
+    assert (case.figures()["acknowledged"], case.figures()["unknown"]) == (100 + 450, 50)
+
+
+def test_without_cold_keys_the_canary_asks_for_those_of_the_main_load(case: Case) -> None:
+    case.load = {"keys": TRAFFIC.keys.model_copy(update={"cold_population": 0})}
+    case.canary["key"] = np.arange(100) % 2
+    case.gained = {f"h{n:06d}": 20 for n in range(KEYS)}
+    found = case.figures()
+    assert found["examples"]["lost"] == [
+        "h000000: 70 acknowledged, 20 counted", "h000001: 70 acknowledged, 20 counted",
+    ]  # fmt: skip
+    assert (found["acknowledged"], found["counted"], found["missing"]) == (1100, 1000, 100)
+
+
+def test_a_run_may_have_another_way_to_make_a_key(case: Case) -> None:
+    case.load = {
+        "keys": TRAFFIC.keys.model_copy(
+            update={"format": "k{index:03d}", "cold_format": "n{index:d}"}
+        )
+    }
+    case.gained = {f"k{n:03d}": 20 for n in range(KEYS)} | {f"n{n}": 1 for n in range(99)}
+    assert case.figures()["examples"] == {"lost": ["n99: 1 acknowledged, 0 counted"], "double": []}
+
+
+def test_of_what_is_wrong_ten_examples_are_shown(case: Case) -> None:
+    for key in range(12):
+        case.gained[f"c{key:06d}"] = 0
+        case.gained[f"h{key:06d}"] += 1 + key
+    found = case.figures()
+    assert (found["missing"], found["double"]) == (12, sum(range(1, 13)))
+    assert found["examples"] == {
+        "lost": [f"c{key:06d}: 1 acknowledged, 0 counted" for key in range(10)],
+        "double": [f"h{key:06d}: 20 acknowledged, {21 + key} counted" for key in range(10)],
+    }
+
+
+def test_missing_clicks_that_were_all_reported_as_dropped_are_not_looked_for(case: Case) -> None:
+    del case.gained["c000003"]
+    case.gained["h000007"] -= 2
+    case.after = {"app-1": server(dropped=2), "app-2": server(dropped=3)}
+    found = case.figures()
+    assert (found["missing"], found["dropped"], found["lost"]) == (3, 5, 0)
+    assert found["dropped_share"] == 5 / 1100
+    assert (found["missing_of"], found["examples"]["lost"]) == ([], [])
+    assert found["explanations"] == []
+
+
+def test_of_several_servers_the_one_that_misses_most_comes_first(case: Case) -> None:
+    """Three answered the canary in turn; the second one's clicks did not all arrive."""
+    names = ["app-1", "app-2", "app-3"]
+    case.canary["served_by"] = [names[n % 3] for n in range(100)]
+    case.main["served_by"] = [names[n % 2] for n in range(1000)]
+    case.main.loc[7, "key"] = 60  # and is never counted
+    case.canary.loc[[31, 32], ["ok", "error"]] = [False, "timeout"]
+    case.canary.loc[34, "served_by"] = "edge"
+    for key in (2, 4, 31, 32, 34, 40, 41, 43):
+        del case.gained[f"c{key:06d}"]
+    found = case.figures()
+    approx = pytest.approx
+    assert found["missing_of"] == [
+        {"server": "app-2", "missing": 4, "first_s": approx(0.044), "last_s": approx(0.434)},
+        {"server": "app-3", "missing": 2, "first_s": approx(0.024), "last_s": approx(0.414)},
+    ]
+    assert found["missing"] == 6
+    assert (found["acknowledged"], found["unknown"]) == (1097, 2)
+
+
+def test_each_death_that_had_clicks_is_explained_before_what_is_missing(case: Case) -> None:
+    case.dies("app-1", 0.001)  # had answered nothing yet
+    case.dies("app-2", 0.1)
+    del case.gained["c000001"]
+    case.gained["c000099"] = 0
+    found = case.figures()
+    assert [(death["server"], death["in_memory"]) for death in found["deaths"]] == [
+        ("app-1", 0), ("app-2", 10),
+    ]  # fmt: skip
+    assert found["explanations"] == [
+        "app-2 died at 0.1 s with up to 10 clicks in memory, the oldest answered at 0.0 s",
+        "surely missing of app-2: 2 clicks answered from 0.0 to 1.0 s",
+    ]
+    assert (found["in_memory"], found["lost"], found["lost_beyond_memory"]) == (10, 2, 0)
+
+
+def test_retries_explain_doubles_of_all_streams_and_of_unknown_outcome(case: Case) -> None:
+    """In flight from 0.15 s to 0.4 s; servers that answered nothing have no clicks."""
+    case.canary.loc[30, ["ok", "error", "served_by"]] = [False, "timeout", ""]
+    case.gained |= {"c000030": 2, "c000031": 3, "h000032": 21, "h000033": 22}
+    case.retries(0.4, 9)
+    case.retries(0.4, 9, server="edge")
+    case.retries(0.4, 9, server="")
+    case.retries(0.4, 9, server="app-3")
+    found = case.figures()
+    assert (found["double_by_retries"], found["double"]) == (1 + 1 + 1 + 1, 1 + 1)
+    case.main.loc[:, "served_by"] = "edge"
+    case.canary.loc[:, "served_by"] = ""
+    assert case.figures()["double_by_retries"] == 0
+
+
+def test_a_code_that_no_app_server_was_asked_for_is_another_clients(case: Case) -> None:
+    case.canary.loc[5, "served_by"] = "edge"
+    case.gained["c000005"] = 7
+    found = case.figures()
+    assert (found["acknowledged"], found["counted"], found["double"]) == (1099, 1099, 0)
+
+
+def test_counts_that_were_cut_off_are_called_so(case: Case) -> None:
+    case.figures()
+    case.folder.write_json("target/clicks.json", {"before": {}, "after": []})
+    with pytest.raises(RunFolderError, match="after"):
+        figures(case.record(), case.folder)
+
+
+def test_what_nobody_answered_has_no_share(case: Case) -> None:
+    case.main["served_by"] = case.canary["served_by"] = "edge"
+    case.gained = {}
+    found = case.figures()
+    assert found["acknowledged"] == 0
+    assert np.isnan(found["dropped_share"])
+
+
+@pytest.mark.parametrize(
+    ("change", "why_not"),
+    [
+        ({"load": {"locustfile": "mine.py::Visitor"}},
+         "a user's own locustfile does not say which links it follows"),
+        ({"waits_for": {"before": "app-1", "after": "app-2"}},
+         "before the run clicks still waited for app-1"),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_why_the_clicks_were_not_checked(case: Case, change: dict[str, Any], why_not: str) -> None:
+    for name, value in change.items():
+        setattr(case, name, value)
+    found = case.figures()
+    assert (found["checked"], found["why_not"]) == (not why_not, why_not)
+
+
+def test_a_run_without_counts_says_so(case: Case) -> None:
+    assert figures(case.record(), case.folder).why_not == "the target's counts were not read"
+
+
+WHOLE = Clicks(
+    acknowledged=9000, counted=8990, dropped=45, dropped_share=0.25, lost=1200, in_memory=0,
+    lost_beyond_memory=3, double=7, unknown=5, checked=True,
+)  # fmt: skip
+SEEN = "9,000 acknowledged, 8,990 counted, 45 reported as dropped"
+
+
+@pytest.mark.parametrize(
+    ("metric", "found", "expected"),
+    [
+        ("lost", WHOLE, Figure(1200, f"1,200 clicks; {SEEN}")),
+        ("lost_beyond_memory", WHOLE, Figure(3, f"3 clicks; {SEEN}")),
+        ("double", replace(WHOLE, in_memory=1040),
+         Figure(7, f"7 clicks; {SEEN}, at most 1,040 in the memory of servers that died")),
+        ("dropped_share", WHOLE, Figure(0.25, f"25.00% dropped; {SEEN}")),
+        ("dropped_share", replace(WHOLE, dropped_share=None),
+         Figure(0.005, f"0.50% dropped; {SEEN}")),
+        ("dropped_share", replace(WHOLE, dropped_share=0.0), Figure(0.0, f"0.00% dropped; {SEEN}")),
+        ("counted", replace(WHOLE, counted=0, dropped=None),
+         Figure(0, "0 clicks; 9,000 acknowledged, 0 counted, 0 reported as dropped")),
+        ("double", replace(WHOLE, checked=False, why_not="it waits"),
+         no_figure("it waits", "clicks_not_checked")),
+        ("double", replace(WHOLE, checked=False, acknowledged=None),
+         no_figure("the target's counts were not read", "clicks_not_checked")),
+        ("double", replace(WHOLE, acknowledged=0),
+         no_figure("no app server answered a redirect", "too_few_samples")),
+        ("double", replace(WHOLE, acknowledged=None),
+         no_figure("no app server answered a redirect", "too_few_samples")),
+        ("acknowledged", replace(WHOLE, acknowledged=1),
+         Figure(1, "1 clicks; 1 acknowledged, 8,990 counted, 45 reported as dropped")),
+    ],
+)  # fmt: skip
+def test_a_figure_says_what_it_was_made_of(metric: str, found: Clicks, expected: Figure) -> None:
+    item = Expectation("run", "clicks", metric, "<=", 1.0, "count", "text", "clicks")
+    assert ASPECT.figure(item, Findings(Run(), {"clicks": found})) == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "counts"),
+    [
+        (WHOLE, {"lost_beyond_memory": 3.0, "double": 7.0}),
+        (replace(WHOLE, double=0), {"lost_beyond_memory": 3.0, "double": 0.0}),
+        (replace(WHOLE, double=0, checked=False), {"lost_beyond_memory": 3.0}),
+        (Clicks(), {}),
+    ],
+)
+def test_what_must_never_be_is_compared(found: Clicks, counts: dict[str, float]) -> None:
+    rows = ASPECT.compare(Findings(Run(), {"clicks": found}), set())
+    assert list(rows) == [
+        (Compared("run", "clicks", name, "never", "count"), Measured(count))
+        for name, count in counts.items()
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from harness.model.experiment import Experiment, Phase
 from harness.model.load import Load
 from harness.record.run import Record
 
+held: Any = import_module("harness.aspects.breakers.contradictions")  # a function is called so, too
 SERVERS = ("app-1", "app-2", "app-3")
 FAULT_S, HEALED_S, CLOSED_S, END_S = 30.0, 60.0, 90.0, 150.0
 FAULT = {"fault": "down-1", "kind": "down", "start_s": FAULT_S, "healed_s": HEALED_S}
@@ -236,6 +238,302 @@ def test_a_new_process_is_not_held_to_the_word_of_the_old_one() -> None:
     cut_off = [e for e in record.events if e.get("server") != "app-2" or e["t_s"] < 79]
     record.events[:] = cut_off
     assert figures_of(record)["contradictions"] == []
+
+
+S = "app-1"
+MOVES = [[0.0, "CLOSED"], [10.0, "OPEN"], [20.0, "HALF_OPEN"], [20.5, "OPEN"], [40.0, "CLOSED"]]
+
+
+def claim(*renewed_s: float, states: Any = MOVES, refuses_within_s: float | None = 0.25) -> Any:
+    return held.Claim(S, "redis", states, refuses_within_s, list(renewed_s))
+
+
+@pytest.mark.parametrize(
+    ("renewed_s", "state", "edge_s", "spans"),
+    [
+        ([], "OPEN", 1.0, [(11.0, 19.0), (21.5, 39.0)]),
+        ([], "OPEN", 0.0, [(10.0, 20.0), (20.5, 40.0)]),
+        ([], "CLOSED", 1.0, [(1.0, 9.0), (41.0, np.inf)]),
+        ([], "HALF_OPEN", 0.125, [(20.125, 20.375)]),
+        ([], "HALF_OPEN", 0.25, []),  # nothing is left of it
+        ([30.0, 25.0, 10.0, 5.0], "OPEN", 1.0, [(11.0, 19.0), (21.5, 24.0)]),
+        ([99.0], "CLOSED", 1.0, [(1.0, 9.0), (41.0, 98.0)]),
+        ([40.0, 40.5], "CLOSED", 1.0, [(1.0, 9.0)]),
+    ],
+)
+def test_a_word_holds_until_the_next_one_and_no_longer_than_the_process(
+    renewed_s: list[float], state: str, edge_s: float, spans: list[tuple[float, float]]
+) -> None:
+    assert claim(*renewed_s).spans(state, edge_s) == spans
+
+
+def test_a_word_is_looked_at_a_second_from_either_end() -> None:
+    assert claim().spans("OPEN") == [(11.0, 19.0), (21.5, 39.0)]
+
+
+def answers(*rows: tuple[str, float, float]) -> Any:
+    """Of (tier, sent, took)."""
+    tiers, sent_s, took_s = zip(*rows, strict=True)
+    at_s = np.array(sent_s)
+    return held.Answers(np.array(tiers, object), at_s, at_s + np.array(took_s))
+
+
+def what(found: Any) -> list[tuple[float, str, str]]:
+    rows = list(found)
+    assert all((row.server, row.breaker) == (S, "redis") for row in rows)
+    return [(row.at_s, row.what, row.evidence) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("times_s", "hits"),
+    [
+        ([11.0, 12.0, 18.5], 3),
+        ([12.0, 18.5], 0),
+        ([10.75, 12.0, 18.5], 0),  # sent too near the change
+        ([12.0, 18.5, 18.75], 0),  # answered too near the next
+        ([30.0, 12.0, 38.0, 22.0], 4),
+        ([0.5, 5.0, 20.25, 45.0], 0),
+    ],
+)
+def test_an_answer_counts_that_lies_wholly_in_the_time_it_says_open(
+    times_s: list[float], hits: int
+) -> None:
+    """Each took half a second; those of another tier do not count."""
+    mine = [(tier, at_s, 0.5) for at_s in times_s for tier in ("local", "redis")]
+    found = what(held._answered_while_open(claim(), answers(*mine)))
+    said = "it answered out of redis while it said OPEN"
+    assert found == ([(min(times_s), said, f"{hits} answers")] if hits else [])
+
+
+def looks_at(*looks: tuple[float, int | None], link: str = "app-1.redis") -> list[dict[str, Any]]:
+    return [
+        {"event": "link.traffic", "t_s": at_s, "link": link, "received": received}
+        for at_s, received in looks
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("looks", "faults", "expected"),
+    [
+        ([(12.0, 1), (13.0, 2), (19.0, 1000)], [], (12.0, "1,003 bytes in 3 looks")),
+        ([(11.9, 9), (13.0, 2), (19.0, 3)], [], None),  # of what the opening ended
+        ([(12.0, 9), (13.0, 2), (19.1, 3)], [], None),
+        ([(12.0, 9), (13.0, 2), (15.0, 0), (16.0, None)], [], None),
+        ([(22.5, 9), (13.0, 2), (39.0, 3), (38.0, 0)], [], (13.0, "14 bytes in 3 looks")),
+        ([(13.0, 1), (14.0, 2), (15.0, 3)], [(13.5, 14.5)], None),
+        ([(13.0, 1), (14.0, 2), (15.0, 3)], [(13.0, None)], None),
+        ([(13.0, 1), (14.0, 2), (15.0, 3)], [(12.75, 40.0)], None),
+        ([(13.0, 1), (14.0, 2), (15.0, 3)], [(15.5, None), (None, None), (9.0, 10.9)],
+         (13.0, "6 bytes in 3 looks")),
+        ([(13.0, 1), (14.0, 2), (15.0, 3)], [(None, 11.0)], None),
+        ([(13.0, 1), (14.0, 2), (15.0, 3)], [(15.0, None)], None),
+        ([(13.0, 1), (14.0, 2), (15.0, 3)], [(14.75, None)], None),
+    ],
+)  # fmt: skip
+def test_bytes_count_that_no_change_and_no_fault_explains(
+    looks: Any, faults: Any, expected: tuple[float, str] | None
+) -> None:
+    """A fault begins or is healed up to 2 s before a look: its connections may have ended then."""
+    rows = [{"start_s": start_s, "healed_s": healed_s} for start_s, healed_s in faults]
+    events = [
+        *looks_at(*looks),
+        *looks_at(*looks, link="app-1.db"),
+        *looks_at(*looks, link="app-11.redis"),
+    ]
+    record = Record(EXPERIMENT, events, pd.DataFrame(), pd.DataFrame(), rows)
+    found = what(held._bytes_while_open(claim(), record))
+    said = "it sent to redis while it said OPEN"
+    assert found == ([(expected[0], said, f"{expected[1]} at app-1.redis")] if expected else [])
+
+
+def timed(
+    before_s: float,
+    now_s: float,
+    local_s: float = 0.0,
+    *,
+    count: int = 100,
+    local_count: int = 100,
+    quick: int = 0,
+    uneven_s: float = 0.0,
+    late_count: int = 0,
+) -> Any:
+    """Answers of the database and out of memory, before the fault at 10 s and while OPEN.
+
+    `uneven_s`: by how much half of those before, and of those out of memory then, took longer.
+    """
+    rows = []
+    for number in range(count):
+        at_s, is_slow = number / 128, number >= 50
+        rows += [("db", 1 + at_s, 1 + before_s + is_slow * uneven_s)]
+        rows += [("db", 25 + at_s, 1 + (before_s if number < quick else now_s))]
+        rows += [("redis", 25 + at_s, 9.0), ("db", 9.5 + at_s, 9.0), ("db", 38.5 + at_s, 9.0)]
+    for number in range(min(count, local_count)):
+        at_s, is_slow = number / 128, number >= 50
+        rows += [("local", 1 + at_s, 1.0), ("local", 25 + at_s, 1 + local_s + is_slow * uneven_s)]
+    late = [(tier, 8.5, 1.5) for tier in ("db", "local")]  # answered as the fault begins
+    late += [("db", 25.0, 1 + now_s), ("local", 25.0, 1.0)]
+    return answers(*rows, *(late * late_count))
+
+
+@pytest.mark.parametrize(
+    ("mine", "refuses_within_s", "expected"),
+    [
+        (timed(0.0, 0.5), 0.25, "500 ms"),
+        (timed(0.25, 0.75), 0.25, "500 ms"),
+        (timed(0.5, 0.75), 0.25, None),
+        (timed(0.0, 0.296875), 0.25, None),
+        (timed(0.0, 0.3125), 0.25, "312 ms"),
+        (timed(0.0, 0.5), 0.5, None),
+        (timed(0.0, 0.5), None, None),
+        (timed(0.0, 0.5, local_s=0.5), 0.25, None),
+        (timed(0.0, 0.5, local_s=0.125), 0.25, "375 ms"),
+        (timed(0.0, 0.5, count=99), 0.25, None),
+        (timed(0.0, 0.5, quick=8), 0.25, "500 ms"),
+        (timed(0.0, 0.5, quick=10), 0.25, "450 ms"),
+        (timed(0.0, 0.5, quick=12), 0.25, None),
+        (timed(0.0, 0.5), 0.45, None),
+        (timed(0.0, 0.5), 0.4375, "500 ms"),
+        (timed(0.0, 0.5, local_count=99), 0.25, None),
+        (timed(0.0, 0.5, count=99, late_count=1), 0.25, None),
+        (timed(0.0, 1.0, uneven_s=0.25), 0.25, "750 ms"),
+    ],
+)
+def test_refusing_is_as_quick_as_it_says_if_nine_in_ten_answers_are_not_that_slow(
+    mine: Any, refuses_within_s: float | None, expected: str | None
+) -> None:
+    found = what(held._slower_than_said(claim(refuses_within_s=refuses_within_s), mine, 10.0))
+    if expected is None:
+        assert found == []
+        return
+    said_ms = (refuses_within_s or 0) * 1e3
+    said = f"it said that it refuses within {said_ms:.1f} ms, and took longer"
+    assert found == [(11.0, said, f"its answers of the next tier took {expected} more than before")]
+
+
+def test_a_breaker_that_was_not_open_for_long_refuses_nobody_slowly() -> None:
+    shut = [[0.0, "CLOSED"], [10.0, "OPEN"], [11.0, "HALF_OPEN"], [11.5, "CLOSED"]]
+    assert what(held._slower_than_said(claim(states=shut), timed(0.0, 0.5), 10.0)) == []
+
+
+def test_half_of_the_answers_before_were_quicker_than_the_middle_one() -> None:
+    """The median of those before, not the quickest tenth; the same of those out of memory."""
+    slow = [("db", 5 + n / 100, 1.5) for n in range(60)]
+    mine = timed(0.0, 0.5, count=100)
+    extra = answers(*slow, *slow[:45])
+    both = held.Answers(
+        *(np.concatenate([getattr(mine, f), getattr(extra, f)]) for f in held.Answers.__slots__)
+    )
+    assert what(held._slower_than_said(claim(), both, 10.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "opened_s", "expected"),
+    [
+        (("redis", "db"), 120, 10.0, "none of 120 answers came from there; before 50% did"),
+        (("redis", "db"), 119, 10.0, None),
+        (("redis", "db", "db", "db"), 240, 10.0,
+         "none of 240 answers came from there; before 25% did"),
+        (("db",), 500, 10.0, None),
+        (("redis",), 60, 10.0, "none of 60 answers came from there; before 100% did"),
+        (("redis",), 60, 1.0, None),
+    ],
+)  # fmt: skip
+def test_a_tier_that_answers_no_more_is_missed_if_60_answers_were_expected(
+    before: tuple[str, ...], after: int, opened_s: float, expected: str | None
+) -> None:
+    """Answers before it first opened, less a second, and from 5 s after it closed."""
+    rows = [(tier, 1.0 + n / 8, 0.001) for n, tier in enumerate(before)]
+    near = [("redis", 9.0, 0.001), ("redis", 30.0, 0.001), ("redis", 45.0, 0.001)]
+    later = [("db", 46.0 + n / 8, 0.001) for n in range(after)]
+    states = [[0.0, "CLOSED"], [opened_s, "OPEN"], *MOVES[2:]]
+    found = what(held._nothing_since_closed(claim(states=states), answers(*near, *rows, *later)))
+    said = "it said CLOSED and asked redis no more"
+    assert found == ([(40.0, said, expected)] if expected else [])
+
+
+@pytest.mark.parametrize(
+    "states",
+    [[[0.0, "CLOSED"], [40.0, "CLOSED"]], MOVES[:4], [*MOVES, [41.0, "OPEN"]], [*MOVES[:3]]],
+)
+def test_only_one_that_opened_and_closed_can_be_missed(states: Any) -> None:
+    rows = [("redis", 1.0, 0.001), *(("db", 50.0 + n, 0.001) for n in range(100))]
+    assert what(held._nothing_since_closed(claim(states=states), answers(*rows))) == []
+    assert what(held._nothing_since_closed(claim(), answers(*rows))) != []
+    back = [*rows, ("redis", 99.0, 0.001)]
+    assert what(held._nothing_since_closed(claim(), answers(*back))) == []
+
+
+def test_what_a_server_answered_is_taken_from_both_streams_where_it_says_the_tier() -> None:
+    rows = pd.DataFrame(
+        {
+            "served_by": ["app-1", "app-2", "app-1", "app-1", "app-1"],
+            "cache": ["db", "db", "", "redis", "local"], "sent_s": [1.0, 2.0, 3.0, 4.0, 5.0],
+            "done_s": [1.5, 2.5, 3.5, 4.5, 5.5], "ok": [True, True, True, False, True],
+        }
+    )  # fmt: skip
+    found = held._answers(Record(EXPERIMENT, [], rows.iloc[:3], rows.iloc[3:]), "app-1")
+    columns = (found.cache.tolist(), found.sent_s.tolist(), found.done_s.tolist())
+    assert columns == (["db", "local"], [1.0, 5.0], [1.5, 5.5])
+    bare = Record(EXPERIMENT, [], rows.drop(columns="ok"), pd.DataFrame())
+    assert held._answers(bare, "app-1").cache.shape == (0,)
+
+
+def test_a_container_that_ends_or_begins_has_another_process() -> None:
+    names = ("container.die", "container.start", "container.pause")
+    events = [
+        {"event": name, "t_s": at_s, "service": service}
+        for at_s, name in enumerate(names) for service in ("app-1", "app-2")
+    ]  # fmt: skip
+    record = Record(EXPERIMENT, events, pd.DataFrame(), pd.DataFrame())
+    assert held._renewals(record, "app-1") == [0.0, 1.0]
+
+
+def test_one_that_opened_and_stays_open_is_held_to_its_word_whatever_its_name() -> None:
+    events = looks_at((13.0, 1), (14.0, 2), (15.0, 3), link="app-1.a/b")
+    record = Record(EXPERIMENT, events, pd.DataFrame(), pd.DataFrame(), [])
+    (found,) = held.contradictions(record, {"app-1/a/b": MOVES[:2]}, {})
+    assert (found.server, found.breaker, found.at_s) == ("app-1", "a/b", 13.0)
+
+
+def test_all_that_contradicts_several_servers_is_in_order_of_time() -> None:
+    """The canary counts as well as the main load; wrong answers and those of no tier do not."""
+
+    def change(samples: pd.DataFrame, mine: Any) -> None:
+        rows = samples["sent_s"].between(70, 75) & (samples["cache"] == "db")
+        samples.loc[rows & mine, "cache"] = "redis"
+        samples.loc[rows & (samples["served_by"] == "app-3"), ["cache", "ok"]] = ["redis", False]
+
+    record = record_of(liar(change), *(traffic(70.0 + n, "app-1.redis") for n in range(3)))
+    canary = record.main[record.main["served_by"] == "app-2"]
+    split = Record(EXPERIMENT, record.events, record.main.iloc[:0], canary, record.faults)
+    assert [(r["at_s"] // 1, r["server"]) for r in figures_of(record)["contradictions"]] == [
+        (70, "app-1"), (70, "app-2"),
+    ]  # fmt: skip
+    assert [r["server"] for r in figures_of(split)["contradictions"]] == ["app-1", "app-2"]
+    bare = Record(EXPERIMENT, record.events, canary.drop(columns="cache"), canary[:0], [FAULT])
+    assert [r["server"] for r in figures_of(bare)["contradictions"]] == ["app-1"]
+
+
+def test_without_a_fault_nothing_can_be_slower_than_before() -> None:
+    def change(samples: pd.DataFrame, mine: Any) -> None:
+        rows = mine & samples["sent_s"].between(FAULT_S, CLOSED_S) & (samples["cache"] == "db")
+        samples.loc[rows, "done_s"] += 0.25
+
+    record = record_of(liar(change))
+    assert len(figures_of(record)["contradictions"]) == 1
+    record.faults.insert(0, {**FAULT, "start_s": 70.0, "healed_s": None})
+    assert len(figures_of(record)["contradictions"]) == 1  # the first of two counts
+    record.faults.clear()
+    assert figures_of(record)["contradictions"] == []
+
+
+def test_all_links_and_breakers_of_a_server_are_looked_at() -> None:
+    """The first of them never changes, and says nothing that could be contradicted."""
+    record = record_of(None, *(traffic(70.0 + n) for n in range(3)))
+    always = {"event": "breaker.state", "t_s": -0.4, "server": "app-1", "breaker": "a"}
+    record.events.append({**always, "state": "OPEN"})
+    record.events.extend(traffic(70.0 + n, "app-1.a") for n in range(9))
+    assert [row["server"] for row in figures_of(record)["contradictions"]] == ["app-2"]
 
 
 def figures_of(record: Record) -> dict[str, Any]:

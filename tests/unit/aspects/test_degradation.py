@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,12 @@ from plain import plain
 from harness.analysis import series
 from harness.analysis.rounding import rounded
 from harness.aspects import recovery
+from harness.aspects.recovery import degradation
+from harness.aspects.recovery.outages import find_outages
 from harness.bundled.traffic import shortener_traffic
 from harness.experiment_file import parse_experiment
 from harness.faults import KINDS
+from harness.model.expectation import Expectation
 from harness.record.run import Record
 from harness.result import result_schema
 
@@ -178,3 +182,128 @@ def test_the_schema_of_a_result_knows_each_fact_and_an_older_result_has_what_it_
 def figures_of(record: Record) -> dict[str, Any]:
     found: dict[str, Any] = plain(recovery.figures(record))
     return found
+
+
+RATE = 64
+"""Of `answers`: their times are exact."""
+
+
+def answers(*slow: tuple[int, int], failing: tuple[tuple[int, int], ...] = ()) -> pd.DataFrame:
+    """2,000 that take as long as the limit; those in `slow` (first, last) 1/64 s longer."""
+    at_s = np.arange(2000) / RATE
+    took_s = np.full(2000, 0.25)
+    ok = np.ones(2000, bool)
+    for first, last in slow:
+        took_s[first : last + 1] += 1 / 64
+    for first, last in failing:
+        ok[first : last + 1] = False
+    return pd.DataFrame({"intended_s": at_s, "sent_s": at_s, "done_s": at_s + took_s, "ok": ok})
+
+
+def limits(*which: tuple[str, str, str, float]) -> Any:
+    return tuple(
+        Expectation("fault", subject, metric, comparison, limit, "s", "text")  # type: ignore[arg-type]
+        for subject, metric, comparison, limit in which
+    )
+
+
+def degradation_of(
+    samples: pd.DataFrame,
+    *which: tuple[str, str, str, float],
+    fault_starts_s: tuple[float, ...] = (5.0, 12.5),
+) -> dict[str, Any]:
+    faults = [{"fault": f"f{n}", "start_s": at_s} for n, at_s in enumerate(fault_starts_s)]
+    chosen = limits(*(which or (("read", "p95", "<", 0.25),)))
+    record = Record(cast(Any, SimpleNamespace(hypothesis=chosen)), [], samples, samples, faults)
+    times = (samples[name].to_numpy() for name in ("sent_s", "done_s", "ok"))
+    found = degradation.figures(record, "read", samples, find_outages(*times))
+    return cast(dict[str, Any], plain(found)) if found else {}
+
+
+P95, P99, P50 = ("read", "p95", "<", 0.2), ("read", "p99", "<=", 0.4), ("read", "p50", "<", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("which", "metric", "limit_s", "share"),
+    [
+        ([P50, P99, P95], "p95", 0.2, 0.05),
+        ([P50, P99], "p99", 0.4, 0.01),
+        ([P50], "p50", 0.1, 0.5),
+        ([("read", "p95", "<=", 0.3), P95, ("read", "p95", "<", 0.25)], "p95", 0.2, 0.05),
+        ([("read", "p95", ">", 0.01), ("write", "p95", "<", 0.01), P99], "p99", 0.4, 0.01),
+        ([("read", "p95", "==", 0.01), ("read", "max", "<", 1.0), P50], "p50", 0.1, 0.5),
+    ],
+)
+def test_the_limit_that_counts_is_the_strictest_of_the_first_percentile(
+    which: list[tuple[str, str, str, float]], metric: str, limit_s: float, share: float
+) -> None:
+    found = degradation_of(answers(), *which)
+    assert (found["metric"], found["limit_s"]) == (metric, limit_s)
+    assert found["allowed_share"] == pytest.approx(share)
+
+
+def test_no_percentile_is_limited_from_above() -> None:
+    assert degradation_of(answers(), ("read", "p95", ">", 0.1), ("write", "p95", "<", 0.1)) == {}
+
+
+def test_every_figure_of_two_stretches_and_what_is_slow_beside_them() -> None:
+    """Slow or failed from 6 s to 7 s, and from 15 s to 16.5 s; single ones are no stretch."""
+    slow = ((100, 100), (384, 403), (412, 447), (960, 1023), (1028, 1055), (1900, 1900))
+    found = degradation_of(answers(*slow, failing=((404, 411),)))
+    assert [
+        (row["slow"], row["failed"], row["probes"]) for row in found["stretches"]
+    ] == [(56, 8, 64), (92, 0, 96)]  # fmt: skip
+    assert found["slow"] == 56 + 92 + 2
+    first, second = found["stretches"]
+    assert (first["start_s"], first["end_s"]) == ((383 + 384) / 128, 7.25)  # its last took 17/64 s
+    assert (second["start_s"], second["end_s"]) == ((959 + 960) / 128, 16.75)
+    assert (first["uncertainty_s"], second["uncertainty_s"]) == (1 / 128, 1 / 128)
+    times_s = {name: row["recovery_time_s"] for name, row in found["by_fault"].items()}
+    assert times_s == {"f0": 2.25, "f1": 4.25}
+    assert (found["recovery_time_s"], found["fault_start_s"]) == (4.25, 12.5)
+    outage_end_s = (411 / 64 + 16 / 64 + 412 / 64 + 17 / 64) / 2
+    assert found["after_outage"] == {"slow": 36 + 92, "duration_s": 16.75 - outage_end_s}
+
+
+def test_how_long_an_answer_takes_counts_from_when_it_was_due() -> None:
+    samples = answers()
+    samples["intended_s"] -= np.where(np.arange(2000) // 64 == 10, 1 / 64, 0)
+    assert degradation_of(samples)["slow"] == 64
+    assert len(degradation_of(samples)["stretches"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("slow", "failing", "count", "lasts"),
+    [
+        pytest.param([], [(640, 703)], 0, True, id="none is slow"),
+        pytest.param([(704, 800)], [(640, 703)], 97, True, id="slow at once"),
+        pytest.param([(600, 639), (704, 800)], [(640, 703)], 97, True, id="and before it"),
+        pytest.param([(300, 363)], [(640, 643)], 0, True, id="a short outage after the stretch"),
+        pytest.param([(300, 363)], [(640, 703)], 0, True, id="slow before it alone"),
+        pytest.param([(704, 1999)], [(640, 703)], 1296, None, id="never quick again"),
+        pytest.param([(704, 800)], [(640, 703), (1000, 1063)], 0, True, id="before the last one"),
+        pytest.param([], [(500, 503)], 0, True, id="too short for a stretch"),
+        pytest.param([(900, 900)], [(500, 503)], 0, True, id="one is slow, and no stretch"),
+        pytest.param([(704, 800), (1500, 1500)], [(640, 703)], 97, True, id="one is slow later"),
+        pytest.param([(704, 800)], [(1950, 1999)], None, None, id="an outage without end"),
+        pytest.param([(704, 800)], [], None, None, id="no outage"),
+    ],
+)
+def test_slow_answers_after_the_last_outage_are_counted_apart(
+    slow: list[tuple[int, int]],
+    failing: list[tuple[int, int]],
+    count: int | None,
+    lasts: bool | None,
+) -> None:
+    samples = answers(*slow, failing=tuple(failing))
+    found, after = degradation_of(samples), None
+    if count is not None:
+        end_s = find_outages(*(samples[n].to_numpy() for n in ("sent_s", "done_s", "ok")))[-1].end_s
+        longer_s = found["stretches"][-1]["end_s"] - end_s if count and lasts else 0.0
+        after = {"slow": count, "duration_s": longer_s if lasts else None}
+    assert found["after_outage"] == after
+
+
+def test_nothing_was_asked_so_nothing_is_said_of_its_recovery() -> None:
+    found = degradation_of(answers().iloc[:0])
+    assert (found["recovered"], found["recovery_time_s"], found["by_fault"]) == (None, None, {})
