@@ -43,7 +43,9 @@ class InvalidExperiment(UsageError):
     def __init__(self, path: str, problems: list[str]) -> None:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         listed = "\n".join(f"  {problem}" for problem in problems)
-        super().__init__(f"{path}: {count}\n{listed}", "fix the file, then: harness validate")
+        super().__init__(
+            f"{path}: {count}\n{listed}", f"fix the file, then: harness validate {path}"
+        )
         self.problems = problems
 
 
@@ -59,7 +61,7 @@ class RecordError(HarnessError):
     @classmethod
     def of(cls, path: Path, error: OSError) -> RecordError:
         """The error that says which file, why, and what fixes that."""
-        hint = _HINTS.get(error.errno or 0, "is it a place that can be written to?")
+        hint = _HINTS.get(error.errno or 0, "is it writable?")
         return cls(f"{path}: cannot be written: {error.strerror or error}", hint)
 
 
@@ -105,7 +107,7 @@ _HINTS = {
     errno.EDQUOT: "free space in your quota, then the same command again",
     errno.EACCES: "fix the permissions of the folder, or choose another",
     errno.EPERM: "fix the permissions of the folder, or choose another",
-    errno.EROFS: "choose a folder on a disk that can be written to",
+    errno.EROFS: "choose a folder on a writable disk",
     errno.EEXIST: "choose another folder",
     errno.ENOTDIR: "choose another folder: a part of this path is a file",
 }

@@ -21,7 +21,7 @@ CAPABILITIES = frozenset(
         *("SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO", "SYS_TIME"),
     }
 )
-"""Those with which a process can leave its container, or look into others."""
+"""Those that let a process escape its container, or inspect others."""
 
 
 def host_access(config: Mapping[str, Any]) -> list[str]:
@@ -48,15 +48,15 @@ def _rights(service: Mapping[str, Any]) -> Iterator[str]:
     if service.get("use_api_socket"):
         yield "asks for the engine's socket"
     if service.get("provider"):
-        yield "runs a program of this machine (provider)"
+        yield "runs a program on this machine (provider)"
     capabilities = {str(c).upper().removeprefix("CAP_") for c in service.get("cap_add") or ()}
     if risky := sorted(capabilities & CAPABILITIES):
         yield f"asks for the capabilities {', '.join(risky)}"
     options = [str(option) for option in service.get("security_opt") or ()]
     if loose := [o for o in options if "unconfined" in o or o.endswith("disable")]:
-        yield f"takes off protections ({', '.join(loose)})"
+        yield f"disables protections ({', '.join(loose)})"
     if service.get("devices") or service.get("device_cgroup_rules"):
-        yield "asks for devices of this machine"
+        yield "asks for host devices"
 
 
 def _namespaces(service: Mapping[str, Any]) -> Iterator[str]:
@@ -67,7 +67,7 @@ def _namespaces(service: Mapping[str, Any]) -> Iterator[str]:
             yield f"shares the {what} of {whose}"
     for source in service.get("volumes_from") or ():
         if str(source).startswith("container:"):
-            yield f"takes the volumes of {source}"
+            yield f"uses the volumes of {source}"
 
 
 def _mounts(service: Mapping[str, Any]) -> Iterator[str]:
@@ -78,5 +78,5 @@ def _mounts(service: Mapping[str, Any]) -> Iterator[str]:
 
 def _bind(source: str) -> str:
     if any(Path(each).is_relative_to(source) for each in SOCKETS) or Path(source).is_socket():
-        return f"mounts {source}, where the engine's socket is"
-    return f"mounts {source} of this machine"
+        return f"mounts {source}, which contains the engine's socket"
+    return f"mounts {source} from this machine"

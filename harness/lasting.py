@@ -1,4 +1,4 @@
-"""Whether a fault is there throughout: looked at each second, and last just before its healing.
+"""Whether a fault lasts throughout: checked every second, and finally just before it is healed.
 
     inject, proven ---- look ---- look ---- look ---- last look, heal
                                    |
@@ -44,7 +44,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A fault that was there whenever it was looked at, `looks` times, last at `held_s`."""
+    """A fault that was active at each of `looks` checks, the last one at `held_s`."""
 
     fault: str
     held_s: float
@@ -136,7 +136,7 @@ class LastingFaults:
         """The last look saw nothing: the one before must do, if it is not too old."""
         if self._clock.now_s() - watched.seen_s > FRESH_S and not watched.is_lost:
             why = watched.problem or "it did not answer"
-            self._give_up(name, watched, f"could not be looked at any more: {why}")
+            self._give_up(name, watched, f"could no longer be checked: {why}")
 
     def _give_up(self, name: str, watched: _Watched, detail: str) -> None:
         watched.is_lost = True

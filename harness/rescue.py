@@ -33,7 +33,7 @@ from harness.whole_file import write_whole
 
 REASONS = {
     "gone": "the harness was killed",
-    "still": "the harness stood still",
+    "still": "the harness stopped responding",
 }
 TRY_S, RETRY_S = 180.0, 2.0
 RESCUE = "rescue.json"
@@ -147,7 +147,7 @@ def forget_rescue(state_dir: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """0 if all is healed; the runner, if it still exists, is told that the work is done."""
+    """0 if all is healed; a runner that still exists is notified that the work is done."""
     reason, channel_fd, _lock_fd, state_dir, run_folder = arguments
     state, folder, clock = Path(state_dir), RunFolder(Path(run_folder)), SystemClock()
     channel = socket.socket(fileno=int(channel_fd))

@@ -29,7 +29,7 @@ def scaled(experiment: Experiment, scale: float) -> Experiment:
     if scale == 1:
         return experiment
     if experiment.load.replay:
-        text = f"{experiment.name}: a replay sends what was recorded, at its rate"
+        text = f"{experiment.name}: a replay keeps its recorded rate"
         raise UsageError(text, "leave out --scale")
     load = _scaled_load(experiment.load, scale)
     found = experiment.model_copy(update={"load": load, "scale": scale})
@@ -79,12 +79,14 @@ def _check_floors(found: Experiment, at_full_rate: Experiment) -> None:
     enough_before = {need.item.id for need in _needs(at_full_rate) if need.scale <= 1}
     problems = [
         f"  {need.item.phase}.{need.item.subject}: {need.item.text} needs {ceil(need.needed):,} "
-        f"{need.unit}, and about {need.sent:,.0f} would be sent"
+        f"{need.unit}, but only about {need.sent:,.0f} would be sent"
         for need in missed
         if need.item.id in enough_before
     ]
     if problems:
-        text = f"{found.name}: --scale {found.scale:g} is too small\n" + "\n".join(problems)
+        text = f"{found.name}: --scale {found.scale:g} leaves too few requests\n" + "\n".join(
+            problems
+        )
         raise UsageError(text, f"--scale {ceil(100 * least) / 100:g} or more, or longer phases")
 
 

@@ -79,8 +79,8 @@ def _temporary() -> Path:
         raise RecordError.of(path, error) from error
     if not _is_safe(path):
         raise HarnessError(
-            f"{path}: not a folder that only this user can write to, and there is no home folder",
-            "export XDG_STATE_HOME=FOLDER, a folder of yours",
+            f"{path}: not a private folder of this user, and there is no home folder",
+            "export XDG_STATE_HOME=FOLDER, with a folder that only you can write to",
         )
     return path
 

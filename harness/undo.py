@@ -67,7 +67,7 @@ class Journal:
         read = [(line, _read_entry(line)) for line in self._lines()]
         if damaged := [line for line, entry in read if entry is None]:
             raise HealError(
-                f"{self.path}: a line cannot be understood: {damaged[0][:200]}",
+                f"{self.path}: cannot read a line: {damaged[0][:200]}",
                 "harness heal fixes what the other lines name; then harness down, which "
                 "removes the containers, and what is broken in them, and empties the journal",
             )

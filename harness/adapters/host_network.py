@@ -14,7 +14,7 @@ _LISTEN = "0A"
 
 
 def is_port_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether nobody listens on `host`:`port` now; "" is every address.
+    """Whether `host`:`port` is free now; "" is every address.
 
     That this user may not listen there, or has no such address, says nothing: the engine may.
     """

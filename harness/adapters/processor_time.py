@@ -1,4 +1,4 @@
-"""Who has the processor: the project, the harness, the engine, the kernel, or others.
+"""Who uses the CPU: the project, the harness, the engine, the kernel, or others.
 
     machine  |#### project ####|## harness|# engine|# kernel|#### others ####|steal|     idle     |
               cgroups           our tree   by name  threads,  what is left,            /proc/stat

@@ -51,7 +51,7 @@ METRICS: Mapping[str, Mapping[str, Metric]] = {
 """By subject; `operation` stands for any operation, `breaker` for `breaker.NAME`."""
 
 RESERVED = (METRICS.keys() - {OPERATION}) | {"run"}
-"""Names that no operation may have: an expectation on them is one on the aspect."""
+"""Names that an operation may not have, because expectations use them for aspects."""
 
 
 def subject_kind(subject: str, operations: set[str]) -> str:
@@ -70,7 +70,7 @@ def metric_named(kind: str, name: str) -> Metric:
     found = metrics.get(name) or metrics.get(ANY)
     if found is None:
         what = "an operation" if kind == OPERATION else kind
-        raise ValueError(f"{what} has no {name!r}; known: {', '.join(sorted(metrics))}")
+        raise ValueError(f"{what} has no metric {name!r}; known: {', '.join(sorted(metrics))}")
     return found
 
 

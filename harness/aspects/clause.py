@@ -1,4 +1,4 @@
-"""Clauses such as `p95 < 200ms`, `lost == 0` or `healthy`, as they stand in an experiment file."""
+"""Clauses such as `p95 < 200ms`, `lost == 0` or `healthy`, as in an experiment file."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def parse_expectation(phase: str, subject: str, clause: str, operations: set[str
     """
     match = _CLAUSE.fullmatch(clause.strip())
     if match is None:
-        raise ValueError(f"{clause!r} is not an expectation; write it like p95 < 200ms")
+        raise ValueError(f"{clause!r} is not a valid expectation; write it like p95 < 200ms")
     metric, limit = match["metric"], match["limit"]
     comparison: Comparison | None = match["op"]  # type: ignore[assignment]  # by the pattern
     aspect = subject_kind(subject, operations)
     kind = metric_named(aspect, metric)
     if kind.scope == "run" and phase != "run":
-        raise ValueError(f"{subject}.{metric} is a figure of the whole run: put it under `run`")
+        raise ValueError(f"{subject}.{metric} is a figure of the whole run; put it under `run`")
     if (kind.unit == "flag") != (comparison is None):
         right = metric if kind.unit == "flag" else f"{metric} < ..."
         raise ValueError(f"{clause!r}: write it as `{right}`")

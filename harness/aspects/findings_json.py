@@ -40,7 +40,7 @@ def understood(folder: RunFolder, value: Mapping[str, Any]) -> Findings:
     except ValueError as error:
         where = folder.path / "findings.json"
         raise RunFolderError(
-            f"{where}: cannot be understood: {error}", f"harness analyze {folder.path}"
+            f"{where}: invalid content: {error}", f"harness analyze {folder.path}"
         ) from error
 
 
@@ -63,7 +63,7 @@ def section_of(aspect: Aspect[Found], value: Mapping[str, Any]) -> Found:
 
 
 def section_schemas() -> dict[str, Schema]:
-    """The JSON Schema of each section of the findings, but for what is for charts alone."""
+    """The JSON Schema of each section of the findings, without what is only for charts."""
     found = _properties(Run)
     for aspect in ASPECTS:
         is_each = aspect.section == EACH_FIELD

@@ -123,20 +123,20 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
 
 def _of_requests(item: Expectation, found: Requests | None) -> Figure:
     if found is None or not found.requests:
-        return no_figure(f"no {item.subject} was sent in {item.phase}")
+        return no_figure(f"no {item.subject} request was sent in {item.phase}")
     value, needed = _value(item, found)
     seen = f"{shown(value, item.unit)} over {found.requests:,} requests"
     if found.failed:
         errors = ", ".join(f"{count} {name}" for name, count in found.errors.items())
         seen += f" ({errors})"
     if found.requests < needed:
-        text = f"{found.requests:,} requests, and {needed:,.0f} are needed to tell"
+        text = f"not enough samples: {found.requests:,} requests, {needed:,.0f} needed"
         return Figure(value, seen, gap=text, gap_code="too_few_samples")
     return Figure(value, seen, is_invariant=_is_wrong(item, found))
 
 
 def _value(item: Expectation, found: Requests) -> tuple[float | None, float]:
-    """The figure, and how many requests it takes to hold it against the limit."""
+    """The figure, and how many requests it takes to judge it."""
     if item.metric == "error_rate":
         return found.error_rate, 3 / item.limit if item.limit > 0 else 1
     if item.metric in PERCENTILES:
@@ -229,7 +229,7 @@ ASPECT = Aspect[Operations](
     found=Operations,
     measure=lambda record, _: figures(record),
     metrics={
-        OPERATION: {  # percentiles are response times of successes and failures alike
+        OPERATION: {  # percentiles include the response times of failures
             **{name: _metric("s", "response_time_exceeded") for name in PERCENTILES},
             "error_rate": _metric("share", "error_rate_exceeded"),
             "failed_requests": _metric("count", "requests_failed"),

@@ -81,7 +81,7 @@ class Answers:
         """The first that were stale, in words."""
         first = np.flatnonzero(self.is_missed)[:EXAMPLES]
         return [
-            f"{_when(self.age_s[at])} write {self.key[at]} was answered {self.status[at]}"
+            f"{_when(self.age_s[at])}, write {self.key[at]} was answered {self.status[at]}"
             for at in first
         ]
 
@@ -131,9 +131,9 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
         reads = (findings.of(ASPECT).phases or {}).get(item.phase, Counts())
     answered, stale = reads.answered or 0, reads.stale or 0
     if answered < READS_MIN:
-        gap = f"{answered} reads of acknowledged writes were answered, {READS_MIN} are needed"
+        gap = f"not enough samples: {answered} reads of acknowledged writes, {READS_MIN} needed"
         return no_figure(gap, "too_few_samples")
-    seen = f"{stale:,} of {answered:,} reads did not see a write acknowledged before"
+    seen = f"{stale:,} of {answered:,} reads did not return a write acknowledged before"
     if stale and reads.stale_for_s is not None:
         seen += f", up to {format_duration(reads.stale_for_s)} later"
     if item.metric == "stale":

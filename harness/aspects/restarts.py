@@ -26,7 +26,7 @@ class Restarts:
 
 
 def figures(record: Record) -> Restarts:
-    """By the engine's events; whoever watched them has said what the project consists of."""
+    """By the engine's events; if they were watched, the project's containers are known too."""
     if not record.events_of("target.parts"):
         return Restarts()
     exits = unplanned_deaths(record, places_of(record), causes_of_faults(record))

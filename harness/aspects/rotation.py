@@ -86,7 +86,7 @@ def _row(
     lb, _, backend = name.partition("/")
     left_s, returned_s = (event["t_s"] if event else None for event in (left, back))
     was_alive_s = alive_s if alive_s is not None else fault["healed_s"]
-    # Our own heal is exact; a wall clock that nobody read adds nothing to the poll.
+    # Our own heal is exact; without a reading of the wall clock, only the poll counts.
     alive_half_s = 0.0 if alive_s is None or isnan(wall_half_s) else wall_half_s
     ended_s = left_s if left else was_alive_s
     returns_s = None
@@ -127,7 +127,7 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
     mine = {fault.fault for fault in findings.run.faults_of(item.phase)}
     rows = [row for row in findings.of(ASPECT) if row.fault in mine]
     if not rows:
-        return no_figure("no load balancer reported on a broken server")
+        return no_figure("no load balancer reported the state of a broken server")
     done, known = DONE[item.metric], list[tuple[Row, float, float]]()
     for row in rows:
         time_s = _times(row)[item.metric]
@@ -136,7 +136,7 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
             return failed(text, f"never_{done}_rotation")
         known.append((row, time_s, uncertainty_of(row.uncertainty_s, f"{item.metric}_s")))
     worst, worst_s, _ = max(known, key=lambda one: one[1])
-    text = f"{worst.server} on {worst.lb}/{worst.backend}: {worst_s:.2f} s at worst"
+    text = f"{worst.server} on {worst.lb}/{worst.backend}: {worst_s:.2f} s (worst)"
     value, half_s = largest((time_s, half_s) for _, time_s, half_s in known)
     return Figure(value, text, uncertainty=half_s)
 
@@ -152,7 +152,7 @@ def _tables(findings: Findings) -> Iterator[Table]:
     columns = (
         *(Column("Fault"), Column("Server"), Column("Balancer")),
         *(Column("Left after", "seconds"), Column("Alive at", "clock"), Column("Back at", "clock")),
-        Column("Back after being alive", "seconds"),
+        Column("Back, since alive", "seconds"),
     )
     rows = [
         (
@@ -162,7 +162,7 @@ def _tables(findings: Findings) -> Iterator[Table]:
         )
         for row in findings.of(ASPECT)
     ]
-    yield Table("Rotation of the load balancers", columns, [Group("", rows)], id="rotation")
+    yield Table("Load balancer rotation", columns, [Group("", rows)], id="rotation")
 
 
 ASPECT = Aspect[Sequence[Row]](

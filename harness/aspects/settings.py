@@ -73,7 +73,7 @@ def _durable(reading: Reading) -> tuple[list[str], str]:
             if setting in DURABLE and value not in DURABLE[setting]:
                 wrong.append(f"{name}: {setting} is {value}{f' for {who}' if who else ''}")
         if _is_alone(found, databases):
-            wrong.append(f"{name}: no commit waits for a standby")
+            wrong.append(f"{name}: commits do not wait for a standby")
     return wrong, _gap(databases, "database")
 
 
@@ -85,24 +85,22 @@ def _is_alone(found: Mapping[str, Any], databases: Mapping[str, Any]) -> bool:
 
 def _restarts(reading: Reading) -> tuple[list[str], str]:
     policies = reading["restart_policies"]
-    wrong = [
-        f"{name} is not started again after a crash" for name, p in policies.items() if p == "no"
-    ]
+    wrong = [f"{name} is not restarted after a crash" for name, p in policies.items() if p == "no"]
     unknown = [name for name, policy in policies.items() if not policy]
-    gap = f"the restart policy of {unknown[0]} is not known" if unknown else ""
-    return wrong, gap or ("" if policies else "there is no container")
+    gap = f"the restart policy of {unknown[0]} is unknown" if unknown else ""
+    return wrong, gap or ("" if policies else "there are no containers")
 
 
 def _cache_expires(reading: Reading) -> tuple[list[str], str]:
     caches = reading["caches"]
     wrong = [
         f"{name}: {found['without_expiry']:,} of {found['keys']:,} keys never expire,"
-        f" such as {', '.join(found['examples'])}"
+        f" for example {', '.join(found['examples'])}"
         for name, found in caches.items()
         if found.get("without_expiry")
     ]
     few = [n for n, found in caches.items() if found.get("keys", CACHE_KEYS_MIN) < CACHE_KEYS_MIN]
-    gap = f"{few[0]} has fewer than {CACHE_KEYS_MIN} keys" if few else ""
+    gap = f"not enough samples: {few[0]} has fewer than {CACHE_KEYS_MIN} keys" if few else ""
     return wrong, _gap(caches, "cache") or gap
 
 
@@ -128,7 +126,7 @@ def _time_limits(reading: Reading) -> tuple[list[str], str]:
         if wanted is None or key in wanted
     ]
     wrong = [f"{name}: {key} is {value}" for name, key, value in pairs if not _is_limit(value)]
-    return wrong, _gap({**servers, **databases}, "server with a page of settings")
+    return wrong, _gap({**servers, **databases}, "server with the label harness.probe.settings")
 
 
 def _is_limit(value: Any) -> bool:
@@ -158,7 +156,7 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
     value: bool | None = getattr(found, item.metric)
     if value is None:
         return no_figure(found.gaps.get(item.metric) or "the target's settings were not read")
-    return flag(value, "; ".join(found.problems[item.metric]) or "every part is set so")
+    return flag(value, "; ".join(found.problems[item.metric]) or "every service has this setting")
 
 
 _setting = partial(Metric, "flag", is_invariant=True)

@@ -133,20 +133,20 @@ def _mean(values: Any) -> float | None:
 
 
 def _figure(item: Expectation, findings: Findings) -> Figure:
-    """The share of one part, or the least or largest of all."""
+    """The share of one part, or the smallest or largest of all."""
     shares, answers = findings.of(ASPECT).of(item.subject)
     name = item.metric.removesuffix("_share") if item.subject == "cache" else item.metric
     phase = {part: by_phase.get(item.phase) for part, by_phase in shares.items()}
     known = {part: value for part, value in phase.items() if value is not None}
     if not known:
-        return no_figure(f"no answer of {item.phase} says who served it")
+        return no_figure(f"no answer in {item.phase} says which server sent it")
     if answers.get(item.phase, SHARE_SAMPLES_MIN) < SHARE_SAMPLES_MIN:
-        text = f"{answers[item.phase]:,} answers say who served them"
-        return no_figure(f"{text}, and {SHARE_SAMPLES_MIN} are needed", "too_few_samples")
+        text = f"not enough samples: {answers[item.phase]:,} answers say which server sent them"
+        return no_figure(f"{text}, {SHARE_SAMPLES_MIN} needed", "too_few_samples")
     if item.is_about_victim:
         victims = _victims(item, findings)
         if not victims:
-            return no_figure(f"no fault of {item.phase} broke a server")
+            return no_figure(f"no fault in {item.phase} broke a server")
         parts = [p for p in {*known, *victims} if (p in victims) == (name == VICTIM)]
         if not parts:
             return no_figure(f"only {', '.join(sorted(victims))} answered in {item.phase}")

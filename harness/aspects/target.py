@@ -26,7 +26,7 @@ class Details:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Flags are True, False, or None where nobody looked."""
+    """Flags are True, False, or None if not observed."""
 
     healthy_before: bool | None = None
     healthy: bool | None = None
@@ -79,24 +79,24 @@ def _rejoined(record: Record) -> bool | None:
 
 
 def _figure(item: Expectation, findings: Findings) -> Figure:
-    """1 if it is so, 0 if not."""
+    """1 if it is true, 0 if not."""
     found = findings.of(ASPECT)
     value: bool | None = getattr(found, item.metric)
     if value is None:
-        return no_figure(f"it was not observed whether it is {item.metric.replace('_', ' ')}")
+        return no_figure(f"`{item.metric}` was not observed")
     text = "; ".join(found.details.problems) if item.metric == "healthy" and not value else ""
-    return flag(value, text or ("seen" if value else "it is not so"))
+    return flag(value, text or ("observed" if value else "this was not the case"))
 
 
 def _tables(findings: Findings) -> Iterator[Table]:
-    """What is known, by the order of the alphabet, and what was wrong."""
+    """What is known, in alphabetical order, and what was wrong."""
     found = findings.of(ASPECT)
     names = sorted((*ASPECT.metrics["target"], "healthy_before"))
     known = [(name.replace("_", " "), getattr(found, name)) for name in names]
     rows = [(name, value) for name, value in known if value is not None]
-    columns = (Column("Looked at"), Column("Found"))
+    columns = (Column("Check"), Column("Result"))
     text = "; ".join(found.details.problems)
-    yield Table("The target afterwards", columns, [Group("", rows)], id="target", text=text)
+    yield Table("The target after the run", columns, [Group("", rows)], id="target", text=text)
 
 
 ASPECT = Aspect[Target](

@@ -22,7 +22,7 @@ from harness.record.run import Array, Record
 
 EXAMPLES = 10
 LETTERS = ("m", "c")
-"""The streams, main load and canary, as they stand in a token."""
+"""The streams, main load and canary, as they are written in a token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,18 +105,18 @@ def figures(record: Record, folder: RunFolder) -> Writes:
 
 def _not_caught_up(nodes: Mapping[str, Any]) -> list[Behind]:
     return [
-        Behind(node=name, why=node.get("why_not") or node.get("error") or "it was behind")
+        Behind(node=name, why=node.get("why_not") or node.get("error") or "it had not caught up")
         for name, node in sorted(nodes.items())
         if node["role"] != "primary" and not node.get("caught_up")
     ]
 
 
 def _why_not(nodes: Mapping[str, Any], primaries: list[str]) -> str:
-    """Why nothing can be said of the writes, "" if the one primary was read."""
+    """Why the writes cannot be checked; "" if the one primary was read."""
     if not primaries:
-        return "no database node said that it is the primary"
+        return "no database node reported that it is the primary"
     if len(primaries) > 1:
-        return f"more than one node said that it is the primary: {', '.join(sorted(primaries))}"
+        return f"more than one node reported that it is the primary: {', '.join(sorted(primaries))}"
     error = nodes[primaries[0]].get("error")
     return f"the primary could not be read: {error}" if error else ""
 
@@ -189,7 +189,8 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
     seen = f"{value} of {writes.acknowledged or 0:,} acknowledged writes"
     last = writes.acknowledged_last_second_before_fault
     if not value and last is not None and last < ACKNOWLEDGED_MIN:
-        text = f"only {last} writes were acknowledged in the second before the fault"
+        what = "writes acknowledged in the second before the fault"
+        text = f"not enough samples: {last} {what}, {ACKNOWLEDGED_MIN} needed"
         return Figure(value, seen, gap=text, gap_code="too_few_samples")
     examples = writes.examples.get(item.metric) or ()
     return Figure(value, f"{seen}: {examples[0]}, ..." if value and examples else seen)

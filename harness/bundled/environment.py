@@ -59,8 +59,8 @@ def _port_base(text: str) -> int:
     if text.isdecimal() and 0 < int(text) <= 65_535 - PORTS_OF_A_CLONE:
         return int(text)
     raise TargetError(
-        f".env: {BASE}={text} is no port with {PORTS_OF_A_CLONE} more after it",
-        "fix it; or: make down, remove .env (a new one is made), make up",
+        f".env: {BASE}={text} needs a port number with room for {PORTS_OF_A_CLONE} more",
+        "fix it; or: make down, remove .env (a new one is written), make up",
     )
 
 
@@ -77,8 +77,8 @@ def _free_ports(
             if not (port := next(spare, 0)):
                 last = base + SPARE_OFFSETS[-1]
                 raise TargetError(
-                    f".env lacks {name}, and no port from {base} to {last} is left for it",
-                    f"see: ss -ltn; end what you can, or add {name}=PORT to .env",
+                    f".env lacks {name}, and no port from {base} to {last} is free for it",
+                    f"see: ss -ltn; stop programs that use these ports, or add {name}=PORT to .env",
                 )
         found[name] = str(port)
     return found
@@ -100,7 +100,9 @@ def _free_port_base(digest: int, offsets: list[int]) -> int:
         base = 20_000 + PORTS_OF_A_CLONE * (number % 100)
         if all(is_port_free(base + offset) for offset in offsets):
             return base
-    raise TargetError("no 100 free ports from 20000 to 29999", "see: ss -ltn; end what you can")
+    raise TargetError(
+        "no 100 free ports from 20000 to 29999", "see: ss -ltn; stop programs that use these ports"
+    )
 
 
 def _free_subnet(digest: int) -> str:

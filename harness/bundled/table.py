@@ -1,6 +1,6 @@
 """The one table of the bundled stack: how many of each kind, their addresses, ports and links.
 
-Each kind has room for ten: another part of a kind moves nothing that is there already.
+Each kind has room for ten: adding one never changes the numbers of those that exist.
 `scripts/generate_stack.py` writes the stack's files out of it, `environment.py` the `.env`.
 
     10.x.y.0/26    data     etcd .11-.20  db .21-.30  redis .33-.42  db-lb .43-.52
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 ROOM = 10
 LOCUST_OFFSET = 61
-"""Where Locust's page is: it runs beside the stack."""
+"""The port of Locust's page, which runs outside the stack."""
 SPARE_OFFSETS = range(LOCUST_OFFSET + 1, 100)
 """No kind's own: for the next kinds, and for whom another program took its port."""
 

@@ -22,7 +22,7 @@ from typing import TextIO
 from harness.errors import HarnessError
 
 HOMELESS = "/"
-"""The home of a user who has none, as Docker has it; libraries look for their settings there."""
+"""The home of a user who has none, as in Docker; libraries look for their settings there."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,13 +58,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         screen.error(_of_os(error))
         code = 4
     except KeyboardInterrupt:
-        screen.error(HarnessError("interrupted", "harness status says whether a fault is active"))
+        screen.error(HarnessError("interrupted", "harness status shows whether a fault is active"))
         code = 130
     except Exception as error:  # noqa: BLE001  # everything is healed by now; say where it was
         screen.error(_of_bug(error))
         code = 4
     if screen.lost:
-        screen.error(HarnessError(f"stdout: not all could be printed: {screen.lost}"))
+        screen.error(HarnessError(f"stdout: output is incomplete: {screen.lost}"))
         return code if code == 130 else 4  # the terminal of an interrupted run may be gone
     return code
 
@@ -102,7 +102,7 @@ def _discard(stream: TextIO) -> None:
 
 def _of_os(error: OSError) -> HarnessError:
     where = f"{error.filename}: " if error.filename else ""
-    return HarnessError(f"{where}{error.strerror or error}", "free space or fix permissions")
+    return HarnessError(f"{where}{error.strerror or error}", "free disk space or fix permissions")
 
 
 def _of_bug(error: BaseException) -> HarnessError:
@@ -110,7 +110,7 @@ def _of_bug(error: BaseException) -> HarnessError:
     place = f"{Path(last.filename).name}:{last.lineno}, in {last.name}"
     return HarnessError(
         f"this is a bug in harness: {type(error).__name__}: {error} ({place})",
-        "report that line and the command; harness status says whether a fault is active",
+        "report this line and the command; harness status shows whether a fault is active",
     )
 
 

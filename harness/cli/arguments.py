@@ -14,21 +14,21 @@ WHEN_QUIET = "10m"
 def seed(text: str) -> int:
     """A random seed."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
     return int(text)
 
 
 def port(text: str) -> int:
     """A TCP port."""
     if not text.isdecimal() or not 0 < int(text) < 65_536:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 1 to 65535")
     return int(text)
 
 
 def repetitions(text: str) -> int:
     """The number of `--repeat`."""
     if not text.isdecimal() or not 1 <= int(text) <= REPEAT_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {REPEAT_MAX}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {REPEAT_MAX}")
     return int(text)
 
 

@@ -50,7 +50,7 @@ def compare(options: argparse.Namespace, screen: Screen) -> int:
 def _paths(text: str) -> list[Path]:
     paths = [Path(part.strip()) for part in text.split(",") if part.strip()]
     if not paths:
-        raise UsageError(f"{text!r} names no run folder", "ls reports")
+        raise UsageError(f"{text!r} does not name a run folder", "ls reports")
     return paths
 
 

@@ -133,12 +133,12 @@ class Screen:
         self._out.print(f"  report: {escape(str(page))}")
 
     def _surprises(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """What happened that no fault explains, beside the reasons; the gravest first."""
+        """Events that no fault explains, besides the reasons; the most serious first."""
         for row in rows[:SURPRISES_MAX]:
-            self._out.print(f"  no fault explains: {escape(row['text'])}", style="yellow")
+            self._out.print(f"  not explained by a fault: {escape(row['text'])}", style="yellow")
         if len(rows) > SURPRISES_MAX:
             more = len(rows) - SURPRISES_MAX
-            self._out.print(f"  and {more} more that no fault explains", style="yellow")
+            self._out.print(f"  and {more} more not explained by a fault", style="yellow")
 
     def summary(self, markdown: str) -> None:
         """Append to the job's summary, if this is a GitHub job."""

@@ -134,15 +134,15 @@ def _candidates(spec: FaultSpec, services: Mapping[str, Mapping[str, str]]) -> l
 
 def _show(path: Path, facts: Mapping[str, Any], screen: Screen) -> None:
     load = facts["load"]
-    screen.say(f"{path}: a dry run; nothing is started or touched", "bold")
+    screen.say(f"{path}: dry run; nothing is started or changed", "bold")
     if facts["starts"]:
         screen.say(f"  would start in {facts['project']}: {', '.join(facts['starts'])}")
     what = f"up to {load['peak_per_s']:g}/s for {load['seconds']:.0f} s to {', '.join(load['to'])}"
     scale = "" if load["scale"] == 1 else f", scale {load['scale']:g}"
     screen.say(f"  would send {what}{scale}")
     if load["locustfile"]:
-        screen.say(f"  would run {load['locustfile']}: your own code, sent where it wants")
-    screen.say(f"  would write below {' and '.join(facts['writes'])}")
+        screen.say(f"  would run {load['locustfile']}: your own code, which may send anywhere")
+    screen.say(f"  would write to {' and '.join(facts['writes'])}")
     rows = [
         [
             f"{fault['start_s']:.1f} s",
@@ -153,10 +153,14 @@ def _show(path: Path, facts: Mapping[str, Any], screen: Screen) -> None:
         ]
         for fault in facts["faults"]
     ]
-    screen.table("Faults, aimed anew when they start", ("from", "to", "fault", "at", ""), rows)
+    screen.table(
+        "Faults (targets are resolved again when a fault starts)",
+        ("from", "to", "fault", "target", ""),
+        rows,
+    )
 
 
 def _at(fault: Mapping[str, Any]) -> str:
     """What it would hit, and what else it could with another seed or in another repetition."""
-    names = ", ".join([*fault["containers"], *fault["links"]]) or "nothing found"
+    names = ", ".join([*fault["containers"], *fault["links"]]) or "no match"
     return f"{names} (one of {', '.join(fault['candidates'])})" if fault["candidates"] else names

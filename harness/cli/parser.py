@@ -19,18 +19,19 @@ from harness.cli.arguments import (
 )
 from harness.cli.console import Screen
 
-_HOST = "allow a Compose file that asks for mounts, devices or privileges of this machine"
-_FILES = "files, folders of files, or names of files in experiments/"
-_JSON = "print JSON, and nothing else, to stdout"
+_HOST = "allow a Compose file that asks for host mounts, devices or privileges"
+_FILES = "a file, a folder of files, or the name of an experiment in experiments/"
+_OUTPUT = "where to write run folders; default: reports"
+_JSON = "print only JSON to stdout"
 
 
 def make_parser() -> argparse.ArgumentParser:
     """All subcommands with their flags."""
     parser = argparse.ArgumentParser(
         prog="harness",
-        description="Breaks parts of a service on purpose, and measures what its clients notice.",
-        epilog="Exit codes: 0 pass, 1 fail, 2 wrong usage or file, 3 inconclusive, 4 error, "
-        "5 aborted by a safeguard, 130 interrupted.",
+        description="Break parts of a service on purpose and measure what its clients notice.",
+        epilog="Exit codes: 0 pass, 1 fail, 2 wrong usage or invalid file, 3 inconclusive, "
+        "4 error, 5 aborted by a safeguard, 130 interrupted.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
@@ -46,9 +47,7 @@ Commands = argparse._SubParsersAction  # its only name
 def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
     run = commands.add_parser("run", help="run experiments, judge them, write the reports")
     run.add_argument("files", nargs="+", type=Path, metavar="EXPERIMENT", help=_FILES)
-    run.add_argument(
-        "--output", type=Path, default=Path("reports"), metavar="DIR", help="default: reports"
-    )
+    run.add_argument("--output", type=Path, default=Path("reports"), metavar="DIR", help=_OUTPUT)
     run.add_argument("--seed", type=seed, default=1, metavar="N", help="random seed; default: 1")
     run.add_argument(
         "--override",
@@ -56,33 +55,40 @@ def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
         action="append",
         default=[],
         metavar="COMPOSE.yaml",
-        help="merged over the Compose file; may be repeated",
+        help="merge this file over the Compose file; may be repeated",
     )
     run.add_argument(
         "--repeat",
         type=repetitions,
         default=1,
         metavar="N",
-        help="run all files N times, one round after another, and judge each on its worst figures",
+        help="run each experiment N times, in rounds, and judge it on its worst figures",
     )
     run.add_argument(
         "--scale",
         type=scale,
         default=1.0,
         metavar="auto|X",
-        help="multiply all rates; auto: by what this machine can bear, measured before the run",
+        help="multiply all rates by X; auto: measure before the run what this machine can handle",
     )
     run.add_argument(
         "--when-quiet",
         type=duration,
         metavar="[=DURATION]",
-        help=f"wait until others leave the processor alone, {WHEN_QUIET} at most, then end with 3",
+        help=f"wait until other programs leave the CPU alone, at most {WHEN_QUIET}; "
+        "if they do not, exit with 3",
     )
-    run.add_argument("--no-up", action="store_true", help="take the stack as it is")
-    run.add_argument("--allow-exec", action="store_true", help="allow the fault `exec`")
+    run.add_argument(
+        "--no-up", action="store_true", help="use the running stack; do not start or update it"
+    )
+    run.add_argument(
+        "--allow-exec",
+        action="store_true",
+        help="allow the fault `exec`, which runs commands inside containers",
+    )
     run.add_argument("--allow-host-access", action="store_true", help=_HOST)
     run.add_argument(
-        "--dry-run", action="store_true", help="show what would be touched, and touch nothing"
+        "--dry-run", action="store_true", help="show what a run would touch; change nothing"
     )
     run.add_argument("--json", action="store_true", help=_JSON)
     run.set_defaults(act=_later("run_command", "run"))
@@ -91,13 +97,17 @@ def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
 def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
     listing = commands.add_parser("list", help="list the experiments")
     listing.add_argument(
-        "folder", nargs="?", type=Path, default=Path("experiments"), help="default: experiments"
+        "folder",
+        nargs="?",
+        type=Path,
+        default=Path("experiments"),
+        help="folder to list; default: experiments",
     )
     listing.add_argument("--json", action="store_true", help=_JSON)
     listing.set_defaults(act=_later("stage_commands", "list_experiments"))
     for name, text in (
         ("validate", "check experiment files"),
-        ("plan", "show what a run would do, and touch nothing"),
+        ("plan", "show the steps of a run; change nothing"),
     ):
         stage = commands.add_parser(name, help=text)
         stage.add_argument("files", nargs="+", type=Path, metavar="EXPERIMENT", help=_FILES)
@@ -107,34 +117,42 @@ def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
         stage.add_argument("--json", action="store_true", help=_JSON)
         stage.set_defaults(act=_later("stage_commands", name))
     for name, text in (
-        ("analyze", "run folder -> findings.json"),
-        ("judge", "findings.json -> result.json, junit.xml, summary.md"),
-        ("report", "findings.json, result.json -> index.html"),
+        ("analyze", "compute a run's figures: findings.json"),
+        ("judge", "judge the figures: result.json, junit.xml, summary.md"),
+        ("report", "write the report: index.html"),
     ):
         stage = commands.add_parser(name, help=text)
         stage.add_argument("folders", nargs="+", type=Path, metavar="RUN_FOLDER")
         stage.set_defaults(act=_later("stage_commands", name))
-    schema = commands.add_parser("schema", help="print a JSON Schema")
+    schema = commands.add_parser(
+        "schema", help="print the JSON Schema of an experiment file or a result"
+    )
     schema.add_argument("what", choices=("experiment", "result"), nargs="?", default="experiment")
     schema.set_defaults(act=_later("stage_commands", "schema"))
 
 
 def _add_compare(commands: Commands[argparse.ArgumentParser]) -> None:
-    compare = commands.add_parser("compare", help="what got worse from A to B, and by how much")
+    compare = commands.add_parser(
+        "compare", help="show what got worse from A to B, and by how much"
+    )
     for side in ("a", "b"):
-        what = "a run folder, a group folder, or several joined with commas"
+        what = "a run folder, a group folder, or several run folders separated by commas"
         compare.add_argument(side, metavar=side.upper(), help=what)
-    compare.add_argument("--output", type=Path, metavar="DIR", help="default: reports/compare-A-B")
-    compare.add_argument("--different", action="store_true", help="allow different experiments")
+    compare.add_argument(
+        "--output", type=Path, metavar="DIR", help="where to write it; default: reports/compare-A-B"
+    )
+    compare.add_argument(
+        "--different", action="store_true", help="compare different experiments too"
+    )
     for name, parse, default, what in (
-        ("relative", share, "10%", "of the value in A"),
-        ("response-time", duration, "5ms", "of response time"),
-        ("error-rate", share, "0.1%", "percentage points of errors"),
-        ("recovery", duration, "1s", "of recovery time"),
+        ("relative", share, "10%", "relative to A"),
+        ("response-time", duration, "5ms", "in response time"),
+        ("error-rate", share, "0.1%", "in error rate, in percentage points"),
+        ("recovery", duration, "1s", "in recovery time"),
     ):
-        text = f"smallest change that matters, {what}; default: {default}".replace("%", "%%")
+        text = f"smallest change that matters {what}; default: {default}".replace("%", "%%")
         compare.add_argument(f"--min-{name}", type=parse, default=default, metavar="X", help=text)
-    compare.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    compare.add_argument("--json", action="store_true", help=_JSON)
     compare.set_defaults(act=_later("compare_command", "compare"))
 
 
@@ -143,26 +161,37 @@ def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
     up.add_argument("--allow-host-access", action="store_true", help=_HOST)
     up.set_defaults(act=_later("stack_commands", "up"))
     down = commands.add_parser("down", help="stop the stack")
-    down.add_argument("--volumes", action="store_true", help="delete its data too")
+    down.add_argument("--volumes", action="store_true", help="also delete its data")
     down.set_defaults(act=_later("stack_commands", "down"))
-    status = commands.add_parser("status", help="containers, health, faults, who runs")
+    status = commands.add_parser(
+        "status", help="show containers, health, faults and the current run"
+    )
     status.add_argument("--json", action="store_true", help=_JSON)
     status.set_defaults(act=_later("stack_commands", "status"))
-    heal = commands.add_parser("heal", help="heal everything that a run left broken")
+    heal = commands.add_parser("heal", help="undo every fault that a run left behind")
     heal.add_argument(
-        "projects", nargs="*", metavar="PROJECT", help="Compose projects; default: all of yours"
+        "projects",
+        nargs="*",
+        metavar="PROJECT",
+        help="Compose projects; default: all your projects",
     )
-    heal.add_argument("--stop", action="store_true", help="end the runs that are going on first")
+    heal.add_argument("--stop", action="store_true", help="first stop current runs")
     heal.set_defaults(act=_later("stack_commands", "heal"))
-    ui = commands.add_parser("ui", help="open Locust's web page on the same arrivals")
+    ui = commands.add_parser("ui", help="start Locust's web page with an experiment's load")
     ui.add_argument(
-        "file", type=Path, metavar="EXPERIMENT", help="a file, or a name in experiments/"
+        "file",
+        type=Path,
+        metavar="EXPERIMENT",
+        help="a file, or the name of an experiment in experiments/",
     )
     ui.add_argument(
-        "--port", type=port, metavar="N", help="of the page; default: HARNESS_PORT_LOCUST"
+        "--port",
+        type=port,
+        metavar="N",
+        help="port of the page; default: HARNESS_PORT_LOCUST in .env",
     )
     ui.set_defaults(act=_later("stack_commands", "ui"))
-    doctor = commands.add_parser("doctor", help="what is missing here, and what fixes it")
+    doctor = commands.add_parser("doctor", help="show what this machine lacks, and how to fix it")
     doctor.add_argument("--json", action="store_true", help=_JSON)
     doctor.set_defaults(act=_later("stack_commands", "doctor"))
 
@@ -171,7 +200,7 @@ Act = Callable[[argparse.Namespace, Screen], int]
 
 
 def _later(module: str, name: str) -> Act:
-    """The command `name`, looked up when it is called: `--help` waits for no chart library."""
+    """The command `name`, imported when it is called: `--help` need not load the chart library."""
     return partial(_call, module, name)
 
 

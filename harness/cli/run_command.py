@@ -23,7 +23,7 @@ def run(options: argparse.Namespace, screen: Screen) -> int:
     jobs = session.read(options.files, options.repeat)
     if options.dry_run:
         if options.scale == AUTO:
-            screen.say("--scale auto: rates are shown as in the files, a run may lower them")
+            screen.say("--scale auto: rates are shown as in the files; a run may lower them")
         return dry_run(jobs[: len(jobs) // options.repeat], options.output, screen)
     holder = f"harness run {' '.join(dict.fromkeys(job.experiment.name for job in jobs))}"
     with session.locked(jobs, holder), stop.handled():

@@ -93,10 +93,10 @@ def status(_options: argparse.Namespace, screen: Screen) -> int:
     screen.table(project.name, ("service", "role", "status", "published"), rows)
     screen.say("healthy" if health.healthy else "NOT healthy:\n  " + "\n  ".join(health.problems))
     for entry in entries:
-        screen.say(f"NOT healed: {entry.spec.kind} of {entry.undo.target}; try: harness heal")
+        screen.say(f"NOT healed: {entry.spec.kind} of {entry.undo.target}; run: harness heal")
     if rescue:
         screen.say(f"last run ({rescue.run_id}): {rescue.text}")
-    screen.say(f"run: {run}")
+    screen.say(f"run: {run if holder else 'none'}")
     return 0
 
 
@@ -128,12 +128,14 @@ def heal(options: argparse.Namespace, screen: Screen) -> int:
     if left:
         faults = "1 fault is" if left == 1 else f"{left} faults are"
         problems.append(
-            HealError(f"{faults} not healed", "harness heal again, or: harness down && harness up")
+            HealError(
+                f"{faults} not healed", "harness heal; if that fails: harness down && harness up"
+            )
         )
     if problems:
         text = "; ".join(problem.message for problem in problems)
         raise HealError(text, "; ".join(dict.fromkeys(problem.hint for problem in problems)))
-    screen.say("nothing is broken")
+    screen.say("no fault is left")
     return 0
 
 
@@ -144,7 +146,7 @@ def _chosen(projects: Sequence[str]) -> list[Path]:
     if unknown := [name for name in projects if name not in known]:
         names = ", ".join(sorted(known)) or "none"
         raise UsageError(
-            f"no project {unknown[0]} was ever run here; known: {names}", "harness heal"
+            f"no project {unknown[0]} has been run by this user; known: {names}", "harness heal"
         )
     return [folder for folder in found if not projects or folder.name in projects]
 
@@ -158,7 +160,7 @@ def _wait_for_watchdog(path: Path, screen: Screen) -> None:
         if time.monotonic() - started_s >= limit_s:
             return
         if is_watchdog and not is_said:
-            screen.say(f"waiting for the {holder.text}, which heals")
+            screen.say(f"waiting for the {holder.text} to finish healing")
             is_said = True
         time.sleep(0.1)
 
@@ -185,14 +187,16 @@ def ui(options: argparse.Namespace, screen: Screen) -> int:
     project = Project()
     path, *more = experiment_files([options.file])
     if more:
-        raise UsageError(f"{options.file}: several experiments", f"harness ui {path}")
+        raise UsageError(f"{options.file}: more than one experiment", f"harness ui {path}")
     experiment = read_experiment(path, project.compose.services())
     project.wait_healthy()
     default = read_environment(project.root).get("HARNESS_PORT_LOCUST", "8089")
     if not (options.port or default.isdecimal()):
-        raise UsageError(f".env: HARNESS_PORT_LOCUST={default} is no port", "harness ui --port N")
+        raise UsageError(
+            f".env: HARNESS_PORT_LOCUST={default} is not a port number", "harness ui --port N"
+        )
     port = options.port or int(default)
-    screen.say(f"http://127.0.0.1:{port} (Ctrl-C ends it)")
+    screen.say(f"http://127.0.0.1:{port} (stop it with Ctrl-C)")
     name = f"ui-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
     config = LoadConfig(
         load=experiment.load,
@@ -229,14 +233,16 @@ def _stop_holder(path: Path, screen: Screen) -> None:
     if holder is None:
         return
     if holder.pid is None:
-        raise HealError(f"{holder.text} holds {path}", f"end it by hand (fuser {path}), then heal")
-    screen.say(f"stopping {holder.text}; it heals first")
+        raise HealError(
+            f"{holder.text} holds {path}", f"stop it by hand (fuser {path}), then: harness heal"
+        )
+    screen.say(f"stopping {holder.text}; it heals its faults first")
     with suppress(ProcessLookupError):
         os.kill(holder.pid, signal.SIGTERM)
-        os.kill(holder.pid, signal.SIGCONT)  # one that stands still would not hear it
+        os.kill(holder.pid, signal.SIGCONT)  # a suspended process would not get it
     _, has_ended = wait_until(
         SystemClock(), STOP_S, lambda: lock_holder(path), lambda seen: seen is None, every_s=0.2
     )
     if not has_ended:
-        text = f"{holder.text} did not end in {STOP_S:.0f} s"
+        text = f"{holder.text} did not stop within {STOP_S:.0f} s"
         raise HealError(text, f"kill -9 {holder.pid}; harness heal")

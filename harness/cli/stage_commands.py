@@ -57,7 +57,7 @@ def _listed(path: Path, folder: Path) -> dict[str, Any]:
 def validate(options: argparse.Namespace, screen: Screen) -> int:
     """0 if all files are right, 2 with all problems if not."""
     services = _services_if_known()
-    note = "" if services else " (names of services not checked: no Compose project here)"
+    note = "" if services else " (service names not checked: no Compose project found)"
     code, found = 0, list[dict[str, Any]]()
     for path in experiment_files(options.files):
         try:
@@ -111,7 +111,7 @@ def judge(options: argparse.Namespace, screen: Screen) -> int:
 
 
 def report(options: argparse.Namespace, screen: Screen) -> int:
-    """Write index.html of each run folder, and the list of all runs beside it."""
+    """Write index.html of each run folder, and the list of all runs next to it."""
 
     def act(folder: RunFolder) -> None:
         screen.say(str(render_folder(folder)))

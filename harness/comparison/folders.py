@@ -35,7 +35,9 @@ def refuse_occupied(path: Path) -> None:
     """UsageError if anything else than an earlier comparison is in the folder."""
     is_ours = (path / COMPARISON).exists()
     if path.exists() and not is_ours and (not path.is_dir() or any(path.iterdir())):
-        raise UsageError(f"--output {path}: something else is there", "choose a new folder")
+        raise UsageError(
+            f"--output {path}: already exists and is not a comparison", "choose a new folder"
+        )
 
 
 def write_comparison(path: Path, found: Mapping[str, Any]) -> None:

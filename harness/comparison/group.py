@@ -92,11 +92,11 @@ def _reasons(
         if item.outcome == "fail" and item.worst:
             failed = sum(judgement["outcome"] == "fail" for judgement in item.judgements)
             where = item.expectation.id.rpartition(".")[0]
-            text = f"{where}: {item.expectation.text}, but in {failed} of {total} runs not"
-            yield item.worst["code"], f"{text}; at worst {item.worst['evidence']}"
+            text = f"{where}: {item.expectation.text}, but missed in {failed} of {total} runs"
+            yield item.worst["code"], f"{text}; worst: {item.worst['evidence']}"
     for result in results:
         if result["status"] != "completed":
-            text = f"{result['run_id']} is {result['status']}"
+            text = f"{result['run_id']} ended as {result['status']}"
             code = {"aborted": "safeguard_tripped"}.get(result["status"], "run_interrupted")
             yield code, text
         elif result["verdict"] == "inconclusive" and result["reasons"]:

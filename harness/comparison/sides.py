@@ -30,7 +30,7 @@ class Run:
     experiment: Experiment
     figures: Mapping[Compared, Measured]
     why_no_evidence: str = ""
-    """Why nothing can be learned of the target from it; "" if something can."""
+    """Why the run is not evidence about the target; "" if it is."""
     verdict: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -123,11 +123,15 @@ def _run_folders(path: Path) -> list[RunFolder]:
         raise RunFolderError(f"{path}: {what}", "ls reports")
     folders = [RunFolder(path.parent / str(run_id)) for run_id in read_group(path)["run_ids"]]
     if not folders:
-        raise RunFolderError(f"{path}: a group without runs", "name its run folders, with commas")
+        raise RunFolderError(
+            f"{path}: this group has no runs", "name its run folders, separated by commas"
+        )
     for folder in folders:
         if not folder.has("plan.json"):
-            hint = "put the run folders beside the group, or name them joined with commas"
-            raise RunFolderError(f"{path}: its run {folder.run_id} is not beside it", hint)
+            hint = "put the run folders next to the group, or name them, separated by commas"
+            raise RunFolderError(
+                f"{path}: run {folder.run_id} of this group is not in the same folder", hint
+            )
     return folders
 
 
@@ -141,7 +145,7 @@ def _read_run(folder: RunFolder) -> Run:
 
 def _why_no_evidence(run: RunFound) -> str:
     if run.status in ("interrupted", "error"):
-        return f"the run is {run.status}"
+        return f"the run ended as {run.status}"
     if run.load and run.load.problems:
         return f"the load generator was not healthy: {run.load.problems[0]}"
     unproven = [fault for fault in run.faults if not fault.proven]

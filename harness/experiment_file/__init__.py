@@ -30,7 +30,7 @@ def load_experiment(
     try:
         data = path.read_bytes()
     except OSError as error:
-        hint = "harness list shows the experiments that are there"
+        hint = "harness list"
         raise UsageError(f"{path}: {error.strerror}", hint) from error
     return parse_experiment(data, path, kinds, services, traffic)
 

@@ -1,4 +1,4 @@
-"""The parts `expect` and `safeguards`: what must hold, and what ends a run early."""
+"""The parts `expect` and `safeguards`: what must hold, and what aborts a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.model.quantity import parse_duration, parse_share
 
 DURATION_DEFAULT_S = 600.0
 EACH = "each"
-"""In place of a phase: every judged one."""
+"""Instead of a phase: every judged one."""
 _RULE = "error_rate > SHARE for DURATION, as in error_rate > 50% for 30s"
 
 
@@ -36,7 +36,7 @@ def read_hypothesis(
         if phase == EACH:
             continue
         if phase not in (*judged, "run"):
-            expect.problem(phase, "no judged phase", suggest(str(phase), (*judged, "run", EACH)))
+            expect.problem(phase, "not a judged phase", suggest(str(phase), (*judged, "run", EACH)))
             continue
         subjects = expect.mapping(phase)
         for subject in subjects:
@@ -50,12 +50,14 @@ def read_hypothesis(
 def _of_each(
     expect: Node, judged: Sequence[str], operations: set[str], own: Set[str]
 ) -> list[Expectation]:
-    """What holds in each judged phase, but for what a phase says of the same figure itself."""
+    """What holds in each judged phase, unless the phase has its own limit for the same figure."""
     subjects, found = expect.mapping(EACH), []
     for subject in subjects:
         parsed = _clauses(judged[0] if judged else EACH, subject, subjects, operations)
         if any(metric_of(item).scope != "phase" for item in parsed):
-            subjects.problem(subject, "not a figure of each phase", "put it under a phase, or run")
+            subjects.problem(
+                subject, "not a metric that every phase has", "put it under a phase, or run"
+            )
         found += [replace(item, phase=phase) for phase in judged for item in parsed]
     return [item for item in found if item.id not in own]
 
@@ -74,12 +76,12 @@ def _clauses(phase: str, subject: Any, subjects: Node, operations: set[str]) -> 
 
 
 def _check_faults(found: Sequence[Expectation], expect: Node, broken: Set[str]) -> None:
-    """A figure of faults stands in a phase in which one starts, or in `run`."""
+    """A metric that needs a fault belongs in a phase in which one starts, or in `run`."""
     for item in found:
         if item.is_about_victim and not broken:
-            expect.problem(item.phase, f"no fault starts, so there is no {item.metric}")
+            expect.problem(item.phase, f"{item.metric} needs a fault, and the experiment has none")
         if metric_of(item).scope == "fault" and item.phase != "run" and item.phase not in broken:
-            what = f"no fault starts in {item.phase}, and {item.metric} is a figure of faults"
+            what = f"{item.metric} needs a fault, and none starts in {item.phase}"
             right = f"put it under {', '.join(sorted(broken)) or 'a phase with a fault'}, or run"
             expect.problem(item.phase, what, right, expect.path_of(item.id))
 
@@ -112,9 +114,9 @@ def read_safeguards(root: Node, operations: Set[str]) -> tuple[list[Safeguard], 
         path = f"{node.path_of('abort_if')}[{index}]"
         rule = _safeguard(entry)
         if rule is None:
-            node.problem("abort_if", "not understood", f"write - OPERATION: {_RULE}", path)
+            node.problem("abort_if", "not a valid rule", f"write - OPERATION: {_RULE}", path)
         elif rule.operation not in operations:
-            text = f"{rule.operation} is not in load.mix: it would never act"
+            text = f"{rule.operation} is not in load.mix, so this rule could never act"
             node.problem("abort_if", text, suggest(rule.operation, operations), path)
         else:
             found.append(rule)

@@ -34,11 +34,13 @@ KEYS = (
 def read_experiment(name: str, tree: Any, problems: Problems, names: Names) -> Experiment | None:
     """The experiment called `name`; None, or something in `problems`, if the file is wrong."""
     if not isinstance(tree, Mapping):
-        problems.add(1, "file", "not an experiment", "title, load, phases, faults, expect")
+        problems.add(
+            1, "file", "not an experiment", "it needs the keys title, load, phases, faults, expect"
+        )
         return None
     root = Node(tree, "", problems)
     root.check_keys(KEYS)
-    title, tags = root.text("title", "write a sentence: the claim"), root.texts("tags")
+    title, tags = root.text("title", "write the claim as a sentence"), root.texts("tags")
     description = _description(root)
     target = root.mapping("target").model(Target)
     phases = _phases(root)
@@ -53,7 +55,7 @@ def read_experiment(name: str, tree: Any, problems: Problems, names: Names) -> E
     max_duration_s = min(longest_s, DURATION_MAX_S)
     if phases and phases[-1].end_s > max_duration_s:
         text = f"the phases take {phases[-1].end_s:.0f} s, more than max_duration"
-        root.problem("phases", text, "shorten them, or raise it")
+        root.problem("phases", text, "shorten the phases, or raise safeguards.max_duration")
     if load is None or target is None or not phases or problems:
         return None
     return Experiment(
@@ -78,7 +80,7 @@ def _description(root: Node) -> str:
     """What the claim does not say; "" if the file has none."""
     if "description" not in root.tree:
         return ""
-    return root.text("description", "write what else is claimed, or leave it out")
+    return root.text("description", "write the details of the claim, or leave it out")
 
 
 def _allowed_surprises(root: Node) -> tuple[str, ...]:
@@ -88,7 +90,7 @@ def _allowed_surprises(root: Node) -> tuple[str, ...]:
     codes = node.texts("allow")
     for code in codes:
         if code not in SURPRISES:
-            node.problem("allow", f"no surprise is called {code}", suggest(code, SURPRISES))
+            node.problem("allow", f"unknown surprise {code}", suggest(code, SURPRISES))
     return codes
 
 
@@ -98,7 +100,7 @@ def _phases(root: Node) -> list[Phase]:
         text = "write {warmup: 10s, baseline: 20s, fault: 60s, recovery: 20s}"
         root.problem("phases", "missing", text)
     if len(node.tree) > PHASES_MAX:
-        root.problem("phases", f"more than {PHASES_MAX}")
+        root.problem("phases", f"more than {PHASES_MAX} phases")
         return []
     phases, at_s = [], 0.0
     for name in node:
@@ -106,12 +108,14 @@ def _phases(root: Node) -> list[Phase]:
         if duration_s is None:
             continue
         if not 0 < duration_s <= DURATION_MAX_S:
-            node.problem(name, f"{node.get(name)} is not possible", "from 1ms to 60m")
+            node.problem(
+                name, f"{node.get(name)} is out of range", "write a duration from 1ms to 60m"
+            )
             continue
         phases.append(Phase(name=str(name), start_s=at_s, end_s=at_s + duration_s))
         at_s += duration_s
     for name, what in (("run", "the whole run"), (EACH, "every judged phase")):
         if any(phase.name == name for phase in phases):
-            text = f"`{name}` means {what} in expectations"
+            text = f"`{name}` is not a phase name: in expectations it means {what}"
             node.problem(name, text, "choose another name")
     return phases

@@ -21,12 +21,12 @@ def read_faults(root: Node, phases: Sequence[Phase], names: Names) -> list[Fault
     entries, found = root.get("faults", []), []
     if not isinstance(entries, list) or len(entries) > FAULTS_MAX:
         text = f"not a list of up to {FAULTS_MAX}"
-        root.problem("faults", text, "list them, or leave the key out")
+        root.problem("faults", text, "write a list, or leave the key out")
         return []
     for index, tree in enumerate(entries):
         path = f"faults[{index}]"
         if not isinstance(tree, Mapping):
-            root.problem("faults", "not a mapping", "- kill: {service: NAME}", path)
+            root.problem("faults", "not a mapping", "write - kill: {service: NAME}", path)
         elif spec := _fault(root.entry(tree, path), index + 1, phases, names):
             found.append(spec)
     return found
@@ -61,7 +61,7 @@ def _kind(entry: Node, names: Names) -> str | None:
     if len(keys) == 1 and keys[0] in names.kinds:
         return str(keys[0])
     wrong = keys[0] if keys else "nothing"
-    text = f"not one known kind of fault: {wrong}"
+    text = f"unknown kind of fault: {wrong}"
     entry.problem(wrong, text, suggest(str(wrong), names.kinds), entry.path)
     return None
 
@@ -70,13 +70,13 @@ def _selector(body: Node, kind: FaultKind, names: Names) -> tuple[dict[str, str]
     """What the fault is aimed at; of a list the first, and all of it as candidates."""
     named = {str(key): value for key, value in body.tree.items() if key in SELECTORS}
     if len(named) != 1 or not named.keys() <= kind.selectors:
-        right = f"one of {', '.join(sorted(kind.selectors))}"
-        body.problem(next(iter(named), ""), "names no target, or more than one", right, body.path)
+        right = f"write one of {', '.join(sorted(kind.selectors))}"
+        body.problem(next(iter(named), ""), "needs exactly one target", right, body.path)
         return {}, ()
     [(how, value)] = named.items()
     listed = tuple(map(str, value)) if isinstance(value, list) else (str(value),)
     if not listed or len(set(listed)) < len(listed) or len(listed) > FAULTS_MAX:
-        body.problem(how, "not a list of different names", "write [NAME, OTHER]")
+        body.problem(how, "not a name or a list of different names", "write [NAME, OTHER]")
         return {how: ""}, ()
     for name in listed:
         names.check_target(body, how, name)
@@ -102,7 +102,7 @@ def _times(entry: Node, phases: Sequence[Phase]) -> tuple[str, float, float] | N
     name, _, offset = (part.strip() for part in str(entry.get("at", "fault + 0s")).partition("+"))
     phase = next((phase for phase in phases if phase.name == name), None)
     if phase is None:
-        entry.problem("at", f"no phase {name}", suggest(name, [p.name for p in phases]))
+        entry.problem("at", f"no phase named {name}", suggest(name, [p.name for p in phases]))
         return None
     try:
         start_s = phase.start_s + parse_duration(offset or "0s")
@@ -112,7 +112,7 @@ def _times(entry: Node, phases: Sequence[Phase]) -> tuple[str, float, float] | N
     hold_s = entry.quantity("for", parse_duration)
     end_s = phase.end_s if hold_s is None else start_s + hold_s
     if not start_s < end_s <= phases[-1].end_s:
-        text = f"from {start_s:.1f} s to {end_s:.1f} s is not inside the run"
+        text = f"from {start_s:.1f} s to {end_s:.1f} s is not within the run"
         entry.problem("at", text, f"the run ends at {phases[-1].end_s:.1f} s", entry.path)
         return None
     return phase.name, start_s, end_s

@@ -51,7 +51,7 @@ def read_load(
     }
     values["entry"] = names.entry(node, traffic.entry)
     if ":" in values["entry"] and address_of(values["entry"]) is None:
-        node.problem("entry", f"{values['entry']} is no IP address and port", "192.0.2.7:8080")
+        node.problem("entry", f"{values['entry']} is not an IP address and port", "192.0.2.7:8080")
     values["rate_per_s"] = _replayed_rate(node, values) if "replay" in node else _rate(node)
     values["mix"] = _mix(node, operations, traffic)
     values["stages"] = _stages(node)
@@ -82,7 +82,11 @@ def _replayed_rate(node: Node, values: dict[str, Any]) -> float:
     """The highest rate of the recorded run's main load, over whole seconds."""
     for key in ("rate", "stages", "arrivals", "locustfile"):
         if key in node:
-            node.problem(key, "does not go with replay", "the recorded run says what is sent when")
+            node.problem(
+                key,
+                "cannot be combined with replay",
+                "the recorded run determines what is sent, and when",
+            )
     values["replay"] = str(node.get("replay"))
     try:
         due_s = RunFolder(Path(values["replay"])).read_samples("main", ["intended_s"])["intended_s"]
@@ -90,7 +94,9 @@ def _replayed_rate(node: Node, values: dict[str, Any]) -> float:
         node.problem("replay", error.message, error.hint)
         return 1.0
     if not len(due_s):
-        node.problem("replay", f"{values['replay']}: no main load in it", "name a run folder")
+        node.problem(
+            "replay", f"{values['replay']}: this run folder has no main load", "name a run folder"
+        )
         return 1.0
     return float(np.bincount(due_s.to_numpy().clip(min=0).astype(int)).max())
 
@@ -100,7 +106,7 @@ def _rate(node: Node) -> float:
     if "rate" not in node:
         node.problem("rate", "missing", "write it like 400/s")
     elif rate is not None and not 0 < rate <= RATE_MAX_PER_S:
-        node.problem("rate", f"{node.get('rate')} is not possible", "up to 100000/s")
+        node.problem("rate", f"{node.get('rate')} is out of range", "write a rate up to 100000/s")
     return rate or 1.0
 
 
@@ -120,7 +126,7 @@ def _mix(node: Node, operations: Mapping[str, Operation], traffic: Traffic) -> d
         if is_number and 0 < weight < 1e9:  # not as float: 10**400 has none
             weights[str(name)] = float(weight)
         else:
-            mix.problem(name, "not a weight", "a number over 0")
+            mix.problem(name, "not a weight", "write a number over 0")
     return weights
 
 
@@ -132,7 +138,7 @@ def _stages(node: Node) -> tuple[Stage, ...]:
     for index, tree in enumerate(stages):
         path = f"load.stages[{index}]"
         if not isinstance(tree, Mapping):
-            node.problem("stages", "not a mapping", "{rate: 100/s, hold: 10s}", path)
+            node.problem("stages", "not a mapping", "write {rate: 100/s, hold: 10s}", path)
             continue
         stage = node.entry(tree, path)
         stage.check_keys(("rate", "ramp", "hold"))
@@ -148,8 +154,10 @@ def _operations(node: Node) -> dict[str, Operation]:
     operations = node.mapping("operations")
     for name in operations:
         if str(name) in RESERVED or "." in str(name):
-            text = f"{name} cannot be the name of an operation"
-            operations.problem(name, text, "expectations use it for something else; choose another")
+            text = f"{name} cannot be an operation's name"
+            operations.problem(
+                name, text, "expectations use it for something else; choose another name"
+            )
         operation = operations.mapping(name)
         values = {key: value for key, value in operation.tree.items() if key not in DURATIONS}
         for key, field in DURATIONS.items():
@@ -168,8 +176,13 @@ def _check_reads(node: Node, mix: Mapping[str, float], known: Mapping[str, Opera
         read = known[name].reads if name in known else ""
         path = f"load.operations.{name}.reads"
         if read and read not in changes:
-            right = suggest(read, changes) if changes else "put the write into load.mix"
-            node.problem("operations", f"{read} is no write in the mix", right, path)
+            right = suggest(read, changes) if changes else "add the write to load.mix"
+            node.problem(
+                "operations",
+                f"{read} is not an operation in load.mix that changes data",
+                right,
+                path,
+            )
         elif read and (wrong := _wrong_chain(name, known)):
             node.problem("operations", wrong, path=path)
 
@@ -179,9 +192,9 @@ def _wrong_chain(name: str, known: Mapping[str, Operation]) -> str:
     seen = [name]
     while read := known[seen[-1]].reads if seen[-1] in known else "":
         if read in seen:
-            return f"{' reads '.join([*seen, read])}: nothing is written first"
+            return f"{' reads '.join([*seen, read])}: none of these writes first"
         seen.append(read)
     first = known.get(seen[-1])
     if known[name].uses("returned") and first is not None and not first.returns:
-        return f"{{returned}} is not known: {seen[-1]} has no `returns`"
+        return f"{{returned}} is undefined: {seen[-1]} has no `returns`"
     return ""

@@ -42,7 +42,7 @@ class Names:
         only = entries[0] if len(entries) == 1 else ""
         entry = str(load.get("entry", known or only))
         if self.services is not None and ":" not in entry and entry not in entries:
-            wrong = f"no service is entry {entry}" if entry else "missing"
+            wrong = f"no service has the label harness.entry: {entry}" if entry else "missing"
             load.problem("entry", wrong, suggest(entry, entries))
         return entry
 
@@ -60,7 +60,7 @@ class Names:
         elif how in ("service", "role"):
             known = self.services.keys() if how == "service" else _roles(self.services)
             if name not in known:
-                body.problem(how, f"no {how} {name}", suggest(name, known))
+                body.problem(how, f"no {how} named {name}", suggest(name, known))
 
 
 def _roles(services: Services) -> frozenset[str]:
@@ -70,7 +70,7 @@ def _roles(services: Services) -> frozenset[str]:
 
 def _check_link(body: Node, name: str, services: Services) -> None:
     if not [part for part in name.replace("*", "").split(".") if part]:
-        body.problem("link", "would be every link", "write SERVICE.DEPENDENCY")
+        body.problem("link", "matches every link", "write SERVICE.DEPENDENCY")
     first = name.partition(".")[0]
     if not fnmatch.filter(services, first):
-        body.problem("link", f"no service {first}", suggest(first, services))
+        body.problem("link", f"no service named {first}", suggest(first, services))

@@ -37,7 +37,7 @@ class Node:
         return self.tree.get(key, default)
 
     def path_of(self, key: Any) -> str:
-        """Where `key` stands in the file: `load.rate`."""
+        """The path of `key` in the file: `load.rate`."""
         return f"{self.path}.{key}" if self.path else str(key)
 
     def problem(self, key: Any, wrong: str, right: str = "", path: str = "") -> None:
@@ -66,7 +66,7 @@ class Node:
         value = self.tree.get(key)
         if isinstance(value, str) and value.strip():
             return " ".join(value.split())
-        self.problem(key, "missing or not text", right)
+        self.problem(key, "missing or not a text", right)
         return ""
 
     def texts(self, key: str) -> tuple[str, ...]:

@@ -17,9 +17,9 @@ SIZE_MAX, ALIASES_MAX = 100_000, 50
 def read_yaml(data: bytes, path: Path) -> Any:
     """The tree of a file; InvalidExperiment if it is not YAML, or too much of it."""
     if len(data) > SIZE_MAX:
-        raise InvalidExperiment(str(path), [f"the file has more than {SIZE_MAX} bytes"])
+        raise InvalidExperiment(str(path), [f"the file is larger than {SIZE_MAX} bytes"])
     if data.count(b"*") > ALIASES_MAX:  # an alias may be repeated into billions of nodes
-        raise InvalidExperiment(str(path), [f"more than {ALIASES_MAX} aliases or *"])
+        raise InvalidExperiment(str(path), [f"more than {ALIASES_MAX} aliases or asterisks (*)"])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # such as an anchor that is defined twice
@@ -30,7 +30,7 @@ def read_yaml(data: bytes, path: Path) -> Any:
         raise InvalidExperiment(str(path), [f"{where}not YAML: {error.problem}"]) from error
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        text = f"line {line}: byte {data[error.start]:#04x} is no UTF-8; save the file as UTF-8"
+        text = f"line {line}: byte {data[error.start]:#04x} is not UTF-8; save the file as UTF-8"
         raise InvalidExperiment(str(path), [text]) from error
     except (YAMLError, ValueError, RecursionError, TypeError) as error:
         raise InvalidExperiment(str(path), [f"not YAML: {error}"]) from error

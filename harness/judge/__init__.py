@@ -1,8 +1,8 @@
-"""Holds findings against the hypothesis: a three-valued verdict with the evidence for each part.
+"""Compares findings with the hypothesis: a three-valued verdict with the evidence for each part.
 
 Missing evidence makes an expectation INCONCLUSIVE before anything is combined; then FAIL is
 stronger than INCONCLUSIVE, which is stronger than PASS. The judge sees no container and no clock.
-Each aspect says what its figure is; `doubts.py` says what makes it no evidence.
+Each aspect says what its figure is; `doubts.py` says when it is not evidence.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness.model.surprise import Surprise
 from harness.model.verdict import Judgement, Outcome, Reason, Verdict
 
 TOO_SLOW = ("replica_not_caught_up",)
-"""Surprises that a machine which others keep busy can be the cause of."""
+"""Surprises that a busy machine can cause."""
 OF_THE_RUN = ("load_unhealthy", "fault_not_proven", "run_interrupted")
 """Reasons that are given once for the whole run."""
 
@@ -30,7 +30,7 @@ def judge(experiment: Experiment, findings: Findings) -> Verdict:
     outcomes = {item.outcome for item in judgements} | {outcome for outcome, _ in of_the_run}
     reasons = [*(reason for _, reason in of_the_run), *_judgement_reasons(judgements)]
     if not judgements:
-        reasons.append(Reason("not_measured", "the experiment expects nothing"))
+        reasons.append(Reason("not_measured", "the experiment has no expectations"))
         outcomes.add("inconclusive")
     strongest: tuple[Outcome, ...] = ("fail", "inconclusive", "pass")
     outcome = next(outcome for outcome in strongest if outcome in outcomes)
@@ -38,13 +38,13 @@ def judge(experiment: Experiment, findings: Findings) -> Verdict:
 
 
 def _of_the_run(run: Run) -> list[tuple[Outcome, Reason]]:
-    """What the run as a whole says against a pass, and how strongly."""
+    """What in the run as a whole is against a pass, and how strongly."""
     found: list[tuple[Outcome, Reason]] = []
     if run.status == "aborted":
-        text = f"a safeguard ended the run: {run.message}"
+        text = f"a safeguard aborted the run: {run.message}"
         found.append(("fail", Reason("safeguard_tripped", text)))
     elif run.status != "completed":
-        text = f"the run is {run.status}: {run.message}"
+        text = f"the run ended as {run.status}: {run.message}"
         found.append(("inconclusive", Reason("run_interrupted", text)))
     for fault in run.faults:
         if not fault.proven:
@@ -56,7 +56,7 @@ def _of_the_run(run: Run) -> list[tuple[Outcome, Reason]]:
 
 
 def _surprise(row: Surprise, run: Run) -> tuple[Outcome, Reason]:
-    """How strongly what no fault explains weighs; a busy machine excuses what took too long."""
+    """How much an unexplained event counts; a busy machine excuses what took too long."""
     busy = run.machine.disturbed_in(0.0, math.inf) or run.machine.no_headroom
     if busy and row.code in TOO_SLOW:
         return "inconclusive", Reason(row.code, f"{row.text}; {busy.text}")

@@ -1,4 +1,4 @@
-"""Why a figure is no evidence, whatever its value; and what excuses a limit that was missed."""
+"""Why a figure is not evidence, whatever its value; and what excuses a missed limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.model.findings import Run
 from harness.model.verdict import Reason
 
 CUT_OFF = ("interrupted", "error")
-"""Statuses of runs that say nothing: what was measured lacks its end."""
+"""Statuses of runs that prove nothing: their measurements are incomplete."""
 
 
 def doubt(item: Expectation, figure: Figure, run: Run) -> Reason | None:
@@ -20,7 +20,7 @@ def doubt(item: Expectation, figure: Figure, run: Run) -> Reason | None:
     A missed invariant fails whatever the generator and the faults did.
     """
     if run.status in CUT_OFF:
-        return Reason("run_interrupted", "the run did not come to its end")
+        return Reason("run_interrupted", "the run did not finish")
     if not _fails_anyhow(item, figure) and (missing := _missing_evidence(item, figure, run)):
         return missing
     if figure.gap:
@@ -36,7 +36,7 @@ def _fails_anyhow(item: Expectation, figure: Figure) -> bool:
 
 
 def _missing_evidence(item: Expectation, figure: Figure, run: Run) -> Reason | None:
-    """What the figure rests on and is not there: a healthy load, a proven fault, all requests."""
+    """What the figure depends on and is missing: a healthy load, a proven fault, all requests."""
     needs_load = metric_of(item).needs_load
     if needs_load and run.load and run.load.problems:
         text = f"the load generator was not healthy: {run.load.problems[0]}"
@@ -50,7 +50,7 @@ def _missing_evidence(item: Expectation, figure: Figure, run: Run) -> Reason | N
 
 
 def _unproven_fault(item: Expectation, run: Run) -> str:
-    """A fault that the figure's window depends on, and that was not seen to act."""
+    """A fault that the figure's window depends on and whose effect was not observed."""
     end_s = window(item, run)[1]
     for fault in run.faults:
         start_s = fault.start_s if fault.start_s is not None else -math.inf
@@ -60,14 +60,14 @@ def _unproven_fault(item: Expectation, run: Run) -> str:
 
 
 def holds(item: Expectation, figure: Figure) -> bool:
-    """Whether it was measured, and keeps the limit."""
+    """Whether it was measured and meets the limit."""
     return not figure.failure and figure.value is not None and item.holds(figure.value)
 
 
 def excuse(item: Expectation, figure: Figure, run: Run) -> Reason | None:
-    """What makes a missed limit no finding against the target, None if nothing does.
+    """Why a missed limit is not held against the target, None if it is.
 
-    A limit that was kept on a busy machine was kept: only failures are excused.
+    A limit met on a busy machine is met: only failures are excused.
     """
     if metric_of(item).is_invariant or figure.is_invariant:
         return None
@@ -80,20 +80,20 @@ def excuse(item: Expectation, figure: Figure, run: Run) -> Reason | None:
 
 
 def _uncertain(item: Expectation, figure: Figure) -> Reason | None:
-    """The limit lies within the uncertainty: the true value may be on its other side."""
+    """The limit is within the uncertainty: the true value may be on its other side."""
     if figure.value is None or not figure.uncertainty:
         return None
     low, high = figure.value - figure.uncertainty, figure.value + figure.uncertainty
     if item.holds(low) == item.holds(high) == item.holds(figure.value):
         return None
-    text = f"{figure.evidence}: the limit lies within the uncertainty"
+    text = f"{figure.evidence}: the limit is within the uncertainty"
     return Reason("within_uncertainty", text)
 
 
 def window(item: Expectation, run: Run) -> tuple[float, float]:
-    """From when to when the figure looks, in seconds since run start.
+    """The time range of the figure, in seconds since run start.
 
-    A figure of faults looks from the first fault of its phase to the end of the run.
+    A figure of faults covers the time from the first fault of its phase to the end of the run.
     """
     start_s, end_s = run.window(item.phase)
     return start_s, math.inf if metric_of(item).scope == "fault" else end_s

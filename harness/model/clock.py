@@ -9,7 +9,7 @@ Seen = TypeVar("Seen")
 
 
 class Clock(Protocol):
-    """The host's monotonic clock, with the wall clock beside it to place others' times."""
+    """The host's monotonic clock, and the wall clock to convert others' times."""
 
     def now_s(self) -> float:
         """Monotonic seconds; comparable between processes of one boot."""

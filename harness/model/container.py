@@ -44,7 +44,7 @@ class Attachment:
             "the gateway's priority": (self.gateway_priority, was.gateway_priority),
         }
         return [
-            f"{what}: {now or 'none'} in place of {then or 'none'}"
+            f"{what}: {now or 'none'} instead of {then or 'none'}"
             for what, (now, then) in pairs.items()
             if now != then
         ]

@@ -35,7 +35,7 @@ class Expectation:
 
     @property
     def id(self) -> str:
-        """`fault.create.recovery_time`: where the figure stands in findings and reports."""
+        """`fault.create.recovery_time`: the figure's name in findings and reports."""
         return f"{self.phase}.{self.subject}.{self.metric}"
 
     def holds(self, value: float) -> bool:

@@ -75,7 +75,7 @@ class Coverage:
     gaps: Sequence[Gap] = ()
 
     def gap_in(self, wanted: Basis) -> str:
-        """The first gap in these requests, in words; "" if there is none, or nobody counted."""
+        """The first gap in these requests, in words; "" if none, or if nothing was counted."""
         for gap in sorted(self.gaps, key=lambda gap: gap.start_s):
             times = wanted.start_s, wanted.end_s
             if any(gap.concerns(name, wanted.operation, *times) for name in wanted.streams):
@@ -93,7 +93,7 @@ class Busy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """A disturbance, as it stands in the findings."""
+    """A disturbance, as in the findings."""
 
     start_s: float
     end_s: float
@@ -119,7 +119,7 @@ class Headroom:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """Who had the processor. `series` is for charts."""
+    """Who used the CPU. `series` is for charts."""
 
     cpus: float | None = None
     million_additions_per_s: float | None = None

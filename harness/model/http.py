@@ -51,7 +51,7 @@ class Answer:
 
 
 class Http(Protocol):
-    """Asks a sick target without ever raising for it."""
+    """Sends requests; never raises because the target is unhealthy."""
 
     def ask(
         self,

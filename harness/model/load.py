@@ -61,9 +61,11 @@ class Operation(_Frozen):
         try:
             groups = re.compile(value).groups
         except re.error as error:
-            raise ValueError(f"{value!r} is no regular expression: {error}") from error
+            raise ValueError(f"{value!r} is not a valid regular expression: {error}") from error
         if value and groups != 1:
-            raise ValueError(f"{value!r} has {groups} groups; write one, around what is returned")
+            raise ValueError(
+                f"{value!r} has {groups} groups; write exactly one, around the returned value"
+            )
         return value
 
     @property
@@ -107,7 +109,7 @@ def percent_format(key_format: str) -> str:
     """The format of a key in the way of `%`, for its index; ValueError unless it has one."""
     parts = _INDEX.split(key_format)
     if len(parts) != 3 or re.search("[{}]", parts[0] + parts[2]):
-        raise ValueError(f"write {key_format!r} like h{{index:06d}}, with one {{index}} in it")
+        raise ValueError(f"{key_format!r} needs exactly one {{index}}, as in h{{index:06d}}")
     before, width, after = parts
     return f"{before.replace('%', '%%')}%{width or ''}d{after.replace('%', '%%')}"
 
@@ -172,10 +174,10 @@ def address_of(entry: str) -> tuple[str, int] | None:
 
 
 class Traffic(_Frozen):
-    """What is known of an application's requests: an experiment need not describe it.
+    """What is known about an application's requests: an experiment need not describe it.
 
-    `operations` by name; the rest is what holds where a file does not say it: `entry` ("": it must
-    say one), `mix` (empty: it must say one) and `keys`.
+    `operations` by name; the rest are defaults for what a file leaves out: `entry` ("": the file
+    must name one), `mix` (empty: the file must give one) and `keys`.
     """
 
     entry: str = ""

@@ -1,4 +1,4 @@
-"""Who had the processor: one look at the machine, and the words for what that does to a run."""
+"""Who used the CPU: one sample of the machine, and messages about its effect on a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ eight busy takes 12.5 %; what a Debian machine does by itself is about 1 % (meas
 DISTURBED_WINDOW_S = 3.0
 """The share is a mean over this long: ticks of 10 ms are too coarse to believe a single second."""
 DISTURBANCE_MARGIN_S = 10.0
-"""What happens so long after a disturbance belongs to it: the stack is back within 10 s."""
+"""What happens within this time after a disturbance belongs to it: the stack is back in 10 s."""
 HEADROOM_MIN = 0.30
 """The share that must be idle before any fault. At 20 to 25 % healthy runs failed (measured): waits
 grow as busy / idle, and a fault brings retries, failed calls and cold caches on top."""
@@ -102,20 +102,20 @@ class Disturbance:
 
     @property
     def text(self) -> str:
-        """Who disturbed, when, and what to do."""
+        """Which programs disturbed the run, when, and what to do."""
         when = f"from {max(0.0, self.start_s):.0f} s to {self.end_s:.0f} s"
         if self.why == "gap":
-            return f"nothing was recorded {when}: the harness was stopped, or got no processor"
+            return f"nothing was recorded {when}: the harness was stopped, or got no CPU time"
         if self.why == "steal":
-            taken = f"the hypervisor gave {self.share:.0%} of the processor time to others {when}"
-            return f"{taken}: run on a quieter host, or with --when-quiet"
+            taken = f"the hypervisor gave {self.share:.0%} of the CPU time to other machines {when}"
+            return f"{taken}: use a quieter host, or run with --when-quiet"
         if not self.who:
-            taken = f"others took {self.share:.0%} of the processor time {when}"
-            return f"{taken}; no process of theirs was seen: run with --when-quiet"
+            taken = f"other programs used {self.share:.0%} of the CPU time {when}"
+            return f"{taken}; which ones is unknown: run with --when-quiet"
         names = ", ".join(f"{name} {share:.0%}" for name, share in self.who)
-        total = f"{self.share:.0%} of the processor time {when}"
+        total = f"{self.share:.0%} of the CPU time {when}"
         whose = "it" if len(self.who) == 1 else "them"
-        return f"others took {total} ({names}): stop {whose}, or run with --when-quiet"
+        return f"other programs used {total} ({names}): stop {whose}, or run with --when-quiet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +132,17 @@ class NoHeadroom:
     @property
     def text(self) -> str:
         """What was left, and what to do."""
-        left = f"before any fault this load left {self.idle_share:.0%} of the processor time idle"
+        left = f"before any fault, this load left {self.idle_share:.0%} of the CPU time idle"
         needed = f"{HEADROOM_MIN:.0%} is needed"
         if not self.rate_that_fits_per_s:
             return f"{left}, {needed}: the machine is too small for this stack"
         scale = floor(100 * self.rate_that_fits_per_s / self.rate_per_s) / 100
-        rates = f"{self.rate_that_fits_per_s:.0f}/s in place of {self.rate_per_s:.0f}/s would fit"
+        rates = f"{self.rate_that_fits_per_s:.0f}/s instead of {self.rate_per_s:.0f}/s would fit"
         return f"{left}, {needed}; {rates}: run with --scale {scale:.2f}, or --scale auto"
 
 
 def busy_words(look: Look) -> str:
-    """Who takes the processor from a run that has not begun yet, "" on a quiet machine."""
+    """Which programs use the CPU before a run starts, "" on a quiet machine."""
     shares = look.shares
     if shares.taken < DISTURBED_SHARE:
         return ""
@@ -151,4 +151,4 @@ def busy_words(look: Look) -> str:
         names.append(f"steal {shares.steal:.0%}")
     listed = f" ({', '.join(names)})" if names else ""
     over = format_duration(look.duration_s)
-    return f"others took {shares.taken:.0%} of the processor time in {over}{listed}"
+    return f"other programs used {shares.taken:.0%} of the CPU time in {over}{listed}"

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one probe saw at `at_s` (host's monotonic clock); a sick target is data, not an error.
+    """What one probe saw at `at_s` (host's monotonic clock). An unhealthy target is no error.
 
     `facts` is plain JSON data; `events` are the changes since the last look, each with `event`.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 AUTO = "auto"
-"""In place of a number: what fits the machine, measured before a run."""
+"""Instead of a number: a scale that fits the machine, measured before a run."""
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _NUMBER = r"(?P<number>\d+(?:\.\d+)?)"
 _DURATION = re.compile(rf"{_NUMBER}\s*(?P<unit>us|ms|s|min|m|h)\s*")

@@ -7,6 +7,6 @@ ACKNOWLEDGED_MIN = 20
 """Writes acknowledged in the last second before a fault: with fewer it interrupted nothing."""
 READS_MIN = 100
 CACHE_KEYS_MIN = 100
-"""Keys of a cache that were looked at: of fewer, 3 % without an expiry are easily missed."""
+"""Sampled keys of a cache: with fewer, 3 % without an expiry are easily missed."""
 SHARE_SAMPLES_MIN = 300
-"""Answers that say who served them: the standard error of a share of a third is then 2.7 %."""
+"""Answers with a known server: the standard error of a share of a third is then 2.7 %."""

@@ -9,16 +9,16 @@ Weight = Literal["fail", "inconclusive", "note"]
 
 SURPRISES = {
     "container_died": "a container exited, or was killed",
-    "container_out_of_memory": "the kernel killed a container, or a process in it, for memory",
-    "container_paused": "somebody froze a container",
-    "container_started": "a container was started that was not to run",
-    "breaker_open_before": "a circuit breaker was open when the run began",
+    "container_out_of_memory": "the kernel killed a container, or a process in it, to free memory",
+    "container_paused": "a container was paused",
+    "container_started": "a container was started that should not run",
+    "breaker_open_before": "a circuit breaker was open when the run started",
     "breaker_opened": "a circuit breaker opened",
-    "left_rotation": "a load balancer took a server out of its rotation",
-    "failover": "another database node became the primary, or began a new timeline",
-    "replica_not_caught_up": "a database node lacked something of the primary's at the end",
-    "generator_stalled": "the load generator stood still",
-    "probe_gap": "a probe could not look, or looked late",
+    "left_rotation": "a load balancer took a server out of rotation",
+    "failover": "another database node became the primary, or started a new timeline",
+    "replica_not_caught_up": "a database node had not caught up with the primary at the end",
+    "generator_stalled": "the load generator stalled",
+    "probe_gap": "a probe failed, or was late",
 }
 """The stable code of each kind, and what it means."""
 

@@ -1,6 +1,6 @@
-"""Probes: one file per thing looked at. None raises for a sick target; all have deadlines.
+"""Probes: one file per kind. None raises because the target is unhealthy; all have deadlines.
 
-A label of a container says what it is looked at by. A new kind of probe is a new file that ends in
+A container's labels say which probes it has. A new kind of probe is a new file that ends in
 a `KIND`, and its line in KINDS.
 """
 

@@ -15,7 +15,7 @@ Emit = Callable[[Observation], None]
 STOP_S = 10.0
 ERROR_LENGTH_MAX = 300
 LATE_S = 5.0
-"""How much later than due a look may be: the slowest probe asks for 3 s where nobody answers."""
+"""How late a poll may be: the slowest probe waits 3 s if there is no answer."""
 
 
 class Probe(Protocol):
@@ -32,7 +32,7 @@ class Probe(Protocol):
         ...
 
     def observe(self) -> Observation:
-        """One look; bounded in time, never raises for a sick target."""
+        """One look; bounded in time, never raises because the target is unhealthy."""
         ...
 
     def finish(self) -> Observation:
@@ -94,7 +94,7 @@ class ProbeThread:
             self._stop.wait(max(0.01, self._probe.interval_s - (self._clock.now_s() - started_s)))
 
     def _note_silence(self, at_s: float, silent_s: float) -> None:
-        """Say that nobody looked for so long: what happened meanwhile was not seen."""
+        """Record that there was no poll for so long: what happened meanwhile was not observed."""
         if silent_s > self._probe.interval_s + LATE_S:
             late = event(at_s, "probe.late", probe=self._probe.name, silent_s=round(silent_s, 3))
             self._emit(Observation(self._probe.name, at_s, ok=False, events=(late,)))

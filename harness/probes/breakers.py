@@ -16,7 +16,7 @@ from harness.probes.base import ProbeKind, event, one_each
 class BreakerProbe:
     """Polls the server's log of transitions; none is missed, however short a state lasted.
 
-    A restart of the server shows as a new `boot`, whose log begins anew.
+    A restart of the server shows as a new `boot`, whose log starts again.
     """
 
     server: str

@@ -80,7 +80,7 @@ class ContainerProbe:
 
 
 def _part(container: Container, names: Sequence[str]) -> dict[str, Any]:
-    """What analysis must know of a container; `probes`: which of `names` it is looked at by."""
+    """What analysis must know of a container; `probes`: which of `names` observe it."""
     return {
         "service": container.service,
         "role": container.role,

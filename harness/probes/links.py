@@ -64,7 +64,7 @@ class LinkProbe:
         return [event(self.clock.now_s(), "target.links", links=_upstreams(proxies))]
 
     def _traffic(self, totals: dict[str, dict[str, int]], at_s: float) -> list[Mapping[str, Any]]:
-        """What was added since the last look; a counter that fell began anew at 0."""
+        """What was added since the last look; a counter that fell has restarted at 0."""
         known, self._seen = self._seen, totals
         if known is None:
             return []

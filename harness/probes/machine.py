@@ -1,4 +1,4 @@
-"""Who had the processor, each second: the machine is a witness of the run."""
+"""Who used the CPU, every second: evidence about the machine during the run."""
 
 from __future__ import annotations
 

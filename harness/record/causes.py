@@ -135,7 +135,7 @@ class Explanations:
         link = f"{server}.{breaker}"
         leads_to = self.places.links.get(link)
         if not leads_to:
-            return any(self._at(at_s))  # nobody says what it depends on
+            return any(self._at(at_s))  # its dependencies are unknown
         behind = self.places.reach(leads_to)
         return any(
             server in cause.services
@@ -163,7 +163,7 @@ class Explanations:
         return any(c.services & members or self._is_unplaced(c) for c in self._at(at_s))
 
     def _is_unplaced(self, cause: Cause) -> bool:
-        """Whether nobody says what depends on it."""
+        """Whether it is unknown what depends on it."""
         return bool(cause.services) and not cause.services & self.places.services
 
     def _at(self, at_s: float) -> Iterable[Cause]:

@@ -11,7 +11,7 @@ from harness.record.run import Record
 
 Row = dict[str, Any]
 ONE_DEATH = ("kill", "crash", "out_of_memory", "stop", "restart", "wipe")
-"""Kinds whose target dies once; a second death is its own."""
+"""Kinds whose target dies once; a second death is not explained."""
 ANY_DEATH = ("limit_memory", "exec")
 """Kinds that may end a container at any moment while they last."""
 OOM_S = 5.0

@@ -23,11 +23,11 @@ EVENTS: Mapping[str, Mapping[str, type]] = {
     "fault.injecting": {"fault": str, "kind": str, "target": str, "resolved": dict},
     "fault.active": {"fault": str, "start_s": float},
     "fault.unproven": {"fault": str, "start_s": float},
-    "fault.lost": {"fault": str, "lost_s": float, "detail": str},  # over before its healing
-    "fault.held": {"fault": str, "held_s": float},  # there at the last look before its healing
+    "fault.lost": {"fault": str, "lost_s": float, "detail": str},  # ended before it was healed
+    "fault.held": {"fault": str, "held_s": float},  # active at the last check before it was healed
     "fault.healing": {"fault": str},
     "fault.healed": {"fault": str, "healed_s": float},
-    "probe.unanswered": {"probe": str, "error": str},  # what it looks at is sick, or not there
+    "probe.unanswered": {"probe": str, "error": str},  # what it observes is unhealthy or gone
     "probe.answered": {"probe": str, "unanswered_s": float},
     "container.start": {"service": str},
     "target.rejoined": {"service": str},
@@ -85,6 +85,6 @@ def _is_json(text: str) -> bool:
 def _wrong_event(event: Any) -> str:
     """Why it is not an event, "" if it is one."""
     if not isinstance(event, dict):
-        return "no object"
+        return "not an object"
     needed = {"t_s": float, "event": str}
     return lacking(event, needed) or lacking(event, EVENTS.get(event["event"], {}))

@@ -1,4 +1,4 @@
-"""What the events of a run say of each fault that was planned."""
+"""What the events of a run say about each planned fault."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from harness.model.experiment import Experiment
 
 
 def fault_rows(experiment: Experiment, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row per planned fault, with what the events say of it."""
+    """One row per planned fault, with what the events say about it."""
     rows: dict[str, dict[str, Any]] = {
         spec.id: {
             "fault": spec.id,
@@ -63,8 +63,8 @@ def _apply(row: dict[str, Any], event: dict[str, Any]) -> None:
 
 
 def _lose(row: dict[str, Any], event: dict[str, Any]) -> None:
-    """It was over before its healing: it is proven no more, and the detail says since when."""
+    """It ended before it was healed: it is no longer proven, and the detail says since when."""
     row["proven"], row["lost_s"] = False, event["lost_s"]
     lasted_s = event["lost_s"] - (row["start_s"] or 0.0)
-    planned = f"planned for {row['planned_s']:.0f} s, it was over after {lasted_s:.0f} s"
+    planned = f"planned for {row['planned_s']:.0f} s, it ended after {lasted_s:.0f} s"
     row["detail"] = f"{planned} ({event['detail']})"

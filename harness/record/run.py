@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NOT_THE_TARGETS = ("dropped", "no_descriptors", "unfinished")
-"""Errors that say nothing about the target: the generator's own, and the end of the run."""
+"""Errors that are not evidence about the target: the generator's own, and the end of the run."""
 
 
 Array = np.ndarray[Any, Any]

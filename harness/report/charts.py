@@ -37,10 +37,10 @@ STATE_LOOKS = {
     "OPEN": (RED, "right_diagonal_line"), "DOWN": (RED, "right_diagonal_line"),
 }  # fmt: skip
 STACKED = ("project", "harness", "engine", "kernel", "others", "steal")
-"""Who has the processor, from the run's own work at the bottom to what is taken from it."""
+"""Who uses the CPU, from the run's own work at the bottom to what others use."""
 UNKNOWN_LOOK = (INK, "cross")
 MAX_ROWS = 40
-"""A chart of states draws so many rows at most; what never changed is said in words."""
+"""The most rows in a chart of states; what never changed is listed as text."""
 
 
 def make_charts(run: Run) -> list[Chart]:
@@ -110,20 +110,20 @@ def _disturbance_label(stretch: Disturbance) -> str:
 
 
 def _machine(axis: TimeAxis, series: MachineSeries) -> Chart | None:
-    """Who had the processor; what no colour fills was idle."""
+    """Who used the CPU; the area without colour was idle."""
     shares = {name: series.shares[name] for name in STACKED if name in series.shares}
-    note = "share of the processor time that the run may use, the rest was idle"
-    return _stack(axis, series, shares, "machine", "Who had the processor", note)
+    note = "share of the CPU time that the run may use; the rest was idle"
+    return _stack(axis, series, shares, "machine", "CPU time by program", note)
 
 
 def _load_charts(axis: TimeAxis, series: Series) -> Iterable[Chart | None]:
     rates = {"offered": series.offered_per_s, "achieved": series.achieved_per_s}
-    yield _lines(axis, series, "rate", "Offered and achieved rate", "requests a second", rates)
+    yield _lines(axis, series, "rate", "Planned and achieved rate", "requests a second", rates)
     failed = {f"{op} failed": values for op, values in series.failed_per_s.items()}
     if any(value for values in failed.values() for value in values):
         yield _lines(axis, series, "errors", "Failed requests", "a second, by operation", failed)
     elif failed:
-        yield Chart("errors", "Failed requests", "none during the whole run", None)
+        yield Chart("errors", "Failed requests", "none in the whole run", None)
     yield _percentiles(axis, series)
 
 
@@ -135,7 +135,7 @@ def _percentiles(axis: TimeAxis, series: Series) -> Chart | None:
         for name, values in percentiles.items()
     }
     per_color = max([len(percentiles) for percentiles in by_operation.values()], default=1)
-    note = "milliseconds from the moment a request was due, logarithmic"
+    note = "milliseconds since the request was due, logarithmic scale"
     return _lines(
         axis, series, "response", "Response time", note, lines,
         per_color=per_color, y_axis_type="log",
@@ -153,9 +153,9 @@ def _canary_charts(axis: TimeAxis, series: Series) -> Iterable[Chart | None]:
         for op, found in series.canary.items()
         for name in names
     }
-    note = "a second, from a process of its own, on keys that no cache holds"
+    note = "a second, from a separate process, with keys that no cache holds"
     if "slow" in names:
-        note += "; slow: successes over the limit that the experiment sets"
+        note += "; slow: successes over the experiment's limit"
     yield _lines(axis, series, "canary", "Canary", note, lines, per_color=len(names))
 
 
@@ -202,7 +202,8 @@ def _share_charts(axis: TimeAxis, series: Series) -> Iterable[Chart | None]:
     yield _stack(axis, series, series.traffic_share, "traffic-share", title, note)
     title, note = "Where reads were answered", "share of the reads, per cache tier"
     yield _stack(axis, series, series.cache_share, "cache-share", title, note)
-    title, note = "Which database node answered", "share of the reads that reached one"
+    title = "Which database node answered"
+    note = "share of the reads that reached a database"
     yield _stack(axis, series, series.replica_share, "replica-share", title, note)
 
 
@@ -267,7 +268,7 @@ def _all_along(rows: Lines) -> tuple[tuple[str, tuple[str, ...]], ...]:
     by_state: dict[str, list[str]] = {}
     for name, changes in rows.items():
         by_state.setdefault(str(changes[0][1]), []).append(_row_name(name))
-    return tuple((f"{state} all along", tuple(names)) for state, names in by_state.items())
+    return tuple((f"{state} throughout", tuple(names)) for state, names in by_state.items())
 
 
 def _row_name(name: str) -> str:

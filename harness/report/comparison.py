@@ -100,8 +100,8 @@ def about(found: Row) -> list[str]:
     few = [name.upper() for name in ("a", "b") if len(found[name]["runs"]) < found["runs_min"]]
     if few:
         notes.append(
-            f"Fewer than {found['runs_min']} runs in {' and '.join(few)}: only what must never "
-            "happen is found. More runs: harness run --repeat 5 FILE."
+            f"Fewer than {found['runs_min']} runs in {' and '.join(few)}: only events that must "
+            "never happen are detected. For more runs: harness run --repeat 5 FILE."
         )
     if found["experiment_differences"]:
         changed = "; ".join(found["experiment_differences"])
@@ -221,11 +221,11 @@ def _why(row: Row, found: Row) -> str:
     missing = "A" if not row["a"]["values"] else "B"
     reasons = {
         "not_measured": f"not measured in {missing}",
-        "too_few_runs": f"it takes {found['runs_min']} runs on each side",
-        "interval_too_wide": "the interval holds changes that matter and changes that do not",
-        "may_be_chance": f"it matters, but with so few runs one of {found['tested']} figures may "
-        "be so by chance",
-        "seen_in_b_alone": "in B, and in no run of A: once is enough",
+        "too_few_runs": f"{found['runs_min']} runs on each side are needed",
+        "interval_too_wide": "the interval includes changes that matter and changes that do not",
+        "may_be_chance": f"it matters, but with so few runs chance alone may cause it in one of "
+        f"{found['tested']} figures",
+        "seen_in_b_alone": "in B, and in no run of A; once is enough",
     }
     return reasons.get(row["reason"], "")
 
@@ -281,7 +281,7 @@ def _by_phase(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def _runs(path: Path, runs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
-    """Each run with its verdict, linked where its report is beside this folder."""
+    """Each run with its verdict, with a link if its report is next to this folder."""
     return [
         {
             "run_id": run_id,

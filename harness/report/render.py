@@ -101,7 +101,7 @@ def _load_tiles(run: Run) -> list[Tile]:
 
 
 def _machine_words(run: Run) -> list[str]:
-    """What the machine says against the run, most important first."""
+    """What speaks against the machine, most important first."""
     too_small = run.machine.no_headroom
     worst_first = sorted(run.machine.disturbances, key=lambda one: one.start_s - one.end_s)
     return [*([too_small.text] if too_small else []), *(one.text for one in worst_first)]
@@ -126,7 +126,7 @@ def _by_phase(judgements: Iterable[Mapping[str, Any]], run: Run) -> dict[str, li
 
 
 def _clock_words(run: Run) -> str:
-    """How far the containers' clocks and the wall clock can be trusted, in a sentence."""
+    """How accurate the containers' clocks and the wall clock are, in a sentence."""
     containers, wall_s = run.clocks.containers, run.clocks.wall.uncertainty_s
     offsets = [
         f"{name} {seconds(found.offset_s)}{uncertainty(found.uncertainty_s)}"
@@ -135,10 +135,10 @@ def _clock_words(run: Run) -> str:
     sentences = []
     if offsets:
         shared = all(found.is_shared for found in containers.values())
-        verdict = "the host's, as far as can be measured" if shared else "not the host's"
+        verdict = "the host's, within the measurement" if shared else "not the host's"
         sentences.append(f"the containers' monotonic clock is {verdict}: {', '.join(offsets)}.")
     if wall_s is not None:
-        sentences.append(f"Times known only by the wall clock are placed within {seconds(wall_s)}.")
+        sentences.append(f"Times known only by the wall clock are accurate to {seconds(wall_s)}.")
     return " ".join(sentences)
 
 

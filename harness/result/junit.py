@@ -16,9 +16,9 @@ from harness.errors import HarnessError
 
 Kind = Literal["", "failure", "error", "skipped"]
 KINDS: dict[str, Kind] = {"pass": "", "fail": "failure", "inconclusive": "error"}
-THE_END = "run: comes to its end"
+THE_END = "run: finishes"
 ENDS = ("safeguard_tripped", "run_interrupted")
-"""Codes of the reasons that say why a run did not."""
+"""Codes of the reasons why a run did not."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ def junit_of_error(experiment: str, title: str, error: HarnessError) -> str:
 
 
 def _end(result: Mapping[str, Any]) -> Case:
-    """Whether the run came to its end; it carries the time of the whole run."""
+    """Whether the run finished; it has the duration of the whole run."""
     time_s = float(result.get("lasted_s") or 0.0)
     if result["status"] == "completed":
         return Case(THE_END, time_s=time_s)
     found = next((r for r in result["reasons"] if r["code"] in ENDS), None)
     code = found["code"] if found else "run_interrupted"
-    text = found["text"] if found else f"the run is {result['status']}"
+    text = found["text"] if found else f"the run ended as {result['status']}"
     kind: Kind = "failure" if result["status"] == "aborted" else "error"
     return Case(THE_END, kind, code, text, time_s)
 
@@ -114,7 +114,7 @@ def _code(figure: Mapping[str, Any], reasons: Sequence[Mapping[str, str]]) -> st
 def _agreeing(cases: Sequence[Case], verdict: str) -> list[Case]:
     """The cases, red if and only if the verdict is not `pass`.
 
-    A reason beside a PASS is a remark. A FAIL that no case explains is a reason's.
+    A reason that comes with a PASS is a remark. A FAIL that no case explains is a reason's.
     """
     if verdict == "pass":
         return [replace(case, kind="skipped") if case.kind else case for case in cases]

@@ -29,7 +29,7 @@ def _surprises(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What happened that no fault explains, the gravest first."""
     if not rows:
         return []
-    lines = ["", "No fault explains:", ""]
+    lines = ["", "Not explained by a fault:", ""]
     lines += [
         f"- {row['at_s']:.1f} s: {_cell(row['text'])} (`{row['code']}`)" for row in rows[:SHOWN_MAX]
     ]

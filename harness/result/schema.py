@@ -48,7 +48,7 @@ def result_schema() -> Schema:
 
 
 def _fault(found: Schema) -> Schema:
-    """As in the findings, but for what a result leaves out."""
+    """As in the findings, without what a result leaves out."""
     always = [*FAULT_KEYS, "proven", "healed"]
     properties = {name: found["properties"][name] for name in (*always, *LATER_KEYS)}
     return {"type": "object", "required": sorted(always), "properties": properties}

@@ -151,10 +151,10 @@ class _Run:
             self._clock.sleep_until_s(min(at_s, self._next_tick_s, now_s + SLICE_S))
 
     def _end_if_rescued(self) -> None:
-        """Interrupted if this process stood still so long that its watchdog healed its faults."""
+        """Interrupted if this process was suspended so long that its watchdog healed its faults."""
         if self._world.watchdog.has_acted:
             raise Interrupted(
-                "this process stood still (Ctrl-Z, SIGSTOP); its watchdog healed the faults"
+                "this process was suspended (Ctrl-Z, SIGSTOP); its watchdog healed the faults"
             )
 
     def _tick(self) -> None:
@@ -272,7 +272,7 @@ class _Run:
                 if last_try:
                     return f"{name} is not healed: interrupted twice"
             except RecordError as error:
-                return f"{name} is healed, but its record stays: {error}"
+                return f"{name} is healed, but its undo record could not be removed: {error}"
             except Exception as error:  # noqa: BLE001  # the other faults must be healed too
                 self._note("heal.failed", fault=name, message=str(error))
                 return f"{name} is not healed: {error}"

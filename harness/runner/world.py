@@ -35,7 +35,7 @@ class Watched(Protocol):
 
 
 class Unwatched:
-    """No watchdog: nobody else heals."""
+    """No watchdog: no other process heals."""
 
     has_acted = False
 

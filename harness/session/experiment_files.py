@@ -19,10 +19,10 @@ FOLDER = Path("experiments")
 
 
 def experiment_files(named: Sequence[Path]) -> list[Path]:
-    """All files that are meant: a folder stands for those in it, a name for one in experiments/.
+    """All files named: a folder stands for the files in it, a name for one in experiments/.
 
-    UsageError with all names and folders that stand for nothing. A path that is not there is left
-    as it is: whoever reads it says why it cannot be read.
+    UsageError lists all names and folders that match nothing. A path that does not exist is kept:
+    reading it reports why it cannot be read.
     """
     found: list[Path] = []
     problems: list[UsageError] = []
@@ -52,7 +52,9 @@ def files_in(folder: Path) -> list[Path]:
     """
     found = _glob(folder)
     if not found:
-        raise UsageError(f"{folder}: no experiment file (*.yaml) there", "harness list DIR")
+        raise UsageError(
+            f"{folder}: no experiment files (*.yaml) in this folder", "harness list DIR"
+        )
     return found
 
 
@@ -75,7 +77,7 @@ def _files_of(path: Path) -> list[Path]:
         raise UsageError(f"{path}: no such file", ", or ".join(map(str, same)))
     if is_name:
         close = get_close_matches(path.name, [each.stem for each in _glob(FOLDER)], 1)
-        text = f"{path}: no such file, and no experiment of that name in {FOLDER}/"
+        text = f"{path}: no such file, and no experiment of this name in {FOLDER}/"
         raise UsageError(text, close[0] if close else "harness list")
     return [path]
 

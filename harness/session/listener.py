@@ -35,7 +35,7 @@ class Listener(Protocol):
 
 
 class Silent:
-    """Nobody listens."""
+    """Ignores everything."""
 
     def say(self, text: str, style: str = "") -> None:
         """Nothing."""

@@ -74,7 +74,7 @@ class LoadScale:
         if self._option != AUTO:
             return experiment
         if experiment.load.replay:
-            listener.say("  scale auto: 1, a replay has its own rate")
+            listener.say("  scale auto: 1, because a replay keeps its recorded rate")
             return experiment
         cost = self._cost(experiment, project, listener)
         scale = choose(experiment, cost)
@@ -89,7 +89,7 @@ class LoadScale:
             if known is None:
                 seconds = IDLE_S + WARM_S + MEASURE_S
                 listener.say(
-                    f"  scale auto: measuring what a request costs here, about {seconds:.0f} s"
+                    f"  scale auto: measuring the CPU cost of a request, about {seconds:.0f} s"
                 )
                 known = self._measure(experiment, project)
                 write_cost(path, key, known)
@@ -185,7 +185,7 @@ def read_cost(path: Path, key: str, project: Project) -> Cost | None:
 
 
 def write_cost(path: Path, key: str, cost: Cost) -> None:
-    """Keep it for the next command, beside those of other loads."""
+    """Keep it for the next command, together with those of other loads."""
     stored: dict[str, Any] = {}
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
@@ -204,5 +204,5 @@ def _words(experiment: Experiment, cost: Cost, scale: float) -> str:
     if scale < 1:
         text += f", {rate * scale:g}/s {at_scale:.0%}"
     if at_scale > 1 - HEADROOM_MIN:
-        text += "; that is too much, but fewer requests are too few for what is expected"
+        text += "; that is too much, but with fewer requests the expectations would lack samples"
     return text

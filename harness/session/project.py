@@ -42,7 +42,7 @@ def project_root() -> Path:
 
 
 class Project:
-    """Everything that a command needs of one Compose project; made when first used."""
+    """Everything that a command needs from one Compose project; created on first use."""
 
     def __init__(self, target: Target | None = None, overrides: Sequence[Path] = ()) -> None:
         self.root = project_root()
@@ -80,7 +80,7 @@ class Project:
 
     @cached_property
     def journal(self) -> Journal:
-        """What is broken now."""
+        """The faults that are active now."""
         return Journal(self.state_dir / JOURNAL)
 
     @property
@@ -105,7 +105,7 @@ class Project:
         """Whether the target is as a run needs it."""
         containers = self.engine.containers()
         if not containers:
-            return Health(("no container of the project exists",), {})
+            return Health(("the project has no containers",), {})
         return check_health(containers, self.http, self.application.round_trip)
 
     def wait_healthy(self) -> Health:
@@ -138,14 +138,14 @@ class Project:
         if not found:
             known = sorted({name for name, _ in filter(None, named)})
             raise TargetError(
-                f"no entry {entry!r} is published on a loopback address of this machine; there "
-                f"are: {', '.join(known) or 'none'}",
-                "load.entry; or publish its port on 127.0.0.1",
+                f"no entry {entry!r} is published on a loopback address of this machine; "
+                f"published: {', '.join(known) or 'none'}",
+                "change load.entry, or publish the entry's port on 127.0.0.1",
             )
         return found
 
     def probes(self) -> tuple[Probe, ...]:
-        """What is always looked at, and what the labels ask for."""
+        """The probes that every project has, and those that labels ask for."""
         kinds = (*KINDS, *self.application.probes)
         return (
             ContainerProbe(self.engine, self.clock, kinds),
@@ -162,7 +162,7 @@ class Project:
         )
 
     def processor_time(self) -> ProcessorTime:
-        """Who has the processor, from now on."""
+        """Measures who uses the CPU, from now on."""
         return ProcessorTime(frozenset(c.id for c in self.engine.containers()), self.clock)
 
     def speed(self) -> float:

@@ -1,4 +1,4 @@
-"""Before a run: who has the processor, how fast the machine is, waiting until it is quiet."""
+"""Before a run: who uses the CPU, how fast the machine is, waiting until it is quiet."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LOOK_S = 2.0
 
 
 def look_first(project: Project, wait_s: float | None, listener: Listener) -> dict[str, Any]:
-    """Look for 2 s, and say who takes the processor; the facts are for environment.json.
+    """Watch the CPU for 2 s and say who uses it; the facts are for environment.json.
 
-    With `wait_s` wait so long at most until nobody does; MachineBusy after that.
+    With `wait_s`, wait at most that long until the machine is quiet; MachineBusy after that.
     """
     found = look_for(project, LOOK_S)
     speed = {"million_additions_per_s": round(project.speed(), 2)}
@@ -27,8 +27,8 @@ def look_first(project: Project, wait_s: float | None, listener: Listener) -> di
         return speed
     if words := busy_words(found):
         if wait_s is None:
-            listener.say(f"  the machine is busy: {words}; what fails then is INCONCLUSIVE")
-            listener.say("  stop them, or run with --when-quiet")
+            listener.say(f"  the machine is busy: {words}; missed limits will be INCONCLUSIVE")
+            listener.say("  stop these programs, or run with --when-quiet")
         else:
             found = _wait(project, wait_s, words, listener)
     shares = found.shares
@@ -37,7 +37,7 @@ def look_first(project: Project, wait_s: float | None, listener: Listener) -> di
 
 
 def look_for(project: Project, seconds: float) -> Look | None:
-    """Who had the processor in the next seconds; None where that cannot be seen."""
+    """Who used the CPU in the next seconds; None if that cannot be measured."""
     source = project.processor_time()
     source.look()
     project.clock.sleep_until_s(project.clock.now_s() + seconds)
@@ -46,7 +46,7 @@ def look_for(project: Project, seconds: float) -> Look | None:
 
 def _wait(project: Project, wait_s: float, words: str, listener: Listener) -> Look:
     bound = format_duration(wait_s)
-    listener.say(f"  the machine is busy: {words}; waiting until it is quiet, {bound} at most")
+    listener.say(f"  the machine is busy: {words}; waiting until it is quiet, at most {bound}")
     began_s = project.clock.now_s()
     found, is_quiet = wait_until(
         project.clock,
@@ -59,7 +59,7 @@ def _wait(project: Project, wait_s: float, words: str, listener: Listener) -> Lo
         words = busy_words(found) if found else ""
         raise MachineBusy(
             f"the machine was not quiet within {bound}: {words}; no load was sent",
-            "stop them, or wait longer: --when-quiet=1h",
+            "stop these programs, or wait longer: --when-quiet=1h",
         )
     listener.say(f"  quiet after {format_duration(project.clock.now_s() - began_s)}")
     return found

@@ -76,7 +76,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run that is to be: the experiment as the file has it, but for its scale and victims."""
+    """One planned run: the experiment from the file, with its scale and victims."""
 
     path: Path
     experiment: Experiment
@@ -99,7 +99,7 @@ class Session:
     def read(self, named: Sequence[Path], repeat: int = 1) -> list[Job]:
         """All runs of files, folders or names, in order; UsageError with the problems of all.
 
-        Round after round, so that drift hits all alike; each round with the next victims.
+        Round after round, so that drift affects all equally; each round with the next victims.
         """
         _check_paths(self._settings)
         files = experiment_files(named)
@@ -112,7 +112,7 @@ class Session:
 
     @contextmanager
     def locked(self, jobs: Sequence[Job], holder: str) -> Iterator[None]:
-        """Nobody else works on the projects of these jobs; `holder` is told to who tries."""
+        """Locks the projects of these jobs; others who try get an error that names `holder`."""
         with ExitStack() as stack:
             for path in sorted({job.project.lock_path for job in jobs}):
                 self._locks[path] = stack.enter_context(run_lock(path, holder))
@@ -189,7 +189,7 @@ class Session:
         keys = take_canary_keys(experiment, project.state_dir)
         if keys.read_before:
             self._listener.say(
-                "the canary's cold keys were all read before: a cache may know some; see report"
+                "the canary has used all its cold keys: some may be cached; see the report"
             )
         facts |= {"canary_keys": asdict(keys), "seed": seed, "command": self._settings.command}
         forget_rescue(project.state_dir)
@@ -275,7 +275,7 @@ def _check_paths(settings: Settings) -> None:
     while not output.exists() and output != output.parent:
         output = output.parent
     if not output.is_dir() or not os.access(output, os.W_OK):
-        what = "cannot be written to" if output.is_dir() else "is not a folder"
+        what = "is not writable" if output.is_dir() else "is not a folder"
         raise UsageError(f"--output {settings.output}: {output} {what}", "choose another folder")
 
 

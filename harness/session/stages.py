@@ -53,7 +53,7 @@ def render_list(reports: Path) -> None:
 
 
 def point_latest(folder: Path) -> None:
-    """Have `latest` beside the run folder lead to it."""
+    """Point `latest`, next to the run folder, to it."""
     link, temporary = folder.parent / "latest", folder.parent / ".latest.part"
     with recorded(link):
         try:

@@ -42,5 +42,7 @@ class Stop:
         if not self.is_walking:
             raise KeyboardInterrupt
         if not self.asked:
-            self._listener.say("interrupted: healing every fault, then the report; please wait")
+            self._listener.say(
+                "interrupted: healing all faults, then writing the report; please wait"
+            )
         self.asked = True

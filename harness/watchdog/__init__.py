@@ -55,7 +55,7 @@ class Watchdog:
 
     @property
     def has_acted(self) -> bool:
-        """Whether this process stood still for so long that the watchdog heals, or has healed."""
+        """Whether this process was suspended so long that the watchdog heals, or has healed."""
         self._hear()
         return TAKEN in self._heard
 

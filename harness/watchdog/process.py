@@ -1,10 +1,10 @@
-"""The watchdog: a process of its own beside a run. It heals when the runner no longer can.
+"""The watchdog: a separate process for each run. It heals when the runner no longer can.
 
     runner --"." each second, "E" at its end--> watchdog --"T" I take over, "D" done--> runner
 
 The runner is gone when the socket ends, however it died; it stands still when no dot came for
 the bound (Ctrl-Z, SIGSTOP). If the journal then names a fault, this process becomes
-`harness.rescue`, which heals. It shares the runner's lock, so that nobody comes between.
+`harness.rescue`, which heals. It shares the runner's lock, so no other run can start in between.
 
 Only the standard library, and nothing of the harness: it starts in 20 ms and takes 10 MB, while
 what heals takes 90 MB and is loaded when it is needed.

@@ -45,9 +45,10 @@ def run_experiment_in(
 ) -> Run:
     """`harness run NAME`, with overrides of the stack from tests/defects.
 
-    The load is scaled to this machine. A run that is INCONCLUSIVE because others took the machine,
-    or because it had no headroom, is repeated twice at most, once the machine is quiet, and then
-    fails the test. PASS and FAIL stand: the judge has left out what a disturbance could have done.
+    The load is scaled to this machine. A run that is INCONCLUSIVE because the machine was
+    disturbed, or had no headroom, is repeated at most twice, once the machine is quiet, and
+    then fails the test. PASS and FAIL stand: the judge has already left out what a
+    disturbance could have done.
     """
     command = ["run", name, *run_flags(overrides)]
     why = []

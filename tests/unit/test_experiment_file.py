@@ -54,7 +54,7 @@ def test_a_description_is_folded_and_may_be_missing() -> None:
 @pytest.mark.parametrize("value", ["", "7", "[a]", "' '"])
 def test_a_description_that_says_nothing_is_refused(value: str) -> None:
     [problem] = problems(GOOD.replace("load:", f"description: {value}\nload:"))
-    assert "description: missing or not text; write what else is claimed" in problem
+    assert "description: missing or not a text; write the details of the claim" in problem
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -140,8 +140,7 @@ def test_surprises_that_are_allowed_are_known_ones() -> None:
     )
     (wrong,) = problems(GOOD + "surprises: {allow: [container_dead]}\n")
     assert wrong == (
-        "line 10: surprises.allow: no surprise is called container_dead; "
-        "did you mean container_died?"
+        "line 10: surprises.allow: unknown surprise container_dead; did you mean container_died?"
     )
     (wrong,) = problems(GOOD + "surprises: {alow: [container_died]}\n")
     assert "did you mean allow?" in wrong
@@ -156,24 +155,24 @@ def test_a_fault_without_for_lasts_to_the_end_of_its_phase() -> None:
     [
         ("title: A claim", "titel: A claim", 1, "did you mean title?"),
         ("rate: 400/s", "rate: 400", 2, "is not a rate"),
-        ("rate: 400/s", "rate: 0/s", 2, "not possible"),
+        ("rate: 400/s", "rate: 0/s", 2, "out of range"),
         ("entry: lb", "entry: lbx", 2, "did you mean lb?"),
         ("redirect: 0.96", "redirct: 0.96", 2, "did you mean redirect?"),
         ("redirect: 0.96", f"redirect: {10**400}", 2, "not a weight"),
-        ("fault: 60s", "fault: 0s", 3, "not possible"),
+        ("fault: 60s", "fault: 0s", 3, "out of range"),
         ("fault: 60s", "fault: 1 minute", 3, "is not a duration"),
         ("kill: {service: app-2}", "kil: {service: app-2}", 5, "did you mean kill?"),
-        ("service: app-2", "service: app-9", 5, "no service app-9"),
-        ("service: app-2", "link: app-2.redis", 5, "names no target"),
-        ("at: fault + 5s", "at: fault + 500s", 6, "not inside the run"),
+        ("service: app-2", "service: app-9", 5, "no service named app-9"),
+        ("service: app-2", "link: app-2.redis", 5, "needs exactly one target"),
+        ("at: fault + 5s", "at: fault + 500s", 6, "not within the run"),
         ("at: fault + 5s", "at: falt + 5s", 6, "did you mean fault?"),
         ("for: 30s", "for: soon", 7, "is not a duration"),
         ("redirect: [p95", "redirect: [p94", 9, "known: degradation_time"),
         ("p95 < 200ms", "p95 < 200", 9, "is not a duration"),
-        ("  fault: {redirect", "  faults: {redirect", 9, "no judged phase"),
+        ("  fault: {redirect", "  faults: {redirect", 9, "not a judged phase"),
         ("p95 < 200ms", "p95 < 100ms, p95 > 200ms", 9, "contradictory limits"),
-        ("rate: 400/s", "rate: 400/s, replay: x", 2, "does not go with replay"),
-        ("rate: 400/s", "replay: no/such/run", 2, "no main load in it"),
+        ("rate: 400/s", "rate: 400/s, replay: x", 2, "cannot be combined with replay"),
+        ("rate: 400/s", "replay: no/such/run", 2, "this run folder has no main load"),
         (
             "rate: 400/s",
             "rate: 400/s, tls: {ca: x.pem}",
@@ -181,12 +180,12 @@ def test_a_fault_without_for_lasts_to_the_end_of_its_phase() -> None:
             "load.tls.ca: unknown key; known: ca_file, server_name",
         ),
         ("rate: 400/s", "rate: 400/s, connect_timeout: 1", 2, "is not a duration"),
-        ("rate: 400/s", "rate: 400/s, keys: {format: x}", 2, "with one {index} in it"),
+        ("rate: 400/s", "rate: 400/s, keys: {format: x}", 2, "needs exactly one {index}"),
         (
             "  fault: {redirect",
             "  baseline: {writes: [lost == 0]}\n  fault: {redirect",
             9,
-            "writes.lost is a figure of the whole run: put it under `run`",
+            "writes.lost is a figure of the whole run; put it under `run`",
         ),
         (
             "  fault: {redirect",
@@ -198,42 +197,47 @@ def test_a_fault_without_for_lasts_to_the_end_of_its_phase() -> None:
             "redirect: [p95 < 200ms]",
             "redirect: [p95 < 200ms]}\n  baseline: {rotation: [leaves_rotation <= 9s]",
             10,
-            "no fault starts in baseline",
+            "needs a fault, and none starts in baseline",
         ),
         ("redirect: [p95", "rebirect: [p95", 9, "unknown subject"),
         (
             "create: 0.04}",
             "create: 0.04}, operations: {cache: {path: /x}}",
             2,
-            "cache cannot be the name of an operation",
+            "cache cannot be an operation's name",
         ),
         (
             "create: 0.04}",
             "create: 0.04}, operations: {a.b: {path: /x}}",
             2,
-            "a.b cannot be the name of an operation",
+            "a.b cannot be an operation's name",
         ),
         (
             "rate: 400/s",
             "rate: 400/s, operations: {create: {path: /, reads: redirect}}",
             2,
-            "redirect is no write in the mix; put the write into load.mix",
+            "redirect is not an operation in load.mix that changes data; add the write to load.mix",
         ),
-        ("app-2", "[app-1, app-9]", 5, "faults[0].kill.service: no service app-9"),
-        ("app-2", "[app-1, app-1]", 5, "not a list of different names; write [NAME, OTHER]"),
-        ("app-2", "[]", 5, "not a list of different names"),
+        ("app-2", "[app-1, app-9]", 5, "faults[0].kill.service: no service named app-9"),
+        (
+            "app-2",
+            "[app-1, app-1]",
+            5,
+            "not a name or a list of different names; write [NAME, OTHER]",
+        ),
+        ("app-2", "[]", 5, "not a name or a list of different names"),
         (
             "rate: 400/s",
             "rate: 400/s, operations: {create: {path: '/{returned}', method: PUT, reads: create}}",
             2,
-            "create reads create: nothing is written first",
+            "create reads create: none of these writes first",
         ),
         (
             "create: 0.04}",
             "create: 0.04, a: 1, b: 1}, operations: {b: {path: '/{returned}', reads: a},"
             " a: {path: /x, method: DELETE}}",
             2,
-            "{returned} is not known: a has no `returns`",
+            "{returned} is undefined: a has no `returns`",
         ),
     ],
 )
@@ -254,14 +258,17 @@ def test_an_operation_that_is_not_sent_cannot_be_judged() -> None:
 @pytest.mark.parametrize("name", sorted(RESERVED))
 def test_no_operation_takes_the_name_of_something_else_that_is_judged(name: str) -> None:
     text = GOOD.replace("create: 0.04}", f"create: 0.04}}, operations: {{{name}: {{path: /x}}}}")
-    assert any(f"{name} cannot be the name" in problem for problem in problems(text))
+    assert any(f"{name} cannot be an operation's name" in problem for problem in problems(text))
 
 
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ("create: error_rate > 50% for 30s", "create is not in load.mix: it would never act"),
-        ("redirect: error_rate > 50% in 30s", "not understood"),
+        (
+            "create: error_rate > 50% for 30s",
+            "create is not in load.mix, so this rule could never act",
+        ),
+        ("redirect: error_rate > 50% in 30s", "not a valid rule"),
     ],
 )
 def test_a_safeguard_that_can_never_act_is_refused(rule: str, words: str) -> None:
@@ -329,7 +336,7 @@ def test_who_a_fault_broke_can_be_expected_only_where_there_is_one() -> None:
     text = GOOD.replace("{redirect: [p95 < 200ms]}", "{traffic_share: [victim <= 2%]}")
     assert parse(text).hypothesis[0].is_about_victim
     quiet = re.sub(r"faults:\n(  .*\n)+", "", text)
-    assert any("so there is no victim" in each for each in problems(quiet))
+    assert any("victim needs a fault" in each for each in problems(quiet))
 
 
 def test_what_is_expected_of_each_phase_holds_in_every_judged_one_unless_it_says_otherwise() -> (
@@ -348,7 +355,7 @@ def test_what_is_expected_of_each_phase_holds_in_every_judged_one_unless_it_says
     for wrong in ("redirect: [recovery_time < 1s]", "writes: [lost == 0]", "redirect: [p96 < 1s]"):
         assert any(": expect.each." in each for each in problems(f"{GOOD}  each: {{{wrong}}}\n"))
     named = GOOD.replace("recovery: 20s", "each: 20s")
-    assert any("`each` means every judged phase" in each for each in problems(named))
+    assert any("`each` is not a phase name" in each for each in problems(named))
 
 
 LATENCY = {"p50", "p95", "p99", "degradation_time"}

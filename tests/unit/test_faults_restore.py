@@ -93,10 +93,10 @@ def test_a_disconnected_container_gets_back_every_setting_of_every_network() -> 
 @pytest.mark.parametrize(
     ("lost", "named"),
     [
-        ({"ipv4": ""}, "IPv4 address: none in place of 10.0.0.9"),
-        ({"ipv6": "fd00::1"}, "IPv6 address: fd00::1 in place of fd00::9"),
+        ({"ipv4": ""}, "IPv4 address: none instead of 10.0.0.9"),
+        ({"ipv6": "fd00::1"}, "IPv6 address: fd00::1 instead of fd00::9"),
         ({"link_local": ()}, "link-local"),
-        ({"mac": "02:42:0a:00:00:09"}, "MAC address: 02:42:0a:00:00:09 in place of 02:42:aa"),
+        ({"mac": "02:42:0a:00:00:09"}, "MAC address: 02:42:0a:00:00:09 instead of 02:42:aa"),
         ({"aliases": ("app-1",)}, "aliases"),
         ({"links": ()}, "links"),
         ({"driver_options": {}}, "driver's options"),

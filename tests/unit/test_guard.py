@@ -184,12 +184,12 @@ def test_a_fault_is_bounded(length_s: float, allowed: bool) -> None:
 
 
 def test_access_to_the_host_needs_a_flag() -> None:
-    asked = ["web: is privileged", "db: mounts /etc of this machine"]
+    asked = ["web: is privileged", "db: mounts /etc from this machine"]
     with pytest.raises(UsageError) as caught:
         check_host_access(asked, allow=False)
     assert caught.value.message == (
         "the Compose project asks for access to this machine:"
-        "\n  web: is privileged\n  db: mounts /etc of this machine"
+        "\n  web: is privileged\n  db: mounts /etc from this machine"
     )
     assert "--allow-host-access" in caught.value.hint
     check_host_access(asked, allow=True)

@@ -40,10 +40,10 @@ def test_what_stays_in_its_containers_asks_for_nothing(service: dict[str, Any]) 
         ({"privileged": True}, "is privileged"),
         ({"post_start": [{"command": "x", "privileged": True}]}, "is privileged"),
         ({"use_api_socket": True}, "the engine's socket"),
-        ({"provider": {"type": "model"}}, "runs a program of this machine"),
+        ({"provider": {"type": "model"}}, "runs a program on this machine"),
         ({"cap_add": ["NET_RAW", "CAP_sys_admin"]}, "the capabilities SYS_ADMIN"),
-        ({"security_opt": ["seccomp=unconfined"]}, "takes off protections"),
-        ({"security_opt": ["label:disable"]}, "takes off protections"),
+        ({"security_opt": ["seccomp=unconfined"]}, "disables protections"),
+        ({"security_opt": ["label:disable"]}, "disables protections"),
         ({"devices": [{"source": "/dev/sda"}]}, "devices"),
         ({"network_mode": "host"}, "the network of this machine"),
         ({"pid": "host"}, "the processes of this machine"),
@@ -51,11 +51,11 @@ def test_what_stays_in_its_containers_asks_for_nothing(service: dict[str, Any]) 
         ({"ipc": "host"}, "the shared memory"),
         ({"userns_mode": "host"}, "the users"),
         ({"volumes_from": ["container:other:rw"]}, "the volumes of container:other"),
-        (_bind("/srv/data"), "web: mounts /srv/data of this machine"),
-        (_bind("/srv/data", read_only=True), "mounts /srv/data of this machine"),
-        (_bind("/var/run/docker.sock"), "where the engine's socket is"),
-        (_bind("/run"), "where the engine's socket is"),
-        (_bind("/", read_only=True), "where the engine's socket is"),
+        (_bind("/srv/data"), "web: mounts /srv/data from this machine"),
+        (_bind("/srv/data", read_only=True), "mounts /srv/data from this machine"),
+        (_bind("/var/run/docker.sock"), "which contains the engine's socket"),
+        (_bind("/run"), "which contains the engine's socket"),
+        (_bind("/", read_only=True), "which contains the engine's socket"),
     ],
 )
 def test_what_is_asked_of_the_host_is_named(service: dict[str, Any], words: str) -> None:
@@ -66,10 +66,10 @@ def test_what_is_asked_of_the_host_is_named(service: dict[str, Any], words: str)
 def test_a_mount_written_as_a_volume_a_config_or_a_secret_is_one() -> None:
     options = {"type": "none", "o": "bind", "device": "/etc"}
     assert _asked({}, volumes={"data": {"driver_opts": options}}) == [
-        "volume data: mounts /etc of this machine"
+        "volume data: mounts /etc from this machine"
     ]
     assert _asked({}, secrets={"s": {"file": "/root/.ssh/id"}}) == [
-        "secret s: mounts /root/.ssh/id of this machine"
+        "secret s: mounts /root/.ssh/id from this machine"
     ]
 
 

@@ -76,7 +76,7 @@ def findings(**changes: Any) -> dict[str, Any]:
         "replica_share": {}, "cache_share": {"redis": {"fault": 0.2}},
         "rotation": [ROTATION],
         "settings": {"durable": True, "problems": {"durable": ["db-1: fsync is off"]},
-                     "gaps": {"restarts": "there is no container"}},
+                     "gaps": {"restarts": "there are no containers"}},
         "target": {"healthy": True, "old_primary_rejoined": None, "details": {}},
     }  # fmt: skip
     for path, change in changes.items():
@@ -415,7 +415,7 @@ def test_a_busy_machine_excuses_a_node_that_took_too_long_and_no_death(machine, 
 
 
 def test_why_the_writes_were_not_checked_is_said():
-    why = "no database node said that it is the primary"
+    why = "no database node reported that it is the primary"
     found = findings(writes__checked=False, writes__why_not=why)
     _, verdict = verdict_of("writes", "lost == 0", found)
     assert verdict.judgements[0].evidence == why
@@ -488,10 +488,10 @@ def test_a_run_that_was_cut_off_fails_nothing_that_it_did_not_see_to_the_end():
         ({}, "recovered after 21.000 s (± 10 ms)"),
         ({"never_failed": True}, "never failed in 9,000 probes"),
         ({"scattered": {"failed": 3, "last_s": 70.5}},
-         "(± 10 ms); scattered failures beside: 3, the last at 70.50 s"),
+         "(± 10 ms); also scattered failures: 3, the last at 70.50 s"),
         ({"by_fault": {"kill-1": {**RECOVERY, "recovery_time_s": 0.0}},
           "scattered": {"failed": 1, "last_s": 31.0}},
-         "no outage; scattered failures beside: 1, the last at 31.00 s"),
+         "no outage; also scattered failures: 1, the last at 31.00 s"),
     ],
 )  # fmt: skip
 def test_failures_that_make_no_outage_stand_beside_the_recovery_time(changes, words):
@@ -562,7 +562,7 @@ def test_surprises_are_in_the_result_and_on_top_of_the_summary():
     assert summary.index(line) < summary.index("| expected |")
     old = make_result(experiment, findings(), verdict)
     assert old["surprises"] == []
-    assert "No fault explains" not in summary_markdown(old)
+    assert "Not explained by a fault" not in summary_markdown(old)
 
 
 def test_text_from_the_target_cannot_break_junit_or_markdown():
@@ -625,14 +625,14 @@ LATE = "sent late"
          ("inconclusive", 0.1, NOT_PROVEN, "fault_not_proven"),
          [("fault_not_proven", NOT_PROVEN)]),
         ("p95 < 50ms", {"status": "interrupted", "message": "SIGTERM"},
-         ("inconclusive", 0.1, "the run did not come to its end", "run_interrupted"),
-         [("run_interrupted", "the run is interrupted: SIGTERM")]),
+         ("inconclusive", 0.1, "the run did not finish", "run_interrupted"),
+         [("run_interrupted", "the run ended as interrupted: SIGTERM")]),
         ("p95 < 50ms", {"status": "error", "message": "no Docker"},
-         ("inconclusive", 0.1, "the run did not come to its end", "run_interrupted"),
-         [("run_interrupted", "the run is error: no Docker")]),
+         ("inconclusive", 0.1, "the run did not finish", "run_interrupted"),
+         [("run_interrupted", "the run ended as error: no Docker")]),
         ("p95 < 200ms", {"status": "aborted", "message": "half of all failed"},
          ("pass", 0.1, "100 ms over 5,000 requests", ""),
-         [("safeguard_tripped", "a safeguard ended the run: half of all failed")]),
+         [("safeguard_tripped", "a safeguard aborted the run: half of all failed")]),
         ("p95 < 50ms", {"operations__redirect__fault__response_time_s": {}},
          ("inconclusive", None, "nothing was measured", "not_measured"),
          [("not_measured", "fault.redirect: p95 < 50ms, but nothing was measured")]),
@@ -641,15 +641,15 @@ LATE = "sent late"
          [("response_time_exceeded", "fault.redirect: p95 < 50ms, but 100 ms over 5,000 requests")],
         ),
         ("recovery_time <= 20.995s", {},
-         ("inconclusive", 21.0, "recovered after 21.000 s (± 10 ms): the limit lies within the"
+         ("inconclusive", 21.0, "recovered after 21.000 s (± 10 ms): the limit is within the"
           " uncertainty", "within_uncertainty"),
          [("within_uncertainty", "fault.redirect: recovery_time <= 20.995s, but recovered after"
-           " 21.000 s (± 10 ms): the limit lies within the uncertainty")]),
+           " 21.000 s (± 10 ms): the limit is within the uncertainty")]),
         ("recovery_time <= 20s", {"recovery__redirect__by_fault__kill-1": {"recovered": False}},
-         ("fail", None, "it had not recovered at the end",
+         ("fail", None, "not recovered by the end of the run",
           "not_recovered"),
-         [("not_recovered", "fault.redirect: recovery_time <= 20s, but it had not recovered at"
-           " the end")]),
+         [("not_recovered", "fault.redirect: recovery_time <= 20s, but not recovered by the end"
+           " of the run")]),
     ],
 )  # fmt: skip
 def test_a_judgement_and_the_reasons_of_the_run_in_full(clause, changes, judged, reasons):
@@ -664,7 +664,7 @@ def test_a_judgement_and_the_reasons_of_the_run_in_full(clause, changes, judged,
 
 def test_an_experiment_that_expects_nothing_proves_nothing():
     nothing = _experiment(expectation("redirect", "p95 < 1s")).model_copy(update={"hypothesis": ()})
-    reason = Reason("not_measured", "the experiment expects nothing")
+    reason = Reason("not_measured", "the experiment has no expectations")
     assert judge(nothing, findings()) == Verdict("inconclusive", (reason,), ())
     failed = judge(nothing, findings(status="aborted", message="x"))
     assert failed.outcome == "fail"
@@ -695,8 +695,8 @@ def test_each_reason_stands_once_failures_first_and_the_runs_own_on_top():
          " (2 timeout)"),
         ("requests_failed", "fault.redirect: failed_requests == 0, but 2 over 5,000 requests"
          " (2 timeout)"),
-        ("too_few_samples", "fault.redirect: p999 < 1s, but 5,000 requests, and 10,000 are needed"
-         " to tell"),
+        ("too_few_samples", "fault.redirect: p999 < 1s, but not enough samples: 5,000"
+         " requests, 10,000 needed"),
     ]  # fmt: skip
     assert [one.outcome for one in verdict.judgements] == [
         "pass", "inconclusive", "fail", "fail", "fail",
@@ -710,16 +710,16 @@ def test_a_disturbance_just_before_the_run_excuses_a_late_node_too():
     verdict = verdict_of("writes", "lost == 0", found)[1]
     assert verdict.outcome == "inconclusive"
     assert verdict.reasons[0].code == LEFT_BEHIND["code"]
-    assert verdict.reasons[0].text.startswith(f"{LEFT_BEHIND['text']}; others took 50%")
+    assert verdict.reasons[0].text.startswith(f"{LEFT_BEHIND['text']}; other programs used 50%")
 
 
 def test_what_excuses_a_missed_limit_is_said_after_what_was_found():
     hog = {"disturbed": [HOG]}
     never = {"recovery__redirect__by_fault__kill-1": {"recovered": False}}
     for clause, changes, words in (
-        ("p95 < 50ms", {}, "100 ms over 5,000 requests; others took 50%"),
+        ("p95 < 50ms", {}, "100 ms over 5,000 requests; other programs used 50%"),
         ("recovery_time <= 20s", never,
-         "it had not recovered at the end; others took 50%"),
+         "not recovered by the end of the run; other programs used 50%"),
     ):  # fmt: skip
         [judged] = verdict_of("redirect", clause, findings(machine=hog, **changes))[1].judgements
         assert judged.evidence.startswith(words)

@@ -76,7 +76,7 @@ def reason(code: str, text: str = "why") -> dict[str, str]:
 
 def test_a_pass_says_when_how_long_and_where_the_report_is() -> None:
     suite = parsed(junit_xml(result(), "20270101-x/index.html"))
-    assert kinds(suite) == {"run: comes to its end": "", "fault.redirect: p95 < 1s": ""}
+    assert kinds(suite) == {"run: finishes": "", "fault.redirect: p95 < 1s": ""}
     assert suite.get("timestamp") == "2027-01-01T10:00:00"
     assert suite.get("time") == "71.500"
     properties = {p.get("name"): p.get("value") for p in suite.findall("properties/property")}
@@ -88,9 +88,9 @@ def test_a_pass_says_when_how_long_and_where_the_report_is() -> None:
 
 
 def test_a_safeguard_is_a_failure_of_its_own() -> None:
-    tripped = reason("safeguard_tripped", "a safeguard ended the run: errors")
+    tripped = reason("safeguard_tripped", "a safeguard aborted the run: errors")
     suite = parsed(junit_xml(result(status="aborted", verdict="fail", reasons=[tripped])))
-    assert kinds(suite) == {"run: comes to its end": "failure", "fault.redirect: p95 < 1s": ""}
+    assert kinds(suite) == {"run: finishes": "failure", "fault.redirect: p95 < 1s": ""}
     [failure] = suite.findall("testcase/failure")
     assert (failure.get("type"), failure.text) == ("safeguard_tripped", tripped["text"])
 
@@ -102,7 +102,7 @@ def test_a_run_without_its_end_is_an_error(status: str) -> None:
         reasons=[reason("run_interrupted", f"the run is {status}: no engine")],
     )  # fmt: skip
     suite = parsed(junit_xml(found))
-    assert kinds(suite) == {"run: comes to its end": "error", "fault.redirect: p95 < 1s": "error"}
+    assert kinds(suite) == {"run: finishes": "error", "fault.redirect: p95 < 1s": "error"}
     assert suite.find("testcase/error").text == f"the run is {status}: no engine"
 
 
@@ -121,7 +121,7 @@ def test_each_reason_of_the_run_is_a_case_and_an_expectations_own_is_not_told_tw
     )
     suite = parsed(junit_xml(found))
     assert kinds(suite) == {
-        "run: comes to its end": "", "run: fault_not_proven": "error",
+        "run: finishes": "", "run: fault_not_proven": "error",
         "run: load_unhealthy": "error", "run: machine_disturbed": "error",
         "fault.redirect: p95 < 1s": "error",
     }  # fmt: skip
@@ -162,7 +162,7 @@ def test_a_result_of_an_older_version() -> None:
 def test_a_refused_start() -> None:
     error = TargetError("x is not healthy", "harness status")
     suite = parsed(junit_of_error("x", "A claim", error))
-    assert kinds(suite) == {"run: comes to its end": "error"}
+    assert kinds(suite) == {"run: finishes": "error"}
     [found] = suite.findall("testcase/error")
     assert (found.get("type"), found.text) == (
         "TargetError",
@@ -183,10 +183,10 @@ def group(verdict: str, outcome: str, reasons: list[dict[str, str]]) -> dict[str
 
 
 def test_a_group_with_an_expectation_that_failed_and_a_run_that_was_aborted() -> None:
-    why = "fault.redirect: p95 < 1s, but in 1 of 2 runs not; at worst 2 s"
+    why = "fault.redirect: p95 < 1s, but missed in 1 of 2 runs; worst: 2 s"
     reasons = [
         reason("response_time_exceeded", why),
-        reason("safeguard_tripped", "b is aborted"),
+        reason("safeguard_tripped", "b ended as aborted"),
         reason("runs_missing", "2 of 3 runs have a result"),
     ]
     suite = parsed(junit_of_group(group("fail", "fail", reasons), "g/index.html"))

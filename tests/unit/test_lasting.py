@@ -130,7 +130,7 @@ def test_what_could_not_be_looked_at_for_long_is_not_known_to_be_there() -> None
     (lost,) = case.lost
     assert lost == Lost(
         "kill-1", 101.0 + FRESH_S, 100.0,
-        "could not be looked at any more: the engine does not answer",
+        "could no longer be checked: the engine does not answer",
     )  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def test_an_error_that_nobody_foresaw_is_named() -> None:
     case.faults.begin("a", _Fault(lambda: bool(1 / 0)))
     case.clock.at_s += FRESH_S + 1
     assert case.faults.confirm("a") is None
-    assert case.lost[0].detail.endswith("any more: ZeroDivisionError: division by zero")
+    assert case.lost[0].detail.endswith("no longer be checked: ZeroDivisionError: division by zero")
 
 
 def test_a_last_look_that_hangs_long_after_the_one_before_is_no_evidence(
@@ -156,7 +156,7 @@ def test_a_last_look_that_hangs_long_after_the_one_before_is_no_evidence(
     assert case.faults.confirm("a") is None
     (lost,) = case.lost
     assert (lost.fault, lost.seen_s) == ("a", 101.0)
-    assert lost.detail == "could not be looked at any more: it did not answer"
+    assert lost.detail == "could no longer be checked: it did not answer"
 
 
 def test_what_is_forgotten_is_looked_at_no_more() -> None:

@@ -295,7 +295,7 @@ def test_a_cut_that_ends_early_is_not_proven_any_more(tmp_path: Path) -> None:
     assert row["lost_s"] == lost["lost_s"]
     ((code, text),) = _reasons(case)
     assert code == "fault_not_proven"
-    assert "down app-*.redis is not proven: planned for 4 s, it was over after 2 s" in text
+    assert "down app-*.redis is not proven: planned for 4 s, it ended after 2 s" in text
     assert "not cut: app-1.redis" in text
 
 
@@ -307,7 +307,7 @@ def test_a_killed_container_that_something_else_starts_is_not_proven_any_more(
     assert case.run() == "completed"
     assert [e["fault"] for e in case.events("fault.lost")] == ["kill-1"]
     ((_, text),) = _reasons(case)
-    assert "planned for 4 s, it was over after 3 s (app-1 is running)" in text
+    assert "planned for 4 s, it ended after 3 s (app-1 is running)" in text
     case.assert_whole()
 
 

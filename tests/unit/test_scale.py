@@ -85,8 +85,8 @@ def test_too_small_a_scale_says_what_it_lacks_and_which_is_enough(tmp_path: Path
     made = experiment(tmp_path=tmp_path)
     with pytest.raises(UsageError) as caught:
         scaled(made, 0.5)
-    assert "--scale 0.5 is too small" in caught.value.message
-    words = "baseline.redirect: error_rate < 0.1% needs 3,000 requests in baseline, and about 2,000"
+    assert "--scale 0.5 leaves too few requests" in caught.value.message
+    words = "baseline.redirect: error_rate < 0.1% needs 3,000 requests in baseline, but only about"
     assert words in caught.value.message
     assert "--scale 0.75 or more" in caught.value.hint
 
@@ -100,7 +100,7 @@ def test_what_is_too_little_at_full_rate_is_not_blamed_on_the_scale(tmp_path: Pa
 def test_a_replay_cannot_be_scaled(tmp_path: Path) -> None:
     made = experiment(tmp_path=tmp_path)
     replay = made.load.model_copy(update={"replay": "reports/x"})
-    with pytest.raises(UsageError, match="a replay sends what was recorded"):
+    with pytest.raises(UsageError, match="a replay keeps its recorded rate"):
         scaled(made.model_copy(update={"load": replay}), 0.8)
 
 

@@ -96,20 +96,20 @@ def test_a_folder_of_somebody_else_is_refused(
 ) -> None:
     no_home.mkdir(mode=0o700)
     no_home.chmod(0o777)
-    with pytest.raises(HarnessError, match="only this user can write to") as caught:
+    with pytest.raises(HarnessError, match="not a private folder of this user") as caught:
         state_root()
     assert "XDG_STATE_HOME" in caught.value.hint
     no_home.chmod(0o700)
     uid = os.getuid()
     monkeypatch.setattr(os, "getuid", lambda: uid + 1)  # as another user sees it
     no_home.rename(no_home.with_name(f"harness-{uid + 1}"))
-    with pytest.raises(HarnessError, match="only this user can write to"):
+    with pytest.raises(HarnessError, match="not a private folder of this user"):
         state_root()
 
 
 def test_a_link_to_a_folder_elsewhere_is_refused(no_home: Path, tmp_path: Path) -> None:
     no_home.symlink_to(tmp_path)
-    with pytest.raises(HarnessError, match="only this user can write to"):
+    with pytest.raises(HarnessError, match="not a private folder of this user"):
         state_root()
     assert state_folders_or_error(tmp_path) == "HarnessError"
 

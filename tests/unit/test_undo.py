@@ -219,7 +219,7 @@ def test_a_line_that_is_no_text_is_shown_in_short(journal: Journal) -> None:
     journal.path.write_bytes(b"\xff" + b"x" * 300 + b"\n")
     with pytest.raises(HealError) as caught:
         journal.entries()
-    assert caught.value.message.endswith("understood: \ufffd" + "x" * 199)
+    assert caught.value.message.endswith("line: \ufffd" + "x" * 199)
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
@@ -263,10 +263,10 @@ def test_a_damaged_line_is_named_and_hides_no_other(journal: Journal, line: str)
         file.write(line)
     assert [entry.fault for entry in journal.readable()] == ["kill-1"]
     for refuse in (journal.entries, lambda: journal.add(_entry("kill-2"))):
-        with pytest.raises(HealError, match="a line cannot be understood"):
+        with pytest.raises(HealError, match="cannot read a line"):
             refuse()
     tools = make_tools(None, container("app-1", status="exited"))
-    with pytest.raises(HealError, match="a line cannot be understood") as caught:
+    with pytest.raises(HealError, match="cannot read a line") as caught:
         replay(journal, tools, lambda *_: None)
     assert "harness down" in caught.value.hint
     assert _is_up(tools, "app-1")

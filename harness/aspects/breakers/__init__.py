@@ -119,7 +119,7 @@ def _window(record: Record) -> tuple[float, float]:
 
 
 def _worst(servers: Mapping[str, Server], missing: Sequence[str] = ()) -> Breaker:
-    """The figures of all servers together, but for who was expected."""
+    """The figures of all servers together, without the servers that were expected."""
     is_whole = bool(servers) and not missing
     rows = list(servers.values())
     opened = [row for row in rows if row.opened_s is not None]
@@ -166,7 +166,7 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
         return failed(against, "breaker_contradiction")
     if found.missing_servers:
         names = ", ".join(found.missing_servers)
-        return failed(f"{names} reported no breaker {name}", "breaker_not_reported")
+        return failed(f"{names} did not report breaker {name}", "breaker_not_reported")
     is_by_phase = METRICS[item.metric].scope == "phase"
     return _of_phase(item, found) if is_by_phase else _of_run(item, found)
 
@@ -175,7 +175,7 @@ def _of_run(item: Expectation, found: Breaker) -> Figure:
     value: float | None = getattr(found, item.metric)
     early = [name for name, row in found.servers.items() if row.state_at_fault != "CLOSED"]
     if early:
-        gap = f"not CLOSED when the fault began: {', '.join(early)}"
+        gap = f"not CLOSED when the fault started: {', '.join(early)}"
         return no_figure(gap, "breaker_not_closed_before")
     each = "; ".join(f"{server} {row.words}" for server, row in found.servers.items())
     if item.unit == "flag":
@@ -183,11 +183,11 @@ def _of_run(item: Expectation, found: Breaker) -> Figure:
     if value is None:
         return _unmeasured(item.metric, found, each)
     half_s = uncertainty_of(found.uncertainty_s, item.metric)
-    return Figure(value, f"{shown(value, item.unit)} at worst", uncertainty=half_s)
+    return Figure(value, f"{shown(value, item.unit)} (worst)", uncertainty=half_s)
 
 
 def _contradiction(name: str, findings: Findings) -> str:
-    """Where what a server says of its breaker is not what was seen from outside."""
+    """Where a server's report about its breaker contradicts what was observed from outside."""
     for row in findings.of(ASPECT).contradictions:
         if row.breaker == name:
             return f"{row.server} at {row.at_s:.1f} s: {row.what} ({row.evidence})"
@@ -203,10 +203,10 @@ def _of_phase(item: Expectation, found: Breaker) -> Figure:
     ]
     known = [(name, row) for name, row in rows if row is not None]
     if len(known) < len(rows):
-        return no_figure(f"no breaker reported on {item.phase}")
+        return no_figure(f"not every breaker reported its state in {item.phase}")
     if item.metric == "flaps":
         value = max(row.flaps for _, row in known)
-        return Figure(value, f"{value:g} at worst")
+        return Figure(value, f"{value:g} (worst)")
     left = [f"{n} {r.state_at_end} at the end" for n, r in known if r.state_at_end != "CLOSED"]
     return flag(not left, ", ".join(left) or "CLOSED at the end")
 
@@ -214,12 +214,12 @@ def _of_phase(item: Expectation, found: Breaker) -> Figure:
 def _unmeasured(metric: str, found: Breaker, each: str) -> Figure:
     """Why a breaker has no such figure: it did not do what is measured, or not often enough."""
     if not found.opened_on_all:
-        return failed(f"it never opened everywhere: {each}", "breaker_never_opened")
+        return failed(f"it did not open on every server: {each}", "breaker_never_opened")
     if metric == "closes_within":
         return failed(f"it never closed: {each}", "breaker_never_closed")
     if metric == "fast_fail_p99":
         refused = ", ".join(f"{name} {row.fast_fails:,}" for name, row in found.servers.items())
-        return no_figure(f"too few calls failed fast to tell: {refused}")
+        return no_figure(f"not enough samples: calls that failed fast: {refused}")
     return Figure(None, each)
 
 
@@ -232,7 +232,7 @@ COMPARED: Mapping[str, Kind] = {
     "probes_per_cooldown": "count",
     "flaps": "count",
 }
-"""Figures that two sets of runs are compared by, and how; flags are by what was expected."""
+"""Figures by which two sets of runs are compared, and how; flags by what was expected."""
 
 
 def _compare(findings: Findings, expected: Set[str]) -> Comparison:

@@ -24,7 +24,7 @@ from harness.record.run import Array, Record
 Timelines = Mapping[str, list[list[Any]]]
 """[time, state] from run start on, by "server/breaker"."""
 EDGE_S = 1.0
-"""Around a change of state: what was under way then belongs to neither."""
+"""Around a change of state: calls in progress then belong to neither state."""
 ENDING_S = 2.0
 """How long after a change, or a fault, the bytes of connections that it ended are still counted."""
 ANSWERS_MAX = 2
@@ -34,11 +34,11 @@ LOOKS_MAX = 2
 SAMPLES_MIN = 100
 """Answers of each kind that comparing response times needs."""
 SLOWER_S = 0.050
-"""By how much answers must be slower than a server says, for it to be no matter of load."""
+"""By how much answers must be slower than a server reports before load cannot explain it."""
 EXPECTED_MIN = 60
-"""Answers of the guarded tier that must be expected, so that none of them is no accident."""
+"""Answers that must be expected from the guarded tier before none at all cannot be chance."""
 REFILL_S = 5.0
-"""How long a tier that has come back may have nothing."""
+"""How long a tier may be empty after it came back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ def _answered_while_open(claim: Claim, mine: Answers) -> Iterator[Contradiction]
     sent_s, done_s = mine.sent_s[is_guarded], mine.done_s[is_guarded]
     hits = np.sort(sent_s[_in_spans(sent_s, done_s, claim.spans("OPEN"))])
     if hits.size > ANSWERS_MAX:
-        what = f"it answered out of {claim.breaker} while it said OPEN"
+        what = f"it sent answers from {claim.breaker} while it reported OPEN"
         yield _row(claim, what, float(hits[0]), f"{hits.size:,} answers")
 
 
@@ -147,8 +147,8 @@ def _bytes_while_open(claim: Claim, record: Record) -> Iterator[Contradiction]:
     looks = [(at_s, received) for at_s, received in looks if received]
     if len(looks) > LOOKS_MAX:
         total = sum(received for _, received in looks)
-        what = f"it sent to {claim.breaker} while it said OPEN"
-        yield _row(claim, what, looks[0][0], f"{total:,} bytes in {len(looks)} looks at {link}")
+        what = f"it sent requests to {claim.breaker} while it reported OPEN"
+        yield _row(claim, what, looks[0][0], f"{total:,} bytes in {len(looks)} polls of {link}")
 
 
 def _slower_than_said(claim: Claim, mine: Answers, first_s: float) -> Iterator[Contradiction]:
@@ -171,8 +171,8 @@ def _slower_than_said(claim: Claim, mine: Answers, first_s: float) -> Iterator[C
         for when, percentile in ((is_open, 10), (is_before, 50))
     )
     if now_s - before_s > said_s + SLOWER_S:
-        what = f"it said that it refuses within {said_s * 1e3:.1f} ms, and took longer"
-        text = f"its answers of the next tier took {(now_s - before_s) * 1e3:.0f} ms more"
+        what = f"it reported that it fails fast within {said_s * 1e3:.1f} ms, but took longer"
+        text = f"its answers from the next tier took {(now_s - before_s) * 1e3:.0f} ms longer"
         yield _row(claim, what, spans[0][0], f"{text} than before")
 
 
@@ -195,8 +195,9 @@ def _nothing_since_closed(claim: Claim, mine: Answers) -> Iterator[Contradiction
         return
     share = float(is_guarded[before].mean())
     if share * after.sum() >= EXPECTED_MIN:
-        what = f"it said CLOSED and asked {claim.breaker} no more"
-        text = f"none of {int(after.sum()):,} answers came from there; before {share:.0%} did"
+        what = f"it reported CLOSED but no longer used {claim.breaker}"
+        text = f"none of {int(after.sum()):,} answers came from there"
+        text += f"; {share:.0%} did before it opened"
         yield _row(claim, what, closed_s, text)
 
 

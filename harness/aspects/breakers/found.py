@@ -19,7 +19,7 @@ class InPhase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """One breaker of one server; None where it did not come to that, or nobody looked."""
+    """One breaker of one server; None if it did not happen, or was not observed."""
 
     state_at_fault: str | None = None
     opened_s: float | None = None

@@ -11,11 +11,11 @@ from harness.aspects.breakers.found import InPhase, Server
 from harness.model.experiment import Phase
 
 Transition = Mapping[str, Any]
-"""An event `breaker.transition`, but for its name."""
+"""An event `breaker.transition`, without its name."""
 POLLED_S = 1.0
-"""How old a state can be when it is first seen."""
+"""How old a state can be when it is first polled."""
 P99_MIN = 1000
-"""Fast failures that a p99 of theirs needs; with fewer it is little more than the slowest."""
+"""Fast failures needed for their p99; with fewer it is hardly more than the slowest one."""
 
 
 def server_of(
@@ -62,7 +62,7 @@ def server_of(
 
 
 def _flaps(opens: list[Transition], start_s: float) -> list[float]:
-    """When it opened from CLOSED, but for the first time after the first fault began."""
+    """When it opened from CLOSED, except the first time after the first fault started."""
     first = next((index for index, t in enumerate(opens) if t["t_s"] >= start_s), None)
     return [float(t["t_s"]) for index, t in enumerate(opens) if index != first]
 

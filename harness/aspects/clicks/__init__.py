@@ -33,7 +33,7 @@ EXAMPLES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingOf:
-    """What is surely missing of one server's clicks, and when it answered the first and last."""
+    """One server's clicks that are definitely missing, and when it answered the first and last."""
 
     server: str
     missing: int
@@ -44,18 +44,18 @@ class MissingOf:
     def text(self) -> str:
         """A sentence for people."""
         span = f"from {self.first_s:.1f} to {self.last_s:.1f} s"
-        return f"surely missing of {self.server}: {self.missing:,} clicks answered {span}"
+        return f"definitely missing from {self.server}: {self.missing:,} clicks answered {span}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clicks:
-    """Missing: acknowledged by an app server, but not counted. Lost: those of them that nobody told
+    """Missing: acknowledged by an app server, but not counted. Lost: those of them not reported
     as dropped. Double: counted more often than acknowledged and unknown together, less
     `double_by_retries`: the most of those that the balancers' retries explain. `in_memory`: the
     most that app servers which died can have had in memory (`deaths`: each of them),
-    `lost_beyond_memory` what is lost beyond it. `missing_of`: by server what is surely missing, and
-    since when. `explanations`: all that in words. `checked`: all that was on its way was waited
-    for, before and after; else `why_not`.
+    `lost_beyond_memory` what is lost beyond it. `missing_of`: by server what is definitely missing,
+    and since when. `explanations`: the same in words. `checked`: all clicks in transit had arrived,
+    before and after; else `why_not`.
     """
 
     acknowledged: int | None = None
@@ -139,7 +139,7 @@ def figures(record: Record, folder: RunFolder) -> Clicks:
     if not folder.has("target/clicks.json"):
         return replace(result, why_not="the target's counts were not read")
     if record.experiment.load.locustfile is not None:
-        why_not = "a user's own locustfile does not say which links it follows"
+        why_not = "a custom locustfile does not report which links it follows"
         return replace(result, why_not=why_not)
     facts = folder.read_json("target/clicks.json", {"before": dict, "after": dict})
     dropped = dropped_clicks(record, facts["before"]["servers"], facts["after"]["servers"])
@@ -256,15 +256,15 @@ def _missing_of(streams: Sequence[Stream], gone: set[str]) -> list[MissingOf]:
 
 
 def _why_not(facts: Mapping[str, Any]) -> str:
-    """What makes the comparison void, "" for nothing."""
+    """What invalidates the comparison, "" for nothing."""
     for when in ("before", "after"):
         if not facts[when]["drained"]:
-            return f"{when} the run clicks still waited for {facts[when]['waits_for']}"
+            return f"{when} the run, clicks were still waiting for {facts[when]['waits_for']}"
     return ""
 
 
 def _figure(item: Expectation, findings: Findings) -> Figure:
-    """How many clicks, once all that was on its way was counted."""
+    """How many clicks, once all clicks in transit were counted."""
     clicks = findings.of(ASPECT)
     acknowledged, dropped = clicks.acknowledged or 0, clicks.dropped or 0
     if not clicks.checked:

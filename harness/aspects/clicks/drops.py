@@ -33,7 +33,7 @@ def _of_server(
         is_renewed = told < known or any(known_s < start_s <= at_s for start_s in starts_s)
         total += told if is_renewed else told - known
         known, known_s = told, at_s
-    # Looks go on after the last reading, unless the server was not there to be looked at.
+    # Polling continues after the last reading, unless the server was gone.
     return total + max(0, int((after or {}).get("dropped") or 0) - known)
 
 

@@ -27,7 +27,7 @@ which may take 0.25 s, on a machine that may be busy."""
 LATE_S = 3.0
 """The same where it was asked: a look is up to a second old."""
 ON_ITS_WAY_S = 0.25
-"""How long an answer is on its way to the client after its server has died."""
+"""How long an answer may be in transit to the client after its server has died."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,6 @@ def words(loss: Loss) -> str:
     if loss.since_s is not None:
         text += f", the oldest answered at {loss.since_s:.1f} s"
     if loss.is_late:
-        limit = f"only those of its last {LATE_S:.0f} s are allowed for"
-        return f"{text}; it had kept them too long without an open breaker, and {limit}"
+        limit = f"only those of its last {LATE_S:.0f} s are excused"
+        return f"{text}; it had kept them too long although no breaker was open, so {limit}"
     return f"{text}; its breaker {loss.open_breaker} was not CLOSED" if loss.open_breaker else text

@@ -18,7 +18,7 @@ import numpy as np
 from harness.record.run import Array, Record
 
 LOOK_S = 0.05
-"""How inexact the moment of a look at the counters is."""
+"""Uncertainty of the time at which the counters were polled."""
 
 
 def retries(record: Record, servers: Iterable[str]) -> tuple[int, Array]:

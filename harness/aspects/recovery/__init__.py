@@ -35,14 +35,14 @@ COLUMNS = ["intended_s", "sent_s", "done_s", "ok"]
 
 
 BEFORE_FAULT_S = 1.0
-"""A recovery is measured against what was so just before the fault."""
+"""A recovery is compared with the time just before the fault."""
 COLD_MIN = 0.5
-"""The share of a read canary that must reach past all caches for it to see what is behind them."""
+"""The share of a read canary that must get past all caches to observe what is behind them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutageFound:
-    """One outage as it stands in the findings; `end_s` is None if it did not end."""
+    """One outage, as in the findings; `end_s` is None if it did not end."""
 
     kind: Literal["total", "partial"] = "total"
     start_s: float
@@ -160,7 +160,7 @@ def _cold_share(record: Record, name: str) -> float | None:
 
 
 def as_row(outage: Outage) -> OutageFound:
-    """One outage as it stands in the findings."""
+    """One outage, as in the findings."""
     return OutageFound(
         kind=outage.kind,
         start_s=outage.start_s,
@@ -213,7 +213,7 @@ def hidden_by_caches(
     if cold is None or cold >= COLD_MIN or end_s <= first_s:
         return None
     text = f"caches answered {1 - cold:.0%} of its canary before the fault"
-    return Reason("canary_not_cold", f"{evidence}; {text}: they can hide it")
+    return Reason("canary_not_cold", f"{evidence}; {text} and could hide the fault")
 
 
 def _figure(item: Expectation, findings: Findings) -> Figure:
@@ -240,7 +240,7 @@ def _of_faults(item: Expectation, found: Recovery, findings: Findings) -> Figure
     if not mine:
         return no_figure(f"no fault was injected in {item.phase}")
     if any(not one.recovered for one in mine):
-        return failed("it had not recovered at the end", "not_recovered")
+        return failed("not recovered by the end of the run", "not_recovered")
     return _measured(mine, _words(max(mine, key=duration_s), found))
 
 
@@ -264,7 +264,7 @@ def _words(worst: Recovered, found: Recovery) -> str:
     text = _after(worst, "recovered", "no outage")
     if found.scattered.failed and found.scattered.last_s is not None:
         last = f"the last at {found.scattered.last_s:.2f} s"
-        text += f"; scattered failures beside: {found.scattered.failed:,}, {last}"
+        text += f"; also scattered failures: {found.scattered.failed:,}, {last}"
     return text
 
 
@@ -276,9 +276,9 @@ def _degradation(item: Expectation, found: Degradation | None, findings: Finding
         return no_figure(f"no fault was injected in {item.phase}")
     limit = f"{found.metric} within {format_duration(found.limit_s)}"
     if any(not one.recovered for one in mine):
-        return failed(f"{limit} was not regained by the end", "not_recovered")
+        return failed(f"{limit} was not regained by the end of the run", "not_recovered")
     worst = max(mine, key=duration_s)
-    return _measured(mine, _after(worst, f"{limit} regained", f"{limit} all along"))
+    return _measured(mine, _after(worst, f"{limit} regained", f"{limit} throughout"))
 
 
 def _after(one: Recovered, what: str, never: str) -> str:
@@ -304,9 +304,11 @@ def _tiles(findings: Findings) -> Iterator[Tile]:
         elif found.recovered is None:
             yield Tile(f"{name} failed", found.failed_requests, f"{note}; no fault")
         elif found.recovery_time_s is None:
-            yield Tile(f"{name} recovery", "not recovered", "still failing at the end", "bad")
+            yield Tile(
+                f"{name} recovery", "not recovered", "still failing at the end of the run", "bad"
+            )
         elif found.recovery_time_s == 0:
-            note = f"{found.failed_requests:,} failures beside; {note}"
+            note = f"{found.failed_requests:,} scattered failures; {note}"
             yield Tile(f"{name} recovery", "no outage", note)
         else:
             time_s, half_s = found.recovery_time_s, found.uncertainty_s

@@ -20,7 +20,7 @@ class Recovered:
     fault_start_s: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what would be neither: recovered, and nobody knows when."""
+        """Refuse a contradiction: recovered, but at an unknown time."""
         if self.recovered and self.recovery_time_s is None:
             raise ValueError("recovered, but no recovery_time_s")
 

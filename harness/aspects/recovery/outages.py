@@ -25,7 +25,7 @@ STABLE_SUCCESSES, STABLE_S = 20, 1.0
 TOTAL_SHARE = 0.9
 BUDGET = 0.005
 """The share of failures that is no outage, where an experiment says nothing: below it single
-failures are seconds apart at 100 probes a second, and nobody can tell when it began."""
+failures are seconds apart at 100 probes a second, and its start cannot be determined."""
 EVIDENCE = log(10_000) - 1e-9  # a chance of exactly one in 10,000 is enough
 Array = np.ndarray[Any, Any]
 Span = tuple[int, int, bool]

@@ -24,7 +24,7 @@ ORDER = (
     *("routed_s", "breakers_closed_s", "first_success_s"),
 )
 POLLED_S = 0.3
-"""How old the news of a poll can be where its event does not say."""
+"""How old a polled state can be if its event does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Mark:
 
     @property
     def half_s(self) -> float:
-        """By how much it may be off; NaN where the wall clock says it, and nobody read that."""
+        """Its uncertainty; NaN if it depends on the wall clock and that was not read."""
         return 0.0 if self.uncertainty_s is None else self.uncertainty_s
 
 
@@ -154,7 +154,7 @@ def _restart(record: Record, fault: Fault, start_s: float) -> Iterable[Mark]:
 
 def _healing(fault: Fault) -> Iterable[Mark]:
     if fault["healed_s"] is not None:
-        yield Mark("healed_s", fault["healed_s"], 0.0, "the harness' own heal")
+        yield Mark("healed_s", fault["healed_s"], 0.0, "the harness healed the fault")
 
 
 def _routed(record: Record, server: str, after_s: float, backend: str = "") -> Iterable[Mark]:

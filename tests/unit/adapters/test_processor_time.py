@@ -1,4 +1,4 @@
-"""Who had the processor, out of made-up /proc and cgroup trees whose truth is known."""
+"""CPU time by program, out of made-up /proc and cgroup trees whose truth is known."""
 
 from __future__ import annotations
 

@@ -62,33 +62,33 @@ def figure(expected: Expectation, found: Breaker, *against: Contradiction) -> Fi
     [
         ("opened_on_all", BOTH, flag(value=True, evidence=EACH)),
         ("reopened_on_all", BOTH, flag(value=False, evidence=EACH)),
-        ("failures_to_open", BOTH, Figure(9, "9 at worst")),
-        ("failures_to_reopen", BOTH, Figure(4, "4 at worst")),
-        ("probes_per_cooldown", BOTH, Figure(3, "3 at worst")),
-        ("cooldown", BOTH, Figure(60.0, "60.00 s at worst")),
-        ("fast_fail_p99", BOTH, Figure(0.0005, "0.5 ms at worst")),
-        ("opens_within", BOTH, Figure(0.25, "250 ms at worst", uncertainty=0.02)),
-        ("closes_within", BOTH, Figure(40.0, "40.00 s at worst", uncertainty=0.5)),
+        ("failures_to_open", BOTH, Figure(9, "9 (worst)")),
+        ("failures_to_reopen", BOTH, Figure(4, "4 (worst)")),
+        ("probes_per_cooldown", BOTH, Figure(3, "3 (worst)")),
+        ("cooldown", BOTH, Figure(60.0, "60.00 s (worst)")),
+        ("fast_fail_p99", BOTH, Figure(0.0005, "0.5 ms (worst)")),
+        ("opens_within", BOTH, Figure(0.25, "250 ms (worst)", uncertainty=0.02)),
+        ("closes_within", BOTH, Figure(40.0, "40.00 s (worst)", uncertainty=0.5)),
         ("opens_within", replace(BOTH, opens_within=0.0, uncertainty_s={}),
-         Figure(0.0, "0 ms at worst")),
+         Figure(0.0, "0 ms (worst)")),
         ("opened_on_all", QUIET,
          flag(value=False, evidence=f"app-1 never opened;{EACH.partition(';')[2]}")),
         ("opens_within", QUIET,
-         failed(f"it never opened everywhere: app-1 never opened;{EACH.partition(';')[2]}",
+         failed(f"it did not open on every server: app-1 never opened;{EACH.partition(';')[2]}",
                 "breaker_never_opened")),
         ("closes_within", replace(STUCK, closes_within=None),
          failed("it never closed: " + EACH.replace("CLOSED", "OPEN", 1), "breaker_never_closed")),
         ("fast_fail_p99", replace(BOTH, fast_fail_p99=None),
-         no_figure("too few calls failed fast to tell: app-1 4,000, app-2 7")),
+         no_figure("not enough samples: calls that failed fast: app-1 4,000, app-2 7")),
         ("cooldown", replace(BOTH, cooldown=None), Figure(None, EACH)),
         ("cooldown", replace(BOTH, servers={
             "app-1": replace(ONE, state_at_fault="OPEN"), "app-2": TWO,
             "app-3": replace(ONE, state_at_fault="HALF_OPEN")}),
-         no_figure("not CLOSED when the fault began: app-1, app-3", "breaker_not_closed_before")),
+         no_figure("not CLOSED when the fault started: app-1, app-3", "breaker_not_closed_before")),
         ("cooldown", Breaker(servers={}), no_figure("no breaker named hot reported")),
         ("cooldown", replace(BOTH, missing_servers=["app-3", "app-4"]),
-         failed("app-3, app-4 reported no breaker hot", "breaker_not_reported")),
-        ("flaps", BOTH, Figure(4, "4 at worst")),
+         failed("app-3, app-4 did not report breaker hot", "breaker_not_reported")),
+        ("flaps", BOTH, Figure(4, "4 (worst)")),
         ("closed_at_end", BOTH, flag(value=True, evidence="CLOSED at the end")),
         ("closed_at_end", STUCK, flag(value=False, evidence="app-1 OPEN at the end")),
     ],
@@ -102,12 +102,12 @@ def test_the_figure_of_the_run_is_that_of_the_worst_server(
 @pytest.mark.parametrize(
     ("metric", "phase", "expected"),
     [
-        ("flaps", "fault", Figure(3, "3 at worst")),
-        ("flaps", "end", Figure(1, "1 at worst")),
+        ("flaps", "fault", Figure(3, "3 (worst)")),
+        ("flaps", "end", Figure(1, "1 (worst)")),
         ("closed_at_end", "end", flag(value=True, evidence="CLOSED at the end")),
         ("closed_at_end", "fault",
          flag(value=False, evidence="app-1 OPEN at the end, app-2 HALF_OPEN at the end")),
-        ("flaps", "calm", no_figure("no breaker reported on calm")),
+        ("flaps", "calm", no_figure("not every breaker reported its state in calm")),
     ],
 )  # fmt: skip
 def test_the_figure_of_a_phase_is_that_of_the_worst_server_then(
@@ -118,12 +118,14 @@ def test_the_figure_of_a_phase_is_that_of_the_worst_server_then(
 
 def test_each_server_must_have_reported_on_a_phase() -> None:
     half = replace(BOTH, servers={"app-1": ONE, "app-2": replace(TWO, phases={})})
-    assert figure(item("flaps", "fault"), half) == no_figure("no breaker reported on fault")
+    assert figure(item("flaps", "fault"), half) == no_figure(
+        "not every breaker reported its state in fault"
+    )
 
 
 def test_a_state_before_the_fault_is_no_matter_of_a_phase() -> None:
     early = replace(BOTH, servers={"app-1": replace(ONE, state_at_fault="OPEN")})
-    assert figure(item("flaps", "fault"), early) == Figure(3, "3 at worst")
+    assert figure(item("flaps", "fault"), early) == Figure(3, "3 (worst)")
 
 
 def test_a_breaker_is_found_by_its_whole_name() -> None:

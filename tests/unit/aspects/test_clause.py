@@ -41,9 +41,9 @@ def test_a_clause_is_read_with_the_unit_and_the_aspect_of_its_metric(
 @pytest.mark.parametrize(
     ("phase", "subject", "clause", "message"),
     [
-        ("run", "create", "p95 <", "'p95 <' is not an expectation; write it like p95 < 200ms"),
-        ("run", "create", "", "'' is not an expectation; write it like p95 < 200ms"),
-        ("run", "create", "p95 != 2s", "'p95 != 2s' is not an expectation; write it like p95 <"),
+        ("run", "create", "p95 <", "'p95 <' is not a valid expectation; write it like p95 < 200ms"),
+        ("run", "create", "", "'' is not a valid expectation; write it like p95 < 200ms"),
+        ("run", "create", "p95 != 2s", "'p95 != 2s' is not a valid expectation; write it like"),
         (
             "run", "nobody", "p95 < 1s",
             "unknown subject 'nobody'; known: breaker.NAME, cache, clicks, create, reads, redirect,"
@@ -56,16 +56,16 @@ def test_a_clause_is_read_with_the_unit_and_the_aspect_of_its_metric(
         ("run", "run.x", "lost == 0", "unknown subject 'run.x'; known: "),
         (
             "run", "create", "p96 < 1s",
-            "an operation has no 'p96'; known: degradation_time, error_rate, failed_requests, p50,"
-            " p95, p99, p999, recovery_time, requests",
+            "an operation has no metric 'p96'; known: degradation_time, error_rate,"
+            " failed_requests, p50, p95, p99, p999, recovery_time, requests",
         ),
         (
             "run", "writes", "gone == 0",
-            "writes has no 'gone'; known: acknowledged, duplicates, lost, phantom, unknown",
+            "writes has no metric 'gone'; known: acknowledged, duplicates, lost, phantom, unknown",
         ),
         (
             "fault", "writes", "lost == 0",
-            "writes.lost is a figure of the whole run: put it under `run`",
+            "writes.lost is a figure of the whole run; put it under `run`",
         ),
         ("run", "target", "healthy == 1", "'healthy == 1': write it as `healthy`"),
         ("run", "create", " p95", "' p95': write it as `p95 < ...`"),

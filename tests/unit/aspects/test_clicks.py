@@ -208,7 +208,9 @@ def test_clicks_still_on_their_way_are_no_evidence(case: Case, when: str) -> Non
     case.waits_for[when] = "app-1, with 3 clicks in memory"
     found = case.figures()
     assert found["checked"] is False
-    assert found["why_not"] == f"{when} the run clicks still waited for {case.waits_for[when]}"
+    assert (
+        found["why_not"] == f"{when} the run, clicks were still waiting for {case.waits_for[when]}"
+    )
 
 
 def test_a_users_own_locustfile_is_not_checked(case: Case) -> None:
@@ -335,8 +337,8 @@ def test_whose_clicks_are_surely_missing_and_since_when(case: Case) -> None:
          "last_s": pytest.approx(0.404)},
     ]  # fmt: skip
     assert found["explanations"] == [
-        "surely missing of app-2: 3 clicks answered from 0.2 to 0.4 s",
-        "surely missing of app-1: 1 clicks answered from 0.4 to 0.4 s",
+        "definitely missing from app-2: 3 clicks answered from 0.2 to 0.4 s",
+        "definitely missing from app-1: 1 clicks answered from 0.4 to 0.4 s",
     ]
 
 
@@ -463,7 +465,7 @@ def test_each_death_that_had_clicks_is_explained_before_what_is_missing(case: Ca
     ]  # fmt: skip
     assert found["explanations"] == [
         "app-2 died at 0.1 s with up to 10 clicks in memory, the oldest answered at 0.0 s",
-        "surely missing of app-2: 2 clicks answered from 0.0 to 1.0 s",
+        "definitely missing from app-2: 2 clicks answered from 0.0 to 1.0 s",
     ]
     assert (found["in_memory"], found["lost"], found["lost_beyond_memory"]) == (10, 2, 0)
 
@@ -509,9 +511,9 @@ def test_what_nobody_answered_has_no_share(case: Case) -> None:
     ("change", "why_not"),
     [
         ({"load": {"locustfile": "mine.py::Visitor"}},
-         "a user's own locustfile does not say which links it follows"),
+         "a custom locustfile does not report which links it follows"),
         ({"waits_for": {"before": "app-1", "after": "app-2"}},
-         "before the run clicks still waited for app-1"),
+         "before the run, clicks were still waiting for app-1"),
         ({}, ""),
     ],
 )  # fmt: skip

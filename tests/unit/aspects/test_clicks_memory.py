@@ -180,8 +180,8 @@ def test_the_deaths_of_several_servers_are_in_order_of_time() -> None:
          " its breaker redis was not CLOSED"),
         (by_look(6.0, 5.0, 13, 2.0, 13, is_late=True),
          "app-1 died at 6.0 s with up to 13 clicks in memory, the oldest answered at 2.0 s;"
-         " it had kept them too long without an open breaker, and only those of its last 3 s are"
-         " allowed for"),
+         " it had kept them too long although no breaker was open, so only those of its last 3 s"
+         " are excused"),
     ],
 )  # fmt: skip
 def test_a_death_in_words(loss: Loss, text: str) -> None:

@@ -101,7 +101,7 @@ def test_answers_out_of_redis_while_its_breaker_says_open() -> None:
         samples.loc[rows, "cache"] = "redis"
 
     assert contradictions(liar(change)) == [
-        ("app-2", "it answered out of redis while it said OPEN")
+        ("app-2", "it sent answers from redis while it reported OPEN")
     ]
     (row,) = figures_of(record_of(liar(change)))["contradictions"]
     assert row["evidence"] == "67 answers"
@@ -128,13 +128,15 @@ def test_two_answers_that_hung_are_none_and_three_are_one() -> None:
 
     assert contradictions(liar(change(2))) == []
     assert contradictions(liar(change(3))) == [
-        ("app-2", "it answered out of redis while it said OPEN")
+        ("app-2", "it sent answers from redis while it reported OPEN")
     ]
 
 
 def test_bytes_into_the_link_while_open() -> None:
     asked = [traffic(70.0 + second) for second in range(3)]
-    assert contradictions(None, *asked) == [("app-2", "it sent to redis while it said OPEN")]
+    assert contradictions(None, *asked) == [
+        ("app-2", "it sent requests to redis while it reported OPEN")
+    ]
     assert contradictions(None, *asked[:2]) == []
     assert contradictions(None, *(traffic(70.0 + s, "app-2.db-rw") for s in range(9))) == []
     assert contradictions(None, *(traffic(100.0 + s) for s in range(9))) == []  # CLOSED again
@@ -157,7 +159,7 @@ def test_a_stopwatch_that_stops_before_the_call_has_failed() -> None:
         samples.loc[rows, "done_s"] += 0.25
 
     assert contradictions(liar(change)) == [
-        ("app-2", "it said that it refuses within 0.2 ms, and took longer")
+        ("app-2", "it reported that it fails fast within 0.2 ms, but took longer")
     ]
 
 
@@ -182,7 +184,9 @@ def test_a_server_that_says_closed_and_asks_redis_no_more() -> None:
         rows = mine & (samples["sent_s"] > FAULT_S) & (samples["cache"] == "redis")
         samples.loc[rows, "cache"] = "db"
 
-    assert contradictions(liar(change)) == [("app-2", "it said CLOSED and asked redis no more")]
+    assert contradictions(liar(change)) == [
+        ("app-2", "it reported CLOSED but no longer used redis")
+    ]
 
 
 def test_a_server_that_does_not_list_its_breaker_is_missing() -> None:
@@ -301,7 +305,7 @@ def test_an_answer_counts_that_lies_wholly_in_the_time_it_says_open(
     """Each took half a second; those of another tier do not count."""
     mine = [(tier, at_s, 0.5) for at_s in times_s for tier in ("local", "redis")]
     found = what(held._answered_while_open(claim(), answers(*mine)))
-    said = "it answered out of redis while it said OPEN"
+    said = "it sent answers from redis while it reported OPEN"
     assert found == ([(min(times_s), said, f"{hits} answers")] if hits else [])
 
 
@@ -315,16 +319,16 @@ def looks_at(*looks: tuple[float, int | None], link: str = "app-1.redis") -> lis
 @pytest.mark.parametrize(
     ("looks", "faults", "expected"),
     [
-        ([(12.0, 1), (13.0, 2), (19.0, 1000)], [], (12.0, "1,003 bytes in 3 looks")),
+        ([(12.0, 1), (13.0, 2), (19.0, 1000)], [], (12.0, "1,003 bytes in 3 polls")),
         ([(11.9, 9), (13.0, 2), (19.0, 3)], [], None),  # of what the opening ended
         ([(12.0, 9), (13.0, 2), (19.1, 3)], [], None),
         ([(12.0, 9), (13.0, 2), (15.0, 0), (16.0, None)], [], None),
-        ([(22.5, 9), (13.0, 2), (39.0, 3), (38.0, 0)], [], (13.0, "14 bytes in 3 looks")),
+        ([(22.5, 9), (13.0, 2), (39.0, 3), (38.0, 0)], [], (13.0, "14 bytes in 3 polls")),
         ([(13.0, 1), (14.0, 2), (15.0, 3)], [(13.5, 14.5)], None),
         ([(13.0, 1), (14.0, 2), (15.0, 3)], [(13.0, None)], None),
         ([(13.0, 1), (14.0, 2), (15.0, 3)], [(12.75, 40.0)], None),
         ([(13.0, 1), (14.0, 2), (15.0, 3)], [(15.5, None), (None, None), (9.0, 10.9)],
-         (13.0, "6 bytes in 3 looks")),
+         (13.0, "6 bytes in 3 polls")),
         ([(13.0, 1), (14.0, 2), (15.0, 3)], [(None, 11.0)], None),
         ([(13.0, 1), (14.0, 2), (15.0, 3)], [(15.0, None)], None),
         ([(13.0, 1), (14.0, 2), (15.0, 3)], [(14.75, None)], None),
@@ -342,8 +346,8 @@ def test_bytes_count_that_no_change_and_no_fault_explains(
     ]
     record = Record(EXPERIMENT, events, pd.DataFrame(), pd.DataFrame(), rows)
     found = what(held._bytes_while_open(claim(), record))
-    said = "it sent to redis while it said OPEN"
-    assert found == ([(expected[0], said, f"{expected[1]} at app-1.redis")] if expected else [])
+    said = "it sent requests to redis while it reported OPEN"
+    assert found == ([(expected[0], said, f"{expected[1]} of app-1.redis")] if expected else [])
 
 
 def timed(
@@ -406,8 +410,9 @@ def test_refusing_is_as_quick_as_it_says_if_nine_in_ten_answers_are_not_that_slo
         assert found == []
         return
     said_ms = (refuses_within_s or 0) * 1e3
-    said = f"it said that it refuses within {said_ms:.1f} ms, and took longer"
-    assert found == [(11.0, said, f"its answers of the next tier took {expected} more than before")]
+    said = f"it reported that it fails fast within {said_ms:.1f} ms, but took longer"
+    text = f"its answers from the next tier took {expected} longer than before"
+    assert found == [(11.0, said, text)]
 
 
 def test_a_breaker_that_was_not_open_for_long_refuses_nobody_slowly() -> None:
@@ -429,12 +434,14 @@ def test_half_of_the_answers_before_were_quicker_than_the_middle_one() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "opened_s", "expected"),
     [
-        (("redis", "db"), 120, 10.0, "none of 120 answers came from there; before 50% did"),
+        (("redis", "db"), 120, 10.0,
+         "none of 120 answers came from there; 50% did before it opened"),
         (("redis", "db"), 119, 10.0, None),
         (("redis", "db", "db", "db"), 240, 10.0,
-         "none of 240 answers came from there; before 25% did"),
+         "none of 240 answers came from there; 25% did before it opened"),
         (("db",), 500, 10.0, None),
-        (("redis",), 60, 10.0, "none of 60 answers came from there; before 100% did"),
+        (("redis",), 60, 10.0,
+         "none of 60 answers came from there; 100% did before it opened"),
         (("redis",), 60, 1.0, None),
     ],
 )  # fmt: skip
@@ -447,7 +454,7 @@ def test_a_tier_that_answers_no_more_is_missed_if_60_answers_were_expected(
     later = [("db", 46.0 + n / 8, 0.001) for n in range(after)]
     states = [[0.0, "CLOSED"], [opened_s, "OPEN"], *MOVES[2:]]
     found = what(held._nothing_since_closed(claim(states=states), answers(*near, *rows, *later)))
-    said = "it said CLOSED and asked redis no more"
+    said = "it reported CLOSED but no longer used redis"
     assert found == ([(40.0, said, expected)] if expected else [])
 
 

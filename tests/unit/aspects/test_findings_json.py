@@ -147,7 +147,7 @@ def test_a_file_that_cannot_be_understood_says_which_stage_writes_it(tmp_path: P
     path = tmp_path / "findings.json"
     whole = {name: kind() for name, kind in FINDINGS.items()}
     for value, what in (
-        ({**whole, "writes": {"lost": []}}, "cannot be understood: writes.lost"),
+        ({**whole, "writes": {"lost": []}}, "invalid content: writes.lost"),
         ({"writes": {"lost": []}}, "no schema_version in it"),
     ):
         path.write_text(json.dumps(value))
@@ -168,7 +168,7 @@ def test_the_words_of_an_error_have_the_whole_place_and_the_cause(tmp_path: Path
     with pytest.raises(RunFolderError) as found:
         understood(folder, nested)
     where = tmp_path / "findings.json"
-    assert str(found.value) == f"{where}: cannot be understood: rotation.1.lb: Field required"
+    assert str(found.value) == f"{where}: invalid content: rotation.1.lb: Field required"
     assert found.value.hint == f"harness analyze {tmp_path}"
     assert isinstance(found.value.__cause__, ValueError)
 

@@ -92,7 +92,7 @@ def test_each_percentile_needs_its_requests(metric: str, needed: int) -> None:
     for requests in (needed - 1, needed):
         figure = ASPECT.figure(item(f"{metric} < 1s"), findings(early=found(requests)))
         assert figure.value == TIMES[metric]
-        gap = f"{requests:,} requests, and {needed:,} are needed to tell"
+        gap = f"not enough samples: {requests:,} requests, {needed:,} needed"
         assert figure.gap == ("" if requests == needed else gap)
         assert figure.gap_code == ("not_measured" if requests == needed else "too_few_samples")
         assert (
@@ -104,13 +104,13 @@ def test_each_percentile_needs_its_requests(metric: str, needed: int) -> None:
 @pytest.mark.parametrize(
     ("clause", "requests", "value", "gap"),
     [
-        ("error_rate < 0.1%", 2999, 0.0, "2,999 requests, and 3,000 are needed to tell"),
+        ("error_rate < 0.1%", 2999, 0.0, "not enough samples: 2,999 requests, 3,000 needed"),
         ("error_rate < 0.1%", 3000, 0.0, ""),
         ("error_rate == 0%", 1, 0.0, ""),
-        ("error_rate < 100%", 2, 0.0, "2 requests, and 3 are needed to tell"),
+        ("error_rate < 100%", 2, 0.0, "not enough samples: 2 requests, 3 needed"),
         ("failed_requests == 0", 1, 0, ""),
         ("requests >= 5", 1, 1, ""),
-        ("requests >= 5", 0, None, "no redirect was sent in early"),
+        ("requests >= 5", 0, None, "no redirect request was sent in early"),
     ],
 )
 def test_counts_and_rates_need_their_requests(
@@ -142,7 +142,7 @@ def test_an_operation_that_was_not_sent_has_no_figure() -> None:
         ASPECT.figure(item("p95 < 1s"), findings()),
         ASPECT.figure(item("p95 < 1s"), findings_from_json({"phases": SPANS})),
     ):
-        assert (figure.value, figure.gap) == (None, "no redirect was sent in early")
+        assert (figure.value, figure.gap) == (None, "no redirect request was sent in early")
         assert figure.gap_code == "not_measured"
 
 

@@ -310,7 +310,7 @@ def test_a_breaker_that_closes_after_the_first_success_takes_no_mark_of_another_
 def test_a_heal_is_part_of_the_recovery_if_it_lies_in_it(
     healed_s: float, at_s: float | None
 ) -> None:
-    expected = [Mark("healed_s", at_s, 0.0, "the harness' own heal")] if at_s else []
+    expected = [Mark("healed_s", at_s, 0.0, "the harness healed the fault")] if at_s else []
     assert marks_of(healed_s=healed_s) == expected
 
 
@@ -347,7 +347,7 @@ def test_a_recovery_that_does_not_say_how_certain_it_is() -> None:
     found = parts.marks(record_of(healed_s=26.0), unsaid)
     assert [mark.half_s for mark in found] == [0.0, 0.0]
     assert found == [
-        Mark("healed_s", 26.0, 0.0, "the harness' own heal"),
+        Mark("healed_s", 26.0, 0.0, "the harness healed the fault"),
         Mark("first_success_s", 27.0, None, "the probes"),
     ]
 

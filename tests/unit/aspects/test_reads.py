@@ -74,7 +74,7 @@ def test_what_does_not_see_the_write_is_stale_and_its_age_told() -> None:
     assert (early["answered"], early["stale"], early["stale_for_s"]) == (3, 2, 0.75)
     assert (late["answered"], late["stale"], late["stale_for_s"]) == (2, 1, 0.125)
     assert result["uncertainty_s"] == 0.0  # both ends are moments of one process
-    assert "0.250 s after its acknowledgement write 1 was answered 404" in result["examples"]
+    assert "0.250 s after its acknowledgement, write 1 was answered 404" in result["examples"]
 
 
 @pytest.mark.parametrize(
@@ -103,10 +103,10 @@ def test_reads_of_both_streams_are_aged_by_their_own_streams_writes() -> None:
     result = found(main, canary, "create", "read_back")
     assert (result["answered"], result["stale"], result["stale_for_s"]) == (6, 4, 0.5)
     assert result["examples"] == [
-        "0.500 s after its acknowledgement write 1 was answered 410",
-        "at an unknown time after its acknowledgement write 2 was answered 404",
-        "at an unknown time after its acknowledgement write 3 was answered 404",
-        "0.250 s after its acknowledgement write 1 was answered 302",
+        "0.500 s after its acknowledgement, write 1 was answered 410",
+        "at an unknown time after its acknowledgement, write 2 was answered 404",
+        "at an unknown time after its acknowledgement, write 3 was answered 404",
+        "0.250 s after its acknowledgement, write 1 was answered 302",
     ]
 
 
@@ -143,13 +143,15 @@ READS = {
 @pytest.mark.parametrize(
     ("metric", "phase", "value", "evidence", "uncertainty"),
     [
-        ("stale", "run", 2, "2 of 100 reads did not see a write acknowledged before, up to 250 ms"
-         " later", 0.0),
-        ("stale_for", "run", 0.25, "2 of 100 reads did not see a write acknowledged before, up to"
-         " 250 ms later", 0.125),
-        ("stale", "early", 0, "0 of 100 reads did not see a write acknowledged before", 0.0),
-        ("stale_for", "early", 0.0, "0 of 100 reads did not see a write acknowledged before", 0.0),
-        ("stale_for", "old", None, "1 of 1,000 reads did not see a write acknowledged before", 0.0),
+        ("stale", "run", 2, "2 of 100 reads did not return a write acknowledged before, up to"
+         " 250 ms later", 0.0),
+        ("stale_for", "run", 0.25, "2 of 100 reads did not return a write acknowledged before, up"
+         " to 250 ms later", 0.125),
+        ("stale", "early", 0, "0 of 100 reads did not return a write acknowledged before", 0.0),
+        ("stale_for", "early", 0.0, "0 of 100 reads did not return a write acknowledged before",
+         0.0),
+        ("stale_for", "old", None, "1 of 1,000 reads did not return a write acknowledged before",
+         0.0),
     ],
 )  # fmt: skip
 def test_the_figure_is_of_the_phase_or_of_the_run(
@@ -168,7 +170,7 @@ def test_the_figure_is_of_the_phase_or_of_the_run(
 def test_too_few_reads_are_no_evidence(reads: Any, phase: str, answered: int) -> None:
     item = parse_expectation(phase, "reads", "stale == 0", set())
     figure = ASPECT.figure(item, findings_from_json({"reads": reads}))
-    gap = f"{answered} reads of acknowledged writes were answered, 100 are needed"
+    gap = f"not enough samples: {answered} reads of acknowledged writes, 100 needed"
     assert (figure.value, figure.gap, figure.gap_code) == (None, gap, "too_few_samples")
 
 

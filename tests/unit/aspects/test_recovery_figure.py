@@ -80,7 +80,7 @@ def basis(start_s: float, end_s: float = 100.0, stream: str = "canary") -> Basis
         ("first", of_each(QUICK, never_failed=True, probes=9000),
          Figure(0.0, "never failed in 9,000 probes", basis=basis(19.0))),
         ("first", of_each(QUICK, scattered=Scattered(failed=1200, last_s=55.125)),
-         Figure(0.0, "no outage; scattered failures beside: 1,200, the last at 55.12 s",
+         Figure(0.0, "no outage; also scattered failures: 1,200, the last at 55.12 s",
                 basis=basis(19.0))),
         ("first", of_each(OF_EACH, scattered=Scattered(failed=0, last_s=55.0)),
          Figure(3.0, "recovered after 3.000 s (± 10 ms)", uncertainty=0.01, basis=basis(19.0))),
@@ -101,7 +101,7 @@ def test_the_recovery_time_is_the_longest_of_the_phases_faults(
     [
         (OF_EACH, Figure(9.9, "p99 within 250 ms regained after 9.900 s (± 100 ms)",
                          uncertainty=0.3, basis=basis(47.0))),
-        (QUICK, Figure(0.0, "p99 within 250 ms all along", basis=basis(47.0))),
+        (QUICK, Figure(0.0, "p99 within 250 ms throughout", basis=basis(47.0))),
     ],
 )  # fmt: skip
 def test_the_degradation_time_alike(rows: Mapping[str, Recovered], expects: Figure) -> None:
@@ -119,9 +119,9 @@ def with_uncertainty(expects: Figure) -> Figure:
     ("phase", "metric", "found", "expects"),
     [
         ("second", "recovery_time", of_each(LOST),
-         failed("it had not recovered at the end", "not_recovered")),
+         failed("not recovered by the end of the run", "not_recovered")),
         ("run", "recovery_time", of_each(LOST),
-         failed("it had not recovered at the end", "not_recovered")),
+         failed("not recovered by the end of the run", "not_recovered")),
         ("run", "recovery_time", Recovery(), no_figure("no probe of it was recorded")),
         ("run", "degradation_time", Recovery(), no_figure("no probe of it was recorded")),
         ("run", "recovery_time", Recovery(probes=1), no_figure("no fault was injected")),
@@ -129,7 +129,7 @@ def with_uncertainty(expects: Figure) -> Figure:
         ("third", "degradation_time", degraded(OF_EACH),
          no_figure("no fault was injected in third")),
         ("second", "degradation_time", degraded(LOST),
-         failed("p99 within 250 ms was not regained by the end", "not_recovered")),
+         failed("p99 within 250 ms was not regained by the end of the run", "not_recovered")),
         ("first", "degradation_time", of_each(OF_EACH),
          no_figure("the experiment sets no p95, p99 or p50 limit that read misses")),
     ],
@@ -162,8 +162,8 @@ def test_a_time_that_caches_can_hide_is_weak_evidence() -> None:
     cached = of_each(OF_EACH, cold_share=0.125)
     assert figure(expected("first"), cached).weakness == Reason(
         "canary_not_cold",
-        "recovered after 3.000 s (± 10 ms); caches answered 88% of its canary before the fault:"
-        " they can hide it",
+        "recovered after 3.000 s (± 10 ms); caches answered 88% of its canary before the fault"
+        " and could hide the fault",
     )  # fmt: skip
     assert figure(expected("first"), of_each(OF_EACH, cold_share=0.5)).weakness is None
     assert figure(expected("first"), of_each(OF_EACH)).weakness is None
@@ -218,8 +218,8 @@ def test_each_operation_has_a_tile_that_says_how_it_did() -> None:
     assert list(recovery.ASPECT.tiles(Findings(Run(), {"recovery": found}))) == [
         Tile("a recovery", "never failed", "measured by the main", "good"),
         Tile("b failed", 7, "measured by the canary; no fault"),
-        Tile("c recovery", "not recovered", "still failing at the end", "bad"),
-        Tile("d recovery", "no outage", "1,200 failures beside; measured by the canary"),
+        Tile("c recovery", "not recovered", "still failing at the end of the run", "bad"),
+        Tile("d recovery", "no outage", "1,200 scattered failures; measured by the canary"),
         Tile("e recovery time", 2.5, "measured by the main", "", 0.5, "seconds"),
     ]
 

@@ -213,10 +213,10 @@ def item(metric: str, phase: str) -> Expectation:
 @pytest.mark.parametrize(
     ("metric", "phase", "value", "half_s", "text"),
     [
-        ("leaves_rotation", "early", 9.0, 0.05, "app-1 on lb-1/read: 9.00 s at worst"),
-        ("leaves_rotation", "late", 2.25, 0.05, "app-2 on lb-2/read: 2.25 s at worst"),
-        ("leaves_rotation", "run", 9.0, 0.05, "app-1 on lb-1/read: 9.00 s at worst"),
-        ("returns_to_rotation", "late", 3.5, 0.2, "app-3 on lb-2/read: 3.50 s at worst"),
+        ("leaves_rotation", "early", 9.0, 0.05, "app-1 on lb-1/read: 9.00 s (worst)"),
+        ("leaves_rotation", "late", 2.25, 0.05, "app-2 on lb-2/read: 2.25 s (worst)"),
+        ("leaves_rotation", "run", 9.0, 0.05, "app-1 on lb-1/read: 9.00 s (worst)"),
+        ("returns_to_rotation", "late", 3.5, 0.2, "app-3 on lb-2/read: 3.50 s (worst)"),
     ],
 )
 def test_the_worst_of_all_balancers_and_of_the_phases_faults_counts(
@@ -250,7 +250,10 @@ def test_one_that_never_did_fails_its_phase_and_the_run(
 def test_without_a_row_of_the_phases_faults_there_is_no_figure() -> None:
     findings = findings_from_json({"faults": FAULTS, "rotation": ROWS[1:]})
     figure = ASPECT.figure(item("leaves_rotation", "early"), findings)
-    assert (figure.value, figure.gap) == (None, "no load balancer reported on a broken server")
+    assert (figure.value, figure.gap) == (
+        None,
+        "no load balancer reported the state of a broken server",
+    )
     assert figure.gap_code == "not_measured"
 
 
@@ -258,11 +261,11 @@ def test_the_report_has_a_row_for_each_fault_balancer_and_backend() -> None:
     times = {"left_s": 39.0, "alive_s": 40.0, "returned_s": 41.0}
     old = {**ROWS[2], "backend": "", "alive_s": 70.0}
     (table,) = ASPECT.tables(findings_from_json({"rotation": [{**ROWS[0], **times}, old]}))
-    assert (table.title, table.id) == ("Rotation of the load balancers", "rotation")
+    assert (table.title, table.id) == ("Load balancer rotation", "rotation")
     assert list(table.columns) == [
         Column("Fault"), Column("Server"), Column("Balancer"), Column("Left after", "seconds"),
         Column("Alive at", "clock"), Column("Back at", "clock"),
-        Column("Back after being alive", "seconds"),
+        Column("Back, since alive", "seconds"),
     ]  # fmt: skip
     assert list(table.groups) == [
         Group("", [

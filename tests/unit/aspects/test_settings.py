@@ -66,17 +66,17 @@ def test_a_target_that_is_set_right_has_every_flag(tmp_path: Path) -> None:
         (
             "durable",
             lambda r: _database(r, "db-1", synchronous_standby_names=""),
-            "db-1: no commit waits for a standby",
+            "db-1: commits do not wait for a standby",
         ),
         (
             "restarts",
             lambda r: r["restart_policies"].update(worker="no"),
-            "worker is not started again after a crash",
+            "worker is not restarted after a crash",
         ),
         (
             "cache_expires",
             lambda r: r["caches"]["redis"].update(without_expiry=1, examples=["link:a"]),
-            "redis: 1 of 1,000 keys never expire, such as link:a",
+            "redis: 1 of 1,000 keys never expire, for example link:a",
         ),
         (
             "cache_bounded",
@@ -118,12 +118,12 @@ def test_one_wrong_setting_at_either_end_of_the_run_is_enough(
         (
             "restarts",
             lambda r: r["restart_policies"].update(x=""),
-            "the restart policy of x is not known",
+            "the restart policy of x is unknown",
         ),
         (
             "cache_expires",
             lambda r: r["caches"]["redis"].update(keys=99),
-            "redis has fewer than 100 keys",
+            "not enough samples: redis has fewer than 100 keys",
         ),
         ("cache_bounded", lambda r: r["caches"].clear(), "the project has no cache"),
     ],
@@ -193,11 +193,11 @@ def test_all_that_is_wrong_is_listed_part_by_part_once(tmp_path: Path) -> None:
             "db-3: fsync is off",
         ],
         "restarts": [
-            "app-1 is not started again after a crash", "db-1 is not started again after a crash",
+            "app-1 is not restarted after a crash", "db-1 is not restarted after a crash",
         ],
         "cache_expires": [
-            "redis: 1,000 of 1,200 keys never expire, such as a, b",
-            "small: 1 of 99 keys never expire, such as c",
+            "redis: 1,000 of 1,200 keys never expire, for example a, b",
+            "small: 1 of 99 keys never expire, for example c",
         ],
         "cache_bounded": [
             "redis: maxmemory is 0, its policy allkeys-lru",
@@ -209,7 +209,7 @@ def test_all_that_is_wrong_is_listed_part_by_part_once(tmp_path: Path) -> None:
         ],
     }  # fmt: skip
     assert found["gaps"] == {
-        "durable": "db-2: does not run", "restarts": "the restart policy of redis is not known",
+        "durable": "db-2: does not run", "restarts": "the restart policy of redis is unknown",
         "cache_expires": "redis-2: refused", "cache_bounded": "redis-2: refused",
         "time_limits": "app-2: HTTP 503",
     }  # fmt: skip
@@ -218,9 +218,9 @@ def test_all_that_is_wrong_is_listed_part_by_part_once(tmp_path: Path) -> None:
 def test_each_half_of_a_gap_is_found_by_itself(tmp_path: Path) -> None:
     none: dict[str, Any] = {name: {} for name in READING}
     assert read(tmp_path / "none", none, none)["gaps"] == {
-        "durable": "the project has no database", "restarts": "there is no container",
+        "durable": "the project has no database", "restarts": "there are no containers",
         "cache_expires": "the project has no cache", "cache_bounded": "the project has no cache",
-        "time_limits": "the project has no server with a page of settings",
+        "time_limits": "the project has no server with the label harness.probe.settings",
     }  # fmt: skip
     alone = copy.deepcopy(READING)
     alone["time_limits"] = {}
@@ -238,7 +238,7 @@ def test_problems_of_both_readings_stand_once_and_the_first_gap_is_told(tmp_path
     assert [text.split()[0] for text in found["problems"]["restarts"]] == [
         "app-1", "db-1", "worker",
     ]  # fmt: skip  # the file has `after` first
-    assert found["gaps"]["restarts"] == "the restart policy of worker is not known"
+    assert found["gaps"]["restarts"] == "the restart policy of worker is unknown"
 
 
 def test_one_reading_is_enough_and_a_cache_that_neither_filled_is_none(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_each_flag_is_judged_by_its_own_field(name: str) -> None:
     assert unknown.gap_code == "not_measured"
     fine = {"settings": {name: True, "problems": {name: []}}}
     assert settings.ASPECT.figure(item, findings_from_json(fine)).evidence == (
-        "every part is set so"
+        "every service has this setting"
     )
     for gaps in ({}, {name: None}, {name: ""}):
         silent = settings.ASPECT.figure(item, findings_from_json({"settings": {"gaps": gaps}}))

@@ -87,11 +87,14 @@ def test_the_evidence_has_all_parts_of_the_phase() -> None:
 @pytest.mark.parametrize(
     ("subject", "phase", "gap", "code"),
     [
-        ("traffic_share", "late", "299 answers say who served them, and 300 are needed",
+        ("traffic_share", "late",
+         "not enough samples: 299 answers say which server sent them, 300 needed",
          "too_few_samples"),
-        ("cache", "run", "298 answers say who served them, and 300 are needed", "too_few_samples"),
-        ("traffic_share", "quiet", "no answer of quiet says who served it", "not_measured"),
-        ("replica_share", "late", "no answer of late says who served it", "not_measured"),
+        ("cache", "run",
+         "not enough samples: 298 answers say which server sent them, 300 needed",
+         "too_few_samples"),
+        ("traffic_share", "quiet", "no answer in quiet says which server sent it", "not_measured"),
+        ("replica_share", "late", "no answer in late says which server sent it", "not_measured"),
     ],
 )  # fmt: skip
 def test_without_enough_answers_there_is_no_share(
@@ -153,8 +156,8 @@ def test_the_victims_are_those_of_the_phase_and_the_worst_counts(
 @pytest.mark.parametrize(
     ("faults", "clause", "gap"),
     [
-        ([], "victim <= 1%", "no fault of early broke a server"),
-        ([fault(None, 35.0, 50.0)], "others <= 1%", "no fault of early broke a server"),
+        ([], "victim <= 1%", "no fault in early broke a server"),
+        ([fault(None, 35.0, 50.0)], "others <= 1%", "no fault in early broke a server"),
         (
             [fault(name, 35.0, 50.0) for name in ("app-3", "app-1", "app-2")],
             "others <= 1%",

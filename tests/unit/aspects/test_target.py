@@ -134,13 +134,14 @@ def test_each_flag_is_judged_by_its_own_field(name: str) -> None:
         target = {**others, name: value, "details": problems}
         figure = ASPECT.figure(item, findings_from_json({"target": target}))
         assert figure.value == (1.0 if value else 0.0)
-        not_so = "db-3 is behind; app-1 does not run" if name == "healthy" else "it is not so"
-        assert figure.evidence == ("seen" if value else not_so)
+        not_so = (
+            "db-3 is behind; app-1 does not run" if name == "healthy" else "this was not the case"
+        )
+        assert figure.evidence == ("observed" if value else not_so)
     unknown = ASPECT.figure(item, findings_from_json({"target": {**others, name: None}}))
-    words = name.replace("_", " ")
-    assert (unknown.value, unknown.gap) == (None, f"it was not observed whether it is {words}")
+    assert (unknown.value, unknown.gap) == (None, f"`{name}` was not observed")
     silent = ASPECT.figure(item, findings_from_json({"target": {name: False}}))
-    assert silent.evidence == "it is not so"
+    assert silent.evidence == "this was not the case"
 
 
 def test_the_report_has_what_is_known_by_name_and_what_was_wrong() -> None:
@@ -149,9 +150,9 @@ def test_the_report_has_what_is_known_by_name_and_what_was_wrong() -> None:
               "killed_for_memory": None, "details": {"problems": problems}}  # fmt: skip
     (table,) = ASPECT.tables(findings_from_json({"target": target}))
     assert (table.title, table.id, table.text) == (
-        "The target afterwards", "target", "db-3 is behind; app-1 does not run",
+        "The target after the run", "target", "db-3 is behind; app-1 does not run",
     )  # fmt: skip
-    assert list(table.columns) == [Column("Looked at"), Column("Found")]
+    assert list(table.columns) == [Column("Check"), Column("Result")]
     assert [(group.name, list(group.rows)) for group in table.groups] == [
         ("", [("healthy", False), ("healthy before", True), ("restarted by itself", True)])
     ]

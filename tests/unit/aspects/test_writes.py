@@ -120,7 +120,7 @@ def test_a_loss_is_a_loss_though_another_node_never_caught_up(case: Case) -> Non
     del case.rows[REPLICA, "m", 7]
     found = case.figures()
     assert found["lost"] == 1
-    assert found["not_caught_up"] == [{"node": LAGGING, "why": "it was behind"}]
+    assert found["not_caught_up"] == [{"node": LAGGING, "why": "it had not caught up"}]
 
 
 def test_a_primary_that_could_not_be_read_lost_nothing(case: Case) -> None:
@@ -135,7 +135,7 @@ def test_without_a_primary_there_is_no_check(case: Case) -> None:
     case.nodes[PRIMARY] |= {"role": "unknown", "caught_up": False, "error": "db-1 does not run"}
     found = case.figures()
     assert (found["checked"], found["lost"]) == (False, None)
-    assert found["why_not"] == "no database node said that it is the primary"
+    assert found["why_not"] == "no database node reported that it is the primary"
     assert found["not_caught_up"] == []  # there is nothing to catch up with
 
 
@@ -165,7 +165,7 @@ def test_two_primaries_are_no_check(case: Case) -> None:
     found = case.figures()
     assert found["checked"] is False
     assert found["lost"] is None
-    assert found["why_not"] == "more than one node said that it is the primary: db-1, db-2"
+    assert found["why_not"] == "more than one node reported that it is the primary: db-1, db-2"
 
 
 def test_each_stream_and_each_fate_is_told_apart(case: Case) -> None:
@@ -227,7 +227,10 @@ def test_a_run_whose_writes_were_not_read_back_only_says_what_was_sent(tmp_path:
     [
         ({LAGGING: {"why_not": "timeline 1", "error": "x"}}, [(LAGGING, "timeline 1")]),
         ({LAGGING: {"error": "db-3 does not run"}}, [(LAGGING, "db-3 does not run")]),
-        ({LAGGING: {}, REPLICA: {}}, [(REPLICA, "it was behind"), (LAGGING, "it was behind")]),
+        (
+            {LAGGING: {}, REPLICA: {}},
+            [(REPLICA, "it had not caught up"), (LAGGING, "it had not caught up")],
+        ),
     ],
 )
 def test_of_each_node_that_is_no_evidence_it_is_said_why(
@@ -316,9 +319,11 @@ def test_a_count_is_a_figure_with_its_first_example(
         ({**NOT_READ, "lost": 0, "why_not": "no primary"}, None, "no primary",
          "writes_not_checked"),
         ({**FOUND, "acknowledged_last_second_before_fault": 19}, 0,
-         "only 19 writes were acknowledged in the second before the fault", "too_few_samples"),
+         "not enough samples: 19 writes acknowledged in the second before the fault, 20 needed",
+         "too_few_samples"),
         ({**FOUND, "acknowledged_last_second_before_fault": 0}, 0,
-         "only 0 writes were acknowledged in the second before the fault", "too_few_samples"),
+         "not enough samples: 0 writes acknowledged in the second before the fault, 20 needed",
+         "too_few_samples"),
     ],
 )  # fmt: skip
 def test_none_lost_needs_a_reading_and_writes_to_lose(

@@ -86,7 +86,7 @@ def test_one_run_that_fails_fails_the_group(shop: Shop, cli: Cli, ticking: None)
     (shop.root / "x.yaml").write_text(EXPERIMENT.replace("failed_requests == 0", "requests > 99"))
     done = cli("run", "x.yaml", "--repeat", "2")
     assert done.code == 1
-    assert "requests > 99, but in 2 of 2 runs not" in done.out
+    assert "requests > 99, but missed in 2 of 2 runs" in done.out
 
 
 def test_a_run_without_a_result_makes_the_group_inconclusive(
@@ -103,7 +103,7 @@ def test_a_run_without_a_result_makes_the_group_inconclusive(
 def test_a_number_of_repetitions_that_cannot_be(shop: Shop, cli: Cli, number: str) -> None:
     done = cli("run", "x.yaml", f"--repeat={number}")
     assert done.code == 2
-    assert "is not a number from 1 to 100" in done.err
+    assert "is not a whole number from 1 to 100" in done.err
     assert shop.runs() == []
 
 
@@ -188,8 +188,8 @@ def test_bad_input_is_one_clear_error_and_writes_nothing(group: Path, shop: Shop
         ("gone", "gone: no such folder", "ls reports"),
         ("empty", "empty: neither a run folder nor a group", "ls reports"),
         ("x.yaml", "x.yaml: neither a run folder nor a group"),
-        (" , ", "names no run folder"),
-        ("none", "none: a group without runs"),
+        (" , ", "does not name a run folder"),
+        ("none", "none: this group has no runs"),
         ("old", "group.json: no schema_version"),
         (cut, "result.json: not JSON", "harness judge"),
         (f"{group},{group}", "named twice on one side"),
@@ -202,7 +202,7 @@ def test_bad_input_is_one_clear_error_and_writes_nothing(group: Path, shop: Shop
 def test_an_output_that_is_something_else_is_not_touched(group: Path, shop: Shop, cli: Cli) -> None:
     for path in ("x.yaml", group):
         done = cli("compare", group, group, "--output", path)
-        done.is_one_clear_error(2, "something else is there", "choose a new folder")
+        done.is_one_clear_error(2, "already exists and is not a comparison", "choose a new folder")
     assert (shop.root / "x.yaml").read_text() == EXPERIMENT
     assert cli("compare", group, group, "--output", "new/deep").code == 0
     assert cli("compare", group, group, "--output", "new/deep").code == 0

@@ -28,15 +28,15 @@ def test_surprises_follow_the_reasons_and_none_is_said_twice(
     assert shown(capsys, reasons=reasons, surprises=rows) == [
         "FAIL A claim",
         "container_died: app-1 died",
-        "no fault explains: breaker redis of app-2 opened [red]",
+        "not explained by a fault: breaker redis of app-2 opened [red]",
         "report: index.html",
     ]
 
 
 def test_of_many_surprises_five_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(capsys, surprises=[surprise(f"number {n}") for n in range(8)])
-    assert len([line for line in lines if line.startswith("no fault explains")]) == 5
-    assert "and 3 more that no fault explains" in lines
+    assert len([line for line in lines if line.startswith("not explained by a fault")]) == 5
+    assert "and 3 more not explained by a fault" in lines
 
 
 def test_a_result_of_an_older_version_has_none(capsys: pytest.CaptureFixture[str]) -> None:

@@ -111,7 +111,7 @@ def test_a_run_whose_stdout_is_gone_goes_on_to_its_report(
 ) -> None:  # fmt: skip
     monkeypatch.setattr(sys, "stdout", _Gone(number))
     assert command_line.main(["run", "x.yaml", *flags]) == 4
-    assert "stdout: not all could be printed" in capsys.readouterr().err
+    assert "stdout: output is incomplete" in capsys.readouterr().err
     [run] = shop.runs()
     assert json.loads((run / "result.json").read_text())["verdict"] == "pass"
     assert (run / "index.html").exists()
@@ -124,7 +124,7 @@ def test_a_reader_that_has_seen_enough() -> None:
     done = _python("sys.exit(main(['schema']))", stdout=write)
     os.close(write)
     assert done.returncode == 4
-    assert done.stderr == "error: stdout: not all could be printed: Broken pipe\n"
+    assert done.stderr == "error: stdout: output is incomplete: Broken pipe\n"
 
 
 def test_a_reader_of_the_errors_that_is_gone(here: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_dry_run_names_every_container_and_link_and_touches_nothing(shop: Shop
 def test_a_dry_run_in_words(shop: Shop, cli: Cli) -> None:
     done = cli("run", "x.yaml", "--dry-run")
     assert done.code == 0
-    assert "x.yaml: a dry run; nothing is started or touched" in done.out
+    assert "x.yaml: dry run; nothing is started or changed" in done.out
     assert "would send up to 1/s for 10 s to 127.0.0.1:1" in done.out
     assert "fake-app-1-1" in done.out
     _assert_untouched(shop)
@@ -133,7 +133,7 @@ def test_a_compose_file_that_asks_for_the_host_needs_a_flag(shop: Shop, cli: Cli
     for command in (["run", "x.yaml"], ["run", "x.yaml", "--dry-run"], ["up"]):
         done = cli(*command)
         done.is_one_clear_error(2, "app-2: is privileged", "--allow-host-access")
-        assert "redis: mounts /var/run/docker.sock, where the engine's socket is" in done.err
+        assert "redis: mounts /var/run/docker.sock, which contains the engine's socket" in done.err
     _assert_untouched(shop)
     assert cli("run", "x.yaml", "--dry-run", "--allow-host-access").code == 0
     assert cli("up", "--allow-host-access").code == 0
@@ -156,7 +156,7 @@ def test_load_for_another_host_needs_its_address_in_the_users_list(
 
 def test_an_entry_that_is_a_name_and_a_port_is_refused(shop: Shop, cli: Cli) -> None:
     (shop.root / "x.yaml").write_text(EXPERIMENT.replace("entry: lb", "entry: 'example.com:80'"))
-    cli("run", "x.yaml").is_one_clear_error(2, "example.com:80 is no IP address and port")
+    cli("run", "x.yaml").is_one_clear_error(2, "example.com:80 is not an IP address and port")
 
 
 def test_a_fault_that_lasts_too_long_is_refused(shop: Shop, cli: Cli) -> None:

@@ -26,7 +26,7 @@ def test_a_busy_machine_is_said_and_the_run_goes_on(shop: Shop, cli: Cli) -> Non
     shop.looks = [BUSY]
     done = cli("run", "x.yaml")
     assert done.code == 0, done.err
-    assert "the machine is busy: others took 48% of the processor time" in done.out
+    assert "the machine is busy: other programs used 48% of the CPU time" in done.out
     assert "(clang 48%)" in done.out
     assert "--when-quiet" in done.out
 
@@ -128,7 +128,7 @@ def test_auto_measures_once_for_all_files_and_says_so(
     done = cli("run", "--scale", "auto", "x.yaml", "y.yaml")
     assert done.code == 0, done.err
     assert measured == ["x"]
-    assert "scale auto: measuring what a request costs here, about 9 s" in done.out
+    assert "scale auto: measuring the CPU cost of a request, about 9 s" in done.out
     assert done.out.count("scale auto: 0.5; 1/s would take 92% of 2 CPUs, 0.5/s 51%") == 2
     assert plan(shop)["scale"] == 0.5
     again = cli("run", "--scale", "auto", "x.yaml")

@@ -121,7 +121,7 @@ def test_ctrl_c_while_the_fault_is_active(shop: Shop, cli: Cli, number: signal.S
     shop.cut.hooks["driver.check"] = act
     done = cli("run", "x.yaml", "x.yaml")
     assert done.code == 130
-    assert "interrupted: healing every fault" in done.out
+    assert "interrupted: healing all faults" in done.out
     assert _result(shop)["status"] == "interrupted"
     assert len(shop.runs()) == 1  # the second is not started
     _assert_whole(shop)
@@ -219,7 +219,7 @@ def test_the_canary_reads_the_keys_that_were_read_the_longest_ago(shop: Shop, cl
         done = cli("run", "x.yaml")
         assert done.code == 0
         starts.append(shop.configs[-1].canary_key_offset)
-        told.append("the canary's cold keys were all read before" in done.out)
+        told.append("the canary has used all its cold keys" in done.out)
         facts = json.loads((shop.runs()[-1] / "environment.json").read_text())["canary_keys"]
         recorded.append(facts["read_before"])
     assert starts == [0, 401, 802, 203]  # 10 a second for 10 s and a margin of 30 s
@@ -290,7 +290,7 @@ def test_what_cannot_be_healed_is_named_and_nothing_else_is_started(shop: Shop, 
     again = cli("run", "x.yaml")
     again.is_one_clear_error(4, "not healed yet: kill of app-1", "harness heal")
     assert len(shop.runs()) == 1
-    assert cli("heal").out.splitlines()[-1] == "nothing is broken"
+    assert cli("heal").out.splitlines()[-1] == "no fault is left"
     _assert_whole(shop)
 
 
@@ -404,7 +404,7 @@ def test_a_refused_start_is_red_in_ci_and_is_the_latest(
     [refused] = shop.refused()
     assert sorted(path.name for path in refused.iterdir()) == ["junit.xml", "summary.md"]
     suite = _junit(refused)
-    assert [case.get("name") for case in suite.findall("testcase")] == ["run: comes to its end"]
+    assert [case.get("name") for case in suite.findall("testcase")] == ["run: finishes"]
     assert words in suite.findtext("testcase/error", "")
     assert (refused / "summary.md").read_text().startswith("## ERROR: One dead server")
     assert (shop.reports / "latest").resolve() == refused  # not the older one, which is green

@@ -90,7 +90,7 @@ def test_status_of_a_whole_stack(shop: Shop, cli: Cli) -> None:
     done = cli("status")
     assert done.code == 0
     assert "app-1" in done.out
-    assert done.out.endswith("healthy\nrun: nobody\n")
+    assert done.out.endswith("healthy\nrun: none\n")
     assert _status(cli) == {
         "project": "fake", "healthy": True, "problems": [], "faults": [], "run": "nobody",
         "rescue": None,
@@ -103,7 +103,7 @@ def test_status_of_a_broken_stack(shop: Shop, cli: Cli, runner: subprocess.Popen
     shop.health = [Health(("app-1 does not run",), {})]
     out = cli("status").out
     assert "NOT healthy:\n  app-1 does not run\n" in out
-    assert "NOT healed: kill of app-1; try: harness heal\n" in out
+    assert "NOT healed: kill of app-1; run: harness heal\n" in out
     assert f"run: harness run x (process {runner.pid})\n" in out
     assert _status(cli)["faults"][0]["fault"] == "kill-1"
 
@@ -123,10 +123,10 @@ def test_heal_mends_newest_first_and_says_so(shop: Shop, cli: Cli) -> None:
     assert done.out.splitlines() == [
         "healed: down of app-1.redis: all enabled",
         "healed: kill of app-1: app-1 is running",
-        "nothing is broken",
+        "no fault is left",
     ]
     assert done.code == 0
-    assert cli("heal").out == "nothing is broken\n"
+    assert cli("heal").out == "no fault is left\n"
 
 
 def test_heal_says_that_a_fault_is_older_than_the_last_boot(shop: Shop, cli: Cli) -> None:
@@ -170,10 +170,10 @@ def test_heal_names_a_damaged_line_after_the_rest_is_healed(shop: Shop, cli: Cli
     with journal.path.open("a") as file:
         file.write('{"fault": "kill-2", "spe')
     done = cli("heal")
-    done.is_one_clear_error(4, 'a line cannot be understood: {"fault": "kill-2"', "harness down")
+    done.is_one_clear_error(4, 'cannot read a line: {"fault": "kill-2"', "harness down")
     assert "healed: kill of app-1" in done.out
     for command in (["run", "x.yaml"], ["status"]):
-        cli(*command).is_one_clear_error(4, "a line cannot be understood", "harness down")
+        cli(*command).is_one_clear_error(4, "cannot read a line", "harness down")
 
 
 def test_heal_from_any_folder_finds_the_fault(
@@ -260,8 +260,8 @@ def test_heal_waits_for_a_watchdog_that_heals(
     monkeypatch.setattr(stack_commands, "time", SimpleNamespace(monotonic=monotonic, sleep=end))
     done = cli("heal")
     assert done.code == 0, done.err
-    waiting = f"waiting for the watchdog of 20261127-x (process {runner.pid}), which heals"
-    assert done.out.splitlines() == [waiting, "nothing is broken"]
+    waiting = f"waiting for the watchdog of 20261127-x (process {runner.pid}) to finish healing"
+    assert done.out.splitlines() == [waiting, "no fault is left"]
 
 
 def test_heal_and_status_say_what_a_watchdog_healed(shop: Shop, cli: Cli) -> None:
@@ -299,10 +299,10 @@ def test_an_emergency_stop_from_a_second_terminal(
     journal = _break(shop)
     done = cli("heal", "--stop")
     assert done.code == 0, done.err
-    assert f"stopping harness run x (process {runner.pid}); it heals first" in done.out
+    assert f"stopping harness run x (process {runner.pid}); it heals its faults first" in done.out
     assert runner.wait(10) == 130
     assert journal.is_empty()
-    assert cli("heal", "--stop").out == "nothing is broken\n"
+    assert cli("heal", "--stop").out == "no fault is left\n"
 
 
 def test_an_emergency_stop_never_hits_a_process_that_does_not_hold_the_lock(

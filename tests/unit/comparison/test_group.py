@@ -53,7 +53,7 @@ def test_one_run_that_fails_fails_the_group():
     assert found["verdict"] == "fail"
     assert found["figures"][0]["worst"] == 33.0
     text = found["reasons"][0]["text"]
-    assert "recovery_time <= 30s, but in 1 of 3 runs not; at worst it was 33.0" in text
+    assert "recovery_time <= 30s, but missed in 1 of 3 runs; worst: it was 33.0" in text
 
 
 def test_what_never_recovered_is_worse_than_any_number():
@@ -100,7 +100,7 @@ def test_a_run_that_did_not_complete_is_named():
     aborted = {**result(0, ("pass", 21.0), status="aborted"), "verdict": "fail"}
     found = make_group(RECOVERS, [aborted, result(1, ("pass", 20.0))], 2)
     assert found["verdict"] == "fail"
-    assert found["reasons"] == [{"code": "safeguard_tripped", "text": "run-0 is aborted"}]
+    assert found["reasons"] == [{"code": "safeguard_tripped", "text": "run-0 ended as aborted"}]
 
 
 def test_the_first_reason_of_an_inconclusive_run_is_told():

@@ -94,7 +94,7 @@ def test_what_did_not_recover_is_said_in_words(tmp_path):
     )
     row = next(row for row in cells(markdown) if row[1] == RECOVERY.id)
     assert row[2:5] == ["21.0 s", "not recovered", "+unbounded"]
-    assert "in B, and in no run of A: once is enough" in page.text
+    assert "in B, and in no run of A; once is enough" in page.text
 
 
 def test_left_out_runs_and_different_experiments_are_named(tmp_path):

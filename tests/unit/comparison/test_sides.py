@@ -61,8 +61,8 @@ def test_a_run_without_verdict_and_facts_is_compared(write):
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"status": "interrupted"}, "the run is interrupted"),
-        ({"status": "error"}, "the run is error"),
+        ({"status": "interrupted"}, "the run ended as interrupted"),
+        ({"status": "error"}, "the run ended as error"),
         ({"load": {"problems": ["sent late"]}}, "not healthy: sent late"),
         ({"faults": [{"kind": "kill", "target": "app-2", "proven": False}]}, "kill app-2 is not"),
     ],
@@ -90,11 +90,11 @@ def test_a_folder_that_is_neither_run_nor_group(tmp_path, name, why):
 
 def test_a_group_without_runs_or_with_a_missing_one(write, group, tmp_path):
     write("one")
-    with pytest.raises(RunFolderError, match="its run gone is not beside it"):
+    with pytest.raises(RunFolderError, match="run gone of this group is not in the same folder"):
         read_side([group("one", "gone")])
     (tmp_path / "group" / "group.json").unlink()
     (tmp_path / "group").rmdir()
-    with pytest.raises(RunFolderError, match="a group without runs"):
+    with pytest.raises(RunFolderError, match="this group has no runs"):
         read_side([group()])
 
 
@@ -134,7 +134,7 @@ def test_a_file_that_cannot_be_read_is_named(write, name, text):
     ],
 )
 def test_findings_of_another_shape_are_named(write, changes):
-    with pytest.raises(RunFolderError, match=r"findings\.json: cannot be understood") as caught:
+    with pytest.raises(RunFolderError, match=r"findings\.json: invalid content") as caught:
         read_side([write("one", **changes)])
     assert "harness analyze" in caught.value.hint
 

@@ -496,11 +496,11 @@ def test_networks_that_are_missing_or_changed_are_all_named() -> None:
     proof = case.another().is_healed(undo)
     assert proof == Proof(
         False,
-        "fake_back: the IPv4 address: 10.0.1.9 in place of 10.0.1.2; not back on fake_front",
+        "fake_back: the IPv4 address: 10.0.1.9 instead of 10.0.1.2; not back on fake_front",
     )
     case.set(networks={"fake_front": Attachment("10.0.0.9")})
     assert case.another().is_healed(undo).detail == (
-        "not back on fake_back; fake_front: the IPv4 address: 10.0.0.9 in place of none"
+        "not back on fake_back; fake_front: the IPv4 address: 10.0.0.9 instead of none"
     )
 
 

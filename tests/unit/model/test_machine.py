@@ -51,7 +51,7 @@ def test_a_paused_machine_is_others_and_nobody_is_named() -> None:
 def test_busy_says_who_and_quiet_says_nothing() -> None:
     assert busy_words(QUIET) == ""
     hog = replace(QUIET, idle_s=0.4, foreign_s=1.0, who=(("clang", 0.94), ("sshd", 0.001)))
-    assert busy_words(hog) == "others took 50% of the processor time in 1.00 s (clang 47%)"
+    assert busy_words(hog) == "other programs used 50% of the CPU time in 1.00 s (clang 47%)"
 
 
 def row(start_s: float, end_s: float, share: float = 0.5, **changes: Any) -> dict[str, Any]:
@@ -94,9 +94,9 @@ def test_findings_of_earlier_runs_have_no_disturbance() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({}, "others took 50% of the processor time from 12 s to 31 s (clang 47%): stop it,"),
-        ({"who": []}, "no process of theirs was seen: run with --when-quiet"),
-        ({"why": "steal"}, "the hypervisor gave 50% of the processor time to others from 12 s"),
+        ({}, "other programs used 50% of the CPU time from 12 s to 31 s (clang 47%): stop it,"),
+        ({"who": []}, "which ones is unknown: run with --when-quiet"),
+        ({"why": "steal"}, "the hypervisor gave 50% of the CPU time to other machines from 12 s"),
         ({"why": "gap"}, "nothing was recorded from 12 s to 31 s: the harness was stopped"),
     ],
 )
@@ -115,9 +115,7 @@ def test_no_headroom_says_what_would_fit() -> None:
         no_headroom=True, idle_share=0.21, rate_per_s=600.0, rate_that_fits_per_s=450.0
     ).no_headroom
     assert found is not None
-    assert (
-        "left 21% of the processor time idle, 30% is needed; 450/s in place of 600/s" in found.text
-    )
+    assert "left 21% of the CPU time idle, 30% is needed; 450/s instead of 600/s" in found.text
     assert "--scale 0.75" in found.text
 
 

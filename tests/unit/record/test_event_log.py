@@ -72,7 +72,7 @@ def test_a_log_cut_off_anywhere_is_read_up_to_the_cut(
     ("line", "what"),
     [
         ("garbage", "not JSON"),
-        ("[1]", "no object"),
+        ("[1]", "not an object"),
         ("[" * 100_000, "not JSON"),
         ("{}", "no t_s"),
         ('{"t_s": NaN, "event": "x"}', "no t_s"),

@@ -45,9 +45,9 @@ def test_a_folder_is_made_once(folder: RunFolder) -> None:
         (errno.ENOSPC, "free space"),
         (errno.EDQUOT, "free space"),
         (errno.EACCES, "permissions"),
-        (errno.EROFS, "a disk that can be written to"),
+        (errno.EROFS, "a writable disk"),
         (errno.ENOTDIR, "a part of this path is a file"),
-        (errno.EIO, "a place that can be written to"),
+        (errno.EIO, "is it writable?"),
     ],
 )
 def test_what_cannot_be_written_says_what_fixes_it(number: int, remedy: str) -> None:

@@ -191,9 +191,9 @@ def test_a_fault_that_was_over_before_its_healing_is_proven_no_more() -> None:
     lost = event("fault.lost", 45.0, fault="kill-1", lost_s=42.75, detail="it runs again")
     (row,) = rows(injecting("kill-1", 30.5, "app-2"), active, lost)
     assert (row["proven"], row["lost_s"]) == (False, 42.75)
-    assert row["detail"] == "planned for 30 s, it was over after 12 s (it runs again)"
+    assert row["detail"] == "planned for 30 s, it ended after 12 s (it runs again)"
     (row,) = rows(lost)
-    assert row["detail"] == "planned for 30 s, it was over after 43 s (it runs again)"
+    assert row["detail"] == "planned for 30 s, it ended after 43 s (it runs again)"
 
 
 @pytest.mark.parametrize("resolved", [None, {}, {"containers": None, "links": None}])

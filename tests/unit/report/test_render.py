@@ -99,20 +99,25 @@ def test_surprises_stand_between_the_verdict_and_the_figures(tmp_path):
     text = page_of(folder).text.replace(GAP, " ")
     died = text.index("fault app-1 died with exit code 137 and did not run again container_died")
     opened = text.index("breaker redis of app-2 opened for 60.5 s, before any fault")
-    assert text.index("No fault explains") < died < opened < text.index("create recovery time")
+    assert (
+        text.index("Not explained by a fault") < died < opened < text.index("create recovery time")
+    )
     assert text.index("FAIL") < died
 
 
 def test_a_run_without_surprises_says_nothing_of_them(tmp_path):
-    assert "No fault explains" not in page_of(make_run(tmp_path, surprises=[], **WORDS_ONLY)).text
-    assert "No fault explains" not in page_of(make_run(tmp_path / "old", **WORDS_ONLY)).text
+    assert (
+        "Not explained by a fault"
+        not in page_of(make_run(tmp_path, surprises=[], **WORDS_ONLY)).text
+    )
+    assert "Not explained by a fault" not in page_of(make_run(tmp_path / "old", **WORDS_ONLY)).text
 
 
 def test_what_contradicts_a_server_and_whose_clicks_are_missing_is_in_the_evidence(tmp_path):
     found = findings("x", "completed")
     found["breakers"]["contradictions"] = [
         {"server": "app-2", "breaker": "redis", "at_s": 70.0, "evidence": "67 answers",
-         "what": "it answered out of redis while it said OPEN"},
+         "what": "it sent answers from redis while it reported OPEN"},
     ]  # fmt: skip
     found["breakers"]["by_breaker"]["redis"]["missing_servers"] = ["app-3"]
     clicks = {
@@ -121,10 +126,10 @@ def test_what_contradicts_a_server_and_whose_clicks_are_missing_is_in_the_eviden
     }  # fmt: skip
     folder = make_run(tmp_path, breakers=found["breakers"], clicks=clicks, **WORDS_ONLY)
     text = page_of(folder).text.replace(GAP, " ")
-    assert "it answered out of redis while it said OPEN (67 answers)" in text
+    assert "it sent answers from redis while it reported OPEN (67 answers)" in text
     assert "app-3 did not report on breaker redis" in text
     assert "app-2 died at 25.1 s with up to 62 clicks in memory" in text
-    assert "without 3 that retries of the load balancers explain" in text
+    assert "without 3 explained by load balancer retries" in text
 
 
 def test_nothing_is_loaded_from_anywhere(whole_run):
@@ -160,9 +165,9 @@ def test_every_chart_has_its_place_in_the_page(whole_run):
 
 def test_what_never_changed_is_said_in_words_instead_of_drawn(whole_run):
     folder, page = whole_run
-    assert "Load balancers nothing changed during the run UP all along: lb-1 · read" in page.text
-    assert "DOWN all along: lb-1 · read · app-4, lb-1 · write · app-4" in page.text
-    assert "CLOSED all along: app-1 · redis" in page.text
+    assert "Load balancers nothing changed during the run UP throughout: lb-1 · read" in page.text
+    assert "DOWN throughout: lb-1 · read · app-4, lb-1 · write · app-4" in page.text
+    assert "CLOSED throughout: app-1 · redis" in page.text
     roots = chart_data_of((folder.path / "index.html").read_text())["roots"].values()
     assert "chart-breakers" in roots
     assert "chart-lb" not in roots
@@ -171,7 +176,7 @@ def test_what_never_changed_is_said_in_words_instead_of_drawn(whole_run):
 def test_a_run_without_failures_says_so_instead_of_drawing_nothing(tmp_path):
     none = {op: [0.0] * 110 for op in ("redirect", "create")}
     series = {"t_s": [float(second) for second in range(110)], "failed_per_s": none}
-    assert "Failed requests none during" in page_of(make_run(tmp_path, series=series)).text
+    assert "Failed requests none in" in page_of(make_run(tmp_path, series=series)).text
 
 
 def test_a_number_and_its_unit_stay_on_one_line(whole_run):
@@ -256,7 +261,7 @@ def test_a_run_that_left_next_to_nothing_still_has_a_report(tmp_path):
     )
     text = page_of(folder).text
     assert "INCONCLUSIVE" in text
-    assert "The run ended before there was anything to draw." in text
+    assert "The run ended before anything was recorded to draw." in text
     assert "were not read back" in text
 
 
@@ -349,8 +354,8 @@ def test_partial_outages_scattered_failures_and_slow_successes_are_told(tmp_path
     assert "p95 within 200 ms: regained 23.9 s ± 6 ms after the fault; 251 successes" in text
     assert "240 successes were still too slow, for 2.50 s" in text
     assert "promoted 49.90 s ± 2 ms Patroni's history" in text
-    assert "clock is the host's, as far as can be measured: app-1 0.3 ms ± 0.7 ms." in text
-    assert "placed within 0.02 ms" in text
+    assert "clock is the host's, within the measurement: app-1 0.3 ms ± 0.7 ms." in text
+    assert "accurate to 0.02 ms" in text
 
 
 def test_failures_that_make_no_outage_are_not_called_a_recovery(tmp_path):
@@ -363,7 +368,7 @@ def test_failures_that_make_no_outage_are_not_called_a_recovery(tmp_path):
     write(folder, found, result("x", "pass", "completed"))
     text = page_of(folder).text
     assert "create: no outage" in text
-    assert "no outage 2 failures beside" in text
+    assert "no outage 2 scattered failures" in text
     assert "did not tell the parts" not in text
 
 
@@ -449,20 +454,20 @@ def test_who_had_the_processor_is_drawn_and_disturbances_are_shaded(tmp_path):
     text = rendered(folder).read_text(encoding="utf-8")
     drawn = json.dumps(chart_data_of(text))
     assert '"disturbed: clang 30%, bld/b 3%"' in drawn
-    keys = re.findall(r"</svg>(\w+)</li>", text[text.index("Who had the processor") :])
+    keys = re.findall(r"</svg>(\w+)</li>", text[text.index("CPU time by program") :])
     assert keys[:5] == ["project", "harness", "engine", "kernel", "others"]
     assert '"hatch_color": "#d98200"' in drawn or "#d98200" in drawn
     page = Page(text.replace(bokeh_script(), ""))
     assert ("div", "chart-machine") in [(t, a.get("id")) for t, a in page.elements]
-    assert "Who had the processor" in page.text
-    assert "hatched, where other programs took the processor" in page.text
+    assert "CPU time by program" in page.text
+    assert "hatching marks when other programs used the CPU" in page.text
 
 
 def test_what_the_machine_says_against_the_run_stands_with_the_verdict(tmp_path):
     text = page_of(make_run(tmp_path, machine=machine(), **WORDS_ONLY)).text.replace(GAP, " ")
-    said = text.index("before any fault this load left 29% of the processor time idle")
+    said = text.index("before any fault, this load left 29% of the CPU time idle")
     more = text.index(
-        "others took 33% of the processor time from 40 s to 60 s (clang 30%, <b>ld</b> 3%)"
+        "other programs used 33% of the CPU time from 40 s to 60 s (clang 30%, <b>ld</b> 3%)"
     )
     assert said < more < text.index("Timeline")
 

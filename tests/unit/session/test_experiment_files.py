@@ -68,8 +68,8 @@ def test_all_that_names_nothing_is_said_at_once(families: list[Path]) -> None:
     with pytest.raises(UsageError) as caught:
         experiment_files([Path("empty"), Path("a"), Path("zz")])
     first, second = caught.value.message.splitlines()
-    assert first == "empty: no experiment file (*.yaml) there"
-    assert second == "zz: no such file, and no experiment of that name in experiments/"
+    assert first == "empty: no experiment files (*.yaml) in this folder"
+    assert second == "zz: no such file, and no experiment of this name in experiments/"
     assert caught.value.hint == "harness list DIR; z"
 
 
@@ -107,7 +107,7 @@ def test_names_and_folders_can_be_validated_and_planned(
 
 def test_the_web_page_takes_one_experiment(shop: Shop, cli: Cli, families: list[Path]) -> None:
     refused = cli("ui", "experiments/alpha")
-    refused.is_one_clear_error(2, "several experiments", "harness ui experiments/alpha/b.yaml")
+    refused.is_one_clear_error(2, "more than one experiment", "harness ui experiments/alpha/b.yaml")
 
 
 def test_a_list_says_the_family(here: Path, cli: Cli, families: list[Path]) -> None:
