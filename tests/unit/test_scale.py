@@ -87,7 +87,7 @@ def test_too_small_a_scale_says_what_it_lacks_and_which_is_enough(tmp_path: Path
         scaled(made, 0.5)
     assert "--scale 0.5 leaves too few requests" in caught.value.message
     words = "baseline.redirect: error_rate < 0.1% needs 3,000 requests in baseline, but only about"
-    assert words in caught.value.message
+    assert f"{words} 2,000 would be sent" in caught.value.message
     assert "--scale 0.75 or more" in caught.value.hint
 
 
