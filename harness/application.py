@@ -1,8 +1,8 @@
-"""What is known of a target beyond its labels: the one seam between the harness and an application.
+"""What is known about a target beyond its labels: the one interface to an application.
 
-Nothing below `session` knows an application by name. `bundled/` describes the one of the stack that
-comes along, and session hands the description on. Of a project without one, nothing more is asked;
-what nobody read is no evidence, and judges INCONCLUSIVE.
+Nothing below `session` knows an application by name. `bundled/` describes that of the bundled
+stack, and session passes the description on. A project without one is not queried any further;
+what was not read is not evidence, so expectations about it are INCONCLUSIVE.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from harness.record.folder import RunFolder
 
 
 class Reading(Protocol):
-    """One thing that the target is asked about a run, such as what it has stored of the writes.
+    """One thing that the target is queried for about a run, such as the writes it has stored.
 
-    HarnessError where it cannot be read: the run goes on, and says that this is missing.
-    RecordError where what was read cannot be written.
+    HarnessError if it cannot be read: the run continues, and reports that it is missing.
+    RecordError if what was read cannot be written.
     """
 
     @property
@@ -44,9 +44,9 @@ class Reading(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Parts that keep data, found by their role; `read` says how one is set, and changes nothing.
+    """Services that store data, found by role; `read` returns their settings and changes nothing.
 
-    `section` is where it stands in `target/settings.json`. HarnessError if a part does not answer.
+    `section` is its place in `target/settings.json`. HarnessError if a service does not answer.
     """
 
     section: str
@@ -60,12 +60,12 @@ def _no_readings(*_: object) -> tuple[Reading, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """One application, as data; what is left out is not asked.
+    """One application, as data; what is left out is not queried.
 
     traffic      operations that an experiment may use without describing them
     round_trip   what a client does, at an entry: the target is healthy only if it works
-    probes       looked at each second, beside the kinds that every project may have
-    readings     what it is asked before and after a run
+    probes       run every second, in addition to the kinds that every project may have
+    readings     what it is queried for before and after a run
     stores       whose settings are read
     """
 
@@ -77,4 +77,4 @@ class Application:
 
 
 NO_APPLICATION = Application()
-"""Of a project of which nothing is known but its labels."""
+"""For a project of which only the labels are known."""

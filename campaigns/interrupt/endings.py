@@ -14,8 +14,8 @@ from campaigns.interrupt.waiting import left_after
 from harness.lock import lock_holder
 from harness.watchdog import STILL_S
 
-RESCUED_S = 10.0  # all is healed so long after a SIGKILL, without a person
-LOCKED_S = 60.0  # a watchdog looks again whether a call that was in flight took effect
+RESCUED_S = 10.0  # healed within this time after a SIGKILL, automatically
+LOCKED_S = 60.0  # a watchdog waits for a call that was in flight to take effect
 GONE_S, HEAL_LIMIT_S = 5.0, 60.0
 
 
@@ -82,7 +82,7 @@ def stopped_from_a_second_terminal(stack: Stack, output: Path) -> list[str]:
 
 
 def asleep_for_a_while(stack: Stack, number: signal.Signals, output: Path) -> list[str]:
-    """The runner stands still while faults are active, the watchdog heals, and it goes on."""
+    """The runner is suspended while faults are active, the watchdog heals, the runner resumes."""
     run = Run(SMALL, output)
     run.wait_for("fault.active 4")
     run.process.send_signal(number)
@@ -114,7 +114,7 @@ def everything_broken(stack: Stack, facts: dict[str, float], output: Path) -> li
 
 
 def _rescued(stack: Stack, within_s: float) -> list[str]:
-    """What is still broken so long after the runner was gone; then the lock must be free again."""
+    """What is still broken this long after the runner's end; then the lock must be free again."""
     wrong = left_after(within_s, stack.broken)
     holder = left_after(LOCKED_S, lambda: lock_holder(stack.state / "lock"))
     return wrong + ([f"the lock is still held: {holder.text}"] if holder else [])

@@ -2,7 +2,7 @@
 
 app server's memory --batch--> stream in Redis --worker--> table click_counts
 
-An app server tells how many clicks wait in its memory and how many it has dropped (label
+An app server reports how many clicks wait in its memory and how many it has dropped (label
 `harness.probe.clicks`, Prometheus' text); Redis is asked by redis-cli in its own container.
 """
 

@@ -1,4 +1,4 @@
-"""The application of the stack that comes along: a URL shortener."""
+"""The application of the bundled stack: a URL shortener."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def application_of(root: Path, target: Target) -> Application:
 
 
 def is_bundled(root: Path, target: Target) -> bool:
-    """Whether the target's Compose file, as seen from `root`, is the bundled stack's."""
+    """Whether the target's Compose file, relative to `root`, is that of the bundled stack."""
     return is_stack(root) and (root / target.compose).resolve() == (root / COMPOSE_FILE).resolve()
 
 

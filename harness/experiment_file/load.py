@@ -1,4 +1,4 @@
-"""The part `load`: rate, mix, stages, keys, and the operations that a file brings itself."""
+"""The part `load`: rate, mix, stages, keys, and the operations that a file describes itself."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def read_load(
 
 
 def _example(traffic: Traffic) -> str:
-    """A load to begin with, of what is known."""
+    """An example of a load, from what is known about the application."""
     mix = ", ".join(f"{name}: {weight:g}" for name, weight in traffic.mix.items())
     return f"{{entry: {traffic.entry or 'NAME'}, rate: 400/s, mix: {{{mix or 'OPERATION: 1'}}}}}"
 
 
 def _keys(node: Node, traffic: Traffic) -> Keys | None:
-    """What the file says of the keys, and of the rest what is known; None if it is wrong."""
+    """The keys as the file gives them, with defaults for the rest; None if they are invalid."""
     return node.model(Keys, {**traffic.keys.model_dump(), **node.tree})
 
 
@@ -114,7 +114,7 @@ def _mix(node: Node, operations: Mapping[str, Operation], traffic: Traffic) -> d
     mix = node.mapping("mix")
     if not mix:
         if not traffic.mix:
-            node.problem("mix", "missing", "write {NAME: 1}, and describe NAME in load.operations")
+            node.problem("mix", "missing", "write {NAME: 1} and describe NAME in load.operations")
         return dict(traffic.mix)
     weights = {}
     describe = "describe it in load.operations"

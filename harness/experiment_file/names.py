@@ -20,7 +20,7 @@ _PARTS_OF_DB = frozenset({"db-primary", "db-standby", "db-replica"})  # played b
 
 
 def no_traffic(_: Target) -> Traffic:
-    """Nothing is known: a file describes all that it sends."""
+    """Nothing is known: the file must describe everything that it sends."""
     return Traffic()
 
 

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, said as this project says it."""
+"""What pydantic finds wrong, in this project's words."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WORDS = {
 
 
 def in_our_words(problem: Mapping[str, Any], model: type[BaseModel]) -> tuple[str, str]:
-    """What is wrong with a value, and what would be right ("" where that says it all)."""
+    """What is wrong with a value, and how to fix it ("" if the first says it all)."""
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "value_error":
         return str(context["error"]), ""
@@ -41,7 +41,7 @@ def in_our_words(problem: Mapping[str, Any], model: type[BaseModel]) -> tuple[st
         *parents, key = problem["loc"]
         return "unknown key", suggest(str(key), _fields(model, parents))
     if kind == "string_pattern_mismatch":
-        return f"{problem['input']!r} is not possible", _choices(context["pattern"])
+        return f"{problem['input']!r} is not a valid value", _choices(context["pattern"])
     wrong, right = _WORDS.get(kind, (problem["msg"], ""))
     return wrong, right.format_map(context)
 

@@ -11,8 +11,8 @@ Address = tuple[str, int]
 """An IP address and a TCP port."""
 
 WHO_ANSWERED = {"served_by": "X-Served-By", "cache": "X-Cache", "db_node": "X-Db-Node"}
-"""By column of the samples, the header in which any target may say who gave an answer: the server,
-the cache tier, the database node. Of one that does not say it there are no shares."""
+"""By column of the samples, the header in which any target may say who answered: the server, the
+cache tier, the database node. A target that does not say it has no shares."""
 
 
 def authority(address: Address) -> str:
@@ -32,10 +32,10 @@ class Answer:
 
     @property
     def complaint(self) -> str:
-        """Why it is of no use to somebody who could make nothing of it."""
+        """Why this answer cannot be used by a reader that does not understand it."""
         if self.status == 0:
             return self.error or "no answer"
-        return "an answer of another kind" if self.status == 200 else f"status {self.status}"
+        return "an unexpected answer" if self.status == 200 else f"status {self.status}"
 
     def json(self) -> Any:
         """The body as JSON, None if it is not JSON."""

@@ -30,7 +30,7 @@ def understood(path: Path, hint: str) -> Iterator[None]:
         raise RunFolderError(f"{path}: not JSON: {error}", hint) from error
     except (ValueError, KeyError, TypeError, RecursionError, pa.ArrowException) as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunFolderError(f"{path}: cannot be understood: {text}", hint) from error
+        raise RunFolderError(f"{path}: invalid content: {text}", hint) from error
 
 
 def lacking(value: Mapping[str, Any], needed: Mapping[str, type]) -> str:

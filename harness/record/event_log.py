@@ -16,7 +16,7 @@ class EventLog:
     """Appends events to `events.jsonl`, each handed to the operating system at once.
 
     An event is written whole or not at all: where the disk is full, what fitted is taken back.
-    A watchdog may write to it too, while the runner stands still.
+    A watchdog may write to it too, while the runner is suspended.
     """
 
     def __init__(self, folder: RunFolder) -> None:

@@ -1,4 +1,4 @@
-"""What the target is asked before and after a run, as the readings of its application say."""
+"""What the target is queried for before and after a run: the readings of its application."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Project:
 
     @property
     def application(self) -> Application:
-        """What is known of it beyond its labels."""
+        """What is known about it beyond its labels."""
         return application_of(self.root, self.target)
 
     @property
@@ -154,7 +154,7 @@ class Project:
         )
 
     def readings(self) -> tuple[Reading, ...]:
-        """What it is asked before and after a run."""
+        """What the target is queried for before and after a run."""
         known = self.application
         return (
             *known.readings(self.engine, self.http, self.clock),

@@ -1,4 +1,4 @@
-"""exec: a command of the user's inside a container, and the command that undoes it."""
+"""exec: your own command inside a container, and the command that undoes it."""
 
 from __future__ import annotations
 

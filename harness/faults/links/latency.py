@@ -10,7 +10,7 @@ from harness.faults.links.toxic import TOLERANCE_S, LinkParameters, toxic_kind
 
 
 class LatencyParameters(LinkParameters):
-    """`latency` in milliseconds, give or take `jitter`."""
+    """`latency` in milliseconds, plus or minus `jitter`."""
 
     latency: int = Field(ge=0, le=60_000)
     jitter: int = Field(default=0, ge=0, le=60_000)

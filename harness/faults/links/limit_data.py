@@ -1,4 +1,4 @@
-"""limit_data: a connection closes after so many bytes."""
+"""limit_data: a connection closes after this many bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class LimitDataParameters(LinkParameters):
 
     @override
     def felt(self, before: Seen, now: Seen) -> bool | None:
-        """An answer that was longer ends after so many bytes; those of a request are not seen."""
+        """A longer answer ends after `bytes` bytes; those of a request are not observed."""
         if before.bytes <= self.bytes or self.stream == "upstream":
             return None
         if now.bytes > self.bytes:

@@ -10,7 +10,7 @@ from harness.faults.links.toxic import TELLING_S, LinkParameters, toxic_kind
 
 
 class SlicerParameters(LinkParameters):
-    """Pieces of `average_size` bytes, give or take `size_variation`, `delay` microseconds apart."""
+    """Pieces of `average_size` ± `size_variation` bytes, `delay` microseconds apart."""
 
     average_size: int = Field(gt=0, le=1_000_000)
     size_variation: int = Field(default=0, ge=0, le=1_000_000)

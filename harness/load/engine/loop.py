@@ -45,7 +45,7 @@ from harness.model.load import Load
 REPORT_S, FLUSH_S, SWEEP_S, IDLE_MAX_S = 0.5, 2.0, 0.02, 10.0
 STALL_S = 0.01
 SENT_PER_TURN = 32
-"""At most so many requests are sent before answers are looked at again."""
+"""At most this many requests are sent before answers are read again."""
 OUTPUT_MAX = 8 * 2**20
 GIL_SWITCH_S = 0.0005  # the writer's thread gives way to the sending one within this
 KEPT_HEADERS = {column: name.lower().encode() for column, name in WHO_ANSWERED.items()}

@@ -92,7 +92,7 @@ PART = "samples/main-00000.parquet"
 AGAIN = "run the experiment again"
 DAMAGES: list[tuple[str, Damage, str, str]] = [
     ("analyze", _lose("events.jsonl"), "events.jsonl: No such file", AGAIN),
-    ("analyze", _put("events.jsonl", b"\xff\xfe\n"), "events.jsonl: cannot be understood", AGAIN),
+    ("analyze", _put("events.jsonl", b"\xff\xfe\n"), "events.jsonl: invalid content", AGAIN),
     ("analyze", _insert("garbage"), "events.jsonl: line 2: not JSON", AGAIN),
     ("analyze", _insert('{"t_s": 1}'), "events.jsonl: line 2: not an event: no event", AGAIN),
     ("analyze", _cut(PART), f"{PART}: not a whole Parquet file", AGAIN),

@@ -14,7 +14,7 @@ from harness.model.http import Answer
         (Answer(0), "no answer"),
         (Answer(503, b"{}"), "status 503"),
         (Answer(404, error="read further"), "status 404"),
-        (Answer(200, b"<html>"), "an answer of another kind"),
+        (Answer(200, b"<html>"), "an unexpected answer"),
     ],
 )
 def test_an_answer_of_no_use_says_why(answer: Answer, why: str) -> None:

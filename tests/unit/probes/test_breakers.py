@@ -149,7 +149,7 @@ def test_a_server_that_does_not_answer_is_data(status: int, error: str) -> None:
 def test_an_answer_that_is_no_log_is_no_answer(body: bytes) -> None:
     server = Server(body=body)
     found = server.look(100.0)
-    assert (found.ok, found.facts) == (False, {"error": "an answer of another kind"})
+    assert (found.ok, found.facts) == (False, {"error": "an unexpected answer"})
     assert server.look(101.0).events == ()
 
 

@@ -274,7 +274,7 @@ def test_a_page_that_does_not_tell_both_is_no_evidence(body: bytes, status: int)
     pages = Pages()
     pages.answers["http://c"] = Answer(status, body, error="" if status else "refused")
     found = _clicks(pages).observe()
-    error = {200: "an answer of another kind", 0: "refused"}.get(status, f"status {status}")
+    error = {200: "an unexpected answer", 0: "refused"}.get(status, f"status {status}")
     assert found == Observation("clicks app-2", 100.0, ok=False, facts={"error": error})
 
 

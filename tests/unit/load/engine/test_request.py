@@ -111,7 +111,7 @@ def test_a_key_is_made_as_its_format_says(key_format: str, key: str) -> None:
 
 @pytest.mark.parametrize("key_format", ["", "x", "{}", "{index}{index}", "{index:x}", "{index}}"])
 def test_a_key_format_without_one_index_is_refused(key_format: str) -> None:
-    with pytest.raises(ValueError, match="with one"):
+    with pytest.raises(ValueError, match="exactly one"):
         percent_format(key_format)
 
 
