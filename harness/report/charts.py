@@ -39,6 +39,8 @@ STATE_LOOKS = {
 STACKED = ("project", "harness", "engine", "kernel", "others", "steal")
 """Who uses the CPU, from the run's own work at the bottom to what others use."""
 UNKNOWN_LOOK = (INK, "cross")
+LETTERS = 90
+"""How many letters of a label fit across a narrow page."""
 MAX_ROWS = 40
 """The most rows in a chart of states; what never changed is listed as text."""
 
@@ -79,9 +81,11 @@ def _strip(axis: TimeAxis) -> Chart:
         _append(bars, start_s, end_s, 0, color, clean(text))
     for row, fault in enumerate(axis.faults, start=1):
         _append(bars, fault.start_s, axis.end_of(fault), row, RED, _fault_label(fault))
-    for stretch in axis.disturbed:
-        left = max(0.0, stretch.start_s)
-        _append(bars, left, stretch.end_s, rows - 1, ORANGE, _disturbance_label(stretch))
+    labels = [_disturbance_label(stretch) for stretch in axis.disturbed]
+    rooms_s = _rooms([max(0.0, stretch.start_s) for stretch in axis.disturbed], axis.end_s)
+    for stretch, label, room_s in zip(axis.disturbed, labels, rooms_s, strict=True):
+        left, text = max(0.0, stretch.start_s), _fitting(label, room_s / axis.end_s)
+        _append(bars, left, stretch.end_s, rows - 1, ORANGE, text)
     source = ColumnDataSource(bars)
     plot.hbar(
         y="y", left="left", right="right", height=0.78, source=source,
@@ -93,6 +97,18 @@ def _strip(axis: TimeAxis) -> Chart:
         text_font_style="bold",
     )  # fmt: skip
     return Chart("strip", "Phases, faults and disturbances", "", plot)
+
+
+def _rooms(starts_s: Sequence[float], end_s: float) -> list[float]:
+    """How long it is from each to the next."""
+    return [after - start for start, after in pairwise([*starts_s, end_s])]
+
+
+def _fitting(label: str, share: float) -> str:
+    """The label, or its first word, or nothing: what fits into so much of a page's width."""
+    letters = share * LETTERS
+    words = label, label.partition(":")[0], ""
+    return next(text for text in words if len(text) <= letters or not text)
 
 
 def _append(bars: Mapping[str, list[Any]], *values: Any) -> None:
