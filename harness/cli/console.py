@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,15 @@ class Screen:
         """One line."""
         self._end_live()
         self._out.print(escape(text), style=style or None)
+
+    def paragraph(self, text: str, indent: int) -> None:
+        """Text as wide as the screen, each line indented."""
+        space = " " * indent
+        wrapped = textwrap.wrap(
+            text, self._out.width, initial_indent=space, subsequent_indent=space,
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+        self.say("\n".join(wrapped))
 
     def error(self, error: HarnessError) -> None:
         """What happened, and what to do."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +29,12 @@ def list_experiments(options: argparse.Namespace, screen: Screen) -> int:
     if screen.as_json:
         screen.value(found)
         return 0
-    rows = [
-        [
-            Path(each["file"]).stem,
-            each["family"] or "-",
-            f"{each['s']:.0f} s",
-            ", ".join(each["tags"]),
-            each["title"],
-        ]
-        for each in found
-    ]
-    place = options.folder / "FAMILY" if any(each["family"] for each in found) else options.folder
-    columns = ("name", "family", "lasts", "tags", "claim")
-    screen.table(str(place / "NAME.yaml"), columns, rows)
+    for family, members in groupby(found, key=itemgetter("family")):
+        screen.say(str(options.folder / family), "bold")
+        for each in members:
+            name, tags = Path(each["file"]).stem, "".join(f", {tag}" for tag in each["tags"])
+            screen.say(f"  {name}: {each['s']:.0f} s{tags}")
+            screen.paragraph(each["title"], indent=4)
     return 0
 
 

@@ -118,5 +118,27 @@ def test_a_list_says_the_family(here: Path, cli: Cli, families: list[Path]) -> N
         ("experiments/beta/a.yaml", "beta"),
         ("experiments/z.yaml", ""),
     ]
-    assert "experiments/FAMILY/NAME.yaml" in cli("list").out
-    assert "experiments/alpha/NAME.yaml" in cli("list", "experiments/alpha").out
+    lines = cli("list").out.splitlines()
+    assert [line for line in lines if not line.startswith("    ")] == [
+        "experiments/alpha", "  b: 10 s", "  c: 10 s",
+        "experiments/beta", "  a: 10 s",
+        "experiments", "  z: 10 s",
+    ]  # fmt: skip
+    assert cli("list", "experiments/alpha").out.splitlines()[:2] == [
+        "experiments/alpha",
+        "  b: 10 s",
+    ]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_a_list_fits_the_screen(
+    cli: Cli, here: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    claim = "One of three app servers dies and no user request fails within 30 s of that"
+    (here / "x.yaml").write_text(
+        (here / "x.yaml").read_text().replace("title: ", f"title: {claim} ")
+    )
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = cli("list", ".").out.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert claim in " ".join(line.strip() for line in lines)
