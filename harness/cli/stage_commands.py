@@ -33,7 +33,7 @@ def list_experiments(options: argparse.Namespace, screen: Screen) -> int:
         screen.say(str(options.folder / family), "bold")
         for each in members:
             name, tags = Path(each["file"]).stem, "".join(f", {tag}" for tag in each["tags"])
-            screen.say(f"  {name}: {each['s']:.0f} s{tags}")
+            screen.say(f"  {name}  {each['s']:.0f} s{tags}")
             screen.paragraph(each["title"], indent=4)
     return 0
 

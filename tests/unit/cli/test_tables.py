@@ -68,7 +68,7 @@ def test_the_names_of_the_experiments(here: Path, cli: Cli, columns: int) -> Non
     (here / f"{WIDE}.yaml").write_text(EXPERIMENT)
     (here / "b.yaml").write_text(EXPERIMENT.replace("One dead", "One dead " * 20))
     done = cli("list", ".")
-    _assert_one_piece(done.out, WIDE, "NAME.yaml")
+    _assert_one_piece(done.out, WIDE)
     _assert_tables_fit(done.out, columns)
 
 

@@ -120,13 +120,13 @@ def test_a_list_says_the_family(here: Path, cli: Cli, families: list[Path]) -> N
     ]
     lines = cli("list").out.splitlines()
     assert [line for line in lines if not line.startswith("    ")] == [
-        "experiments/alpha", "  b: 10 s", "  c: 10 s",
-        "experiments/beta", "  a: 10 s",
-        "experiments", "  z: 10 s",
+        "experiments/alpha", "  b  10 s", "  c  10 s",
+        "experiments/beta", "  a  10 s",
+        "experiments", "  z  10 s",
     ]  # fmt: skip
     assert cli("list", "experiments/alpha").out.splitlines()[:2] == [
         "experiments/alpha",
-        "  b: 10 s",
+        "  b  10 s",
     ]
 
 
