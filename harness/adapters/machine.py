@@ -30,6 +30,10 @@ BASE_IMAGE = "debian:trixie-slim"
 CALL_S = 10
 GIB = 2**30
 DISK_BUILD_GIB, DISK_RUN_GIB, MEMORY_GIB = 6.0, 2.0, 1.5
+"""What the bundled stack takes."""
+OWN_DISK_GIB, OWN_MEMORY_GIB = 0.5, 0.5
+"""What the harness itself takes, beside a project of the user's own: reports, and its processes."""
+SETUP = "make setup"
 _PROJECT = "com.docker.compose.project"
 
 
@@ -43,27 +47,38 @@ class Check:
     remedy: str = ""
 
 
-def check_machine(root: Path) -> list[Check]:
+def check_machine(root: Path, *, is_bundled: bool) -> list[Check]:
     """All checks, in the order in which to fix them; nothing is changed, none takes over 10 s.
 
-    Without an engine what needs one to be known is left out.
+    `is_bundled`: `root` has the bundled stack, whose needs are looked at too, and whose setup fixes
+    what is missing. Without an engine what needs one to be known is left out.
     """
-    checks = [_python(), _venv(root), _compose(), _buildx(), _memory(), _speed()]
-    client, engine = _engine()
-    checks.append(engine)
-    if client is not None:
-        checks += _engine_checks(client, root)
-    return [*checks, _journals(root)]
+    setup = SETUP if is_bundled else ""
+    client, engine = _engine(setup)
+    if is_bundled:
+        first = [
+            _python(),
+            _venv(root),
+            _compose(setup),
+            _buildx(),
+            _memory(MEMORY_GIB, "the stack"),
+        ]
+        rest = list(_stack_checks(client, root)) if client is not None else []
+    else:
+        first = [_python(), _compose(setup), _memory(OWN_MEMORY_GIB, "the harness")]
+        rest = [_disk(Path.cwd(), OWN_DISK_GIB, "delete old reports")]
+    return [*first, _speed(), engine, *rest, _journals(root)]
 
 
-def _engine_checks(client: docker.DockerClient, root: Path) -> Iterator[Check]:
+def _stack_checks(client: docker.DockerClient, root: Path) -> Iterator[Check]:
     try:
         have = {tag for image in client.images.list() for tag in image.tags}
         wanted = _wanted_images(root)
         settings = read_environment(root)
         yield _image("base image", [BASE_IMAGE], have)
         yield _image("images", wanted, have)
-        yield _disk(client, is_built=have.issuperset(wanted))
+        need_gib = DISK_RUN_GIB if have.issuperset(wanted) else DISK_BUILD_GIB
+        yield _disk(Path(client.info()["DockerRootDir"]), need_gib, "see: docker system df")
         if settings:
             yield _subnet(client, settings)
             yield _ports(client, settings)
@@ -80,14 +95,14 @@ def _python() -> Check:
 
 def _venv(root: Path) -> Check:
     ok = os.access(root / ".venv" / "bin" / "harness", os.X_OK)
-    return Check("virtual environment", ok, ".venv" if ok else "missing or cut off", "make setup")
+    return Check("virtual environment", ok, ".venv" if ok else "missing or cut off", SETUP)
 
 
-def _compose() -> Check:
+def _compose(setup: str) -> Check:
     try:
         return Check("compose", ok=True, found=" ".join(compose_command()))
     except HarnessError as error:
-        return Check("compose", ok=False, found=error.message, remedy=error.hint)
+        return Check("compose", ok=False, found=error.message, remedy=setup or error.hint)
 
 
 def _buildx() -> Check:
@@ -95,11 +110,12 @@ def _buildx() -> Check:
     return Check("buildx", ok=True, found=found)
 
 
-def _memory(table: Path = Path("/proc/meminfo")) -> Check:
-    lines = dict(line.split(":", 1) for line in table.read_text().splitlines() if ":" in line)
+def _memory(need_gib: float, whose: str) -> Check:
+    table = Path("/proc/meminfo").read_text()
+    lines = dict(line.split(":", 1) for line in table.splitlines() if ":" in line)
     free_gib = int(lines["MemAvailable"].split()[0]) * 1024 / GIB
-    remedy = f"free memory: the stack needs {MEMORY_GIB} GiB (if it runs already: none)"
-    return Check("memory", free_gib >= MEMORY_GIB, f"{free_gib:.1f} GiB available", remedy)
+    remedy = f"free memory: {whose} needs {need_gib} GiB (if it runs already: none)"
+    return Check("memory", free_gib >= need_gib, f"{free_gib:.1f} GiB available", remedy)
 
 
 def _speed() -> Check:
@@ -108,22 +124,25 @@ def _speed() -> Check:
     return Check("speed", ok=True, found=found)
 
 
-def _engine() -> tuple[docker.DockerClient | None, Check]:
+def _engine(setup: str) -> tuple[docker.DockerClient | None, Check]:
+    """`setup` is the command that installs and starts one, "" where there is none."""
     try:
         client = docker.from_env(timeout=CALL_S)
         found = f"Docker {client.version()['Version']}"
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-        return None, _engine_missing(str(error))
+        return None, _engine_missing(str(error), setup)
     return client, Check("engine", ok=True, found=found)
 
 
-def _engine_missing(error: str) -> Check:
+def _engine_missing(error: str, setup: str) -> Check:
     if "Permission denied" in error or "PermissionError" in error:
         remedy = "sudo usermod -aG docker $USER, then log in again"
         return Check("engine", ok=False, found="runs, but refuses this user", remedy=remedy)
     if shutil.which("dockerd"):
-        return Check("engine", ok=False, found="installed, does not answer", remedy="make setup")
-    return Check("engine", ok=False, found="not installed", remedy="make setup")
+        remedy = setup or "start it: sudo systemctl start docker; or set DOCKER_HOST"
+        return Check("engine", ok=False, found="installed, does not answer", remedy=remedy)
+    remedy = setup or "install Docker Engine 20.10 or newer, or set DOCKER_HOST to one"
+    return Check("engine", ok=False, found="none answers here", remedy=remedy)
 
 
 def _wanted_images(root: Path) -> list[str]:
@@ -134,17 +153,15 @@ def _wanted_images(root: Path) -> list[str]:
 def _image(name: str, wanted: list[str], have: set[str]) -> Check:
     missing = [image for image in wanted if image not in have]
     if not wanted:
-        return Check(name, ok=False, found="nothing is set up yet", remedy="make setup")
+        return Check(name, ok=False, found="nothing is set up yet", remedy=SETUP)
     found = f"missing: {', '.join(missing)}" if missing else f"{len(wanted)} of {len(wanted)}"
-    return Check(name, not missing, found, "make setup")
+    return Check(name, not missing, found, SETUP)
 
 
-def _disk(client: docker.DockerClient, *, is_built: bool) -> Check:
-    place = Path(client.info()["DockerRootDir"])
+def _disk(place: Path, need_gib: float, how: str) -> Check:
     place = place if place.exists() else Path("/")
     free_gib = shutil.disk_usage(place).free / GIB
-    need_gib = DISK_RUN_GIB if is_built else DISK_BUILD_GIB
-    remedy = f"free {need_gib:.0f} GiB; see: docker system df"
+    remedy = f"free {need_gib:g} GiB; {how}"
     return Check("disk", free_gib >= need_gib, f"{free_gib:.1f} GiB free in {place}", remedy)
 
 

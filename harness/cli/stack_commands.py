@@ -18,6 +18,7 @@ from harness.adapters.docker_engine import DockerEngine
 from harness.adapters.http_client import HttpClient
 from harness.adapters.machine import check_machine
 from harness.adapters.tools import tools_of
+from harness.bundled.shortener import is_stack
 from harness.cli.console import Screen
 from harness.errors import HarnessError, HealError, UsageError
 from harness.faults.base import Proof
@@ -214,7 +215,8 @@ def ui(options: argparse.Namespace, screen: Screen) -> int:
 
 def doctor(_options: argparse.Namespace, screen: Screen) -> int:
     """Each thing that a run needs, whether it is there, and the command that fixes it."""
-    checks = check_machine(project_root())
+    root = project_root()
+    checks = check_machine(root, is_bundled=is_stack(root))
     if screen.as_json:
         screen.value([asdict(check) for check in checks])
     else:

@@ -34,7 +34,9 @@ def pick_running(selector: Mapping[str, str], tools: Tools) -> Container:
     """The one container meant; TargetError unless it runs: only that could be restored."""
     found = pick_container(selector, tools)
     if not found.is_running:
-        raise TargetError(f"{found.service} is {found.status}, so it cannot be broken", "make up")
+        raise TargetError(
+            f"{found.service} is {found.status}, so it cannot be broken", "harness up"
+        )
     if found.removes_itself:
         text = f"{found.service} removes itself when it ends, so it could not be started again"
         raise TargetError(text, "start it without --rm")

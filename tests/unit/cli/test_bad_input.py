@@ -52,8 +52,8 @@ def test_every_command_explains_itself(cli: Cli) -> None:
     done = cli("--help")
     assert done.code == 0
     for name in (
-        "run", "list", "validate", "plan", "analyze", "judge", "report", "schema", "up", "down",
-        "status", "heal", "ui", "doctor",
+        "run", "list", "validate", "plan", "analyze", "judge", "report", "schema", "up",
+        "down", "status", "heal", "ui", "doctor",
     ):  # fmt: skip
         assert f"    {name} " in done.out
         assert cli(name, "--help").code == 0
@@ -181,7 +181,7 @@ ASKING = [["run", "x.yaml"], ["run", "--no-up", "x.yaml"], ["up"], ["down"], ["s
 @pytest.mark.parametrize("command", ASKING, ids=" ".join)
 def test_without_an_engine(here: Path, cli: Cli, command: list[str]) -> None:
     done = cli(*command)
-    done.is_one_clear_error(4, "engine", "make setup, or: harness doctor")
+    done.is_one_clear_error(4, "engine", "harness doctor says what fixes it")
     assert not list(here.glob("reports/*/plan.json"))
     with_lock = cli(*command)  # the lock of the first one is free again
     assert with_lock.errors == done.errors
@@ -252,7 +252,7 @@ def test_a_port_that_is_taken(shop: Shop, cli: Cli) -> None:
         ("failed to solve: exit code: 100", "failed to solve: exit code: 100", "harness doctor"),
         ("write /var/lib/x: no space left on device", "the disk is full", "docker system df"),
         ("Pool overlaps with other one", "the subnet is taken", "remove .env"),
-        ("Cannot connect to the Docker daemon at unix:///x", "no Docker engine", "make setup"),
+        ("Cannot connect to the Docker daemon at unix:///x", "no Docker engine", "harness doctor"),
     ],
 )
 def test_a_stack_that_does_not_come_up(

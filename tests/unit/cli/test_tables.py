@@ -90,7 +90,7 @@ def test_the_paths_of_doctor_and_plan(
         Check("compose", ok=True, found=place),
         Check("engine", ok=False, found="x", remedy="y"),
     ]
-    monkeypatch.setattr(stack_commands, "check_machine", lambda _: checks)
+    monkeypatch.setattr(stack_commands, "check_machine", lambda *_, **__: checks)
     done = cli("doctor")
     assert done.code == 4
     _assert_one_piece(done.out, place)

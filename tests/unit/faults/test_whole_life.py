@@ -374,7 +374,7 @@ def test_a_death_that_is_no_lack_of_memory_of_a_container_that_is_gone() -> None
          "give it fewer `cpus`"),
         ("wipe", {}, {"volumes": ()}, "app-2 has no named volume to wipe", ""),
         ("start", {}, {}, "app-2 runs already", "choose a standby"),
-        ("kill", {}, {"status": "paused"}, "app-2 is paused, so it cannot be broken", "make up"),
+        ("kill", {}, {"status": "paused"}, "app-2 is paused, so it cannot be broken", "harness up"),
         ("kill", {}, {"removes_itself": True},
          "app-2 removes itself when it ends, so it could not be started again",
          "start it without --rm"),
