@@ -124,6 +124,10 @@ def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
         stage = commands.add_parser(name, help=text)
         stage.add_argument("folders", nargs="+", type=Path, metavar="RUN_FOLDER")
         stage.set_defaults(act=_later("stage_commands", name))
+    annotate = commands.add_parser("annotate", help="report to GitHub why runs are not green")
+    what = "run folders; or experiment files, whose problems are shown at their lines"
+    annotate.add_argument("paths", nargs="+", type=Path, metavar="PATH", help=what)
+    annotate.set_defaults(act=_later("annotate_command", "annotate"))
     schema = commands.add_parser(
         "schema", help="print the JSON Schema of an experiment file or a result"
     )

@@ -52,7 +52,7 @@ def test_every_command_explains_itself(cli: Cli) -> None:
     done = cli("--help")
     assert done.code == 0
     for name in (
-        "run", "list", "validate", "plan", "analyze", "judge", "report", "schema", "up",
+        "run", "list", "validate", "plan", "analyze", "judge", "report", "annotate", "schema", "up",
         "down", "status", "heal", "ui", "doctor",
     ):  # fmt: skip
         assert f"    {name} " in done.out
