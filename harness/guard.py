@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from harness.errors import TargetError, UsageError
 from harness.faults.base import FaultKind
@@ -14,12 +15,19 @@ LONGEST_RUN_S = 3600.0
 LONGEST_FAULT_S = 1800.0
 
 
+class Allowing(Protocol):
+    """Who says whether the last member of a role may be lost; an experiment does."""
+
+    @property
+    def allow_total_loss(self) -> bool: ...  # noqa: D102
+
+
 def check_fault(
     kind: FaultKind,
     undo: Undo,
     containers: Sequence[Container],
     project: str,
-    experiment: Experiment,
+    allowing: Allowing,
 ) -> None:
     """TargetError if the fault would touch what it must not; asked just before injection."""
     for touched in undo.containers:
@@ -31,7 +39,7 @@ def check_fault(
                 f"{target.service} is protected: it is an instrument", "choose another"
             )
         if kind.takes_member:
-            _check_members(target, containers, allow=experiment.allow_total_loss)
+            _check_members(target, containers, allow=allowing.allow_total_loss)
 
 
 def check_flags(experiment: Experiment, needing: Sequence[str], *, allow_exec: bool) -> None:

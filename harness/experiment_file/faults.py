@@ -27,12 +27,13 @@ def read_faults(root: Node, phases: Sequence[Phase], names: Names) -> list[Fault
         path = f"faults[{index}]"
         if not isinstance(tree, Mapping):
             root.problem("faults", "not a mapping", "write - kill: {service: NAME}", path)
-        elif spec := _fault(root.entry(tree, path), index + 1, phases, names):
+        elif spec := read_fault(root.entry(tree, path), index + 1, phases, names):
             found.append(spec)
     return found
 
 
-def _fault(entry: Node, number: int, phases: Sequence[Phase], names: Names) -> FaultSpec | None:
+def read_fault(entry: Node, number: int, phases: Sequence[Phase], names: Names) -> FaultSpec | None:
+    """One fault, as a file writes it; None, with problems, if it is wrong."""
     kind = _kind(entry, names)
     if kind is None:
         return None

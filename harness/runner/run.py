@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from harness.errors import (
@@ -22,14 +22,8 @@ from harness.errors import (
     RecordError,
     SafeguardTripped,
 )
-from harness.faults import KINDS, make_fault
-from harness.faults.base import Fault, Proof
-from harness.faults.undo_record import Undo
-from harness.faults.watch import wait_for
-from harness.guard import check_fault
-from harness.lasting import LastingFaults, Lost
 from harness.model.clock import wait_until
-from harness.model.experiment import Experiment, FaultSpec
+from harness.model.experiment import Experiment
 from harness.model.load import LoadSnapshot
 from harness.model.observation import Observation
 from harness.model.timeline import Plan, Step
@@ -38,22 +32,15 @@ from harness.probes.base import ProbeThread
 from harness.probes.health import Health
 from harness.record.event_log import EventLog
 from harness.record.folder import RunFolder
+from harness.runner.active_faults import ActiveFaults, Record
 from harness.runner.readings import Readings
 from harness.runner.world import Progress, World
 from harness.safeguard import SafeguardWatch
-from harness.undo import Entry, heal_fault
 
 LEAD_S = 0.5  # between "the load is ready" and second 0
 TICK_S, SLICE_S = 1.0, 0.2  # an interruption is noticed within a slice
-PROOF_S, SETTLE_S = 5.0, 60.0
+SETTLE_S = 60.0
 BY_USER = "interrupted by the user"
-
-
-@dataclass(slots=True)
-class _Active:
-    spec: FaultSpec
-    fault: Fault
-    undo: Undo
 
 
 def run_plan(plan: Plan, experiment: Experiment, world: World, folder: RunFolder) -> RunStatus:
@@ -76,8 +63,8 @@ class _Run:
         self._events = EventLog(folder)
         self._lock = threading.Lock()
         self._threads = [ProbeThread(p, self._clock, self._observed) for p in world.probes]
-        self._active: dict[str, _Active] = {}
-        self._lasting = LastingFaults(self._clock, self._lost, world.beside)
+        record = Record(self._write, self._note, self._since)
+        self._faults = ActiveFaults(world, folder.run_id, record)
         self._specs = {spec.id: spec for spec in plan.faults}
         self._watch = SafeguardWatch(experiment.safeguards)
         self._phase = "warmup"
@@ -85,12 +72,11 @@ class _Run:
         self._t0_s = self._clock.now_s()
         self._next_tick_s = self._t0_s
         self._unrecorded: RecordError | None = None
-        self._is_interrupted = False  # by an interrupt that a healing held back
 
     def execute(self) -> RunStatus:
         """Walk, heal, settle; the status and one `run.finished` come out however it ends."""
         status, message = _guarded(self._walk)
-        failures = self._heal_all()
+        failures = self._faults.heal_all()
         self._stop_load()
         if status in ("completed", "aborted") and not failures:
             settled, why = _guarded(self._settle)
@@ -140,9 +126,9 @@ class _Run:
         """Wait in slices, ticking once a second; Interrupted as soon as the user asks for it."""
         while True:
             now_s = self._clock.now_s()
-            if self._is_interrupted or self._world.is_stopped():
+            if self._faults.was_interrupted or self._world.is_stopped():
                 raise Interrupted(BY_USER)
-            self._end_if_rescued()
+            self._faults.end_if_rescued()
             if now_s >= self._next_tick_s:
                 self._tick()
                 self._next_tick_s = max(self._next_tick_s + TICK_S, now_s)
@@ -150,19 +136,12 @@ class _Run:
                 return
             self._clock.sleep_until_s(min(at_s, self._next_tick_s, now_s + SLICE_S))
 
-    def _end_if_rescued(self) -> None:
-        """Interrupted if this process was suspended so long that its watchdog healed its faults."""
-        if self._world.watchdog.has_acted:
-            raise Interrupted(
-                "this process was suspended (Ctrl-Z, SIGSTOP); its watchdog healed the faults"
-            )
-
     def _tick(self) -> None:
         if self._unrecorded is not None:
             raise self._unrecorded
         at_s = self._clock.now_s()
         self._write("run.clock", monotonic_s=at_s, wall_s=self._clock.wall_s())
-        self._lasting.look()
+        self._faults.look()
         self._world.driver.check()
         snapshot = self._world.driver.snapshot()
         self._write(
@@ -184,8 +163,8 @@ class _Run:
 
     def _show(self, snapshot: LoadSnapshot) -> None:
         at_s = self._clock.now_s() - self._t0_s
-        kinds = tuple(f"{a.spec.kind} {a.undo.target}" for a in self._active.values())
-        facts = (self._folder.run_id, at_s, self._plan.end_s, self._phase, kinds, snapshot)
+        words = self._faults.words()
+        facts = (self._folder.run_id, at_s, self._plan.end_s, self._phase, words, snapshot)
         self._world.show(Progress(*facts, scale=self._experiment.scale))
 
     def _do(self, step: Step) -> None:
@@ -193,115 +172,9 @@ class _Run:
             self._phase = step.name
             self._write("phase.started", phase=step.name)
         elif step.action == "inject":
-            self._inject(self._specs[step.name])
-        elif step.action == "heal" and step.name in self._active:
-            self._confirm(step.name)
-            failure = self._heal(self._active[step.name])
-            if failure:
-                raise HealError(failure, "harness heal")
-
-    def _inject(self, spec: FaultSpec) -> None:
-        """Resolve, guard, journal, break, prove: in this order."""
-        world = self._world
-        fault = make_fault(spec, world.tools)
-        undo = fault.prepare()
-        listed = world.tools.engine.containers()
-        check_fault(KINDS[spec.kind], undo, listed, world.project, self._experiment)
-        # Known to the healing first: an interruption just after the record must remove it again.
-        self._active[spec.id] = _Active(spec, fault, undo)
-        world.journal.add(
-            Entry(spec.id, spec, undo, self._folder.run_id, world.boot_id, self._clock.wall_s())
-        )
-        facts = {"fault": spec.id, "kind": spec.kind, "target": undo.target}
-        self._write("fault.injecting", **facts, resolved=undo.to_json())
-        self._end_if_rescued()  # the record that was just made is gone
-        effect = fault.inject()
-        proof = wait_for(world.tools, fault.is_active, PROOF_S)
-        if not proof.proven:
-            self._write(
-                "fault.unproven", **facts, start_s=self._since(effect.start_s), detail=proof.detail
-            )
-            return
-        effect_s = proof.effect_s if proof.effect_s is not None else effect.effect_s
-        self._write(
-            "fault.active",
-            **facts,
-            start_s=self._since(effect.start_s),
-            effect_s=None if effect_s is None else self._since(effect_s),
-            detail=f"{effect.detail}: {proof.detail}",
-            proven=True,
-            **proof.facts,
-        )
-        if KINDS[spec.kind].lasts:
-            self._lasting.begin(spec.id, fault)
-
-    def _confirm(self, name: str) -> None:
-        held = self._lasting.confirm(name)
-        if held is not None:
-            held_s = self._since(held.held_s)
-            self._note("fault.held", fault=name, held_s=held_s, looks=held.looks)
-
-    def _lost(self, lost: Lost) -> None:
-        lost_s, seen_s = self._since(lost.lost_s), self._since(lost.seen_s)
-        facts = {"lost_s": lost_s, "seen_s": seen_s, "detail": lost.detail}
-        self._note("fault.lost", fault=lost.fault, **facts)
-
-    def _heal_all(self) -> list[str]:
-        """Heal newest first; what is left broken, as texts. Nothing interrupts this."""
-        failures = []
-        for active in reversed(list(self._active.values())):
-            failure = self._heal(active)
-            if failure:
-                failures.append(failure)
-        return failures
-
-    def _heal(self, active: _Active) -> str:
-        """ "" if it was healed and verified, else why not; then the journal keeps its entry."""
-        name = active.spec.id
-        self._lasting.forget(name)
-        for last_try in (False, True):
-            try:
-                self._note("fault.healing", fault=name)
-                proof = self._healed_by_watchdog(active) or heal_fault(
-                    active.fault, active.undo, self._clock
-                )
-                self._world.journal.remove(name)
-                self._healed(active, proof)
-            except KeyboardInterrupt:
-                self._is_interrupted = True
-                if last_try:
-                    return f"{name} is not healed: interrupted twice"
-            except RecordError as error:
-                return f"{name} is healed, but its undo record could not be removed: {error}"
-            except Exception as error:  # noqa: BLE001  # the other faults must be healed too
-                self._note("heal.failed", fault=name, message=str(error))
-                return f"{name} is not healed: {error}"
-            else:
-                return ""
-        return ""
-
-    def _healed_by_watchdog(self, active: _Active) -> Proof | None:
-        """The proof that the watchdog healed it, None if it has not: nothing is undone twice."""
-        watchdog = self._world.watchdog
-        if not watchdog.has_acted:
-            return None
-        watchdog.wait_until_done()
-        if any(entry.fault == active.spec.id for entry in self._world.journal.readable()):
-            return None
-        proof = active.fault.is_healed(active.undo)
-        return proof if proof.proven else None
-
-    def _healed(self, active: _Active, proof: Proof) -> None:
-        self._active.pop(active.spec.id, None)
-        healed_s = self._since(self._clock.now_s())
-        self._note(
-            "fault.healed",
-            fault=active.spec.id,
-            healed_s=healed_s,
-            verified=True,
-            detail=proof.detail,
-            **proof.facts,
-        )
+            self._faults.inject(self._specs[step.name], self._experiment)
+        elif step.action == "heal" and (failure := self._faults.heal(step.name)):
+            raise HealError(failure, "harness heal")
 
     def _stop_load(self) -> None:
         """Drain and record; a generator that does not end is killed."""

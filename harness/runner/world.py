@@ -56,19 +56,25 @@ class Progress:
     scale: float = 1.0
 
 
-@dataclass(frozen=True)
-class World:
-    """Everything outside that a run needs, made by the session (or by a test)."""
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where faults act, and what heals them when this process cannot."""
 
     project: str
     boot_id: str
     tools: Tools
     journal: Journal
+    watchdog: Watched = field(default_factory=Unwatched)
+    beside: Beside = in_a_thread
+
+
+@dataclass(frozen=True, kw_only=True)
+class World(Site):
+    """Everything outside that a run needs, made by the session (or by a test)."""
+
     probes: tuple[Probe, ...]
     driver: Driver
     health: Callable[[], Health]
     show: Callable[[Progress], None]
     is_stopped: Callable[[], bool]
     readings: tuple[Reading, ...] = ()
-    watchdog: Watched = field(default_factory=Unwatched)
-    beside: Beside = in_a_thread

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.errors import HarnessError
-from harness.runner import Progress
+
+if TYPE_CHECKING:
+    from harness.runner import Progress
 
 
 class Listener(Protocol):

@@ -17,10 +17,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from harness.errors import HarnessError, HealError, Interrupted, LoadError, UsageError
 from harness.faults import KINDS
+from harness.faults.base import Tools
 from harness.guard import check_flags, check_host_access
 from harness.load.allowed_hosts import check_hosts
 from harness.load.driver import LoadConfig, LoadDriver
@@ -32,10 +33,11 @@ from harness.model.verdict import RunStatus
 from harness.plan import aimed, make_plan
 from harness.record.folder import RunFolder, new_folder
 from harness.rescue import forget_rescue
-from harness.runner import Progress, World, run_plan
+from harness.runner import Progress, Site, World, run_plan
 from harness.session.canary_keys import CanaryKeys, take_canary_keys
 from harness.session.environment import environment_facts
 from harness.session.experiment_files import all_at_once, experiment_files, read_experiment
+from harness.session.faults import Faults
 from harness.session.listener import Listener, Silent
 from harness.session.load_scale import LoadScale
 from harness.session.outcome import Outcome, exit_code
@@ -50,7 +52,7 @@ from harness.session.stages import (
     render_list,
 )
 from harness.session.stop import Stop
-from harness.undo import boot_id
+from harness.undo import Journal, boot_id
 from harness.watchdog import Watchdog
 from harness.whole_file import write_whole
 
@@ -112,14 +114,14 @@ class Session:
 
     @contextmanager
     def locked(self, jobs: Sequence[Job], holder: str) -> Iterator[None]:
-        """Locks the projects of these jobs; others who try get an error that names `holder`."""
+        """Locks the projects of these jobs; others who try get an error that names `holder`.
+
+        What this session has locked already stays locked.
+        """
         with ExitStack() as stack:
             for path in sorted({job.project.lock_path for job in jobs}):
-                self._locks[path] = stack.enter_context(run_lock(path, holder))
-            try:
-                yield
-            finally:
-                self._locks.clear()
+                stack.enter_context(self._held(path, holder))
+            yield
 
     def run(self, job: Job) -> Outcome:
         """One experiment from stack to report, in `locked`; an error is an outcome too."""
@@ -151,6 +153,43 @@ class Session:
             wrapped = HarnessError(f"{type(error).__name__}: {error}", "see what was printed")
             self._report_error(job, folder, wrapped)
             raise
+
+    @contextmanager
+    def faults(self, holder: str) -> Iterator[Faults]:
+        """The project found here, healthy, to be broken by the caller's own code; see faults.py.
+
+        Started if it does not run, unless the settings say else. Nobody else works on it meanwhile.
+        HarnessError if it cannot be had so, or if something is left broken.
+        """
+        project = self._project(Target())
+        check_host_access(project.host_access(), allow=self._settings.allow_host_access)
+        with self._held(project.lock_path, holder) as lock:
+            self._make_ready(project)
+            forget_rescue(project.state_dir)
+            folder = new_folder(project.state_dir, "faults")  # never made: there is no load to keep
+            with Watchdog(project.state_dir, lock, folder) as watchdog:
+                faults = Faults(
+                    Site(**_site_of(project), watchdog=watchdog),
+                    folder.name,
+                    project.compose.services(),
+                    project.wait_healthy,
+                    allow_exec=self._settings.allow_exec,
+                )
+                with faults.watched():
+                    yield faults
+
+    @contextmanager
+    def _held(self, path: Path, holder: str) -> Iterator[int]:
+        """The descriptor of a lock, which is taken if this session does not have it yet."""
+        if path in self._locks:
+            yield self._locks[path]
+            return
+        with run_lock(path, holder) as lock:
+            self._locks[path] = lock
+            try:
+                yield lock
+            finally:
+                del self._locks[path]
 
     def _project(self, target: Target) -> Project:
         """Each project is wired once."""
@@ -206,10 +245,7 @@ class Session:
     def _world(self, job: Job, folder: RunFolder, keys: CanaryKeys) -> World:
         project = job.project
         return World(
-            project=project.name,
-            boot_id=boot_id(),
-            tools=project.tools(),
-            journal=project.journal,
+            **_site_of(project),
             probes=project.probes(),
             driver=LoadDriver(self._load_config(job, folder, keys.offset), folder),
             health=project.health,
@@ -264,6 +300,23 @@ class Session:
         if record_error(folder, job.experiment, error, self._listener):
             with suppress(HarnessError):
                 point_latest(folder.path)
+
+
+class _SiteFacts(TypedDict):
+    project: str
+    boot_id: str
+    tools: Tools
+    journal: Journal
+
+
+def _site_of(project: Project) -> _SiteFacts:
+    """Where faults act, but for who watches."""
+    return {
+        "project": project.name,
+        "boot_id": boot_id(),
+        "tools": project.tools(),
+        "journal": project.journal,
+    }
 
 
 def _check_paths(settings: Settings) -> None:

@@ -23,6 +23,8 @@ DECLARED_IN = {
     "target/shortener": ("target/shortener/requirements.in",),
 }
 OURS = {"harness", "campaigns", "shortener"}
+OF_PYTEST = ROOT / "harness" / "pytest_plugin.py"
+"""Only pytest loads it, so whoever does has pytest."""
 
 
 def _plain(name: str) -> str:
@@ -57,11 +59,21 @@ def undeclared(names: Iterable[str], known: set[str]) -> list[str]:
 @pytest.mark.parametrize("folder", DECLARED_IN)
 def test_every_import_of_others_is_declared(folder: str) -> None:
     paths = [path for path in (ROOT / folder).rglob("*.py") if ".mutants" not in path.parts]
+    paths = [path for path in paths if path != OF_PYTEST]
     assert paths
     helpers = {p.stem for place in ("tests", "scripts", folder) for p in (ROOT / place).rglob("*")}
     names = set().union(*(imported(path.read_text()) for path in paths))
     foreign = names - sys.stdlib_module_names - OURS - helpers
     assert undeclared(foreign, declared(DECLARED_IN[folder])) == []
+
+
+def test_the_plugin_of_pytest_needs_pytest_and_what_all_else_needs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    [extra] = project["optional-dependencies"]["pytest"]
+    foreign = imported(OF_PYTEST.read_text()) - sys.stdlib_module_names - OURS
+    assert "pytest" in foreign
+    assert extra.startswith("pytest>=")
+    assert undeclared(foreign, declared([RUN]) | {"pytest"}) == []
 
 
 def test_an_import_that_is_not_declared_is_found() -> None:
