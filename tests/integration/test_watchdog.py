@@ -106,6 +106,11 @@ class Target:
         toxiproxy = next(c for c in DockerEngine(PROJECT).containers() if c.role == "toxiproxy")
         return f"{(toxiproxy.probe_url('harness.toxiproxy') or '').rstrip('/')}/proxies"
 
+    def saw(self, action: str, service: str, since_s: float) -> bool:
+        """Whether the engine did so to a container since that second of the epoch."""
+        events = DockerEngine(PROJECT).events(since_s, time.time())
+        return any((event.action, event.service) == (action, service) for event in events)
+
     def generators(self) -> list[str]:
         listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
         return [line for line in listed.stdout.splitlines() if str(self.folder) in line]
@@ -219,14 +224,15 @@ def test_a_stop_that_was_in_flight_is_healed_when_it_takes_effect(target: Target
     file.write_text(
         EXPERIMENT.replace("faults: [", "faults: [{stop: {service: web-3, grace_s: 8}}]\n# ")
     )
+    began_s = time.time()
     try:
         runner = target.start()
-        _wait(lambda: bool(target.events("fault.injecting")), 60, target.log)
-        time.sleep(0.5)  # the engine has the call
+        _wait(lambda: target.saw("kill", "web-3", began_s), 60, target.log)  # it has the call
         runner.kill()
         runner.wait(10)
-        _wait(lambda: "web-3 is exited" in target.broken(), 12, target.broken)
-        _wait(lambda: not target.broken(), HEALED_WITHIN_S, target.broken)
+        _wait(lambda: target.saw("die", "web-3", began_s), 12, target.broken)
+        _wait(lambda: target.saw("start", "web-3", began_s), HEALED_WITHIN_S, target.broken)
+        assert target.broken() == []
         _wait(lambda: lock_holder(target.state / "lock") is None, 20, target.generators)
         assert Journal(target.state / "journal.jsonl").is_empty()
     finally:
