@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -26,6 +24,7 @@ from campaigns.harness_command import (
 )
 from campaigns.hogs import hogs
 from campaigns.row import Figures, Row, add_row, figures_of, read_rows
+from harness.session.stop import Stop, handled_by
 
 ROWS = "rows.jsonl"
 
@@ -80,7 +79,7 @@ class Campaign(ABC):
             path.unlink(missing_ok=True)
         rows, interrupted = read_rows(path), False
         try:
-            with _signals_interrupt():
+            with handled_by(_interrupt, Stop.NUMBERS):
                 for job in self.jobs(rows):
                     row = self._run(job)
                     rows.append(row)
@@ -107,19 +106,8 @@ class Campaign(ABC):
         return to_row(job, run, at_commit, self.hogs_count)
 
 
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a campaign as Ctrl-C does; so does SIGINT where nohup ignores it."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, _interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    """SIGTERM and SIGHUP end a campaign as Ctrl-C does; so does SIGINT where nohup ignores it."""
     raise KeyboardInterrupt
 
 

@@ -22,6 +22,7 @@ from typing_extensions import override
 from harness.cli.arguments import scale, seed
 from harness.errors import HarnessError
 from harness.session.listener import Silent
+from harness.session.outcome import WORDS
 
 if TYPE_CHECKING:
     from harness.session.faults import Faults
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 HOLDER = "pytest"
 VERDICT, REPORT = "harness_verdict", "harness_report"
 """Properties of a test, which pytest's own JUnit file shows too."""
-WORDS = {0: "PASS", 1: "FAIL", 3: "INCONCLUSIVE", 5: "ABORTED", 130: "INTERRUPTED"}
-"""By exit code: a run that did not come to its end has another one than its verdict."""
 _A_PART = re.compile(r"^(load|phases|faults|expect)\s*:", re.MULTILINE)
 
 

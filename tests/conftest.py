@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.session.stop import handled_by
+
 
 def _engine_answers() -> bool:
     try:
@@ -31,9 +33,15 @@ def engine() -> None:
 @pytest.fixture
 def hears_of_its_terminal() -> Iterator[None]:
     """SIGHUP acts, as in a terminal; under nohup, and in some CI, it is ignored."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
+    with handled_by(signal.SIG_DFL, [signal.SIGHUP]):
+        yield
+
+
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """SIGINT interrupts, here and in children; in the background of some shells it is ignored."""
+    with handled_by(signal.default_int_handler, [signal.SIGINT]):
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TypeVar
+
+from harness.adapters.clock import SystemClock
+from harness.model.clock import wait_until
 
 Left = TypeVar("Left")
 LOOK_S = 0.1
@@ -12,7 +14,5 @@ LOOK_S = 0.1
 
 def left_after(within_s: float, look: Callable[[], Left]) -> Left:
     """What `look` says as soon as that is nothing, or what it says last after `within_s`."""
-    deadline_s = time.monotonic() + within_s
-    while (left := look()) and time.monotonic() < deadline_s:
-        time.sleep(LOOK_S)
+    left, _ = wait_until(SystemClock(), within_s, look, lambda seen: not seen, LOOK_S)
     return left

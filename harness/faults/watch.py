@@ -9,6 +9,7 @@ from typing import Any
 from harness.faults.base import Proof, Tools
 from harness.faults.container_kind import ContainerFault
 from harness.faults.undo_record import Undo
+from harness.model.clock import wait_until
 from harness.model.container import Container, ContainerEvent
 
 POLL_S = 0.1
@@ -16,13 +17,8 @@ POLL_S = 0.1
 
 def wait_for(tools: Tools, seen: Callable[[], Proof], timeout_s: float) -> Proof:
     """The first proven proof, or the last one when the time is up."""
-    deadline_s = tools.clock.now_s() + timeout_s
-    while True:
-        proof = seen()
-        now_s = tools.clock.now_s()
-        if proof.proven or now_s >= deadline_s:
-            return proof
-        tools.clock.sleep_until_s(now_s + POLL_S)
+    proof, _ = wait_until(tools.clock, timeout_s, seen, lambda last: last.proven, POLL_S)
+    return proof
 
 
 def event_since(fault: ContainerFault[Any, Any], action: str) -> ContainerEvent | None:

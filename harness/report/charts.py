@@ -81,10 +81,9 @@ def _strip(axis: TimeAxis) -> Chart:
         _append(bars, start_s, end_s, 0, color, clean(text))
     for row, fault in enumerate(axis.faults, start=1):
         _append(bars, fault.start_s, axis.end_of(fault), row, RED, _fault_label(fault))
-    labels = [_disturbance_label(stretch) for stretch in axis.disturbed]
-    rooms_s = _rooms([max(0.0, stretch.start_s) for stretch in axis.disturbed], axis.end_s)
-    for stretch, label, room_s in zip(axis.disturbed, labels, rooms_s, strict=True):
-        left, text = max(0.0, stretch.start_s), _fitting(label, room_s / axis.end_s)
+    lefts = [max(0.0, stretch.start_s) for stretch in axis.disturbed]
+    for stretch, (left, after) in zip(axis.disturbed, pairwise([*lefts, axis.end_s]), strict=True):
+        text = _fitting(_disturbance_label(stretch), (after - left) / axis.end_s)
         _append(bars, left, stretch.end_s, rows - 1, ORANGE, text)
     source = ColumnDataSource(bars)
     plot.hbar(
@@ -97,11 +96,6 @@ def _strip(axis: TimeAxis) -> Chart:
         text_font_style="bold",
     )  # fmt: skip
     return Chart("strip", "Phases, faults and disturbances", "", plot)
-
-
-def _rooms(starts_s: Sequence[float], end_s: float) -> list[float]:
-    """How long it is from each to the next."""
-    return [after - start for start, after in pairwise([*starts_s, end_s])]
 
 
 def _fitting(label: str, share: float) -> str:

@@ -10,6 +10,8 @@ from harness.model.verdict import RunStatus
 
 VERDICT_CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
 STATUS_CODES = {"error": 4, "interrupted": 130, "aborted": 5}
+WORDS = {code: name.upper() for name, code in {**VERDICT_CODES, **STATUS_CODES}.items()}
+"""By exit code: a run that was not completed has another one than its verdict."""
 GRAVEST_FIRST = (4, 130, 5, 1, 3, 0)
 """Of several exit codes, the first that occurred is that of them all."""
 

@@ -63,7 +63,7 @@ class Project:
         """The Compose project's name."""
         return self.compose.name()
 
-    @property
+    @cached_property
     def application(self) -> Application:
         """What is known about it beyond its labels."""
         return application_of(self.root, self.target)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from harness.session.listener import Listener
+
+Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 
 
 class Stop:
@@ -27,16 +29,10 @@ class Stop:
     @contextmanager
     def handled(self) -> Iterator[None]:
         """Install the handlers, and put back what was there; in the main thread only."""
-        before = {n: signal.getsignal(n) for n in self.NUMBERS}
-        if before[signal.SIGHUP] == signal.SIG_IGN:
-            del before[signal.SIGHUP]
-        try:
-            for number in before:
-                signal.signal(number, self._take)
+        is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        numbers = [n for n in self.NUMBERS if not (is_ignored and n == signal.SIGHUP)]
+        with handled_by(self._take, numbers):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _take(self, _number: int, _frame: FrameType | None) -> None:
         if not self.is_walking:
@@ -46,3 +42,16 @@ class Stop:
                 "interrupted: healing all faults, then writing the report; please wait"
             )
         self.asked = True
+
+
+@contextmanager
+def handled_by(handler: Handler, numbers: Iterable[int]) -> Iterator[None]:
+    """Give these signals to `handler`, then put back what was there; in the main thread only."""
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        for number in before:
+            signal.signal(number, handler)
+        yield
+    finally:
+        for number, was in before.items():
+            signal.signal(number, was)

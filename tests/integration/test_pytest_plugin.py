@@ -8,12 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from own_project import OwnProject
 
-from harness.adapters.docker_engine import DockerEngine
 from harness.lock import lock_holder
 from harness.undo import Journal
 
@@ -67,42 +65,21 @@ def test_it_waits(harness):
 """
 
 
-@dataclass
-class Project:
-    """A Compose project of its own, its tests, and its state in a folder of its own."""
+class Project(OwnProject):
+    """With tests of its own."""
 
-    folder: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**os.environ, "XDG_STATE_HOME": str(self.folder / "state")}
-
-    @property
-    def state(self) -> Path:
-        return self.folder / "state" / "harness" / PROJECT
+    PYTEST = ("pytest", "-p", "harness.pytest_plugin", "-p", "no:cacheprovider", "--rootdir", ".")
 
     def command(self, *arguments: str) -> list[str]:
-        plugin = ["-p", "harness.pytest_plugin", "-p", "no:cacheprovider", "--rootdir", "."]
-        return [sys.executable, "-m", "pytest", *plugin, *arguments]
+        return [sys.executable, "-m", *self.PYTEST, *arguments]
 
     def pytest(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments), cwd=self.folder, env=self.environment,
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-
-    def harness(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "harness", *arguments]
-        subprocess.run(command, cwd=self.folder, env=self.environment, timeout=120, check=False)
-
-    def broken(self) -> list[str]:
-        found = DockerEngine(PROJECT).containers()
-        return [f"{c.service} is {c.status}" for c in found if c.status != "running"]
+        return self.python(*self.PYTEST, *arguments)
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    made = Project(tmp_path_factory.mktemp("plugin"))
+    made = Project(tmp_path_factory.mktemp("plugin"), PROJECT)
     (made.folder / "docker-compose.yml").write_text(COMPOSE)
     (made.folder / "x.yaml").write_text(EXPERIMENT)
     (made.folder / "test_shop.py").write_text(TEST.replace("PROJECT", PROJECT))

@@ -10,11 +10,11 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
+from own_project import OwnProject
+from typing_extensions import override
 
 from harness.adapters.docker_engine import DockerEngine
 from harness.lock import lock_holder
@@ -59,25 +59,8 @@ expect: {run: {ok: [requests > 1]}}
 """
 
 
-@dataclass
-class Target:
-    """A Compose project of its own; its state is in a folder of its own too."""
-
-    folder: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**os.environ, "XDG_STATE_HOME": str(self.folder / "state")}
-
-    @property
-    def state(self) -> Path:
-        return self.folder / "state" / "harness" / PROJECT
-
-    def harness(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "harness", *arguments], cwd=self.folder, env=self.environment,
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+class Target(OwnProject):
+    """With a link whose Toxiproxy is a part of it."""
 
     def start(self) -> subprocess.Popen[bytes]:
         """A run in a process group of its own."""
@@ -93,13 +76,10 @@ class Target:
         lines = found[0].read_text().splitlines() if found else []
         return [e for e in map(json.loads, lines) if e["event"] == name]
 
+    @override
     def broken(self) -> list[str]:
-        """What is not as it was, asked without the harness' own faults."""
-        members = [c for c in DockerEngine(PROJECT).containers() if c.status != "running"]
         link = _ask(f"{self.api}/web-1.web-2")
-        return [f"{c.service} is {c.status}" for c in members] + ["web-1.web-2"] * (
-            not link["enabled"]
-        )
+        return super().broken() + ["web-1.web-2"] * (not link["enabled"])
 
     @property
     def api(self) -> str:
@@ -128,7 +108,7 @@ def _ask(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    made = Target(tmp_path_factory.mktemp("watchdog"))
+    made = Target(tmp_path_factory.mktemp("watchdog"), PROJECT)
     (made.folder / "docker-compose.yml").write_text(COMPOSE)
     (made.folder / "x.yaml").write_text(EXPERIMENT)
     try:

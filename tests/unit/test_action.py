@@ -138,11 +138,7 @@ def test_what_a_run_prints_starts_no_command_of_the_job(job: Job) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_cancelled_job_lets_the_harness_heal(
-    job: Job, number: int, request: pytest.FixtureRequest
-) -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # `&` may have ignored it
-    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+def test_a_cancelled_job_lets_the_harness_heal(job: Job, number: int, hears_ctrl_c: None) -> None:
     waits = "trap 'echo healed; exit 130' INT TERM; touch begun; while :; do sleep 0.02; done"
     job.harness(f"mkdir -p reports/2x; {waits}")
     process = subprocess.Popen(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from disk import watch_disk
 from fakes import FakeClock, FakeEngine, FakeLinks, container, make_tools
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -111,28 +112,10 @@ def test_the_file_holds_what_was_added_and_not_removed(
         assert [entry.fault for entry in Journal(path).entries()] == expected
 
 
-def _watch_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What reaches the disk, in order; `os.replace` is what Path.replace calls."""
-    seen: list[str] = []
-    fsync, rename = os.fsync, os.replace
-
-    def note_fsync(descriptor: int) -> None:
-        seen.append(f"fsync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
-        fsync(descriptor)
-
-    def note_rename(source: Any, target: Any, **more: Any) -> None:
-        seen.append(f"rename to {Path(target).name}")
-        rename(source, target, **more)
-
-    monkeypatch.setattr(os, "fsync", note_fsync)
-    monkeypatch.setattr(os, "replace", note_rename)
-    return seen
-
-
 def test_a_record_is_on_the_disk_when_add_returns(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = _watch_disk(monkeypatch)
+    seen = watch_disk(monkeypatch)
     journal.add(_entry())
     assert seen == ["fsync .journal.jsonl.part", "rename to journal.jsonl", "fsync state"]
 
@@ -143,7 +126,7 @@ def test_forgetting_the_newest_needs_no_new_file(
     names = ("kill-1", "kill-2", "kill-3")
     for name in names:
         journal.add(_entry(name))
-    seen = _watch_disk(monkeypatch)
+    seen = watch_disk(monkeypatch)
     for name in reversed(names):
         journal.remove(name)
     assert seen == ["fsync journal.jsonl"] * 3
@@ -157,7 +140,7 @@ def test_removing_what_is_not_there_writes_nothing(
     journal.remove("kill-1")
     assert not journal.path.exists()
     journal.add(_entry("kill-1"))
-    seen = _watch_disk(monkeypatch)
+    seen = watch_disk(monkeypatch)
     journal.remove("kill-2")
     assert seen == []
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_disk import room
+from disk import room, watch_disk
 
 from harness.errors import RecordError
 from harness.whole_file import write_whole
@@ -94,22 +94,7 @@ def test_a_secret_is_for_this_user_alone_even_after_a_writer_was_killed(path: Pa
 
 @pytest.fixture
 def on_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What reaches the disk, in order; `os.replace` is what Path.replace calls."""
-    seen: list[str] = []
-    fsync, rename = os.fsync, os.replace
-
-    def note_fsync(descriptor: int) -> None:
-        path = Path(f"/proc/self/fd/{descriptor}").readlink()
-        seen.append(f"fsync {path.name}" + (f": {path.read_text()}" if path.is_file() else ""))
-        fsync(descriptor)
-
-    def note_rename(source: Any, target: Any, **more: Any) -> None:
-        seen.append(f"rename to {Path(target).name}")
-        rename(source, target, **more)
-
-    monkeypatch.setattr(os, "fsync", note_fsync)
-    monkeypatch.setattr(os, "replace", note_rename)
-    return seen
+    return watch_disk(monkeypatch, with_content=True)
 
 
 def test_what_is_durable_is_on_the_disk_before_and_after_it_is_renamed(

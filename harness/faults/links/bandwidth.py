@@ -6,7 +6,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from harness.faults.base import Seen
-from harness.faults.links.toxic import TELLING_S, LinkParameters, toxic_kind
+from harness.faults.links.toxic import LinkParameters, toxic_kind
 
 
 class BandwidthParameters(LinkParameters):
@@ -26,11 +26,7 @@ class BandwidthParameters(LinkParameters):
         if self.rate == 0:
             return False if now.bytes else (True if before.bytes and now.end == "open" else None)
         needed_s = before.bytes / (self.rate * 1000)
-        if needed_s < TELLING_S or self.stream == "upstream":
-            return None
-        if now.bytes < before.bytes:
-            return True if now.end == "open" else None
-        return now.last_s is not None and now.last_s >= needed_s / 2
+        return self.is_spread_over(needed_s, before, now)
 
 
 KIND = toxic_kind(BandwidthParameters)

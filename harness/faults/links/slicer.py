@@ -6,7 +6,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from harness.faults.base import Seen
-from harness.faults.links.toxic import TELLING_S, LinkParameters, toxic_kind
+from harness.faults.links.toxic import LinkParameters, toxic_kind
 
 
 class SlicerParameters(LinkParameters):
@@ -27,11 +27,7 @@ class SlicerParameters(LinkParameters):
         """The answer takes as long as its pieces are apart."""
         pieces = before.bytes // (self.average_size + self.size_variation)
         needed_s = (pieces - 1) * self.delay / 1e6
-        if needed_s < TELLING_S or self.stream == "upstream":
-            return None
-        if now.bytes < before.bytes:
-            return True if now.end == "open" else None
-        return now.last_s is not None and now.last_s >= needed_s / 2
+        return self.is_spread_over(needed_s, before, now)
 
 
 KIND = toxic_kind(SlicerParameters)

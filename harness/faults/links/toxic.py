@@ -38,6 +38,14 @@ class LinkParameters(Parameters):
         """How long a client must look to feel it, seconds."""
         return 1.0
 
+    def is_spread_over(self, needed_s: float, before: Seen, now: Seen) -> bool | None:
+        """Whether an answer takes as long as it must; None: that shows nothing."""
+        if needed_s < TELLING_S or self.stream == "upstream":
+            return None
+        if now.bytes < before.bytes:
+            return True if now.end == "open" else None
+        return now.last_s is not None and now.last_s >= needed_s / 2
+
     @abstractmethod
     def felt(self, before: Seen, now: Seen) -> bool | None:
         """Whether a client that saw `before` and sees `now` feels it; None: that shows nothing."""

@@ -270,10 +270,8 @@ def test_a_signal_ends_the_campaign_once_the_stack_is_down(
 
 
 def test_an_interrupted_campaign_ends_its_run_and_waits_until_it_has_healed(
-    tmp_path: Path, request: pytest.FixtureRequest
+    tmp_path: Path, hears_ctrl_c: None
 ) -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # `&` may have ignored it
-    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     healed = tmp_path / "healed"
     program = (
         "import os, pathlib, signal, sys\n"

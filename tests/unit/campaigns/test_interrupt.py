@@ -133,28 +133,21 @@ def test_the_cases(
 # -- one run
 
 
-@dataclass
-class FakeTime:
-    now_s: float = 0.0
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    def sleep(self, duration_s: float) -> None:
-        self.now_s += duration_s
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    made = FakeClock()
+    made.at_s = 0.0
+    monkeypatch.setattr(waiting, "SystemClock", lambda: made)
+    return made
 
 
-def test_it_is_waited_until_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = FakeTime()
-    monkeypatch.setattr(waiting, "time", clock)
-    assert waiting.left_after(5.0, lambda: ["x"] if clock.now_s < 3 else []) == []
-    assert clock.now_s == pytest.approx(3.0, abs=0.11)
+def test_it_is_waited_until_nothing_is_left(clock: FakeClock) -> None:
+    assert waiting.left_after(5.0, lambda: ["x"] if clock.at_s < 3 else []) == []
+    assert clock.at_s == pytest.approx(3.0, abs=0.11)
 
 
-def test_what_is_left_when_the_time_is_over_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = FakeTime()
-    monkeypatch.setattr(waiting, "time", clock)
-    assert waiting.left_after(5.0, lambda: [clock.now_s + 1]) == [pytest.approx(6.0, abs=0.11)]
+def test_what_is_left_when_the_time_is_over_is_returned(clock: FakeClock) -> None:
+    assert waiting.left_after(5.0, lambda: [clock.at_s + 1]) == [pytest.approx(6.0, abs=0.11)]
 
 
 HARNESS = r"""#!/bin/sh
@@ -233,7 +226,7 @@ def _interrupted(
 ) -> list[str]:
     monkeypatch.setattr(endings, "Run", lambda text, output: one)
     monkeypatch.setattr(endings, "healthy_after_s", lambda: 0.0)
-    monkeypatch.setattr(waiting, "time", FakeTime())
+    monkeypatch.setattr(waiting, "SystemClock", FakeClock)
     wrong = endings.interrupted(stack, signal.Signals(number), moment, Path("reports"))
     assert (one.signals, one.moments) == ([number], [moment])
     return wrong

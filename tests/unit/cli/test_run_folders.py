@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from disk import room
 from fake_shop import Cli, Shop
-from small_disk import room
 
 from harness import judge as judging
 from harness.aspects.findings_json import FINDINGS

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from disk import room
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_disk import room
 
 from harness.errors import RecordError, RunFolderError
 from harness.record.event_log import EventLog

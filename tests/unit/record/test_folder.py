@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_disk import room
+from disk import room
 
 from harness.errors import RecordError, RunFolderError
 from harness.record.folder import RunFolder, new_folder, run_folders

@@ -7,10 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from disk import room
 from fakes import samples_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_disk import room
 
 from harness.errors import RecordError, RunFolderError
 from harness.record.folder import RunFolder
