@@ -16,6 +16,7 @@ from harness.model.clock import Clock
 from harness.model.container import Container
 from harness.model.http import Http
 from harness.model.load import Traffic
+from harness.model.sources import Sources
 from harness.probes.base import ProbeKind
 from harness.probes.health import RoundTrip
 from harness.record.folder import RunFolder
@@ -67,6 +68,7 @@ class Application:
     probes       run every second, in addition to the kinds that every project may have
     readings     what it is queried for before and after a run
     stores       whose settings are read
+    tells        what its readings can be judged by: `writes` read back, `clicks` counted
     """
 
     traffic: Traffic = field(default_factory=Traffic)
@@ -74,6 +76,11 @@ class Application:
     probes: tuple[ProbeKind, ...] = ()
     readings: Callable[[Engine, Http, Clock], tuple[Reading, ...]] = _no_readings
     stores: tuple[Store, ...] = ()
+    tells: frozenset[str] = frozenset()
+
+    def sources(self, labels: Mapping[str, Mapping[str, str]]) -> Sources:
+        """All that a target with it and with these labels (by service) can be asked."""
+        return Sources(labels, self.tells | {store.section for store in self.stores})
 
 
 NO_APPLICATION = Application()

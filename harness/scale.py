@@ -15,7 +15,6 @@ from harness.errors import UsageError
 from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment
 from harness.model.load import Load
-from harness.model.planned import operations_sent
 
 STEPS = (1.0, 0.75, 0.5, 0.35, 0.25)
 """What `auto` chooses from: few, so that runs on one machine mostly have the same rates."""
@@ -44,7 +43,7 @@ def smallest_scale(experiment: Experiment) -> float:
 
 def peak_rate(load: Load) -> float:
     """Requests a second at most, of the main load and of all canaries together."""
-    return load.peak_per_s + load.canary_rate_per_s * len(operations_sent(load))
+    return load.total_peak_per_s
 
 
 def _scaled_load(load: Load, scale: float) -> Load:

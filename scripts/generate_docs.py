@@ -28,6 +28,9 @@ def experiments_markdown() -> str:
         *(_family(folder) for folder in sorted((ROOT / "experiments").iterdir())),
         "## Kinds of fault",
         _kinds(),
+        "Times are durations such as `100ms`. A plain number is milliseconds; microseconds for the"
+        " `delay` of `slicer`; seconds for those that end in `_s`, which may be written without it:"
+        " `grace: 10s`.",
         "## What can be expected",
         _metrics(),
     ]

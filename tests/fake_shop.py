@@ -99,13 +99,14 @@ class Shop:
     """The project of `here` on a fake engine and a Compose binary that is a script.
 
     Tests change what they need: `health` and `looks` (the last one stays), `error_rate`, hooks of
-    `cut`.
+    `cut`. `recorded_share` is how much of the main load is recorded.
     """
 
     root: Path
     cut: Cut = field(default_factory=Cut)
     health: list[Health] = field(default_factory=lambda: [Health((), {})])
     error_rate: float = 0.0
+    recorded_share: float = 1.0
     looks: list[Look | None] = field(default_factory=lambda: [QUIET])
     watchdogs: list[FakeWatchdog] = field(default_factory=list)
     configs: list[LoadConfig] = field(default_factory=list)
@@ -124,7 +125,16 @@ class Shop:
         self.answers: dict[str, Any] = {
             "config": {
                 "name": PROJECT,
-                "services": {c.service: {"labels": dict(c.labels)} for c in members},
+                "services": {
+                    c.service: {
+                        "labels": dict(c.labels),
+                        "ports": [
+                            {"target": port, "host_ip": "127.0.0.1", "published": "18990-18999"}
+                            for port in c.ports
+                        ],
+                    }
+                    for c in members
+                },
             },
             "ps": "",
             "up": "",
@@ -174,7 +184,8 @@ class Shop:
 
     def driver(self, config: LoadConfig, folder: RunFolder) -> FakeDriver:
         self.configs.append(config)
-        rates_per_s = (config.load.rate_per_s, config.load.canary_rate_per_s)
+        rate_per_s = config.load.rate_per_s * self.recorded_share
+        rates_per_s = (rate_per_s, config.load.canary_rate_per_s)
         made = FakeDriver(self.cut, self.error_rate, samples=folder.samples_dir)
         return replace(made, rates_per_s=rates_per_s)
 

@@ -90,10 +90,10 @@ def _end_s(record: Record) -> float:
 
 
 def _canary_lines(record: Record) -> Iterator[Line]:
-    """A canary asks for each operation in turn, each at the full rate."""
+    """A canary asks for each of its operations in turn, each at the full rate."""
     load = record.experiment.load
     rate_per_s, is_exact = load.canary_rate_per_s, load.arrivals == "constant"
-    for name in _operations(load):
+    for name in load.canaries:
         yield _line(record, "canary", name, lambda at_s: rate_per_s * at_s, is_exact=is_exact)
 
 

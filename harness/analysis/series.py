@@ -71,7 +71,7 @@ def figures(record: Record) -> Series:
         achieved_per_s=main.count(is_sent),
         failed_per_s={name: main.count(main.is_of(name) & has_failed) for name in operations},
         response_time_s={name: main.percentiles(main.is_of(name)) for name in operations},
-        canary={name: _canary(record, canary, name) for name in operations},
+        canary={name: _canary(record, canary, name) for name in record.experiment.load.canaries},
         traffic_share=_shares([main.tally("served_by", shares.is_served(record.main))]),
         cache_share=_shares([main.tally("cache", shares.is_read_from(record.main))]),
         replica_share=_shares(database),

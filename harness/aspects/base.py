@@ -14,6 +14,7 @@ from harness.model.findings import Run
 from harness.model.metric import Metric
 from harness.model.page import Table, Tile
 from harness.model.planned import Need
+from harness.model.sources import Sources
 from harness.record.folder import RunFolder
 from harness.record.run import Record
 
@@ -42,6 +43,7 @@ class Aspect(Generic[Found]):
     measure   record -> section; the only part that sees requests and events
     metrics   by subject of an expectation, then by name
     figure    section -> the figure that an expectation is held against
+    lacks     why a target can give no evidence for an expectation, and what to do; "" if it can
     needs     how many requests the figure takes, and how many the plan will send; None for any
     compare   section -> what two sets of runs are compared by; the Set has what is expected
     tiles, tables, template
@@ -53,6 +55,7 @@ class Aspect(Generic[Found]):
     measure: Callable[[Record, RunFolder], Found]
     metrics: Mapping[str, Mapping[str, Metric]]
     figure: Callable[[Expectation, Findings], Figure]
+    lacks: Callable[[Expectation, Experiment, Sources], str] = lambda _, __, ___: ""
     needs: Callable[[Expectation, Experiment], Need | None] = lambda _, __: None
     compare: Callable[[Findings, Set[str]], Comparison] = lambda _, __: ()
     tiles: Callable[[Findings], Iterable[Tile]] = lambda _: ()

@@ -10,8 +10,12 @@ from harness.model.metric import Unit
 from harness.model.quantity import parse_duration, parse_share
 
 _CLAUSE = re.compile(
-    r"(?P<metric>[A-Za-z0-9_-]+)\s*(?:(?P<op><=|>=|==|<|>)\s*(?P<limit>[\d.]+\s*(?:%|[a-z]+)?))?"
+    r"(?P<metric>[A-Za-z0-9_.-]+)\s*(?:(?P<op><=|>=|==|<|>)\s*(?P<limit>[\d.]+\s*(?:%|[a-z]+)?))?"
 )
+
+
+SPELLINGS = {"p99.9": "p999"}
+"""Names of figures as people write them, too: a name with a dot would be two parts of an id."""
 
 
 def parse_expectation(phase: str, subject: str, clause: str, operations: set[str]) -> Expectation:
@@ -22,7 +26,7 @@ def parse_expectation(phase: str, subject: str, clause: str, operations: set[str
     match = _CLAUSE.fullmatch(clause.strip())
     if match is None:
         raise ValueError(f"{clause!r} is not a valid expectation; write it like p95 < 200ms")
-    metric, limit = match["metric"], match["limit"]
+    metric, limit = SPELLINGS.get(match["metric"], match["metric"]), match["limit"]
     comparison: Comparison | None = match["op"]  # type: ignore[assignment]  # by the pattern
     aspect = subject_kind(subject, operations)
     kind = metric_named(aspect, metric)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,7 +19,12 @@ from harness.model.figure import Basis, Figure, no_figure, shown
 from harness.model.metric import OPERATION, Metric
 from harness.model.page import Column, Group, Table, Tile
 from harness.model.planned import Need, phase_of, requests_due
-from harness.model.samples import P50_SAMPLES_MIN, P95_SAMPLES_MIN, P99_SAMPLES_MIN
+from harness.model.samples import (
+    P50_SAMPLES_MIN,
+    P90_SAMPLES_MIN,
+    P95_SAMPLES_MIN,
+    P99_SAMPLES_MIN,
+)
 from harness.record.run import Array, Record, bounds, is_the_targets
 
 if TYPE_CHECKING:
@@ -36,6 +41,7 @@ class Percentile:
 
 PERCENTILES: Mapping[str, Percentile] = {
     "p50": Percentile(50, P50_SAMPLES_MIN),
+    "p90": Percentile(90, P90_SAMPLES_MIN),
     "p95": Percentile(95, P95_SAMPLES_MIN),
     "p99": Percentile(99, P99_SAMPLES_MIN),
     "p999": Percentile(99.9, 10_000),
@@ -50,6 +56,7 @@ class Requests:
     requests: int = 0
     failed: int = 0
     error_rate: float | None = None
+    success_rate: float | None = None
     errors: Mapping[str, int] = field(default_factory=dict)
     response_time_s: Mapping[str, float | None] = field(default_factory=dict)
     service_time_s: Mapping[str, float | None] = field(default_factory=dict)
@@ -93,6 +100,7 @@ def _of(parts: list[tuple[pd.DataFrame, Array]]) -> Requests:
         requests=requests,
         failed=failed,
         error_rate=failed / requests if requests else None,
+        success_rate=1 - failed / requests if requests else None,
         errors=dict(sorted(errors.items())),
         response_time_s=_times(parts, "intended_s"),
         service_time_s=_times(parts, "sent_s"),
@@ -110,13 +118,16 @@ def _times(parts: list[tuple[pd.DataFrame, Array]], since: str) -> dict[str, flo
     return dict(zip(RANKS, (float(value) for value in found), strict=True))
 
 
+FAILURES = ("error_rate", "success_rate", "failed_requests")
+
+
 def _figure(item: Expectation, findings: Findings) -> Figure:
     """The figure with what it rests on, and whether caches can hide a fault from it."""
     found = _of_requests(item, findings.of(ASPECT).get(item.subject, {}).get(item.phase))
     window = findings.run.window(item.phase)
     basis = Basis(("main", "canary"), *window, item.subject)
     weakness = None
-    if item.metric in ("error_rate", "failed_requests"):
+    if item.metric in FAILURES:
         weakness = recovery.hidden_by_caches(item, findings, window[1], found.evidence)
     return replace(found, basis=basis, weakness=weakness)
 
@@ -137,21 +148,32 @@ def _of_requests(item: Expectation, found: Requests | None) -> Figure:
 
 def _value(item: Expectation, found: Requests) -> tuple[float | None, float]:
     """The figure, and how many requests it takes to judge it."""
+    needed = _samples_needed(item) or 1
+    if item.metric in RANKS:
+        return found.response_time_s.get(item.metric), needed
     if item.metric == "error_rate":
-        return found.error_rate, 3 / item.limit if item.limit > 0 else 1
+        return found.error_rate, needed
+    if item.metric == "success_rate":
+        return found.success_rate, needed
+    return found.failed if item.metric == "failed_requests" else found.requests, needed
+
+
+def _samples_needed(item: Expectation) -> float:
+    """How many requests it takes to know the figure; 0: however few there are, they say it.
+
+    A share that may fail of x needs 3/x (the rule of three).
+    """
     if item.metric in PERCENTILES:
-        return found.response_time_s.get(item.metric), PERCENTILES[item.metric].samples_min
-    return found.failed if item.metric == "failed_requests" else found.requests, 1
+        return PERCENTILES[item.metric].samples_min
+    may_fail = {"error_rate": item.limit, "success_rate": 1 - item.limit}.get(item.metric, 0.0)
+    may_fail = round(may_fail, 12)  # 1 - 0.999 is a little less than 0.001
+    return 3 / may_fail if may_fail > 0 else 0
 
 
 def _needs(item: Expectation, experiment: Experiment) -> Need | None:
-    needed = 0.0
-    if item.metric == "error_rate":
-        needed = 3 / item.limit if item.limit > 0 else 0
-    elif item.metric == "requests" and item.comparison in (">=", ">"):
+    needed = _samples_needed(item)
+    if item.metric == "requests" and item.comparison in (">=", ">"):
         needed = item.limit
-    elif item.metric in PERCENTILES:
-        needed = PERCENTILES[item.metric].samples_min
     sent = requests_due(experiment.load, item.subject, phase_of(item.phase, experiment))
     return Need(needed, sent, f"requests in {item.phase}") if needed else None
 
@@ -162,8 +184,11 @@ def _is_wrong(item: Expectation, found: Requests) -> bool:
     A lower bound that is missed was not missed on their account.
     """
     wrong: float = found.errors.get("wrong_content", 0)
-    if not wrong or item.metric not in ("error_rate", "failed_requests"):
+    if not wrong or item.metric not in FAILURES:
         return False
+    if item.metric == "success_rate":
+        right, is_lower = 1 - wrong / found.requests, item.comparison in (">", ">=", "==")
+        return is_lower and (right < item.limit or (item.comparison == ">" and right == item.limit))
     if item.metric == "error_rate":
         wrong /= found.requests
     return wrong > item.limit or (item.comparison == "<" and wrong == item.limit)
@@ -200,24 +225,35 @@ def _tiles(findings: Findings) -> Iterator[Tile]:
 
 
 def _tables(findings: Findings) -> Iterator[Table]:
+    known = _known_percentiles(findings)
     columns = (
         *(Column("Phase"), Column("Requests", "count"), Column("Failed", "count")),
         Column("Error rate", "share"),
-        *(Column(name, "seconds") for name in PERCENTILES),
+        *(Column(name, "seconds") for name in known),
         Column("Errors"),
     )
     groups = [
         Group(
             name,
-            [_row(phase, by_phase[phase]) for phase in shown_phases(findings) if phase in by_phase],
+            [
+                _row(phase, by_phase[phase], known)
+                for phase in shown_phases(findings)
+                if phase in by_phase
+            ],
         )
         for name, by_phase in findings.of(ASPECT).items()
     ]
     yield Table("Requests by phase", columns, groups, id="operations")
 
 
-def _row(phase: str, found: Requests) -> tuple[object, ...]:
-    times = (found.response_time_s.get(name) for name in PERCENTILES)
+def _known_percentiles(findings: Findings) -> list[str]:
+    """Those that were measured: runs of earlier versions have fewer."""
+    rows = [row for by_phase in findings.of(ASPECT).values() for row in by_phase.values()]
+    return [name for name in PERCENTILES if any(name in row.response_time_s for row in rows)]
+
+
+def _row(phase: str, found: Requests, percentiles: Sequence[str]) -> tuple[object, ...]:
+    times = (found.response_time_s.get(name) for name in percentiles)
     name = "whole run" if phase == "run" else phase
     return name, found.requests, found.failed, found.error_rate, *times, found.errors
 
@@ -230,8 +266,9 @@ ASPECT = Aspect[Operations](
     measure=lambda record, _: figures(record),
     metrics={
         OPERATION: {  # percentiles include the response times of failures
-            **{name: _metric("s", "response_time_exceeded") for name in PERCENTILES},
+            **{name: _metric("s", "response_time_exceeded") for name in RANKS},
             "error_rate": _metric("share", "error_rate_exceeded"),
+            "success_rate": _metric("share", "success_rate_missed"),
             "failed_requests": _metric("count", "requests_failed"),
             "requests": _metric("count", "too_few_requests"),
         }

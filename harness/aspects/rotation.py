@@ -9,9 +9,11 @@ from typing import Any
 
 from harness.aspects.base import Aspect, Findings
 from harness.model.expectation import Expectation
+from harness.model.experiment import Experiment
 from harness.model.figure import Figure, failed, no_figure
 from harness.model.metric import Metric
 from harness.model.page import Column, Group, Table
+from harness.model.sources import Sources
 from harness.model.uncertain import Uncertainty, largest, uncertainty_of
 from harness.record.run import Record
 
@@ -141,6 +143,10 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
     return Figure(value, text, uncertainty=half_s)
 
 
+def _lacks(_: Expectation, __: Experiment, sources: Sources) -> str:
+    return sources.lacks_label("harness.probe.haproxy")
+
+
 def _times(row: Row) -> Mapping[str, float | None]:
     return {
         "leaves_rotation": row.leaves_rotation_s,
@@ -176,5 +182,6 @@ ASPECT = Aspect[Sequence[Row]](
         }
     },
     figure=_figure,
+    lacks=_lacks,
     tables=_tables,
 )

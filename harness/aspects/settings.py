@@ -9,9 +9,11 @@ from typing import Any
 
 from harness.aspects.base import Aspect, Findings
 from harness.model.expectation import Expectation
+from harness.model.experiment import Experiment
 from harness.model.figure import Figure, flag, no_figure
 from harness.model.metric import Metric
 from harness.model.samples import CACHE_KEYS_MIN
+from harness.model.sources import Sources
 from harness.record.folder import RunFolder
 from harness.record.run import Record
 
@@ -150,6 +152,15 @@ _LOOKS = {
 }
 
 
+def _lacks(item: Expectation, _: Experiment, sources: Sources) -> str:
+    wanted = {"durable": "databases", "cache_expires": "caches", "cache_bounded": "caches"}
+    if item.metric in wanted and wanted[item.metric] not in sources.readings:
+        return f"nothing reads the settings of this target's {wanted[item.metric]}; leave it out"
+    if item.metric == "time_limits" and "databases" not in sources.readings:
+        return sources.lacks_label("harness.probe.settings")
+    return ""
+
+
 def _figure(item: Expectation, findings: Findings) -> Figure:
     """1 if every part is set so, 0 if one is not."""
     found = findings.of(ASPECT)
@@ -175,4 +186,5 @@ ASPECT = Aspect[Settings](
         }
     },
     figure=_figure,
+    lacks=_lacks,
 )

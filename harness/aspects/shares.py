@@ -163,7 +163,8 @@ def _needs(item: Expectation, experiment: Experiment) -> Need:
     names = operations_sent(load)
     reads = [name for name in names if not experiment.operations[name].is_write]
     if item.subject == "replica_share":
-        sent = load.canary_rate_per_s * len(reads) * (phase.end_s - phase.start_s)
+        probed = sum(name in reads for name in load.canaries)
+        sent = load.canary_rate_per_s * probed * (phase.end_s - phase.start_s)
     else:
         wanted = names if item.subject == "traffic_share" else reads
         sent = sum(requests_due(load, name, phase) for name in wanted)

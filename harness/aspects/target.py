@@ -8,9 +8,11 @@ from typing import Any
 
 from harness.aspects.base import Aspect, Findings
 from harness.model.expectation import Expectation
+from harness.model.experiment import Experiment
 from harness.model.figure import Figure, flag, no_figure
 from harness.model.metric import Metric
 from harness.model.page import Column, Group, Table
+from harness.model.sources import Sources
 from harness.record.run import Record
 
 CRASHES = ("crash", "out_of_memory")
@@ -88,6 +90,19 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
     return flag(value, text or ("observed" if value else "this was not the case"))
 
 
+def _lacks(item: Expectation, experiment: Experiment, sources: Sources) -> str:
+    kinds = {fault.kind for fault in experiment.faults}
+    wanted = {"restarted_by_itself": CRASHES, "killed_for_memory": ("out_of_memory",),
+              "new_replica_built": ("wipe",)}.get(item.metric, ())  # fmt: skip
+    if wanted and not kinds & set(wanted):
+        return f"needs a fault of kind {' or '.join(wanted)}; add one, or leave it out"
+    if item.metric not in ("old_primary_rejoined", "new_replica_built"):
+        return ""
+    if not any(fault.selector.get("role") == "db-primary" for fault in experiment.faults):
+        return "needs a fault on `role: db-primary`; add one, or leave it out"
+    return sources.lacks_label("harness.probe.patroni")
+
+
 def _tables(findings: Findings) -> Iterator[Table]:
     """What is known, in alphabetical order, and what was wrong."""
     found = findings.of(ASPECT)
@@ -113,5 +128,6 @@ ASPECT = Aspect[Target](
         }
     },
     figure=_figure,
+    lacks=_lacks,
     tables=_tables,
 )

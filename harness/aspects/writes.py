@@ -17,6 +17,7 @@ from harness.model.metric import Metric
 from harness.model.page import Tile
 from harness.model.planned import Need, operations_sent, requests_due
 from harness.model.samples import ACKNOWLEDGED_MIN
+from harness.model.sources import Sources
 from harness.record.folder import RunFolder
 from harness.record.run import Array, Record
 
@@ -174,6 +175,10 @@ def _last_second(record: Record, sent: Sent) -> int | None:
     return int(((done_s > effect_s - 1) & (done_s <= effect_s)).sum())
 
 
+COUNTED = ("acknowledged", "unknown")
+"""What the client knows by itself: no read-back, and no fault, is needed for it."""
+
+
 def _figure(item: Expectation, findings: Findings) -> Figure:
     """How many writes; a count of 0 needs writes just before the fault, and the primary read.
 
@@ -181,7 +186,7 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
     """
     writes = findings.of(ASPECT)
     value: int | None = getattr(writes, item.metric)
-    if item.metric in ("acknowledged", "unknown"):
+    if item.metric in COUNTED:
         return Figure(value, f"{value} writes")
     if not writes.checked and not value:
         gap = writes.why_not or "the writes were not read back from every database node"
@@ -196,8 +201,17 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
     return Figure(value, f"{seen}: {examples[0]}, ..." if value and examples else seen)
 
 
-def _needs(_: Expectation, experiment: Experiment) -> Need | None:
-    if not experiment.faults:
+def _lacks(item: Expectation, experiment: Experiment, sources: Sources) -> str:
+    sent = (experiment.operations[name] for name in operations_sent(experiment.load))
+    if not any(operation.is_write for operation in sent):
+        return "no operation in load.mix is a write; give the one that is `is_write: true`"
+    if item.metric in COUNTED or "writes" in sources.readings:
+        return ""
+    return "nothing reads back what this target stored; leave it out"
+
+
+def _needs(item: Expectation, experiment: Experiment) -> Need | None:
+    if item.metric in COUNTED or not experiment.faults:
         return None
     first_s, load = min(fault.start_s for fault in experiment.faults), experiment.load
     second = Phase(name="before", start_s=first_s - 1, end_s=first_s)
@@ -235,6 +249,7 @@ ASPECT = Aspect[Writes](
         }
     },
     figure=_figure,
+    lacks=_lacks,
     needs=_needs,
     compare=_compare,
     tiles=_tiles,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from harness.application import NO_APPLICATION, Application, Reading
@@ -34,6 +35,12 @@ def is_stack(root: Path) -> bool:
     return (root / "target" / "secrets.env.example").is_file()
 
 
+def links_of_stack(root: Path) -> set[str]:
+    """The links that its Toxiproxy is built with."""
+    text = (root / "target" / "toxiproxy" / "proxies.json").read_text(encoding="utf-8")
+    return {str(proxy["name"]) for proxy in json.loads(text)}
+
+
 def _readings(engine: Engine, http: Http, clock: Clock) -> tuple[Reading, ...]:
     return PostgresReadback(engine, clock), ClickCounts(engine, http, clock)
 
@@ -44,4 +51,5 @@ SHORTENER = Application(
     probes=(clicks_probe.KIND,),
     readings=_readings,
     stores=STORES,
+    tells=frozenset({"writes", "clicks"}),
 )

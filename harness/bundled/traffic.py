@@ -44,6 +44,7 @@ TRAFFIC = Traffic(
         cold_population=300_000,
         cold_format="c{index:06d}",
     ),
+    has_canary=True,
 )
 """The links are those of target/shortener/seed.sql."""
 

@@ -169,10 +169,12 @@ def _line(progress: Progress) -> str:
         f"{name} {rate:.1%}" for name, rate in sorted(snapshot.window_error_rate.items())
     )
     faults = ", ".join(progress.faults) or "none"
+    canary = snapshot.canary_rate_per_s
+    rate = f"{snapshot.window_rate_per_s:6.0f}/s" + (f" + canary {canary:.0f}/s" if canary else "")
     scale = "" if progress.scale == 1 else f"  scale {progress.scale:g}"
     return (
         f"{max(0.0, progress.at_s):5.0f}/{progress.end_s:.0f} s  {progress.phase:<9}"
-        f" {snapshot.window_rate_per_s:6.0f}/s  errors: {errors or '-'}  fault: {faults}{scale}"
+        f" {rate}  errors: {errors or '-'}  fault: {faults}{scale}"
     )
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from harness.cli.console import Screen
 from harness.errors import HarnessError
+from harness.experiment_file import foreseen
 from harness.faults import KINDS, make_fault
 from harness.faults.undo_record import LinkUndo
 from harness.guard import check_fault
 from harness.model.container import Container
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.http import authority
+from harness.outlook import measured_without_canary, sending
+from harness.session.known import known_of
 from harness.session.project import Project
 from harness.session.session import Job
 
@@ -48,6 +51,10 @@ def _looked_at(experiment: Experiment, project: Project, output: Path) -> dict[s
         "project": project.name,
         "starts": sorted(services.keys() - running - standby),
         "load": _load_facts(experiment, project, containers),
+        "notes": [
+            *foreseen.notes(experiment, known_of(project)),
+            *measured_without_canary(experiment),
+        ],
         "faults": _faults(experiment, project, containers, services),
         "writes": [str(output), str(project.state_dir)],
     }
@@ -61,6 +68,7 @@ def _load_facts(
     return {
         "to": to or [f"entry {load.entry}"],
         "peak_per_s": load.peak_per_s,
+        "sends": {**asdict(sending(experiment)), "words": sending(experiment).words},
         "scale": experiment.scale,
         "seconds": experiment.end_s,
         "locustfile": load.locustfile,
@@ -140,6 +148,9 @@ def _show(path: Path, facts: Mapping[str, Any], screen: Screen) -> None:
     what = f"up to {load['peak_per_s']:g}/s for {load['seconds']:.0f} s to {', '.join(load['to'])}"
     scale = "" if load["scale"] == 1 else f", scale {load['scale']:g}"
     screen.say(f"  would send {what}{scale}")
+    screen.say(f"  in all {load['sends']['words']}")
+    for text in facts["notes"]:
+        screen.say(f"  note: {text}")
     if load["locustfile"]:
         screen.say(f"  would run {load['locustfile']}: your own code, which may send anywhere")
     screen.say(f"  would write to {' and '.join(facts['writes'])}")

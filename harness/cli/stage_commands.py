@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -12,13 +13,16 @@ from typing import Any
 from harness import result as results
 from harness.cli.console import Screen
 from harness.errors import HarnessError, RunFolderError, UsageError
-from harness.experiment_file import experiment_schema
+from harness.experiment_file import experiment_schema, foreseen
+from harness.experiment_file.foreseen import Known
 from harness.faults import KINDS
-from harness.model.experiment import FaultSpec
+from harness.model.experiment import Experiment, FaultSpec
 from harness.model.plan_json import plan_to_json
+from harness.outlook import measured_without_canary, sending
 from harness.plan import aimed, make_plan
 from harness.record.folder import RunFolder
 from harness.session.experiment_files import experiment_files, files_in, read_experiment
+from harness.session.known import known_of
 from harness.session.project import Project
 from harness.session.stages import analyze_folder, judge_folder, render_folder, render_list
 
@@ -51,14 +55,17 @@ def _listed(path: Path, folder: Path) -> dict[str, Any]:
 
 def validate(options: argparse.Namespace, screen: Screen) -> int:
     """0 if all files are right, 2 with all problems if not."""
-    services = _services_if_known()
+    services, known = _project_if_known()
     note = "" if services else " (service names not checked: no Compose project found)"
     code, found = 0, list[dict[str, Any]]()
     for path in experiment_files(options.files):
         try:
-            read_experiment(path, services)
-            found.append({"file": str(path), "problems": []})
+            experiment = read_experiment(path, services, known)
+            sends = asdict(sending(experiment))
+            notes = _notes(experiment, known)
+            found.append({"file": str(path), "problems": [], "sends": sends, "notes": notes})
             screen.say(f"{path}: ok{note}")
+            _say_outlook(experiment, notes, screen)
         except UsageError as error:
             code = error.exit_code
             problems = getattr(error, "problems", [error.message])
@@ -71,9 +78,9 @@ def validate(options: argparse.Namespace, screen: Screen) -> int:
 
 def plan(options: argparse.Namespace, screen: Screen) -> int:
     """Every step with its time, and what each fault is aimed at."""
-    services = _services_if_known()
+    services, known = _project_if_known()
     for path in experiment_files(options.files):
-        experiment = aimed(read_experiment(path, services), options.seed)
+        experiment = aimed(read_experiment(path, services, known), options.seed)
         made = make_plan(experiment, options.seed)
         if screen.as_json:
             screen.value(plan_to_json(made, experiment))
@@ -81,6 +88,7 @@ def plan(options: argparse.Namespace, screen: Screen) -> int:
         aims = {fault.id: _aim(fault) for fault in made.faults}
         rows = [[f"{s.at_s:.1f} s", s.action, s.name, aims.get(s.name, "")] for s in made.steps]
         screen.table(f"{path}, seed {made.seed}", ("at", "action", "name", "target"), rows)
+        _say_outlook(experiment, _notes(experiment, known), screen)
     return 0
 
 
@@ -123,6 +131,17 @@ def schema(options: argparse.Namespace, screen: Screen) -> int:
     return 0
 
 
+def _notes(experiment: Experiment, known: Known | None) -> list[str]:
+    by_file = foreseen.notes(experiment, known) if known else []
+    return [*by_file, *measured_without_canary(experiment)]
+
+
+def _say_outlook(experiment: Experiment, notes: Sequence[str], screen: Screen) -> None:
+    screen.say(f"  sends {sending(experiment).words}")
+    for text in notes:
+        screen.say(f"  note: {text}")
+
+
 def _aim(fault: FaultSpec) -> str:
     """What a fault does to what, in words."""
     values = {**fault.selector, **fault.parameters}
@@ -151,12 +170,13 @@ def _folder(path: Path) -> RunFolder:
     return folder
 
 
-def _services_if_known() -> dict[str, dict[str, str]] | None:
-    """The Compose services, None where no Compose project can be asked."""
+def _project_if_known() -> tuple[dict[str, dict[str, str]] | None, Known | None]:
+    """The labels by service, and what else is known; None where no project can be asked."""
     try:
-        return Project().compose.services()
+        project = Project()
+        return project.compose.services(), known_of(project)
     except (HarnessError, OSError):
-        return None
+        return None, None
 
 
 def _result_schema() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from harness.aspects.clause import parse_expectation
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import suggest
 from harness.model.expectation import Expectation
-from harness.model.experiment import FaultSpec, Phase, Safeguard
+from harness.model.experiment import Phase, Safeguard
 from harness.model.quantity import parse_duration, parse_share
 
 DURATION_DEFAULT_S = 600.0
@@ -21,28 +21,30 @@ _RULE = "error_rate > SHARE for DURATION, as in error_rate > 50% for 30s"
 
 
 def read_hypothesis(
-    root: Node, phases: Sequence[Phase], operations: set[str], faults: Sequence[FaultSpec]
+    root: Node, phases: Sequence[Phase], operations: set[str], broken: Set[str] | None
 ) -> list[Expectation]:
     """Every expectation that is right; limits that contradict each other are reported.
 
-    `operations` are those that are sent: of the others there will be no figure.
+    `operations` are those that are sent: of the others there will be no figure. `broken` are the
+    phases in which a fault starts; None if that is not known.
     """
     expect = root.mapping("expect")
-    if not expect:
+    if not expect and root.is_mapping("expect"):
         root.problem("expect", "missing", "a run without expectations proves nothing")
     judged = [phase.name for phase in phases if phase.is_judged]
     found: list[Expectation] = []
     for phase in expect:
         if phase == EACH:
             continue
-        if phase not in (*judged, "run"):
+        if phases and phase not in (*judged, "run"):
             expect.problem(phase, "not a judged phase", suggest(str(phase), (*judged, "run", EACH)))
             continue
         subjects = expect.mapping(phase)
         for subject in subjects:
             found += _clauses(str(phase), subject, subjects, operations)
     found += _of_each(expect, judged, operations, {item.id for item in found})
-    _check_faults(found, expect, {fault.phase for fault in faults})
+    if broken is not None:
+        _check_faults(found, expect, broken)
     _check_contradictions(found, expect)
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.experiment_file.evidence import check_evidence
 from harness.experiment_file.expect import EACH, read_hypothesis, read_safeguards
 from harness.experiment_file.faults import read_faults
 from harness.experiment_file.load import read_load
@@ -16,6 +17,8 @@ from harness.model.quantity import parse_duration
 from harness.model.surprise import SURPRISES
 
 PHASES_MAX, DURATION_MAX_S = 30, 3600.0
+OWN = "x-"
+"""What begins so is the user's own, as in Compose files: a place for anchors."""
 KEYS = (
     "title",
     "description",
@@ -39,33 +42,32 @@ def read_experiment(name: str, tree: Any, problems: Problems, names: Names) -> E
         )
         return None
     root = Node(tree, "", problems)
-    root.check_keys(KEYS)
+    root.check_keys((*KEYS, *(key for key in root if str(key).startswith(OWN))))
     title, tags = root.text("title", "write the claim as a sentence"), root.texts("tags")
     description = _description(root)
     target = root.mapping("target").model(Target)
-    phases = _phases(root)
+    phases, are_timed = _phases(root)
     allow_total_loss = root.flag("allow_total_loss")
     allowed_surprises = _allowed_surprises(root)
     traffic = names.traffic(target or Target())
-    load, operations = read_load(root, names, traffic)
-    faults = read_faults(root, phases, names)
-    sent = set(load.mix if load is not None else operations)
-    hypothesis = read_hypothesis(root, phases, sent, faults)
-    safeguards, longest_s = read_safeguards(root, sent)
+    read = read_load(root, names, traffic)
+    faults, broken = read_faults(root, phases, names)
+    hypothesis = read_hypothesis(root, phases, set(read.sent), broken)
+    safeguards, longest_s = read_safeguards(root, read.sent)
     max_duration_s = min(longest_s, DURATION_MAX_S)
-    if phases and phases[-1].end_s > max_duration_s:
+    if are_timed and phases and phases[-1].end_s > max_duration_s:
         text = f"the phases take {phases[-1].end_s:.0f} s, more than max_duration"
         root.problem("phases", text, "shorten the phases, or raise safeguards.max_duration")
-    if load is None or target is None or not phases or problems:
+    if read.load is None or target is None or not phases or problems:
         return None
-    return Experiment(
+    experiment = Experiment(
         name=name,
         title=title,
         description=description,
         tags=tags,
         target=target,
-        load=load,
-        operations=operations,
+        load=read.load,
+        operations=read.operations,
         phases=tuple(phases),
         faults=tuple(faults),
         hypothesis=tuple(hypothesis),
@@ -74,6 +76,8 @@ def read_experiment(name: str, tree: Any, problems: Problems, names: Names) -> E
         allow_total_loss=allow_total_loss,
         allowed_surprises=allowed_surprises,
     )
+    check_evidence(root, experiment, EACH)
+    return experiment
 
 
 def _description(root: Node) -> str:
@@ -94,28 +98,32 @@ def _allowed_surprises(root: Node) -> tuple[str, ...]:
     return codes
 
 
-def _phases(root: Node) -> list[Phase]:
+def _phases(root: Node) -> tuple[list[Phase], bool]:
+    """All phases, and whether it is known how long each one lasts.
+
+    One whose duration is wrong is as long as any can be: what stands in it is not wrong as well.
+    """
     node = root.mapping("phases")
-    if not node:
+    if not node and root.is_mapping("phases"):
         text = "write {warmup: 10s, baseline: 20s, fault: 60s, recovery: 20s}"
         root.problem("phases", "missing", text)
     if len(node.tree) > PHASES_MAX:
         root.problem("phases", f"more than {PHASES_MAX} phases")
-        return []
-    phases, at_s = [], 0.0
+        return [], False
+    phases, at_s, are_timed = [], 0.0, True
     for name in node:
         duration_s = node.quantity(name, parse_duration)
-        if duration_s is None:
-            continue
-        if not 0 < duration_s <= DURATION_MAX_S:
+        if duration_s is not None and not 0 < duration_s <= DURATION_MAX_S:
             node.problem(
                 name, f"{node.get(name)} is out of range", "write a duration from 1ms to 60m"
             )
-            continue
+            duration_s = None
+        if duration_s is None:
+            duration_s, are_timed = DURATION_MAX_S, False
         phases.append(Phase(name=str(name), start_s=at_s, end_s=at_s + duration_s))
         at_s += duration_s
     for name, what in (("run", "the whole run"), (EACH, "every judged phase")):
         if any(phase.name == name for phase in phases):
             text = f"`{name}` is not a phase name: in expectations it means {what}"
             node.problem(name, text, "choose another name")
-    return phases
+    return phases, are_timed

@@ -8,28 +8,37 @@ from typing import Any
 from harness.experiment_file.names import Names
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import suggest
+from harness.experiment_file.times import field_of, unit_s
 from harness.faults.base import FaultKind, Parameters
 from harness.model.experiment import FaultSpec, Phase
 from harness.model.quantity import parse_duration
 
 FAULTS_MAX = 50
+WRONG = object()
+"""In place of a value that was reported already."""
 SELECTORS = ("service", "role", "container", "link")
 
 
-def read_faults(root: Node, phases: Sequence[Phase], names: Names) -> list[FaultSpec]:
-    """Every fault that is right, in the order of the file."""
+def read_faults(
+    root: Node, phases: Sequence[Phase], names: Names
+) -> tuple[list[FaultSpec], frozenset[str] | None]:
+    """Every fault that is right, in the order of the file, and the phases in which one starts.
+
+    None in place of the phases if one of the faults is wrong: where it starts is not known then.
+    """
     entries, found = root.get("faults", []), []
     if not isinstance(entries, list) or len(entries) > FAULTS_MAX:
         text = f"not a list of up to {FAULTS_MAX}"
         root.problem("faults", text, "write a list, or leave the key out")
-        return []
+        return [], None
     for index, tree in enumerate(entries):
         path = f"faults[{index}]"
         if not isinstance(tree, Mapping):
             root.problem("faults", "not a mapping", "write - kill: {service: NAME}", path)
         elif spec := read_fault(root.entry(tree, path), index + 1, phases, names):
             found.append(spec)
-    return found
+    are_known = len(found) == len(entries)
+    return found, frozenset(spec.phase for spec in found) if are_known else None
 
 
 def read_fault(entry: Node, number: int, phases: Sequence[Phase], names: Names) -> FaultSpec | None:
@@ -85,21 +94,39 @@ def _selector(body: Node, kind: FaultKind, names: Names) -> tuple[dict[str, str]
 
 
 def _parameters(body: Node, kind: FaultKind) -> Parameters | None:
-    """What is no selector. A parameter `hold_s` may be written as a duration: `hold: 250ms`."""
+    """What is no selector. A time may be written as a duration: `latency: 100ms`, `hold: 250ms`."""
     values: dict[str, Any] = {}
-    for key in body:
+    written: dict[str, str] = {}
+    for key in map(str, body):
         if key in SELECTORS:
             continue
-        fields = kind.parameters.model_fields
-        if key not in fields and f"{key}_s" in fields:
-            values[f"{key}_s"] = body.quantity(key, parse_duration) or 0.0
-        else:
-            values[str(key)] = body.get(key)
-    return body.model(kind.parameters, values)
+        name = field_of(kind.parameters, key)
+        written[name] = key
+        unit = unit_s(kind.parameters, name)
+        is_duration = unit is not None and (name != key or _has_unit(body.get(key)))
+        values[name] = _time(body, key, unit or 1.0) if is_duration else body.get(key)
+    wrong = {name for name, value in values.items() if value is WRONG}
+    return body.model(kind.parameters, values, written, wrong)
+
+
+def _has_unit(value: Any) -> bool:
+    """Whether it is text that is no plain number."""
+    return isinstance(value, str) and not value.strip().lstrip("+-").replace(".", "", 1).isdecimal()
+
+
+def _time(body: Node, key: str, unit: float) -> Any:
+    """A duration as a number of units, whole where it is; WRONG, with a problem, if it is none."""
+    seconds = body.quantity(key, parse_duration)
+    if seconds is None:
+        return WRONG
+    number = round(seconds / unit, 6)
+    return int(number) if number.is_integer() else number
 
 
 def _times(entry: Node, phases: Sequence[Phase]) -> tuple[str, float, float] | None:
     """The phase that `at` names, start and end in seconds since run start."""
+    if not phases:
+        return None  # that is reported where they are missing
     name, _, offset = (part.strip() for part in str(entry.get("at", "fault + 0s")).partition("+"))
     phase = next((phase for phase in phases if phase.name == name), None)
     if phase is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,15 @@ from harness.model.quantity import parse_duration, parse_rate
 from harness.record.folder import RunFolder
 
 RATE_MAX_PER_S = 100_000.0
+CANARY_SHARE, CANARY_MAX_PER_S, CANARY_MIN_PER_S = 0.1, 50.0, 10.0
 DURATIONS = {"limit": "limit_s", "read_after": "read_after_s"}
+WRITTEN = {
+    "rate_per_s": "rate",
+    "canary_rate_per_s": "canary_rate",
+    "timeout_s": "timeout",
+    "connect_timeout_s": "connect_timeout",
+}
+"""The keys of the file by field, where they differ."""
 KEYS = (
     "entry",
     "rate",
@@ -36,16 +45,29 @@ KEYS = (
 )
 
 
-def read_load(
-    root: Node, names: Names, traffic: Traffic
-) -> tuple[Load | None, dict[str, Operation]]:
-    """The load (None if it cannot be made), and all operations that are known."""
+@dataclass(frozen=True, slots=True)
+class LoadRead:
+    """The load (None if it cannot be made), all operations that are right, and the names `sent`.
+
+    A name is in `sent` although something about its operation or its weight is wrong: that is
+    reported where it stands, and not once more by whoever expects something of it.
+    """
+
+    load: Load | None
+    operations: Mapping[str, Operation]
+    sent: frozenset[str]
+
+
+def read_load(root: Node, names: Names, traffic: Traffic) -> LoadRead:
+    """What the file says is sent."""
     node = root.mapping("load")
     if not node:
-        root.problem("load", "missing", f"write {_example(traffic)}")
-        return None, dict(traffic.operations)
+        if root.is_mapping("load"):
+            root.problem("load", "missing", f"write {_example(traffic)}")
+        return LoadRead(None, traffic.operations, frozenset(traffic.operations))
     node.check_keys(KEYS)
     operations = {**traffic.operations, **_operations(node)}
+    written = _written(node, traffic)
     values: dict[str, Any] = {
         key: node.get(key) for key in ("arrivals", "locustfile") if key in node
     }
@@ -53,18 +75,56 @@ def read_load(
     if ":" in values["entry"] and address_of(values["entry"]) is None:
         node.problem("entry", f"{values['entry']} is not an IP address and port", "192.0.2.7:8080")
     values["rate_per_s"] = _replayed_rate(node, values) if "replay" in node else _rate(node)
-    values["mix"] = _mix(node, operations, traffic)
+    values["mix"] = _mix(node, written, traffic)
     values["stages"] = _stages(node)
     _check_reads(node, values["mix"], operations)
     optional = {
         "timeout_s": node.quantity("timeout", parse_duration),
         "connect_timeout_s": node.quantity("connect_timeout", parse_duration),
-        "canary_rate_per_s": node.quantity("canary_rate", parse_rate),
         "keys": _keys(node.mapping("keys"), traffic),
         "tls": node.mapping("tls").model(Tls) if "tls" in node else None,
     }
     values |= {key: value for key, value in optional.items() if value is not None}
-    return node.model(Load, values), operations
+    values |= _canary(node, values, operations, traffic)
+    sent = _named(node, "mix") or frozenset(values["mix"]) or written
+    return LoadRead(node.model(Load, values, WRITTEN), operations, sent)
+
+
+def _written(node: Node, traffic: Traffic) -> frozenset[str]:
+    """The operations that are known or described, rightly or not.
+
+    Where it cannot be read what is described, whatever the mix names may be.
+    """
+    key = "operations" if node.is_mapping("operations") else "mix"
+    return frozenset(traffic.operations) | _named(node, key)
+
+
+def _named(node: Node, key: str) -> frozenset[str]:
+    """The keys of the mapping at `key`, none if it is no mapping."""
+    value = node.get(key)
+    return frozenset(map(str, value)) if isinstance(value, Mapping) else frozenset()
+
+
+def _canary(
+    node: Node, load: Mapping[str, Any], operations: Mapping[str, Operation], traffic: Traffic
+) -> dict[str, Any]:
+    """Which operations have a canary, of which rate: what the file asks, or a little.
+
+    A target of which nothing is known is sent nothing more that changes something, and of reads at
+    most CANARY_SHARE of the rate, CANARY_MAX_PER_S in all. Where that is less than CANARY_MIN_PER_S
+    for each of them there is none: the main load tells when they failed more exactly than that.
+    """
+    if "canary_rate" in node:
+        rate_per_s = node.quantity("canary_rate", parse_rate)
+        return {} if rate_per_s is None else {"canary_rate_per_s": rate_per_s}
+    if traffic.has_canary:
+        return {}
+    known = [(name, operations[name]) for name in load["mix"] if name in operations]
+    reads = tuple(name for name, one in known if not one.is_change and not one.reads)
+    room_per_s = min(CANARY_SHARE * load["rate_per_s"], CANARY_MAX_PER_S)
+    if len(reads) * CANARY_MIN_PER_S > room_per_s or not reads:
+        return {"canary_rate_per_s": 0.0}
+    return {"canary_rate_per_s": room_per_s / len(reads), "canary": reads}
 
 
 def _example(traffic: Traffic) -> str:
@@ -110,7 +170,7 @@ def _rate(node: Node) -> float:
     return rate or 1.0
 
 
-def _mix(node: Node, operations: Mapping[str, Operation], traffic: Traffic) -> dict[str, float]:
+def _mix(node: Node, operations: frozenset[str], traffic: Traffic) -> dict[str, float]:
     mix = node.mapping("mix")
     if not mix:
         if not traffic.mix:
@@ -119,7 +179,7 @@ def _mix(node: Node, operations: Mapping[str, Operation], traffic: Traffic) -> d
     weights = {}
     describe = "describe it in load.operations"
     for name, weight in mix.tree.items():
-        if name not in operations:
+        if str(name) not in operations:
             right = suggest(str(name), operations) if operations else describe
             mix.problem(name, "unknown operation", right)
         is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
@@ -149,6 +209,9 @@ def _stages(node: Node) -> tuple[Stage, ...]:
     return tuple(found)
 
 
+_FIELDS = {field: key for key, field in DURATIONS.items()}
+
+
 def _operations(node: Node) -> dict[str, Operation]:
     found = {}
     operations = node.mapping("operations")
@@ -159,12 +222,14 @@ def _operations(node: Node) -> dict[str, Operation]:
                 name, text, "expectations use it for something else; choose another name"
             )
         operation = operations.mapping(name)
+        if not operations.is_mapping(name):
+            continue
         values = {key: value for key, value in operation.tree.items() if key not in DURATIONS}
         for key, field in DURATIONS.items():
             duration_s = operation.quantity(key, parse_duration)
             if duration_s is not None:
                 values[field] = duration_s
-        if made := operation.model(Operation, values):
+        if made := operation.model(Operation, values, _FIELDS):
             found[str(name)] = made
     return found
 
@@ -172,9 +237,12 @@ def _operations(node: Node) -> dict[str, Operation]:
 def _check_reads(node: Node, mix: Mapping[str, float], known: Mapping[str, Operation]) -> None:
     """An operation that reads what another one changed: that is in the mix, and begins there."""
     changes = [name for name in mix if name in known and known[name].is_change]
+    wrong_already = _named(node, "operations") - known.keys()
     for name in mix:
         read = known[name].reads if name in known else ""
         path = f"load.operations.{name}.reads"
+        if read in wrong_already:
+            continue
         if read and read not in changes:
             right = suggest(read, changes) if changes else "add the write to load.mix"
             node.problem(

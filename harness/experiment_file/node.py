@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -50,10 +50,14 @@ class Node:
             if key not in known:
                 self.problem(key, "unknown key", suggest(str(key), known))
 
+    def is_mapping(self, key: Any) -> bool:
+        """Whether there is a mapping at `key`, or nothing."""
+        return isinstance(self.tree.get(key, {}), Mapping)
+
     def mapping(self, key: Any) -> Node:
         """The mapping at `key`; an empty one if there is none, or something else."""
         value = self.tree.get(key, {})
-        if not isinstance(value, Mapping):
+        if not self.is_mapping(key):
             self.problem(key, "not a mapping", "write key: value pairs, or leave it out")
         return self.entry(value if isinstance(value, Mapping) else {}, self.path_of(key))
 
@@ -94,15 +98,28 @@ class Node:
             self.problem(key, str(error))
             return None
 
-    def model(self, model: type[Model], values: Mapping[Any, Any] | None = None) -> Model | None:
-        """`values` (else the mapping as it stands) as a `model`; None with problems if wrong."""
+    def model(
+        self,
+        model: type[Model],
+        values: Mapping[Any, Any] | None = None,
+        written: Mapping[str, str] | None = None,
+        reported: Collection[str] = (),
+    ) -> Model | None:
+        """`values` (else the mapping as it stands) as a `model`; None with problems if wrong.
+
+        `written` has the keys of the file by field, where they differ; what is wrong with the
+        fields in `reported` was said already.
+        """
         given = self.tree if values is None else values
         try:
             return model.model_validate({str(key): value for key, value in given.items()})
         except ValidationError as error:
             for problem in error.errors():
-                key, *_ = *problem["loc"], ""
-                path = self.path + "".join(map(_step, problem["loc"]))
+                field, *rest = *problem["loc"], ""
+                if field in reported:
+                    continue
+                key = (written or {}).get(str(field), field)
+                path = self.path + "".join(map(_step, (key, *rest[:-1])))
                 self.problem(key, *in_our_words(problem, model), path=path)
             return None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.experiment_file import load
 from harness.experiment_file.names import FaultKinds
+from harness.experiment_file.times import unit_s
 from harness.faults.base import FaultKind
 from harness.model.experiment import Target
 from harness.model.load import Tls
@@ -23,6 +24,7 @@ def experiment_schema(kinds: FaultKinds) -> dict[str, Any]:
         "title": "harness experiment",
         "type": "object",
         "additionalProperties": False,
+        "patternProperties": {"^x-": {}},
         "required": ["title", "load", "phases", "expect"],
         "properties": {
             "title": {"type": "string"},
@@ -74,5 +76,11 @@ def _fault(kinds: FaultKinds) -> dict[str, Any]:
 def _kind(kind: FaultKind) -> dict[str, Any]:
     names = {"anyOf": [{"type": "string"}, CLAUSES]}  # of a list one is chosen by the seed
     properties: dict[str, Any] = dict.fromkeys(sorted(kind.selectors), names)
-    properties.update(kind.parameters.model_json_schema().get("properties", {}))
+    for name, schema in kind.parameters.model_json_schema().get("properties", {}).items():
+        if unit_s(kind.parameters, name) is None:
+            properties[name] = schema
+            continue
+        properties[name] = {"anyOf": [schema, DURATION]}
+        if name.endswith("_s"):
+            properties[name.removesuffix("_s")] = DURATION
     return {"type": "object", "properties": properties}

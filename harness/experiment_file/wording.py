@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from harness.experiment_file.problems import suggest
+from harness.experiment_file.times import unit_s
 
 _WORDS = {
     "missing": ("missing", ""),
@@ -17,6 +18,7 @@ _WORDS = {
     "int_type": ("not a whole number", ""),
     "int_parsing": ("not a whole number", ""),
     "int_from_float": ("not a whole number", ""),
+    "int_parsing_size": ("too large", ""),
     "float_type": ("not a number", ""),
     "float_parsing": ("not a number", ""),
     "finite_number": ("not a number", ""),
@@ -29,7 +31,10 @@ _WORDS = {
     "greater_than_equal": ("too small", "{ge} or more"),
     "less_than": ("too large", "less than {lt}"),
     "less_than_equal": ("too large", "{le} or less"),
+    "too_short": ("too short", "at least {min_length}"),
+    "literal_error": ("not a valid value", "{expected}"),
 }
+"""By pydantic's name of the mistake; any other one is only said not to be valid."""
 
 
 def in_our_words(problem: Mapping[str, Any], model: type[BaseModel]) -> tuple[str, str]:
@@ -42,8 +47,20 @@ def in_our_words(problem: Mapping[str, Any], model: type[BaseModel]) -> tuple[st
         return "unknown key", suggest(str(key), _fields(model, parents))
     if kind == "string_pattern_mismatch":
         return f"{problem['input']!r} is not a valid value", _choices(context["pattern"])
-    wrong, right = _WORDS.get(kind, (problem["msg"], ""))
-    return wrong, right.format_map(context)
+    wrong, right = _WORDS.get(kind, ("not a valid value", ""))
+    return wrong, right.format_map(_in_units(context, model, problem["loc"]))
+
+
+def _in_units(
+    context: Mapping[str, Any], model: type[BaseModel], path: Sequence[str | int]
+) -> dict[str, Any]:
+    """The figures of a message; bounds of a time as durations, choices without quotes."""
+    unit = unit_s(model, str(path[0])) if len(path) == 1 else None
+    found = {name: str(value).replace("'", "") for name, value in context.items()}
+    if unit is not None:
+        bounds = {name: context[name] for name in ("gt", "ge", "lt", "le") if name in context}
+        found |= {name: f"{round(bound * unit, 9):g}s" for name, bound in bounds.items()}
+    return found
 
 
 def _fields(model: type[BaseModel], path: Iterable[str | int]) -> Iterable[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
@@ -17,8 +17,19 @@ from harness.model.experiment import FaultSpec
 from harness.model.http import Http
 
 
+@dataclass(frozen=True, slots=True)
+class TimeIn:
+    """Marks a parameter that is a time: its unit, in seconds. Files may write `100ms` for it."""
+
+    seconds: float
+
+
+Milliseconds = Annotated[int, TimeIn(1e-3)]
+Microseconds = Annotated[int, TimeIn(1e-6)]
+
+
 class Parameters(BaseModel):
-    """Base of a kind's typed parameters."""
+    """Base of a kind's typed parameters; one that is a time ends in `_s`, or is marked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

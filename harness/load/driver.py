@@ -68,7 +68,7 @@ class LoadDriver:
         self._config.samples_dir.mkdir(parents=True, exist_ok=True)
         try:
             self._main = self._start_locust()
-            if self._config.load.canary_rate_per_s > 0:
+            if self._config.load.canaries:
                 self._canary = self._start_canary()
             self._wait_until_ready()
         except BaseException:
@@ -87,11 +87,12 @@ class LoadDriver:
             process.check()
 
     def snapshot(self) -> LoadSnapshot:
-        """Counters of the main load, and of its last second or so."""
+        """Counters of the main load, of its last second or so, and the rate of the canaries."""
         if self._main is None:
             return LoadSnapshot(at_s=0.0)
         totals = self._main.totals
         window = summarise(list(totals.recent)[-2:])
+        canary = list(self._canary.totals.recent)[-2:] if self._canary else []
         return LoadSnapshot(
             at_s=monotonic() - self._began_s,
             sent=totals.sent,
@@ -100,6 +101,7 @@ class LoadDriver:
             window_rate_per_s=window.rate_per_s,
             window_error_rate=window.error_rate,
             window_p95_s=window.p95_s,
+            canary_rate_per_s=summarise(canary).rate_per_s,
         )
 
     def stop(self) -> LoadSummary:
@@ -203,7 +205,8 @@ def _rate_per_user(load: Load) -> float:
 def _write_engine_config(config: LoadConfig, stream: str, work: Path) -> Path:
     is_canary = stream == "canary"
     load = config.load
-    names = [name for name, weight in load.mix.items() if weight > 0]
+    sent = tuple(name for name, weight in load.mix.items() if weight > 0)
+    names = load.canaries if is_canary else sent
     engine = EngineConfig(
         stream=stream,
         run_id=config.run_id,
@@ -226,7 +229,7 @@ def _write_engine_config(config: LoadConfig, stream: str, work: Path) -> Path:
         engine = replace(engine, rate_per_s=load.rate_per_s, stages=stages)
     elif load.replay:
         recorded = work / "replay.parquet"
-        write_replay(RunFolder(Path(load.replay)), names, recorded)
+        write_replay(RunFolder(Path(load.replay)), list(names), recorded)
         engine = replace(engine, replay=str(recorded.absolute()))
     path = work / f"{stream}.json"
     path.write_text(engine.to_json())

@@ -6,8 +6,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from harness.model.request_line import read_headers, read_method, read_path
 
@@ -135,6 +143,8 @@ class Load(_Frozen):
     `entry` is the name of a published entry; or ADDRESS:PORT, where the user has allowed that host.
     `replay` is the run folder whose main load is sent again; its highest rate is `rate_per_s`.
     `connect_timeout_s` is `timeout_s` where it is not given.
+    `canary` names the operations that have one, None: all that are sent; each of them has a canary
+    of `canary_rate_per_s`.
     """
 
     entry: str = ""
@@ -145,11 +155,28 @@ class Load(_Frozen):
     keys: Keys = Keys()
     operations: Mapping[str, Operation] = Field(default_factory=dict)
     canary_rate_per_s: float = Field(default=100, ge=0)
+    canary: tuple[str, ...] | None = None
     timeout_s: float = Field(default=5.0, gt=0)
     connect_timeout_s: float | None = Field(default=None, gt=0)
     tls: Tls | None = None
     replay: str | None = None
     locustfile: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """`canary` only where it is given: plans were written before there was one."""
+        data: dict[str, Any] = write(self)
+        if self.canary is None:
+            data.pop("canary", None)
+        return data
+
+    @property
+    def canaries(self) -> tuple[str, ...]:
+        """The operations that have a canary, in the order of the mix."""
+        if not self.canary_rate_per_s:
+            return ()
+        sent = (name for name, weight in self.mix.items() if weight > 0)
+        return tuple(name for name in sent if self.canary is None or name in self.canary)
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -160,6 +187,11 @@ class Load(_Frozen):
     def peak_per_s(self) -> float:
         """The highest rate of the main load."""
         return max([self.rate_per_s, *(stage.rate_per_s for stage in self.stages)])
+
+    @property
+    def total_peak_per_s(self) -> float:
+        """The highest rate of the main load and all canaries together."""
+        return self.peak_per_s + self.canary_rate_per_s * len(self.canaries)
 
 
 def address_of(entry: str) -> tuple[str, int] | None:
@@ -178,17 +210,23 @@ class Traffic(_Frozen):
 
     `operations` by name; the rest are defaults for what a file leaves out: `entry` ("": the file
     must name one), `mix` (empty: the file must give one) and `keys`.
+    `has_canary`: every operation has one by default;
+    otherwise an unknown target gets only a small one, of its reads.
     """
 
     entry: str = ""
     operations: Mapping[str, Operation] = Field(default_factory=dict)
     mix: Mapping[str, float] = Field(default_factory=dict)
     keys: Keys = Keys()
+    has_canary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LoadSnapshot:
-    """Live counters of the load since it began; `window_*` cover the last second or so."""
+    """Live counters of the main load since it began; `window_*` cover the last second or so.
+
+    `canary_rate_per_s` is what all canaries sent in the same time.
+    """
 
     at_s: float
     sent: int = 0
@@ -197,6 +235,7 @@ class LoadSnapshot:
     window_rate_per_s: float = 0.0
     window_error_rate: Mapping[str, float] = field(default_factory=dict)
     window_p95_s: float = 0.0
+    canary_rate_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

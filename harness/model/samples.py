@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-P99_SAMPLES_MIN, P95_SAMPLES_MIN, P50_SAMPLES_MIN = 1000, 200, 40
+P99_SAMPLES_MIN, P95_SAMPLES_MIN, P90_SAMPLES_MIN, P50_SAMPLES_MIN = 1000, 200, 100, 40
 ACKNOWLEDGED_MIN = 20
 """Writes acknowledged in the last second before a fault: with fewer it interrupted nothing."""
 READS_MIN = 100

@@ -32,7 +32,7 @@ def take_canary_keys(experiment: Experiment, state_dir: Path) -> CanaryKeys:
     needed = int(experiment.load.canary_rate_per_s * (experiment.end_s + SPARE_S)) + 1
     used = _used_keys(path)
     write_whole(path, str(used + needed))
-    draws = any(experiment.operations[name].draws_key for name in experiment.load.mix)
+    draws = any(experiment.operations[name].draws_key for name in experiment.load.canaries)
     return CanaryKeys(used % population, read_before=draws and used + needed > population)
 
 

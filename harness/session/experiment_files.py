@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from harness.bundled.shortener import application_of
-from harness.errors import UsageError
+from harness.bundled.shortener import SHORTENER, application_of
+from harness.errors import InvalidExperiment, UsageError
 from harness.experiment_file import load_experiment
+from harness.experiment_file.foreseen import Known, refusals
+from harness.experiment_file.labels import unknown_labels
 from harness.experiment_file.names import Services
 from harness.faults import KINDS
 from harness.model.experiment import Experiment
@@ -36,13 +38,26 @@ def experiment_files(named: Sequence[Path]) -> list[Path]:
     return found
 
 
-def read_experiment(path: Path, services: Services | None = None) -> Experiment:
+def read_experiment(
+    path: Path, services: Services | None = None, known: Known | None = None
+) -> Experiment:
     """The experiment in a file, with what is known of its target's application.
 
-    Checked against `services` (labels by Compose service) if given. UsageError if it is wrong.
+    Checked against `services` (labels by Compose service) if given. UsageError if it is wrong, or
+    if one of the labels is misspelt: that alone then, as names are found by labels. With what is
+    `known` of the project, what a run would be refused for or could never tell is wrong, too.
     """
+    if wrong := unknown_labels(services or {}, SHORTENER.probes):
+        raise InvalidExperiment(str(path), wrong)
     root = project_root()
-    return load_experiment(path, KINDS, services, lambda one: application_of(root, one).traffic)
+    experiment = load_experiment(
+        path, KINDS, services, lambda one: application_of(root, one).traffic
+    )
+    if known is not None:
+        sources = application_of(root, experiment.target).sources(services or {})
+        if wrong := refusals(experiment, known, sources):
+            raise InvalidExperiment(str(path), wrong)
+    return experiment
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -120,9 +120,8 @@ def measure_cost(experiment: Experiment, project: Project) -> Cost:
         }
     )
     loaded = _look_under_load(experiment.model_copy(update={"load": part}), project)
-    rate = part.rate_per_s + part.canary_rate_per_s * sum(w > 0 for w in part.mix.values())
     gained = max(0.0, loaded.shares.own - idle.shares.own)
-    return Cost(loaded.cpus, project.speed(), idle.shares.own, gained / rate)
+    return Cost(loaded.cpus, project.speed(), idle.shares.own, gained / part.total_peak_per_s)
 
 
 def _seen(look: Look | None) -> Look:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from harness.errors import HarnessError, HealError, Interrupted, LoadError, UsageError
+from harness.experiment_file.foreseen import Known
 from harness.faults import KINDS
 from harness.faults.base import Tools
 from harness.guard import check_flags, check_host_access
@@ -30,6 +31,7 @@ from harness.lock import run_lock
 from harness.model.experiment import Experiment, Target
 from harness.model.plan_json import plan_to_json
 from harness.model.verdict import RunStatus
+from harness.outlook import measured_without_canary
 from harness.plan import aimed, make_plan
 from harness.record.folder import RunFolder, new_folder
 from harness.rescue import forget_rescue
@@ -38,6 +40,7 @@ from harness.session.canary_keys import CanaryKeys, take_canary_keys
 from harness.session.environment import environment_facts
 from harness.session.experiment_files import all_at_once, experiment_files, read_experiment
 from harness.session.faults import Faults
+from harness.session.known import known_of
 from harness.session.listener import Listener, Silent
 from harness.session.load_scale import LoadScale
 from harness.session.outcome import Outcome, exit_code
@@ -127,6 +130,8 @@ class Session:
         """One experiment from stack to report, in `locked`; an error is an outcome too."""
         experiment, listener, name = job.experiment, self._listener, job.experiment.name
         listener.say(f"{name}: {experiment.title}", "bold")
+        for text in measured_without_canary(experiment):
+            listener.say(f"  note: {text}")
         folder = RunFolder(new_folder(self._settings.output, name))
         if self._stop.asked:
             return Outcome(name, 130, message="not started: interrupted")
@@ -200,11 +205,14 @@ class Session:
     def _read_all(self, files: Sequence[Path]) -> list[Experiment]:
         """All files, or one error with the problems of all."""
         read: list[Experiment] = []
+        known: dict[Project, Known] = {}  # as each project is now
         problems: list[UsageError] = []
         for path in files:
             try:
                 project = self._project(read_experiment(path).target)
-                experiment = read_experiment(path, project.compose.services())
+                if project not in known:
+                    known[project] = known_of(project)
+                experiment = read_experiment(path, project.compose.services(), known[project])
                 _check_allowed(experiment, project, self._settings)
                 read.append(experiment)
             except UsageError as error:

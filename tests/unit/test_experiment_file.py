@@ -8,17 +8,22 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from campaigns import fuzz
 from campaigns.fuzz import SERVICES, SHIPPED
 from harness.aspects import RESERVED
+from harness.bundled.clicks_probe import KIND as CLICKS
 from harness.bundled.traffic import TRAFFIC, shortener_traffic
 from harness.errors import InvalidExperiment, UsageError
-from harness.experiment_file import load_experiment, parse_experiment
+from harness.experiment_file import experiment_schema, load_experiment, parse_experiment
+from harness.experiment_file.labels import LABELS, unknown_labels
 from harness.experiment_file.names import Services
+from harness.experiment_file.node import Node
+from harness.experiment_file.problems import Problems
 from harness.faults import KINDS
 from harness.model.experiment import Experiment, Target
-from harness.model.load import Traffic
+from harness.model.load import Keys, Load, Operation, Tls, Traffic
 from harness.record.folder import RunFolder
 from harness.record.tables import SAMPLES, write_samples
 
@@ -400,6 +405,77 @@ def test_whoever_judges_clicks_limits_those_that_are_dropped(path: Path) -> None
     assert not metrics or metrics & {"dropped", "dropped_share"}
 
 
+@pytest.mark.parametrize(
+    ("clause", "said"),
+    [
+        ("p99 < 1s", "p99 < 1s: needs 1,000 requests in run_in, and about 90 are due"),
+        ("p95 < 1s", "p95 < 1s: needs 200 requests"),
+        ("success_rate > 99%", "success_rate > 99%: needs 300 requests"),
+        ("requests > 90.5", "needs 91 requests in run_in, and about 90 are due"),
+    ],
+)
+def test_a_limit_for_which_too_few_requests_are_due_is_refused_with_what_to_do(
+    clause: str, said: str
+) -> None:
+    with pytest.raises(InvalidExperiment) as caught:
+        parse_own(OWN.replace("failed_requests == 0", clause))
+    [problem] = caught.value.problems
+    assert problem.startswith(f"line 5: expect.run_in.look: {clause}: ")
+    assert said in problem
+    assert problem.endswith(
+        "raise load.rate, make the phase longer, give it a canary (load.canary_rate), or expect"
+        " what needs fewer"
+    )
+    for enough in ("failed_requests == 0", "p50 < 1s", "max < 1s", "requests >= 90"):
+        assert parse_own(OWN.replace("failed_requests == 0", enough)).hypothesis
+
+
+def test_a_limit_of_each_phase_is_refused_where_it_stands() -> None:
+    text = OWN.replace("run_in: {look", "each: {look").replace("failed_requests == 0", "p99 < 1s")
+    with pytest.raises(InvalidExperiment) as caught:
+        parse_own(text)
+    [problem] = caught.value.problems
+    assert problem.startswith("line 5: expect.each.look: p99 < 1s: needs 1,000")
+
+
+@pytest.mark.parametrize(
+    ("load", "rate_per_s", "canaries"),
+    [
+        ("rate: 20/s", 0.0, ()),
+        ("rate: 199/s", 0.0, ()),
+        ("rate: 200/s", 10.0, ("look", "list")),
+        ("rate: 300/s", 15.0, ("look", "list")),
+        ("rate: 9000/s", 25.0, ("look", "list")),
+        ("rate: 20/s, canary_rate: 5/s", 5.0, ("look", "list", "buy", "see")),
+        ("rate: 9000/s, canary_rate: 0/s", 0.0, ()),
+    ],
+)
+def test_an_own_target_is_sent_a_small_canary_of_reads_unless_the_file_asks_for_more(
+    load: str, rate_per_s: float, canaries: tuple[str, ...]
+) -> None:
+    text = OWN.replace("rate: 10/s", load).replace("mix: {look: 1}", MIX)
+    found = parse_own(text.replace("operations: {", OPERATIONS)).load
+    assert (found.canary_rate_per_s, found.canaries) == (rate_per_s, canaries)
+    assert found.total_peak_per_s == found.rate_per_s + rate_per_s * len(canaries)
+
+
+MIX = "mix: {look: 1, list: 1, buy: 1, see: 1}"
+OPERATIONS = (
+    "operations: {list: {path: /, method: HEAD}, buy: {path: /, method: POST, is_write: true},"
+    " see: {path: '/{written}', reads: buy}, "
+)
+
+
+def test_the_bundled_stack_keeps_its_canary_of_every_operation() -> None:
+    load = parse(GOOD).load
+    assert (load.canary, load.canary_rate_per_s) == (None, 100)
+    assert load.canaries == ("redirect", "create")
+    assert "canary" not in load.model_dump(mode="json")
+    some = load.model_copy(update={"canary": ("redirect",)})
+    assert Load.model_validate(some.model_dump(mode="json")) == some
+    assert some.canaries == ("redirect",)
+
+
 OWN = """
 title: One dead server costs no request
 load: {rate: 10/s, mix: {look: 1}, operations: {look: {path: "/things/{key}"}}}
@@ -493,6 +569,217 @@ def test_what_is_wrong_with_an_operation_is_said_in_our_words(wrong: str, said: 
     assert said in problem
 
 
+WHOLE = """
+title: One mistake is one problem
+load:
+  rate: 400/s
+  mix: {make: 1, look: 1}
+  operations:
+    make: {method: POST, path: /, is_write: true}
+    look: {path: /, reads: make}
+phases: {warmup: 10s, baseline: 20s, fault: 60s, recovery: 20s}
+faults: [{kill: {service: web}, at: fault + 5s, for: 30s}]
+expect:
+  baseline: {look: [p95 < 1s]}
+  fault: {look: [recovery_time < 5s, failed_requests < 9], make: [error_rate < 1%]}
+  recovery: {look: [p95 < 1s]}
+safeguards: {abort_if: [{look: error_rate > 50% for 30s}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("path: /, reads", "pth: /, path: /, reads", "load.operations.look.pth: unknown key"),
+        ("{path: /, reads: make}", "/", "load.operations.look: not a mapping"),
+        ("method: POST", "method: PUSH", "'PUSH' is not an HTTP method"),
+        ("look: 1}", "look: lots}", "load.mix.look: not a weight; write a number over 0"),
+        ("  mix: {make: 1, look: 1}\n", "", "load.mix: missing"),
+        ("    make: {method", "    [make, {method", "not YAML"),
+        ("rate: 400/s", "rate: 400/s\n  arrivals: never", "'never' is not a valid value"),
+        ("fault: 60s", "fault: 60", "phases.fault: '60' is not a duration"),
+        ("baseline: 20s", "baseline: 90m", "phases.baseline: 90m is out of range"),
+        ("phases: {warmup: 10s, baseline: 20s, fault: 60s, recovery: 20s}\n", "",
+         "phases: missing"),
+        ("kill: {", "kil: {", "unknown kind of fault: kil; did you mean kill?"),
+        ("service: web", "service: web, hard: 1", "faults[0].kill.hard: unknown key"),
+        ("for: 30s", "for: soon", "faults[0].for: 'soon' is not a duration"),
+        ("phases: {warmup: 10s, baseline: 20s, fault: 60s, recovery: 20s}", "phases: 60s",
+         "phases: not a mapping"),
+    ],
+)  # fmt: skip
+def test_one_mistake_is_one_problem(old: str, new: str, said: str) -> None:
+    assert old in WHOLE
+    text = WHOLE.replace(old, new, 1)
+    with pytest.raises(InvalidExperiment) as caught:
+        parse_own(text)
+    [problem] = caught.value.problems
+    assert said in problem
+
+
+@pytest.mark.parametrize("key", ["load", "expect"])
+def test_what_is_no_mapping_is_not_missing_as_well(key: str) -> None:
+    text = re.sub(rf"^{key}:(.*\n)(  .*\n)+", f"{key}: 7\n", WHOLE, flags=re.MULTILINE)
+    with pytest.raises(InvalidExperiment) as caught:
+        parse_own(text.replace("safeguards: {abort_if: [{look: error_rate > 50% for 30s}]}", ""))
+    assert f"{key}: not a mapping" in caught.value.problems[0]
+    assert not any("missing" in text for text in caught.value.problems)
+
+
+def test_where_no_operation_can_be_read_the_mix_names_none_that_is_unknown() -> None:
+    text = re.sub(r"  operations:\n(    .*\n)+", "  operations: [make, look]\n", WHOLE)
+    with pytest.raises(InvalidExperiment) as caught:
+        parse_own(text)
+    [problem] = caught.value.problems
+    assert "load.operations: not a mapping" in problem
+
+
+def fault_of(text: str) -> dict[str, Any]:
+    """The parameters of the one fault in a file."""
+    return dict(parse(GOOD.replace("kill: {service: app-2}", text)).faults[0].parameters)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("latency: {link: app-2.redis, latency: 100}", {"latency": 100, "jitter": 0}),
+        ("latency: {link: app-2.redis, latency: '100'}", {"latency": 100}),
+        ("latency: {link: app-2.redis, latency: 100ms, jitter: 0.02s}",
+         {"latency": 100, "jitter": 20}),
+        ("latency: {link: app-2.redis, latency: 1s500ms}", {"latency": 1500}),
+        ("timeout: {link: app-2.redis, timeout: 2s}", {"timeout": 2000}),
+        ("reset_peer: {link: app-2.redis, timeout: 5ms}", {"timeout": 5}),
+        ("slow_close: {link: app-2.redis, delay: 1m}", {"delay": 60_000}),
+        ("slicer: {link: app-2.redis, average_size: 9, delay: 5ms}", {"delay": 5000}),
+        ("slicer: {link: app-2.redis, average_size: 9, delay: 5}", {"delay": 5}),
+        ("stop: {service: app-2, grace: 2s}", {"grace_s": 2}),
+        ("stop: {service: app-2, grace_s: 2s}", {"grace_s": 2}),
+        ("restart: {service: app-2, grace_s: 2}", {"grace_s": 2}),
+        ("exec: {service: app-2, command: [x], timeout: 1500ms}", {"timeout_s": 1.5}),
+    ],
+)  # fmt: skip
+def test_every_time_of_a_fault_is_a_duration_or_a_plain_number(
+    text: str, expected: dict[str, Any]
+) -> None:
+    assert expected.items() <= fault_of(text).items()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("latency: {link: app-2.redis, latency: fast}",
+         "latency.latency: 'fast' is not a duration; write it like 250ms"),
+        ("latency: {link: app-2.redis, latency: 2m}", "latency.latency: too large; 60s or less"),
+        ("latency: {link: app-2.redis, latency: -1}", "latency.latency: too small; 0s or more"),
+        ("latency: {link: app-2.redis, latency: 0.5us}", "latency.latency: not a whole number"),
+        ("latency: {link: app-2.redis}", "latency.latency: missing"),
+        ("latency: {link: app-2.redis, latency: 1ms, stream: up}",
+         "latency.stream: not a valid value; downstream or upstream"),
+        ("latency: {link: app-2.redis, latency: 1ms, toxicity: 7}",
+         "latency.toxicity: too large; 1.0 or less"),
+        ("latency: {link: app-2.redis, latency: 1ms, delay: 1ms}",
+         "latency.delay: unknown key; known:"),
+        ("stop: {service: app-2, grace: 5m}", "stop.grace: too large; 60s or less"),
+        ("stop: {service: app-2, grace: 1500ms}", "stop.grace: not a whole number"),
+        ("exec: {service: app-2, command: []}", "exec.command: too short; at least 1"),
+        ("exec: {service: app-2, command: ls}", "exec.command: not a list; write [a, b]"),
+        ("exec: {service: app-2, command: [x], timeout: 0s}", "exec.timeout: too small; more than"),
+        ("limit_cpu: {service: app-2, cpus: many}", "limit_cpu.cpus: not a number"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_fault_is_said_in_our_words(text: str, said: str) -> None:
+    [problem] = problems(GOOD.replace("kill: {service: app-2}", text))
+    assert f"faults[0].{said}" in problem
+
+
+def test_what_is_wrong_with_the_load_is_named_by_the_key_that_was_written() -> None:
+    for key in ("timeout", "connect_timeout"):
+        [problem] = problems(GOOD.replace("rate: 400/s", f"rate: 400/s, {key}: 0s"))
+        assert f"load.{key}: too small; more than 0s" in problem
+
+
+JUNK = (None, True, -1, 10**400, 1e400, 0.5, "", "x", "9" * 400, [], [None], {}, {"a": None}, b"x")
+MODELS = [*(kind.parameters for kind in KINDS.values()), Operation, Keys, Tls, Target, Load]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_no_message_is_pydantics(model: type[BaseModel]) -> None:
+    """Its own words for a mistake are looked up for each one: ours must not have them."""
+    for field in model.model_fields:
+        for value in JUNK:
+            found, theirs = Problems(), []
+            Node({field: value, "no such": 1}, "x", found).model(model)
+            try:
+                model.model_validate({field: value, "no such": 1})
+            except ValidationError as error:
+                theirs = [p["msg"] for p in error.errors() if p["type"] != "value_error"]
+            texts = found.texts()
+            assert len(texts) >= len(theirs) > 0
+            assert not [text for text in texts for msg in theirs if msg in text]
+            assert not [text for text in texts if "Input should" in text or "valid int" in text]
+
+
+ANCHORS = """
+title: Anchors are the user's own
+x-headers: &headers {Accept: text/html, X-Team: shop}
+x-page: &page
+  headers: {<<: *headers, X-Team: web}
+  status: [200, 304]
+x-hold: &hold {at: fault + 5s, for: 30s}
+load:
+  rate: 400/s
+  mix: {home: 1, cart: 1}
+  operations:
+    home: {<<: *page, path: /}
+    cart: {<<: *page, path: /cart, status: 404}
+phases: {warmup: 10s, fault: 60s}
+faults:
+  - {<<: *hold, kill: {service: web}}
+expect: {fault: {home: &limits [p95 < 1s], cart: *limits}}
+"""
+
+
+def test_what_begins_with_x_is_the_users_own_and_holds_anchors() -> None:
+    found = parse_own(ANCHORS)
+    home, cart = found.operations["home"], found.operations["cart"]
+    assert home.headers == {"Accept": "text/html", "X-Team": "web"} == cart.headers
+    assert (home.status, cart.status) == ((200, 304), (404,))
+    assert [(f.kind, f.start_s, f.end_s) for f in found.faults] == [("kill", 15, 45)]
+    assert [item.id for item in found.hypothesis] == ["fault.home.p95", "fault.cart.p95"]
+
+
+def test_only_the_top_level_has_keys_of_the_users_own() -> None:
+    for text in (OWN.replace("load: {", "load: {x-note: 1, "), OWN.replace("title", "xtitle")):
+        with pytest.raises(InvalidExperiment, match="unknown key"):
+            parse_own(text)
+
+
+def test_the_schema_allows_keys_of_the_users_own() -> None:
+    schema = experiment_schema(KINDS)
+    assert schema["patternProperties"] == {"^x-": {}}
+    assert schema["additionalProperties"] is False
+
+
+def test_a_label_of_ours_that_means_nothing_is_named_with_what_was_meant() -> None:
+    services = {
+        "web": {"harness.rol": "app", "com.example.rol": "x", "harness.entry": "web:80"},
+        "db": {"harness.protct": "true", "harness.probe.clicks": "80/metrics"},
+    }
+    assert unknown_labels(services, [CLICKS]) == [
+        "service db: label harness.protct: unknown label; did you mean harness.protect?",
+        "service web: label harness.rol: unknown label; did you mean harness.role?",
+    ]
+    assert len(unknown_labels(services)) == 3
+
+
+def test_every_label_that_is_read_anywhere_is_known() -> None:
+    root = Path(__file__).parents[2] / "harness"
+    label = re.compile(r'"(harness\.(?:[a-z]+|probe\.[a-z]+))"')
+    read = {name for path in root.rglob("*.py") for name in label.findall(path.read_text())}
+    modules = {"harness.report", "harness.rescue"}
+    assert read - modules - {"harness.helper", CLICKS.label} == LABELS
+
+
 def test_one_status_needs_no_list() -> None:
     text = GOOD.replace("rate: 400/s", "rate: 400/s, operations: {x: {path: /, status: 204}}")
     assert parse(text).operations["x"].status == (204,)
@@ -511,6 +798,7 @@ def test_one_status_needs_no_list() -> None:
 )
 def test_a_duration_may_have_several_units(text: str, seconds: float) -> None:
     good = GOOD.replace("fault: 60s", f"fault: {text}").replace("fault + 5s", "recovery + 0s")
+    good = good.replace("p95 < 200ms", "failed_requests < 9")  # of however few
     experiment = parse(good.replace("for: 30s", "for: 5s") + "safeguards: {max_duration: 60m}")
     phase = experiment.phase("fault")
     assert phase.end_s - phase.start_s == pytest.approx(seconds)

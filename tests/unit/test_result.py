@@ -55,9 +55,11 @@ def _rotation(server: str, leaves_s: float, returns_s: float) -> dict[str, Any]:
 
 
 def _operation(first: int) -> dict[str, Any]:
-    times = {"p50": first / 1e4, "p95": first / 1e3, "p99": first / 1e2, "p999": 0.9, "max": 1.0}
+    times = {"p50": first / 1e4, "p90": first / 2e3, "p95": first / 1e3, "p99": first / 1e2,
+             "p999": 0.9, "max": 1.0}  # fmt: skip
     return {
         "requests": 15_000 + first, "failed": first, "error_rate": first / 7777,
+        "success_rate": 1 - first / 7777,
         "errors": {"timeout": first}, "response_time_s": times, "service_time_s": times,
     }  # fmt: skip
 
@@ -153,7 +155,9 @@ OPERATION = ("operations", "redirect", "fault")
 SERVER = ("breakers", "by_breaker", "redis", "servers", "app-2", "phases", "fault")
 PLACES: dict[tuple[str, str], tuple[Step, ...]] = {
     **{("redirect", p): (*OPERATION, "response_time_s", p) for p in PERCENTILES},
+    ("redirect", "max"): (*OPERATION, "response_time_s", "max"),
     ("redirect", "error_rate"): (*OPERATION, "error_rate"),
+    ("redirect", "success_rate"): (*OPERATION, "success_rate"),
     ("redirect", "failed_requests"): (*OPERATION, "failed"),
     ("redirect", "requests"): (*OPERATION, "requests"),
     ("redirect", "recovery_time"): RECOVERED,

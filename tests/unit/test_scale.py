@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.aspects.clause import parse_expectation
 from harness.bundled.traffic import shortener_traffic
 from harness.errors import UsageError
 from harness.experiment_file import load_experiment
 from harness.faults import KINDS
 from harness.model.experiment import Experiment
 from harness.model.load import Load, Stage
-from harness.model.planned import _main_requests
+from harness.model.planned import main_requests
 from harness.scale import peak_rate, scaled, smallest_scale
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +93,9 @@ def test_too_small_a_scale_says_what_it_lacks_and_which_is_enough(tmp_path: Path
 
 
 def test_what_is_too_little_at_full_rate_is_not_blamed_on_the_scale(tmp_path: Path) -> None:
-    made = experiment("baseline: {redirect: [error_rate < 0.01%, p95 < 1s]}", tmp_path=tmp_path)
+    enough = experiment("baseline: {redirect: [p95 < 1s]}", tmp_path=tmp_path)
+    too_little = parse_expectation("baseline", "redirect", "error_rate < 0.01%", {"redirect"})
+    made = enough.model_copy(update={"hypothesis": (too_little, *enough.hypothesis)})
     assert smallest_scale(made) == pytest.approx(0.05)
     assert scaled(made, 0.5).scale == 0.5
 
@@ -112,9 +115,9 @@ def test_peak_rate_counts_stages_and_each_operations_canary(tmp_path: Path) -> N
 def test_requests_of_stages_are_the_integral_of_the_rate() -> None:
     stages = (Stage(rate_per_s=300, ramp_s=10, hold_s=5), Stage(rate_per_s=0, ramp_s=0, hold_s=5))
     load = Load(rate_per_s=100, mix={"redirect": 1}, stages=stages)
-    assert _main_requests(load, 0, 10) == pytest.approx(2000)
-    assert _main_requests(load, 5, 12) == pytest.approx(250 * 5 + 600)
-    assert _main_requests(load, 14, 30) == pytest.approx(300)
+    assert main_requests(load, 0, 10) == pytest.approx(2000)
+    assert main_requests(load, 5, 12) == pytest.approx(250 * 5 + 600)
+    assert main_requests(load, 14, 30) == pytest.approx(300)
 
 
 @given(st.floats(0, 30), st.floats(0, 30), st.floats(0, 30))
@@ -122,8 +125,8 @@ def test_requests_of_two_stretches_add_up(a: float, b: float, c: float) -> None:
     first, second, third = sorted((a, b, c))
     stages = (Stage(rate_per_s=300, ramp_s=10, hold_s=5), Stage(rate_per_s=50, ramp_s=3, hold_s=5))
     load = Load(rate_per_s=100, mix={"redirect": 1}, stages=stages)
-    parts = _main_requests(load, first, second) + _main_requests(load, second, third)
-    assert parts == pytest.approx(_main_requests(load, first, third))
+    parts = main_requests(load, first, second) + main_requests(load, second, third)
+    assert parts == pytest.approx(main_requests(load, first, third))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

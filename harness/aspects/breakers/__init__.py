@@ -18,8 +18,10 @@ from harness.aspects.breakers.server import (
 )
 from harness.model.compared import Compared, Kind, Measured
 from harness.model.expectation import Expectation
+from harness.model.experiment import Experiment
 from harness.model.figure import Figure, failed, flag, no_figure, shown
 from harness.model.metric import BREAKER, Metric
+from harness.model.sources import Sources
 from harness.model.uncertain import largest, uncertainty_of
 from harness.record.run import Record, clock_uncertainty_s
 
@@ -252,6 +254,10 @@ def _compare(findings: Findings, expected: Set[str]) -> Comparison:
                 yield Compared("run", subject, f"not_{metric}", "never", "flag"), missed
 
 
+def _lacks(_: Expectation, __: Experiment, sources: Sources) -> str:
+    return sources.lacks_label("harness.probe.breakers")
+
+
 METRICS = {
     "opened_on_all": Metric("flag", "breaker_never_opened"),
     "failures_to_open": Metric("count", "breaker_opened_late"),
@@ -272,6 +278,7 @@ ASPECT = Aspect[Breakers](
     measure=lambda record, _: figures(record),
     metrics={BREAKER: METRICS},
     figure=_figure,
+    lacks=_lacks,
     compare=_compare,
     template="breakers.html",
 )

@@ -20,8 +20,10 @@ from harness.aspects.clicks.drops import dropped_clicks
 from harness.aspects.clicks.memory import Loss, losses, words
 from harness.aspects.clicks.repeats import explained, overlaps, retries
 from harness.model.expectation import Expectation
+from harness.model.experiment import Experiment
 from harness.model.figure import Figure, no_figure, shown
 from harness.model.metric import Metric
+from harness.model.sources import Sources
 from harness.record.folder import RunFolder
 from harness.record.run import Array, Record, codes_of
 
@@ -290,6 +292,12 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
     return Figure(value, seen)
 
 
+def _lacks(_: Expectation, __: Experiment, sources: Sources) -> str:
+    return (
+        "" if "clicks" in sources.readings else "nothing counts this target's clicks; leave it out"
+    )
+
+
 def _compare(findings: Findings, _: object) -> Comparison:
     found = findings.of(ASPECT)
     counts = {"lost_beyond_memory": found.lost_beyond_memory, "double": found.double}
@@ -312,6 +320,7 @@ ASPECT = Aspect[Clicks](
         }
     },
     figure=_figure,
+    lacks=_lacks,
     compare=_compare,
     template="clicks.html",
 )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 BUDGET_MAX = 0.05
 """An experiment that lets more fail than this in some phase still has its outages found."""
-UPPER = ("<", "<=", "==")
+UPPER, LOWER = ("<", "<=", "=="), (">", ">=", "==")
 COLUMNS = ["intended_s", "sent_s", "done_s", "ok"]
 
 
@@ -106,7 +106,7 @@ Recoveries = Mapping[str, Recovery]
 
 
 def figures(record: Record) -> Recoveries:
-    """By operation; from the canary where one was planned, else from the main load.
+    """By operation; from its canary where one was planned, else from the main load.
 
     A canary that recorded nothing is no evidence (see coverage): the main load asks for keys that
     caches hold, and must not stand in for it.
@@ -116,7 +116,7 @@ def figures(record: Record) -> Recoveries:
 
 def _of_operation(record: Record, name: str) -> Recovery:
     stream: Literal["canary", "main"]
-    stream = "canary" if record.experiment.load.canary_rate_per_s > 0 else "main"
+    stream = "canary" if name in record.experiment.load.canaries else "main"
     samples = _probes(record.canary if stream == "canary" else record.main, name)
     sent_s, done_s = (samples[column].to_numpy() for column in ("sent_s", "done_s"))
     ok = samples["ok"].to_numpy()
@@ -180,10 +180,10 @@ def _probes(samples: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def _budget(record: Record, name: str) -> float:
     """The share of failures that is no outage: the strictest limit that the experiment sets."""
+    mine = [item for item in record.experiment.hypothesis if item.subject == name]
     limits = [
-        item.limit
-        for item in record.experiment.hypothesis
-        if item.subject == name and item.metric == "error_rate" and item.comparison in UPPER
+        *(i.limit for i in mine if i.metric == "error_rate" and i.comparison in UPPER),
+        *(1 - i.limit for i in mine if i.metric == "success_rate" and i.comparison in LOWER),
     ]
     return min(max(min(limits, default=BUDGET), BUDGET), BUDGET_MAX)
 

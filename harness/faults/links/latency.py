@@ -5,15 +5,15 @@ from __future__ import annotations
 from pydantic import Field
 from typing_extensions import override
 
-from harness.faults.base import Seen
+from harness.faults.base import Milliseconds, Seen
 from harness.faults.links.toxic import TOLERANCE_S, LinkParameters, toxic_kind
 
 
 class LatencyParameters(LinkParameters):
     """`latency` in milliseconds, plus or minus `jitter`."""
 
-    latency: int = Field(ge=0, le=60_000)
-    jitter: int = Field(default=0, ge=0, le=60_000)
+    latency: Milliseconds = Field(ge=0, le=60_000)
+    jitter: Milliseconds = Field(default=0, ge=0, le=60_000)
 
     @property
     @override

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pydantic import Field
 from typing_extensions import override
 
-from harness.faults.base import Seen
+from harness.faults.base import Milliseconds, Seen
 from harness.faults.links.toxic import LinkParameters, toxic_kind
 
 
 class ResetParameters(LinkParameters):
     """`timeout` in milliseconds until the reset."""
 
-    timeout: int = Field(default=0, ge=0, le=600_000)
+    timeout: Milliseconds = Field(default=0, ge=0, le=600_000)
 
     @property
     @override

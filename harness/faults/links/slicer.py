@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from typing_extensions import override
 
-from harness.faults.base import Seen
+from harness.faults.base import Microseconds, Seen
 from harness.faults.links.toxic import LinkParameters, toxic_kind
 
 
@@ -14,7 +14,7 @@ class SlicerParameters(LinkParameters):
 
     average_size: int = Field(gt=0, le=1_000_000)
     size_variation: int = Field(default=0, ge=0, le=1_000_000)
-    delay: int = Field(default=0, ge=0, le=10_000_000)
+    delay: Microseconds = Field(default=0, ge=0, le=10_000_000)
 
     @property
     @override

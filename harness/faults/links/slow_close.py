@@ -5,14 +5,14 @@ from __future__ import annotations
 from pydantic import Field
 from typing_extensions import override
 
-from harness.faults.base import Seen
+from harness.faults.base import Milliseconds, Seen
 from harness.faults.links.toxic import TOLERANCE_S, LinkParameters, toxic_kind
 
 
 class SlowCloseParameters(LinkParameters):
     """`delay` in milliseconds."""
 
-    delay: int = Field(ge=0, le=60_000)
+    delay: Milliseconds = Field(ge=0, le=60_000)
 
     @property
     @override

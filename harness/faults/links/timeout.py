@@ -5,14 +5,14 @@ from __future__ import annotations
 from pydantic import Field
 from typing_extensions import override
 
-from harness.faults.base import Seen
+from harness.faults.base import Milliseconds, Seen
 from harness.faults.links.toxic import LinkParameters, toxic_kind
 
 
 class TimeoutParameters(LinkParameters):
     """`timeout` in milliseconds until it closes; 0: it never does."""
 
-    timeout: int = Field(default=0, ge=0, le=600_000)
+    timeout: Milliseconds = Field(default=0, ge=0, le=600_000)
 
     @override
     def felt(self, before: Seen, now: Seen) -> bool | None:

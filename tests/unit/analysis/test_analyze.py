@@ -25,7 +25,7 @@ title: One server may die
 load: {rate: 4/s, mix: {redirect: 1}, canary_rate: 0/s}
 phases: {warmup: 2s, baseline: 4s, fault: 14500ms}
 faults: [{kill: {service: app-1}, at: fault + 1s}]
-expect: {fault: {redirect: [p95 < 1s]}}
+expect: {fault: {redirect: [p50 < 1s]}}
 """
 EVENTS: list[dict[str, Any]] = [
     {"event": "run.clock", "t_s": 0.5, "wall_s": 1_795_515_790.5},

@@ -110,9 +110,10 @@ def test_requests_of_each_operation_and_phase(run: Run) -> None:
             assert figures["errors"] == errors
             assert figures["failed"] == errors.total()
             assert figures["error_rate"] == pytest.approx(errors.total() / len(rows))
+            assert figures["success_rate"] == pytest.approx(1 - errors.total() / len(rows))
             for kind, since in (("response_time_s", "intended_s"), ("service_time_s", "sent_s")):
                 times = [row["done_s"] - row[since] for row in rows]
-                expected = {"p50": 50, "p95": 95, "p99": 99, "p999": 99.9, "max": 100}
+                expected = {"p50": 50, "p90": 90, "p95": 95, "p99": 99, "p999": 99.9, "max": 100}
                 for name, share in expected.items():
                     assert figures[kind][name] == pytest.approx(percentile(times, share))
 

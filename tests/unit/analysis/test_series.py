@@ -17,7 +17,7 @@ from harness.record.run import Record
 
 EXPERIMENT = b"""\
 title: A claim
-load: {rate: 40/s, mix: {redirect: 0.5, create: 0.5}}
+load: {rate: 4000/s, mix: {redirect: 0.5, create: 0.5}}
 phases: {warmup: 1s, baseline: 1s, fault: 1500ms}
 expect: {fault: {redirect: [p95 < 250ms, p99 < 1s]}}
 """

@@ -23,6 +23,14 @@ OPERATIONS = {"redirect", "create"}
         ("run", "create", "error_rate<=0.1%", ("error_rate", "<=", 0.001, "share", "operation")),
         ("run", "create", "requests > 10.5", ("requests", ">", 10.5, "count", "operation")),
         ("fault", "redirect", "p999 >= 2 m", ("p999", ">=", 120.0, "s", "operation")),
+        ("fault", "redirect", "p99.9 < 2s", ("p999", "<", 2.0, "s", "operation")),
+        ("fault", "redirect", "max<=2s", ("max", "<=", 2.0, "s", "operation")),
+        (
+            "run",
+            "create",
+            "success_rate >= 99%",
+            ("success_rate", ">=", 0.99, "share", "operation"),
+        ),
         ("run", "writes", "lost == 0", ("lost", "==", 0.0, "count", "writes")),
         ("run", "target", "healthy", ("healthy", "==", 1.0, "flag", "target")),
         ("fault", "breaker.redis", "flaps < 2", ("flaps", "<", 2.0, "count", "breaker")),
@@ -57,7 +65,8 @@ def test_a_clause_is_read_with_the_unit_and_the_aspect_of_its_metric(
         (
             "run", "create", "p96 < 1s",
             "an operation has no metric 'p96'; known: degradation_time, error_rate,"
-            " failed_requests, p50, p95, p99, p999, recovery_time, requests",
+            " failed_requests, max, p50, p90, p95, p99, p999, recovery_time, requests,"
+            " success_rate",
         ),
         (
             "run", "writes", "gone == 0",
@@ -124,8 +133,8 @@ def test_what_the_plan_says_the_subject_is_counts() -> None:
 @pytest.mark.parametrize(
     ("subject", "names", "unit", "scope", "needs_load", "is_invariant"),
     [
-        ("operation", {"p50", "p95", "p99", "p999"}, "s", "phase", True, False),
-        ("operation", {"error_rate"}, "share", "phase", True, False),
+        ("operation", {"p50", "p90", "p95", "p99", "p999", "max"}, "s", "phase", True, False),
+        ("operation", {"error_rate", "success_rate"}, "share", "phase", True, False),
         ("operation", {"requests", "failed_requests"}, "count", "phase", True, False),
         ("traffic_share", {"*"}, "share", "phase", True, False),
         ("replica_share", {"*"}, "share", "phase", True, False),

@@ -24,7 +24,7 @@ from harness.record.run import Record
 
 NAMES = {"redirect", "create"}
 SPANS = {"late": {"start_s": 60, "end_s": 90}, "early": {"start_s": 30, "end_s": 60}}
-TIMES = {"p50": 0.01, "p95": 0.1, "p99": 0.2, "p999": 0.25, "max": 0.3}
+TIMES = {"p50": 0.01, "p90": 0.05, "p95": 0.1, "p99": 0.2, "p999": 0.25, "max": 0.3}
 FAULT = {"fault": "kill-1", "kind": "kill", "start_s": 60.0, "proven": True}
 
 
@@ -40,7 +40,9 @@ def item(clause: str, phase: str = "early", subject: str = "redirect") -> Expect
 
 def found(requests: int = 5000, failed: int = 0, **changes: Any) -> dict[str, Any]:
     rate = failed / requests if requests else None
+    good = None if rate is None else 1 - rate
     return {"requests": requests, "failed": failed, "error_rate": rate, "errors": {},
+            "success_rate": good,
             "response_time_s": TIMES, **changes}  # fmt: skip
 
 
@@ -82,11 +84,12 @@ def test_main_load_and_canary_count_together_and_what_was_never_sent_does_not() 
     assert [a.response_time_s["p50"], a.response_time_s["max"]] == pytest.approx([1.0, 8.0])
     assert [a.service_time_s["p50"], a.service_time_s["max"]] == pytest.approx([1.0, 8.0])
     assert a.response_time_s["p95"] == pytest.approx(6.8)  # linear between 2 s and 8 s
-    assert (min(a.response_time_s), len(a.response_time_s)) == ("max", 5)
+    assert (min(a.response_time_s), len(a.response_time_s)) == ("max", 6)
 
 
 @pytest.mark.parametrize(
-    ("metric", "needed"), [("p50", 40), ("p95", 200), ("p99", 1000), ("p999", 10_000)]
+    ("metric", "needed"),
+    [("p50", 40), ("p90", 100), ("p95", 200), ("p99", 1000), ("p999", 10_000)],
 )
 def test_each_percentile_needs_its_requests(metric: str, needed: int) -> None:
     for requests in (needed - 1, needed):
@@ -97,7 +100,7 @@ def test_each_percentile_needs_its_requests(metric: str, needed: int) -> None:
         assert figure.gap_code == ("not_measured" if requests == needed else "too_few_samples")
         assert (
             len(list(ASPECT.compare(findings(early=found(requests)), set())))
-            == sum(requests >= least for least in (40, 200, 1000, 10_000)) + 2
+            == sum(requests >= least for least in (40, 100, 200, 1000, 10_000)) + 2
         )  # and two error rates
 
 
@@ -105,6 +108,10 @@ def test_each_percentile_needs_its_requests(metric: str, needed: int) -> None:
     ("clause", "requests", "value", "gap"),
     [
         ("error_rate < 0.1%", 2999, 0.0, "not enough samples: 2,999 requests, 3,000 needed"),
+        ("success_rate > 99.9%", 2999, 1.0, "not enough samples: 2,999 requests, 3,000 needed"),
+        ("success_rate > 99.9%", 3000, 1.0, ""),
+        ("success_rate == 100%", 1, 1.0, ""),
+        ("max < 1s", 1, 0.3, ""),
         ("error_rate < 0.1%", 3000, 0.0, ""),
         ("error_rate == 0%", 1, 0.0, ""),
         ("error_rate < 100%", 2, 0.0, "not enough samples: 2 requests, 3 needed"),
@@ -165,6 +172,11 @@ def test_an_operation_that_was_not_sent_has_no_figure() -> None:
         ("error_rate <= 0.1%", 9, 5, False),
         ("error_rate == 0%", 9, 1, True),
         ("error_rate >= 1%", 9, 5, False),
+        ("success_rate > 99.9%", 9, 4, False),
+        ("success_rate > 99.9%", 9, 6, True),
+        ("success_rate == 100%", 9, 1, True),
+        ("success_rate == 50%", 9, 9, False),  # the others miss it, not the wrong ones
+        ("success_rate <= 50%", 9, 9, False),
         ("p95 < 1s", 9, 9, False),
         ("requests < 1", 9, 9, False),
     ],
@@ -184,6 +196,7 @@ def test_wrong_answers_that_alone_miss_the_limit_are_never_excused(
         ("error_rate < 1%", "late", True),
         ("failed_requests == 0", "late", True),
         ("error_rate < 1%", "run", True),
+        ("success_rate > 99%", "run", True),
         ("p95 < 1s", "late", False),
         ("requests > 1", "late", False),
     ],
@@ -202,7 +215,9 @@ def test_caches_can_hide_failures_after_a_fault_has_begun(
 @pytest.mark.parametrize(
     ("clause", "needed"),
     [
-        ("p50 < 1s", 40), ("p95 < 1s", 200), ("p999 > 1s", 10_000), ("error_rate < 0.5%", 600),
+        ("p50 < 1s", 40), ("p90 < 1s", 100), ("p95 < 1s", 200), ("max < 1s", 0),
+        ("success_rate > 99.5%", 600), ("success_rate == 100%", 0),
+        ("p999 > 1s", 10_000), ("error_rate < 0.5%", 600),
         ("error_rate == 0%", 0), ("failed_requests == 0", 0), ("requests > 700", 700),
         ("requests >= 700", 700), ("requests < 700", 0), ("requests == 700", 0),
     ],
@@ -226,6 +241,7 @@ def test_runs_are_compared_in_the_order_of_phases_by_all_that_is_known() -> None
     assert [(row.id, row.kind, row.unit, measured) for row, measured in rows] == [
         ("early.redirect.error_rate", "error_rate", "share", Measured(0.25, 200)),
         ("early.redirect.p50", "response_time", "s", Measured(0.01, 200)),
+        ("early.redirect.p90", "response_time", "s", Measured(0.05, 200)),
         ("early.redirect.p95", "response_time", "s", Measured(0.1, 200)),
         ("late.create.error_rate", "error_rate", "share", Measured(1.0, 7)),
     ]  # fmt: skip
@@ -245,10 +261,11 @@ def test_the_report_has_a_tile_for_each_operation_and_a_row_for_each_phase() -> 
     assert (table.title, table.id) == ("Requests by phase", "operations")
     assert list(table.columns) == [
         Column("Phase"), Column("Requests", "count"), Column("Failed", "count"),
-        Column("Error rate", "share"), Column("p50", "seconds"), Column("p95", "seconds"),
-        Column("p99", "seconds"), Column("p999", "seconds"), Column("Errors"),
+        Column("Error rate", "share"), Column("p50", "seconds"), Column("p90", "seconds"),
+        Column("p95", "seconds"), Column("p99", "seconds"), Column("p999", "seconds"),
+        Column("Errors"),
     ]  # fmt: skip
-    times = (0.01, 0.1, 0.2, 0.25)
+    times = (0.01, 0.05, 0.1, 0.2, 0.25)
     assert [(group.name, list(group.rows)) for group in table.groups] == [
         ("create", [("late", 7, 7, 1.0, *times, {})]),
         ("redirect", [

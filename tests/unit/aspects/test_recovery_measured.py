@@ -159,6 +159,10 @@ def limit(comparison: Comparison, share: float, subject: str = "read") -> Expect
     return Expectation("fault", subject, "error_rate", comparison, share, "share", "text")
 
 
+def success(comparison: Comparison, share: float) -> Expectation:
+    return Expectation("fault", "read", "success_rate", comparison, share, "share", "text")
+
+
 @pytest.mark.parametrize(
     ("limits", "budget"),
     [
@@ -172,6 +176,8 @@ def limit(comparison: Comparison, share: float, subject: str = "read") -> Expect
         ([limit("<", 0.04), limit("<", 0.02), limit("<", 0.03)], 0.02),
         ([limit(">", 0.01), limit("<", 0.03)], 0.03),
         ([limit("<", 0.001), limit("<", 0.03)], 0.005),
+        ([success(">=", 0.75), success(">", 0.98)], pytest.approx(0.02)),
+        ([success("<", 0.98)], 0.005),
         ([limit("<", 0.05), limit("<", 0.3)], 0.05),
         ([limit("<=", 0.5)], 0.05),
         ([Expectation("fault", "read", "p95", "<", 0.03, "s", "text")], 0.005),
@@ -183,6 +189,15 @@ def test_the_strictest_limit_of_the_operation_is_its_error_budget(
     assert (
         figures_of(record_of(probes("read"), hypothesis=limits))["read"]["error_budget"] == budget
     )
+
+
+def test_an_operation_without_a_canary_is_measured_by_the_main_load() -> None:
+    main = [probes("read", (20.5, 26)), probes("write", (41, 43))]
+    record = record_of(probes("read"), main=main, load={"canary": ("read",)})
+    found = figures_of(record)
+    assert (found["read"]["stream"], found["read"]["failed_requests"]) == ("canary", 0)
+    assert (found["write"]["stream"], found["write"]["failed_requests"]) == ("main", 32)
+    assert (found["read"]["cold_share"], found["write"]["cold_share"]) == (1.0, None)
 
 
 def test_what_the_error_budget_allows_is_no_outage() -> None:

@@ -83,10 +83,10 @@ def test_repeated_runs_are_one_group(shop: Shop, cli: Cli, ticking: None) -> Non
 
 
 def test_one_run_that_fails_fails_the_group(shop: Shop, cli: Cli, ticking: None) -> None:
-    (shop.root / "x.yaml").write_text(EXPERIMENT.replace("failed_requests == 0", "requests > 99"))
+    (shop.root / "x.yaml").write_text(EXPERIMENT.replace("failed_requests == 0", "requests < 1"))
     done = cli("run", "x.yaml", "--repeat", "2")
     assert done.code == 1
-    assert "requests > 99, but missed in 2 of 2 runs" in done.out
+    assert "requests < 1, but missed in 2 of 2 runs" in done.out
 
 
 def test_a_run_without_a_result_makes_the_group_inconclusive(

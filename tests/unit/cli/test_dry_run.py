@@ -75,8 +75,38 @@ def test_a_dry_run_in_words(shop: Shop, cli: Cli) -> None:
     assert done.code == 0
     assert "x.yaml: dry run; nothing is started or changed" in done.out
     assert "would send up to 1/s for 10 s to 127.0.0.1:1" in done.out
+    assert "in all up to 1/s, no canary: about 10 requests in 10 s" in done.out
     assert "fake-app-1-1" in done.out
     _assert_untouched(shop)
+
+
+CANARY = (
+    "up to 1/s and a canary of 3/s for each of redirect: 4/s at most, about 40 requests in 10 s"
+)
+NOTE = "note: run.redirect.recovery_time is measured by the main load, about 1/s of redirect: it"
+
+
+@pytest.mark.parametrize("command", [["run", "--dry-run"], ["validate"], ["plan"]])
+def test_all_that_is_sent_is_said_before_it_is(shop: Shop, cli: Cli, command: list[str]) -> None:
+    _write(shop, TWO, "allow_total_loss: true\n")
+    file = shop.root / "x.yaml"
+    file.write_text(file.read_text().replace("failed_requests == 0", "recovery_time < 9s"))
+    said = " ".join(cli(*command, "x.yaml").out.split())
+    assert "up to 1/s, no canary: about 10 requests in 10 s" in said
+    assert NOTE in said
+    file.write_text(file.read_text().replace("canary_rate: 0/s", "canary_rate: 3/s"))
+    said = " ".join(cli(*command, "x.yaml").out.split())
+    assert CANARY in said
+    assert "note:" not in said
+    _assert_untouched(shop)
+
+
+def test_what_is_sent_is_there_for_scripts_too(shop: Shop, cli: Cli) -> None:
+    sends = {"main_per_s": 1.0, "canary_per_s": {}, "total_per_s": 1.0, "seconds": 10.0,
+             "requests": 10.0}  # fmt: skip
+    [found] = json.loads(cli("validate", "--json", "x.yaml").out)
+    assert (found["sends"], found["notes"]) == (sends, [])
+    assert sends.items() <= _dry(cli)["load"]["sends"].items()
 
 
 def test_a_dry_run_names_the_victim_of_this_seed_and_who_it_could_be(shop: Shop, cli: Cli) -> None:

@@ -37,6 +37,17 @@ def test_a_name_stands_for_the_file_of_that_name_in_any_family(families: list[Pa
     assert b not in experiment_files(named)
 
 
+@pytest.mark.parametrize("command", [["run"], ["run", "--dry-run"], ["validate"], ["plan"]])
+def test_a_misspelt_label_is_named_before_anything_starts(
+    shop: Shop, cli: Cli, command: list[str]
+) -> None:
+    shop.answers["config"]["services"]["redis"]["labels"]["harness.protct"] = "true"
+    shop.write_compose()
+    text = "service redis: label harness.protct: unknown label; did you mean harness.protect?"
+    cli(*command, "x.yaml").is_one_clear_error(2, "x.yaml: 1 problem", text)
+    assert shop.cut.names == []
+
+
 def test_a_file_in_the_working_directory_is_no_name(families: list[Path]) -> None:
     Path("a").write_text(EXPERIMENT)
     assert experiment_files([Path("a")]) == [Path("a")]

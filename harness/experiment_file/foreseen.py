@@ -1,0 +1,271 @@
+"""What a run on this project would be refused for, or could never tell, by the Compose file. Pure.
+
+Only what is certain is refused here. At the moment of a fault the same is asked of what runs then
+(guard.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from harness.aspects import aspect_of
+from harness.experiment_file.problems import suggest
+from harness.faults import KINDS
+from harness.faults.target import PATRONI_ROLES
+from harness.model.container import INSTRUMENT_ROLES
+from harness.model.experiment import Experiment, FaultSpec
+from harness.model.sources import Sources
+
+ON_PURPOSE = "if that is meant: allow_total_loss: true"
+STARTED_ANEW = ("kill", "crash", "out_of_memory", "stop", "restart", "wipe")
+ANY_ADDRESS = ("", "0.0.0.0", "::")  # read, not bound
+INITS = ("tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "init")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A service as its Compose file makes it.
+
+    `members`: how many containers. `ports` of the container by where they are published: a loopback
+    address of this machine, or another one; of `random_ports` the engine chooses the port there
+    anew at each start. `has_init`: PID 1 is an init, for all that is written.
+    """
+
+    labels: Mapping[str, str]
+    members: int = 1
+    ports: Mapping[int, str] = field(default_factory=dict)
+    random_ports: frozenset[int] = frozenset()
+    has_init: bool = False
+
+    @property
+    def role(self) -> str:
+        """The part it plays, "" for none."""
+        return self.labels.get("harness.role", "")
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether no fault may touch it."""
+        return "harness.protect" in self.labels or self.role in INSTRUMENT_ROLES
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a project before anything starts; `links`: None where nobody can tell."""
+
+    made: Mapping[str, Made]
+    links: frozenset[str] | None = None
+
+
+def made_services(
+    config: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]]
+) -> dict[str, Made]:
+    """Each service out of `docker compose config`, with its labels (by service)."""
+    return {
+        name: Made(
+            labels=labels.get(name, {}),
+            members=_members(facts),
+            ports=_ports(facts),
+            random_ports=_random_ports(facts),
+            has_init=_has_init(facts),
+        )
+        for name, facts in (config.get("services") or {}).items()
+    }
+
+
+def links_of(config: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]]) -> set[str] | None:
+    """The links in the file that Toxiproxy is started with, None where that cannot be read."""
+    for name, facts in (config.get("services") or {}).items():
+        if "harness.toxiproxy" in labels.get(name, {}):
+            text = _mounted(_option(facts, "-config"), facts, config)
+            try:
+                return {str(proxy["name"]) for proxy in json.loads(text)}
+            except (ValueError, TypeError, KeyError):
+                return None
+    return None
+
+
+def refusals(experiment: Experiment, known: Known, sources: Sources) -> list[str]:
+    """Each thing that would end a run, or that it could never tell; where, and what to do."""
+    found = [text for fault in experiment.faults for text in _of_fault(fault, experiment, known)]
+    return [*found, *_of_entry(experiment, known), *_of_evidence(experiment, sources)]
+
+
+def notes(experiment: Experiment, known: Known) -> list[str]:
+    """What is likely to go wrong, and cannot be known for certain."""
+    return [
+        f"{_place(fault)}: nothing says that {service} has an init, and without one PID 1 cannot be"
+        " made to crash; set `init: true` for it, unless its image brings one"
+        for fault in experiment.faults
+        if fault.kind == "crash"
+        for service in _aimed_at(fault, known)
+        if not known.made[service].has_init
+    ]
+
+
+def _of_fault(fault: FaultSpec, experiment: Experiment, known: Known) -> Iterator[str]:
+    [(how, first)] = fault.selector.items()
+    for name in fault.candidates or (first,):
+        if how == "link":
+            yield from _of_link(fault, name, known)
+            continue
+        services = _services(how, name, known)
+        if services and all(known.made[service].is_protected for service in services):
+            yield f"{_place(fault)}: {name} is protected: it is an instrument; choose another"
+        elif services and KINDS[fault.kind].takes_member and not experiment.allow_total_loss:
+            yield from _of_role(fault, known.made[services[0]].role, known)
+        if fault.kind in STARTED_ANEW:
+            entry = experiment.load.entry
+            yield from (_missed(fault, s) for s in services if _moves(known.made[s], entry))
+
+
+def _moves(made: Made, entry: str) -> bool:
+    """Whether the load enters at a port of it that is another one after each start."""
+    name, _, rest = made.labels.get("harness.entry", "").partition(":")
+    port = rest.partition("/")[0]
+    return name == entry and port.isdecimal() and int(port) in made.random_ports
+
+
+def _missed(fault: FaultSpec, service: str) -> str:
+    return (
+        f"{_place(fault)}: load enters at {service}, at a port that the engine chooses anew when it"
+        ' starts again, so the load would miss it; publish a fixed one, as in "127.0.0.1:8080:80"'
+    )
+
+
+def _of_link(fault: FaultSpec, name: str, known: Known) -> Iterator[str]:
+    links = known.links
+    if links is not None and not any(fnmatchcase(link, name) for link in links):
+        yield f"{_place(fault)}: no link named {name}; {suggest(name, links)}"
+
+
+def _of_role(fault: FaultSpec, role: str, known: Known) -> Iterator[str]:
+    """The last member of a role, and the majority of etcd, are lost only on purpose."""
+    standby = "harness.standby"
+    mine = [made for made in known.made.values() if made.role == role]
+    members = sum(made.members for made in mine if standby not in made.labels)
+    if role and members == 1:
+        yield f"{_place(fault)}: takes the only member of role {role}; {ON_PURPOSE}"
+    elif role == "etcd" and members - 1 <= members // 2:
+        yield f"{_place(fault)}: leaves etcd no majority of {members}; {ON_PURPOSE}"
+
+
+def _of_entry(experiment: Experiment, known: Known) -> Iterator[str]:
+    """The entry must be published where load may go, of one of its services at least."""
+    wrong: list[str] = []
+    entry = experiment.load.entry
+    for service, made in known.made.items():
+        name, _, rest = made.labels.get("harness.entry", "").partition(":")
+        if name != entry or "harness.standby" in made.labels:
+            continue
+        text = _unpublished(service, made, rest.partition("/")[0])
+        if not text:
+            return
+        wrong.append(text)
+    yield from (f"load.entry: {text}" for text in wrong)
+
+
+def _unpublished(service: str, made: Made, port: str) -> str:
+    if not port.isdecimal():
+        return f"the label harness.entry of {service} names no port; write NAME:PORT"
+    host = made.ports.get(int(port))
+    if host is None:
+        ports = f'ports: ["127.0.0.1::{port}"]'
+        return f"{service} publishes no port {port}; add {ports} to it"
+    if not ip_address(host).is_loopback:
+        return f"port {port} of {service} is published on {host} alone; publish it on 127.0.0.1"
+    return ""
+
+
+def _of_evidence(experiment: Experiment, sources: Sources) -> list[str]:
+    """Expectations of one subject for which the same is missing are one problem."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for item in experiment.hypothesis:
+        if lack := aspect_of(item).lacks(item, experiment, sources):
+            found.setdefault((f"{item.phase}.{item.subject}", lack), []).append(item.text)
+    return [f"expect.{at}: {', '.join(texts)}: {lack}" for (at, lack), texts in found.items()]
+
+
+def _place(fault: FaultSpec) -> str:
+    """Where it stands in the file: its id ends in its number."""
+    return f"faults[{int(fault.id.rpartition('-')[2]) - 1}].{fault.kind}"
+
+
+def _aimed_at(fault: FaultSpec, known: Known) -> list[str]:
+    [(how, first)] = fault.selector.items()
+    names = fault.candidates or (first,)
+    return [service for name in names for service in _services(how, name, known)]
+
+
+def _services(how: str, name: str, known: Known) -> list[str]:
+    """Those that are meant; none for a container, whose name is not in the file."""
+    if how == "service":
+        return [name] if name in known.made else []
+    part = "db" if name in PATRONI_ROLES else name
+    return [s for s, made in known.made.items() if how == "role" and made.role == part]
+
+
+def _members(facts: Mapping[str, Any]) -> int:
+    found = facts.get("scale", (facts.get("deploy") or {}).get("replicas"))
+    return 1 if found is None else int(found)
+
+
+def _ports(facts: Mapping[str, Any]) -> dict[int, str]:
+    """By TCP port of the container the address it is published on; a loopback one if there is."""
+    found: dict[int, str] = {}
+    for port in facts.get("ports") or ():
+        host = port.get("host_ip") or ""
+        host = "127.0.0.1" if host in ANY_ADDRESS else host
+        number = int(port["target"])
+        if port.get("protocol", "tcp") == "tcp" and not _is_loopback(found.get(number, "")):
+            found[number] = host
+    return found
+
+
+def _random_ports(facts: Mapping[str, Any]) -> frozenset[int]:
+    ports = facts.get("ports") or ()
+    return frozenset(int(p["target"]) for p in ports if str(p.get("published") or "0") == "0")
+
+
+def _is_loopback(host: str) -> bool:
+    return bool(host) and ip_address(host).is_loopback
+
+
+def _has_init(facts: Mapping[str, Any]) -> bool:
+    first = next(iter([*(facts.get("entrypoint") or ()), *(facts.get("command") or ())]), "")
+    return bool(facts.get("init")) or Path(str(first)).name in INITS
+
+
+def _option(facts: Mapping[str, Any], name: str) -> str:
+    """The value of an option of the service's command line, "" if it has none."""
+    words = [*(facts.get("entrypoint") or ()), *(facts.get("command") or ())]
+    for word, following in zip(words, [*words, ""][1:], strict=True):
+        option, equals, value = str(word).partition("=")
+        if option in (name, f"-{name}"):
+            return value if equals else str(following)
+    return ""
+
+
+def _mounted(path: str, facts: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """The text of a file of the container that a mount or a config puts there, "" if none does."""
+    for mount in facts.get("volumes") or ():
+        inside = Path(mount.get("target") or "/nowhere")
+        if path and mount.get("type") == "bind" and Path(path).is_relative_to(inside):
+            return _text_of(Path(mount["source"]) / Path(path).relative_to(inside))
+    for mount in facts.get("configs") or ():
+        if path and mount.get("target") == path:
+            named = (config.get("configs") or {}).get(mount["source"]) or {}
+            return named.get("content") or _text_of(Path(named.get("file") or "/nowhere"))
+    return ""
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""

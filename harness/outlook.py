@@ -1,0 +1,60 @@
+"""What a run will send and what it can tell less well, known before anything starts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.aspects import recovery
+from harness.model.experiment import Experiment
+from harness.model.metric import OPERATION
+from harness.model.planned import main_requests
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """All that is sent, warm-up included: rates in requests a second, each at its highest.
+
+    `canary_per_s` has the operations that have a canary. `requests`: about how many in `seconds`.
+    """
+
+    main_per_s: float
+    canary_per_s: Mapping[str, float]
+    total_per_s: float
+    seconds: float
+    requests: float
+
+    @property
+    def words(self) -> str:
+        """The same as text."""
+        total = f"about {self.requests:,.0f} requests in {self.seconds:g} s"
+        if not self.canary_per_s:
+            return f"up to {self.main_per_s:g}/s, no canary: {total}"
+        each = max(self.canary_per_s.values())
+        canary = f"a canary of {each:g}/s for each of {', '.join(self.canary_per_s)}"
+        return f"up to {self.main_per_s:g}/s and {canary}: {self.total_per_s:g}/s at most, {total}"
+
+
+def sending(experiment: Experiment) -> Sending:
+    """What the whole run sends."""
+    load, end_s = experiment.load, experiment.end_s
+    canaries = dict.fromkeys(load.canaries, load.canary_rate_per_s)
+    main = main_requests(load, 0.0, end_s)
+    requests = main + sum(canaries.values()) * end_s
+    return Sending(load.peak_per_s, canaries, load.total_peak_per_s, end_s, requests)
+
+
+def measured_without_canary(experiment: Experiment) -> list[str]:
+    """Each expectation that a canary would measure better, and what gives it one."""
+    load, texts = experiment.load, []
+    for item in experiment.hypothesis:
+        is_recovery = item.metric in recovery.ASPECT.metrics[OPERATION]
+        if not is_recovery or item.aspect != OPERATION or item.subject in load.canaries:
+            continue
+        share = load.mix.get(item.subject, 0.0) / (sum(load.mix.values()) or 1.0)
+        rate_per_s = share * load.rate_per_s
+        texts.append(
+            f"{item.id} is measured by the main load, about {rate_per_s:.3g}/s of {item.subject}:"
+            " it has no canary; load.canary_rate gives each operation one"
+        )
+    return texts

@@ -1,0 +1,43 @@
+"""What the engines are told: the main load all of the mix, the canary its operations alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.load.driver import LoadConfig, _write_engine_config
+from harness.model.load import Load, Operation
+
+
+def config(folder: Path, **load: Any) -> LoadConfig:
+    mix = {"look": 3.0, "buy": 1.0}
+    return LoadConfig(
+        load=Load(rate_per_s=100, mix=mix, **load),
+        operations={"look": Operation(path="/"), "buy": Operation(path="/", method="POST")},
+        endpoints=[("127.0.0.1", 80)], seed=3, run_id="run", duration_s=30,
+        canary_key_offset=40, samples_dir=folder,
+    )  # fmt: skip
+
+
+def written(folder: Path, stream: str, **load: Any) -> Any:
+    return json.loads(_write_engine_config(config(folder, **load), stream, folder).read_text())
+
+
+@pytest.mark.parametrize(
+    ("load", "mix", "rate_per_s"),
+    [
+        ({"canary_rate_per_s": 20}, {"look": 1.0, "buy": 1.0}, 40.0),
+        ({"canary_rate_per_s": 20, "canary": ("look",)}, {"look": 1.0}, 20.0),
+    ],
+)
+def test_a_canary_sends_each_of_its_operations_at_its_rate(
+    tmp_path: Path, load: dict[str, Any], mix: dict[str, float], rate_per_s: float
+) -> None:
+    found = written(tmp_path, "canary", **load)
+    assert (found["mix"], found["rate_per_s"]) == (mix, rate_per_s)
+    assert found["operations"].keys() == mix.keys()
+    main = written(tmp_path, "main", **load)
+    assert main["mix"] == {"look": 3.0, "buy": 1.0}

@@ -1,0 +1,294 @@
+"""What a run would be refused for, or could never tell, is said before anything starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_shop import Cli, Shop
+from fakes import FakeLinks, container
+
+from harness.application import NO_APPLICATION
+from harness.aspects.clause import parse_expectation
+from harness.bundled.shortener import SHORTENER, links_of_stack
+from harness.experiment_file.foreseen import (
+    Known,
+    Made,
+    links_of,
+    made_services,
+    notes,
+    refusals,
+)
+from harness.model.experiment import Experiment, FaultSpec, Phase
+from harness.model.load import Load, Operation
+from harness.model.sources import Sources
+
+OPERATIONS = {"look": Operation(path="/"), "buy": Operation(path="/", is_write=True)}
+WEB = Made({"harness.role": "app", "harness.entry": "shop:80"}, 2, {80: "127.0.0.1"})
+MADE = {
+    "web": WEB,
+    "db": Made({"harness.role": "db"}),
+    "proxy": Made({"harness.toxiproxy": "8474", "harness.role": "toxiproxy"}),
+    "plain": Made({}),
+    **{f"etcd-{n}": Made({"harness.role": "etcd"}) for n in (1, 2)},
+}
+LINKS = frozenset({"shop_redis_master", "web.db"})
+
+
+def fault(kind: str, candidates: tuple[str, ...] = (), **selector: str) -> FaultSpec:
+    return FaultSpec(id=f"{kind}-2", kind=kind, selector=selector, candidates=candidates,
+                     phase="fault", start_s=1, end_s=2)  # fmt: skip
+
+
+def experiment(*faults: FaultSpec, expect: tuple[str, ...] = (), **changes: Any) -> Experiment:
+    facts: dict[str, Any] = {
+        "name": "x", "title": "", "faults": faults, "operations": OPERATIONS,
+        "load": Load(entry="shop", rate_per_s=9, mix={"look": 1.0, "buy": 1.0}),
+        "phases": (Phase(name="fault", start_s=0, end_s=9),),
+        "hypothesis": tuple(
+            parse_expectation("run", *text.split(": "), set(OPERATIONS)) for text in expect
+        ),
+    }  # fmt: skip
+    return Experiment(**{**facts, **changes})
+
+
+def refused(*faults: FaultSpec, made: Any = MADE, links: Any = LINKS, **facts: Any) -> list[str]:
+    sources = facts.pop("sources", Sources({}))
+    return refusals(experiment(*faults, **facts), Known(made, links), sources)
+
+
+@pytest.mark.parametrize(
+    ("one", "said"),
+    [
+        (fault("kill", service="web"), []),
+        (fault("kill", role="app"), []),
+        (fault("kill", service="plain"), []),  # of no role
+        (fault("kill", container="x-db-1"), []),  # not in the file
+        (fault("kill", service="db"), ["faults[1].kill: takes the only member of role db"]),
+        (fault("crash", role="db-primary"), ["faults[1].crash: takes the only member of role db"]),
+        (fault("limit_cpu", service="db"), []),
+        (fault("kill", ("web", "db"), service="web"), ["takes the only member of role db"]),
+        (fault("kill", service="etcd-1"), ["leaves etcd no majority of 2"]),
+        (fault("pause", service="proxy"), ["faults[1].pause: proxy is protected"]),
+        (fault("down", link="shop_redis_master"), []),
+        (fault("down", link="shop_*"), []),
+        (fault("down", link="shop_redis_slave"), ["no link named shop_redis_slave; did you mean"]),
+        (fault("down", link="app-*"), ["faults[1].down: no link named app-*; known: shop"]),
+    ],
+)  # fmt: skip
+def test_a_fault_that_could_only_be_refused(one: FaultSpec, said: list[str]) -> None:
+    found = refused(one)
+    assert len(found) == len(said)
+    assert all(text in found[0] for text in said)
+
+
+def test_what_is_lost_on_purpose_and_what_nobody_knows_is_allowed() -> None:
+    assert refused(fault("kill", service="db"), allow_total_loss=True) == []
+    assert refused(fault("down", link="anything"), links=None) == []
+    more = {**MADE, "etcd-3": Made({"harness.role": "etcd"})}
+    assert refused(fault("kill", service="etcd-1"), made=more) == []
+    spare = Made({"harness.role": "db", "harness.standby": ""})
+    [text] = refused(fault("kill", service="db"), made={**MADE, "db-2": spare})
+    assert text.endswith("role db; if that is meant: allow_total_loss: true")
+
+
+@pytest.mark.parametrize(
+    ("label", "ports", "said"),
+    [
+        ("shop:80", {80: "127.0.0.2"}, ""),
+        ("shop:80", {80: "::1"}, ""),
+        ("shop:80/tcp", {80: "127.0.0.1"}, ""),
+        ("shop:80", {}, 'web publishes no port 80; add ports: ["127.0.0.1::80"] to it'),
+        ("shop:80", {8080: "127.0.0.1"}, "web publishes no port 80"),
+        ("shop:80", {80: "192.0.2.7"}, "port 80 of web is published on 192.0.2.7 alone; publish"),
+        (
+            "shop",
+            {80: "127.0.0.1"},
+            "the label harness.entry of web names no port; write NAME:PORT",
+        ),
+    ],
+)
+def test_an_entry_must_be_published_where_load_may_go(
+    label: str, ports: dict[int, str], said: str
+) -> None:
+    made = {"web": Made({"harness.entry": label}, 1, ports), "other": Made({})}
+    found = refused(made=made)
+    assert [text.startswith(f"load.entry: {said}") for text in found] == ([True] if said else [])
+    assert refused(made={**made, "web-2": WEB}) == []  # one of them is enough
+
+
+@pytest.mark.parametrize("kind", ["kill", "restart", "pause", "limit_cpu"])
+def test_an_entry_whose_port_is_another_one_after_a_start_is_not_restarted(kind: str) -> None:
+    made = {"web": Made(WEB.labels, 2, WEB.ports, frozenset({80}))}
+    found = refused(fault(kind, service="web"), made=made)
+    if kind in ("pause", "limit_cpu"):
+        assert found == []
+        return
+    [text] = found
+    assert text.startswith(
+        f"faults[1].{kind}: load enters at web, at a port that the engine chooses"
+    )
+    other = {"web": Made(WEB.labels, 2, WEB.ports, frozenset({81}))}
+    assert refused(fault(kind, service="web"), made=other) == []
+
+
+def test_an_entry_that_is_an_address_needs_no_port() -> None:
+    load = Load(entry="192.0.2.7:80", rate_per_s=9, mix={"look": 1.0})
+    assert refused(made={"web": Made({"harness.entry": "shop:80"})}, load=load) == []
+
+
+@pytest.mark.parametrize(
+    ("expect", "said"),
+    [
+        ("breaker.redis: opened_on_all", "no service has the label harness.probe.breakers; label"),
+        ("rotation: leaves_rotation < 9s", "no service has the label harness.probe.haproxy"),
+        ("writes: lost == 0", "nothing reads back what this target stored; leave it out"),
+        ("clicks: lost == 0", "nothing counts this target's clicks; leave it out"),
+        ("settings: durable", "nothing reads the settings of this target's databases"),
+        ("settings: cache_bounded", "nothing reads the settings of this target's caches"),
+        ("settings: time_limits", "no service has the label harness.probe.settings"),
+        ("target: restarted_by_itself", "needs a fault of kind crash or out_of_memory"),
+        ("target: killed_for_memory", "needs a fault of kind out_of_memory; add one"),
+        ("target: new_replica_built", "needs a fault of kind wipe; add one"),
+        ("target: old_primary_rejoined", "needs a fault on `role: db-primary`; add one"),
+    ],
+)
+def test_what_this_target_can_give_no_evidence_for_is_refused(expect: str, said: str) -> None:
+    [text] = refused(expect=(expect,))
+    subject, clause = expect.split(": ")
+    assert text.startswith(f"expect.run.{subject}: {clause}: ")
+    assert said in text
+
+
+def test_what_every_target_tells_is_expected_freely() -> None:
+    expect = ("look: p95 < 1s", "target: healthy", "restarts: unexpected == 0",
+              "writes: unknown < 9", "settings: restarts", "look: recovery_time < 1s")  # fmt: skip
+    assert refused(expect=expect) == []
+    no_write = Load(entry="shop", rate_per_s=9, mix={"look": 1.0})
+    [text] = refused(expect=("writes: unknown < 9",), load=no_write)
+    assert "no operation in load.mix is a write; give the one that is" in text
+
+
+def test_one_reason_for_several_expectations_is_one_problem() -> None:
+    [text] = refused(expect=("clicks: lost == 0", "clicks: double == 0"))
+    assert text.startswith("expect.run.clicks: lost == 0, double == 0: nothing counts")
+
+
+def test_what_has_the_labels_and_the_application_is_asked() -> None:
+    labels = {"lb": {f"harness.probe.{name}": "1" for name in
+                     ("breakers", "haproxy", "settings", "patroni")}}  # fmt: skip
+    expect = ("breaker.redis: opened_on_all", "rotation: leaves_rotation < 9s", "writes: lost == 0",
+              "clicks: lost == 0", "settings: durable", "settings: cache_expires",
+              "settings: time_limits", "target: old_primary_rejoined")  # fmt: skip
+    primary = fault("limit_cpu", role="db-primary")
+    assert refused(primary, expect=expect, sources=SHORTENER.sources(labels)) == []
+    bare = refused(primary, expect=expect, sources=NO_APPLICATION.sources({}))
+    assert len(bare) == len(expect)
+
+
+def test_a_crash_of_what_has_no_init_is_a_note() -> None:
+    crash = fault("crash", service="web")
+    [text] = notes(experiment(crash), Known(MADE))
+    assert text.startswith("faults[1].crash: nothing says that web has an init")
+    assert "set `init: true` for it" in text
+    made = {"web": Made(WEB.labels, has_init=True)}
+    assert notes(experiment(crash), Known(made)) == []
+    assert notes(experiment(fault("kill", service="web")), Known(MADE)) == []
+
+
+def test_what_compose_says_of_a_service() -> None:
+    config = {"services": {
+        "a": {"init": True, "scale": 3, "ports": [
+            {"target": 80, "published": "8080", "protocol": "tcp"},
+            {"target": 81, "host_ip": "192.0.2.7", "published": "81"},
+            {"target": 81, "host_ip": "127.0.0.2", "published": "81-83"},
+            {"target": 82, "host_ip": "::1"},
+            {"target": 82, "host_ip": "192.0.2.7", "published": "82"},
+            {"target": 83, "protocol": "udp", "published": "83"}]},
+        "b": {"entrypoint": ["/usr/bin/tini", "--"], "deploy": {"replicas": 2}},
+        "c": {"command": ["sleep", "9"], "ports": None, "scale": 0},
+    }}  # fmt: skip
+    made = made_services(config, {"a": {"x": "y"}})
+    ports = {80: "127.0.0.1", 81: "127.0.0.2", 82: "::1"}
+    assert made == {
+        "a": Made({"x": "y"}, 3, ports, frozenset({82}), has_init=True),
+        "b": Made({}, 2, has_init=True),
+        "c": Made({}, 0),
+    }
+
+
+PROXIES = json.dumps([{"name": "shop_redis_master"}, {"name": "b"}])
+
+
+@pytest.mark.parametrize("words", [["-config", "/etc/t/p.json"], ["x", "--config=/etc/t/p.json"]])
+@pytest.mark.parametrize("where", ["volume", "folder", "file", "content"])
+def test_links_are_read_from_the_file_that_toxiproxy_is_started_with(
+    tmp_path: Path, words: list[str], where: str
+) -> None:
+    (tmp_path / "p.json").write_text(PROXIES)
+    file = str(tmp_path / "p.json")
+    mounts: dict[str, Any] = {
+        "volume": {"volumes": [{"type": "bind", "source": file, "target": "/etc/t/p.json"}]},
+        "folder": {"volumes": [{"type": "bind", "source": str(tmp_path), "target": "/etc/t"}]},
+        "file": {"configs": [{"source": "links", "target": "/etc/t/p.json"}]},
+        "content": {"configs": [{"source": "links", "target": "/etc/t/p.json"}]},
+    }
+    config = {
+        "services": {"web": {}, "proxy": {"command": words, **mounts[where]}},
+        "configs": {"links": {"content": PROXIES} if where == "content" else {"file": file}},
+    }
+    labels = {"proxy": {"harness.toxiproxy": "8474"}}
+    assert links_of(config, labels) == {"shop_redis_master", "b"}
+    assert links_of(config, {}) is None
+    (tmp_path / "p.json").write_text("{")
+    assert (links_of(config, labels) is None) is (where != "content")
+
+
+def test_links_that_nobody_can_read_are_not_known() -> None:
+    labels = {"proxy": {"harness.toxiproxy": "8474"}}
+    for facts in ({}, {"command": ["-config"]}, {"command": ["-config", "/a"], "volumes": []}):
+        assert links_of({"services": {"proxy": facts}}, labels) is None
+
+
+def test_the_bundled_stacks_links_are_those_of_its_image() -> None:
+    links = links_of_stack(Path(__file__).parents[2])
+    assert {"edge.lb-1", "app-2.redis", "lb-1.app-1"} <= links
+
+
+COMMANDS = [["run"], ["run", "--dry-run"], ["validate"], ["plan"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_knows_the_same(shop: Shop, cli: Cli, command: list[str]) -> None:
+    """Toxiproxy's own list, by one of its links that begins with no service."""
+    engine = shop.tools.engine
+    proxy = container("proxy", "toxiproxy", labels={"harness.toxiproxy": "8474"})
+    engine.found["id-proxy"] = proxy  # type: ignore[attr-defined]
+    shop.answers["config"]["services"]["proxy"] = {"labels": dict(proxy.labels)}
+    shop.write_compose()
+    assert isinstance(shop.tools.links, FakeLinks)
+    known = shop.tools.links.names()[0]
+    file = shop.root / "x.yaml"
+    text = file.read_text().replace("kill: {service: app-1}", "down: {link: shop_redis}")
+    file.write_text(text)
+    cli(*command, "x.yaml").is_one_clear_error(
+        2, "x.yaml: 1 problem", "no link named shop_redis; known"
+    )
+    assert shop.cut.names == []
+    file.write_text(text.replace("shop_redis", known))
+    if command != ["run"]:
+        assert cli(*command, "x.yaml").code == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_could_only_be_refused_starts_nothing(
+    shop: Shop, cli: Cli, command: list[str]
+) -> None:
+    file = shop.root / "x.yaml"
+    file.write_text(file.read_text().replace("service: app-1", "service: redis"))
+    text = "faults[0].kill: takes the only member of role cache; if that is meant: allow_total_loss"
+    cli(*command, "x.yaml").is_one_clear_error(2, "x.yaml: 1 problem", text)
+    assert shop.cut.names == []
+    assert shop.runs() == []
