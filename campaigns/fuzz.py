@@ -46,6 +46,8 @@ SERVICES = {
     "worker": {"harness.role": "worker"},
 }
 ROLES = {"app", "db", "lb", "edge", "cache", "worker", "db-primary", "db-standby", "db-replica"}
+NAMES = Names(KINDS, SERVICES, shortener_traffic)
+PATH = Path("x.yaml")
 LONGEST_S = 3600.0
 BYTES = (
     b"", b"\t", b"{", b"]", b"- ", b": ", b"\xff", b"\x00", b"-1", b"99999999s", b"null", b"true",
@@ -110,11 +112,11 @@ def read_mutation(seed: int) -> Experiment | None:
         tree = mutated_tree(chance)
     else:
         try:
-            tree = read_yaml(mutated_bytes(chance), Path("x.yaml"))
+            tree = read_yaml(mutated_bytes(chance), PATH)
         except InvalidExperiment:  # it is no YAML
             return None
     problems = Problems()
-    experiment = read_experiment("x", tree, problems, Names(KINDS, SERVICES, shortener_traffic))
+    experiment = read_experiment(PATH, tree, problems, NAMES)
     if problems or experiment is None:
         assert all(re.match(r"line \d+: ", text) for text in problems.texts())
         assert problems.texts()

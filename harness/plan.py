@@ -5,6 +5,9 @@ Pure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.timeline import Plan, Step
 
@@ -20,6 +23,24 @@ def aimed(experiment: Experiment, seed: int, repetition: int = 0) -> Experiment:
     """
     faults = tuple(_aimed(fault, seed + repetition) for fault in experiment.faults)
     return experiment.model_copy(update={"faults": faults})
+
+
+def with_replicas(experiment: Experiment, containers: Mapping[str, Sequence[str]]) -> Experiment:
+    """A fault at a service that has several containers gets them as candidates, by name.
+
+    `containers` are all names by service. A fault at a role takes the first that runs by then.
+    """
+    faults = tuple(_of_containers(fault, containers) for fault in experiment.faults)
+    return experiment.model_copy(update={"faults": faults})
+
+
+def _of_containers(fault: FaultSpec, containers: Mapping[str, Sequence[str]]) -> FaultSpec:
+    named = fault.candidates or (fault.selector.get("service", ""),)
+    found = [containers.get(name, ()) for name in named]
+    if "service" not in fault.selector or all(len(names) < 2 for names in found):
+        return fault
+    victims = tuple(chain.from_iterable(found))
+    return fault.model_copy(update={"selector": {"container": victims[0]}, "candidates": victims})
 
 
 def _aimed(fault: FaultSpec, place: int) -> FaultSpec:

@@ -41,6 +41,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("harness", "experiments of harness")
     add = group.addoption
     add("--harness", action="store_true", help="collect experiment files as tests")
+    add("--harness-target", type=Path, metavar="FILE",
+        help="what is under test; default: as for `harness run`")  # fmt: skip
     add("--harness-scale", type=scale, default=1.0, metavar="auto|X", help="multiply all rates")
     add("--harness-seed", type=seed, default=1, metavar="N", help="random seed; default: 1")
     add("--harness-output", type=Path, default=Path("reports"), metavar="DIR",
@@ -188,10 +190,12 @@ class Shared:
     def session(self) -> Session:
         """The one way in, with this pytest's flags."""
         from harness.session.session import Session, Settings
+        from harness.session.targets import Choice
 
         option = self._config.getoption
         settings = Settings(
             output=option("harness_output"),
+            target=Choice(option("harness_target")),
             seed=option("harness_seed"),
             scale=option("harness_scale"),
             starts_stack=not option("harness_no_up"),

@@ -26,6 +26,7 @@ from harness.faults.base import Proof, Tools
 from harness.model.clock import wait_until
 from harness.record.event_log import EventLog, cut_torn_line
 from harness.record.folder import RunFolder
+from harness.remembered import recall
 from harness.state_folder import JOURNAL
 from harness.undo import Entry, Journal, replay
 from harness.watchdog.process import DONE
@@ -152,7 +153,7 @@ def main(arguments: list[str]) -> int:
     state, folder, clock = Path(state_dir), RunFolder(Path(run_folder)), SystemClock()
     channel = socket.socket(fileno=int(channel_fd))
     with channel, closing(Log(folder, clock.now_s)) as log:
-        tools = _tools(state.name, clock)
+        tools = _tools(state, clock)
         done = rescue(reason, Journal(state / JOURNAL), tools, log, folder.run_id)
         if not _say_done(channel):  # gone from the start, or killed meanwhile
             status = "error" if done.left else "interrupted"
@@ -171,12 +172,12 @@ def _say_done(channel: socket.socket) -> bool:
     return True
 
 
-def _tools(project: str, clock: SystemClock) -> Tools:
+def _tools(state: Path, clock: SystemClock) -> Tools:
     """Waits for an engine that is being restarted; its error after 180 s."""
-    deadline_s = clock.now_s() + TRY_S
+    deadline_s, services = clock.now_s() + TRY_S, recall(state).services
     while True:
         try:
-            return tools_of(DockerEngine(project), clock, HttpClient())
+            return tools_of(DockerEngine(state.name, services), clock, HttpClient())
         except HarnessError:
             if clock.now_s() > deadline_s:
                 raise

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.adapters.compose_project import ComposeProject
 from harness.bundled.environment import prepare_environment
+from harness.bundled.shortener import stack_target
 from harness.errors import HarnessError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,7 +17,7 @@ def main() -> int:
     """Build what changed; 0, or the exit code of the one clear error printed."""
     try:
         prepare_environment(ROOT)
-        ComposeProject(ROOT).build()
+        ComposeProject(stack_target(ROOT)).build()
     except HarnessError as error:
         sys.stderr.write(f"error: {error.message}\n       {error.hint}\n")
         return error.exit_code

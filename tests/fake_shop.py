@@ -25,8 +25,8 @@ from fakes import (
 from harness.faults.base import Tools
 from harness.load.driver import LoadConfig
 from harness.lock import lock_holder
-from harness.model.experiment import Target
 from harness.model.machine import Look
+from harness.model.target import Target
 from harness.probes.health import Health
 from harness.record.folder import RunFolder
 from harness.session.project import Project
@@ -150,8 +150,16 @@ class Shop:
     def state(self) -> Path:
         return self.root.parent / "state" / "harness" / PROJECT
 
-    def write_compose(self, failing: str = "", error: str = "") -> None:
-        """The script answers each verb with `answers`; `failing` ends with 1 and `error`."""
+    def asked(self) -> str:
+        """Every call of the Compose binary so far, a line for each."""
+        path = self.root.parent / "asked"
+        return path.read_text() if path.exists() else ""
+
+    def write_compose(self, failing: str = "", error: str = "", events: Sequence[Any] = ()) -> None:
+        """The script answers each verb with `answers`; `failing` ends with 1 and `error`.
+
+        `events` are what a dry run says.
+        """
         cases = []
         for verb, answer in self.answers.items():
             text = answer if isinstance(answer, str) else json.dumps(answer)
@@ -160,7 +168,11 @@ class Shop:
         (self.root.parent / "error").write_text(error)
         refusal = f'case "$* " in *" {failing} "*) cat {self.root.parent}/error >&2; exit 1;; esac'
         answer = f'case "$* " in {" ".join(cases)} esac'
-        self.compose.write_text(f"#!/bin/sh\n{refusal if failing else ''}\n{answer}\n")
+        (self.root.parent / "events").write_text("".join(f"{json.dumps(e)}\n" for e in events))
+        dry = f'case "$* " in *" --dry-run "*) cat {self.root.parent}/events >&2;; esac'
+        log = f'echo " $*" >> {self.root.parent}/asked'
+        lines = ["#!/bin/sh", log, refusal if failing else "", dry, answer]
+        self.compose.write_text("\n".join([*lines, ""]))
         self.compose.chmod(self.compose.stat().st_mode | stat.S_IXUSR)
 
     def project(self, target: Target | None = None, overrides: Sequence[Path] = ()) -> Project:

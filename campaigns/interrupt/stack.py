@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from campaigns.harness_command import ROOT
-from harness.adapters.compose_project import read_environment
 from harness.adapters.docker_engine import DockerEngine
+from harness.compose_files import read_environment
 from harness.model.container import Container
 from harness.state_folder import JOURNAL, state_root
 

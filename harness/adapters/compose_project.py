@@ -8,13 +8,17 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.adapters.host_network import is_port_free, port_holder
+from harness.compose_files import read_environment
 from harness.errors import EngineError, TargetError
 from harness.model.container import LOOPBACK
+from harness.model.target import Target
 
 QUICK_S, UP_S, BUILD_S = 60, 180, 1800
 
@@ -30,33 +34,30 @@ class PublishedPort:
     host: str
     ports: range
 
+    @property
+    def name(self) -> str:
+        """The port, or the first and the last one."""
+        return "-".join(str(port) for port in dict.fromkeys((self.ports[0], self.ports[-1])))
+
     def taken(self) -> str:
         """Who has the port, or all of the range; "" if the service can have one."""
         if any(is_port_free(port, self.host) for port in self.ports):
             return ""
-        name = "-".join(str(port) for port in dict.fromkeys((self.ports[0], self.ports[-1])))
         where = f" on {self.host}" if self.host not in ("", "0.0.0.0", LOOPBACK) else ""
-        return f"{name}{where} of {self.service}, by {port_holder(self.ports[0])}"
+        return f"{self.name}{where} of {self.service}, by {port_holder(self.ports[0])}"
 
 
 class ComposeProject:
     """One Compose project on this machine; every call has a deadline and one clear error.
 
-    The bundled stack is the default. A project of the user's own is given by its files, with
-    the profiles that it wants; nothing is generated for it.
+    `overrides` are merged over the target's files. Nothing is generated for a user's own project.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        files: tuple[Path, ...] = (Path("docker-compose.yml"),),
-        profiles: tuple[str, ...] = ("core",),
-        overrides: tuple[Path, ...] = (),
-    ) -> None:
-        self._files = tuple(root / path for path in files) + overrides
-        self._profiles = profiles
+    def __init__(self, target: Target, overrides: Sequence[Path] = ()) -> None:
+        self._target = target
+        self._files = (*target.compose, *overrides)
         # A project elsewhere has its own `.env` and name; ours must not become its own.
-        self._folder = self._files[0].parent
+        self._folder = target.folder
         self._settings = read_environment(self._folder)
         self._config: dict[str, Any] | None = None
         for path in self._files:
@@ -68,9 +69,19 @@ class ComposeProject:
         return str(self._known()["name"])
 
     def services(self) -> dict[str, dict[str, str]]:
-        """The labels of each service, by service."""
+        """The labels of each service, by service, with what the target says of them."""
         services = self._known()["services"]
-        return {name: dict(service.get("labels") or {}) for name, service in services.items()}
+        labels = {name: service.get("labels") or {} for name, service in services.items()}
+        return self._target.labelled(labels)
+
+    def container_names(self) -> dict[str, list[str]]:
+        """How Compose names the containers of each service; of a replicated one there are more."""
+        return {
+            name: [str(service["container_name"])]
+            if "container_name" in service
+            else [f"{self.name()}-{name}-{number + 1}" for number in range(_replicas(service))]
+            for name, service in self._known()["services"].items()
+        }
 
     def images(self) -> list[str]:
         """The images that the services run, each once, sorted."""
@@ -95,30 +106,53 @@ class ComposeProject:
         return config
 
     def status(self) -> dict[str, str]:
-        """The state of each service that has a container: running, exited, created, paused, ..."""
+        """The state of each service that has a container: running, exited, created, paused, ...
+
+        One of several replicas that runs is enough.
+        """
+        return _states(self._rows())
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """What Compose knows of each container."""
         text = self._run(["ps", "--all", "--format", "json"], QUICK_S, "no status").strip()
         # One object a line; older Compose prints one array.
         rows = json.loads(text) if text.startswith("[") else map(json.loads, text.splitlines())
-        return {row["Service"]: row["State"] for row in rows}
+        return list(rows)
+
+    def would_replace(self) -> list[str]:
+        """The containers that `up` would recreate or remove, by name; nothing is changed.
+
+        Compose itself is asked: the hash in a container's labels knows nothing of newer images,
+        other networks or volumes, and `config --hash` is another one where there is an env_file.
+        """
+        command = ["up", "--dry-run", "--detach", "--no-build", *sorted(self.services())]
+        what = "it could not be found out what up would change"
+        done = self._call(command, QUICK_S, what, options=("--progress", "json"))
+        return _replaced(done.stderr)
 
     def build(self) -> None:
         """Build the images whose inputs changed; unchanged steps come from the builder's cache."""
         self._run(["build", "--quiet"], BUILD_S, "an image could not be built")
 
-    def up(self, timeout_s: float = UP_S) -> None:
+    def up(self, timeout_s: float = UP_S, *, recreate: bool = False) -> None:
         """Start all services but standbys (label `harness.standby`), which are only created.
 
         A stack that is half up is adopted: what runs unchanged is left alone, what is paused
-        goes on, what differs is made anew. Nothing is built. Returns when all are started,
-        which is before they are ready.
+        goes on. What differs is recreated if it is the bundled stack's, or with `recreate`; else
+        TargetError names it. Nothing is built. Returns when all are started, which is before they
+        are ready.
         """
         self.config()  # as Compose is about to read it: the files may have changed since
         services = self.services()
+        self._refuse_nothing(services)
         standby = sorted(n for n, labels in services.items() if "harness.standby" in labels)
         started = sorted(services.keys() - set(standby))
-        status = self.status()
+        rows = self._rows()
+        status = _states(rows)
         self._refuse_taken_ports(status)
-        if paused := [name for name, state in status.items() if state == "paused"]:
+        if status and not (recreate or self.is_bundled) and (names := self.would_replace()):
+            raise refuse_replacing(self.name(), names)
+        if paused := sorted({row["Service"] for row in rows if row["State"] == "paused"}):
             self._run(["unpause", *paused], QUICK_S, "paused services could not go on")
         self._run(["up", "--detach", "--no-build", *started], timeout_s, "up failed")
         if standby:
@@ -140,8 +174,29 @@ class ComposeProject:
         """Whether it is the stack that comes with the harness, not a user's own project."""
         return "HARNESS_SUBNET" in self._settings
 
+    def _refuse_nothing(self, services: Mapping[str, object]) -> None:
+        """Compose would start nothing, and say that all is well."""
+        if not services:
+            known = self._run(["config", "--profiles"], QUICK_S, "no profiles").split()
+            raise TargetError(
+                f"no service of {self.name()} is used without a profile",
+                f"there are: --profile {', --profile '.join(known)}" if known else "add one",
+            )
+
+    def _refuse_shared_ports(self) -> None:
+        """Of several replicas with one port the second cannot start; no other program has it."""
+        containers = self.container_names()
+        for port in self.published_ports():
+            if len(port.ports) < (count := len(containers[port.service])):
+                first = port.ports[0]
+                raise TargetError(
+                    f"{port.service} has {count} replicas, but publishes port {port.name} alone",
+                    f'publish a range such as "{first}-{first + count - 1}:PORT", or PORT alone',
+                )
+
     def _refuse_taken_ports(self, status: dict[str, str]) -> None:
         """Compose would say so too, but only with the stack half up and not by whom."""
+        self._refuse_shared_ports()
         ports = self.published_ports()
         waiting = [p for p in ports if status.get(p.service) not in ("running", "paused")]
         if taken := [who for port in waiting if (who := port.taken())]:
@@ -171,14 +226,21 @@ class ComposeProject:
         what: str,
         profiles: tuple[str, ...] | None = None,
     ) -> str:
-        command = [*compose_command(), "--project-directory", str(self._folder)]
-        for path in self._files:
-            command += ["--file", str(path)]
-        for profile in self._profiles if profiles is None else profiles:
-            command += ["--profile", profile]
+        return self._call(arguments, timeout_s, what, profiles=profiles).stdout
+
+    def _call(
+        self,
+        arguments: list[str],
+        timeout_s: float,
+        what: str,
+        *,
+        profiles: tuple[str, ...] | None = None,
+        options: tuple[str, ...] = (),
+    ) -> subprocess.CompletedProcess[str]:
+        """Ask Compose; `options` are those that come before its verb."""
         try:
             done = subprocess.run(
-                [*command, *arguments],
+                [*self._command(profiles), *options, *arguments],
                 capture_output=True,
                 encoding="utf-8",
                 errors="replace",
@@ -193,7 +255,52 @@ class ComposeProject:
             ) from error
         if done.returncode != 0:
             raise _explained(what, done.stderr or done.stdout)
-        return done.stdout
+        return done
+
+    def _command(self, profiles: tuple[str, ...] | None) -> list[str]:
+        command = [*compose_command(), "--project-directory", str(self._folder)]
+        for path in self._files:
+            command += ["--file", str(path)]
+        if self._target.name:
+            command += ["--project-name", self._target.name]
+        for profile in self._target.profiles if profiles is None else profiles:
+            command += ["--profile", profile]
+        return command
+
+
+def refuse_replacing(project: str, containers: Sequence[str]) -> TargetError:
+    """What somebody else started is theirs: whatever is in the container would be lost."""
+    return TargetError(
+        f"up would recreate or remove existing containers of {project}: {', '.join(containers)}; "
+        "they were created from other files, images or networks",
+        "name the files they were started with (--file, --profile), or allow it: --recreate",
+    )
+
+
+def _states(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The state of each service; `running` if one of its containers is."""
+    found: dict[str, str] = {}
+    for row in sorted(rows, key=lambda row: row["State"] != "running"):
+        found.setdefault(row["Service"], row["State"])
+    return found
+
+
+def _replicas(service: Mapping[str, Any]) -> int:
+    """`deploy.replicas`, or the older `scale`."""
+    deploy = service.get("deploy") or {}
+    return int(deploy.get("replicas", service.get("scale", 1)))
+
+
+def _replaced(events: str) -> list[str]:
+    """The containers that, by the events of a dry run, are recreated or removed."""
+    found: dict[str, None] = {}
+    for line in events.splitlines():
+        event = json.loads(line) if line.startswith("{") else {}
+        kind, _, name = str(event.get("id", "")).partition(" ")
+        words = {event.get("status"), event.get("text")}  # newer versions have it in the latter
+        if kind == "Container" and words & {"Recreate", "Removing"}:
+            found[name] = None
+    return sorted(found)
 
 
 def _port_range(text: str) -> range:
@@ -202,14 +309,6 @@ def _port_range(text: str) -> range:
     if not first.isdecimal() or not (last or first).isdecimal() or not int(first):
         return range(0)
     return range(int(first), int(last or first) + 1)
-
-
-def read_environment(root: Path) -> dict[str, str]:
-    """The settings in `.env`; empty if there is none. Like Compose it takes any encoding."""
-    path = root / ".env"
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    lines = text.splitlines()
-    return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
 def compose_command() -> list[str]:
@@ -240,7 +339,7 @@ def has_buildx() -> bool:
 
 def _explained(what: str, output: str) -> TargetError | EngineError:
     """The error that a user can act on, out of what Compose printed."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [text for line in output.splitlines() if (text := _said(line.strip()))]
     last = "\n".join(lines[-4:]) or "no output"
     if "permission denied" in output and "docker" in output:
         return EngineError(f"{what}: no permission for the Docker engine", "be in group docker")
@@ -253,6 +352,17 @@ def _explained(what: str, output: str) -> TargetError | EngineError:
 
 
 _BUILD = "docker compose build, or pull; in a checkout of the harness: make setup"
+
+
+def _said(line: str) -> str:
+    """A line of Compose as a person reads it; of its JSON what it complains of."""
+    if not line.startswith("{"):
+        return line
+    with suppress(ValueError, AttributeError):
+        return str(json.loads(line).get("message", ""))
+    return line
+
+
 _KNOWN = (
     (
         r"(\d+\.\d+\.\d+\.\d+:\d+).*(?:address already in use|already allocated)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
 import docker
@@ -20,8 +21,10 @@ from harness.model.container import (
     Container,
     ContainerEvent,
 )
+from harness.model.target import Part
 
 CALL_S = 20
+NOTHING_SAID: Mapping[str, Part] = {}
 _ACTIONS = ("die", "start", "oom", "kill", "stop", "pause", "unpause", "restart", "health_status")
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,11 +54,15 @@ def _explained(call: Callable[P, R]) -> Callable[P, R]:
 
 
 class DockerEngine:
-    """What faults and probes may do to containers; only those of `project` are ever handed out."""
+    """What faults and probes may do to containers; only those of `project` are ever handed out.
+
+    What the target says of `services` is among their containers' labels.
+    """
 
     @_explained
-    def __init__(self, project: str) -> None:
+    def __init__(self, project: str, services: Mapping[str, Part] = NOTHING_SAID) -> None:
         self.project = project
+        self._services = services
         self._client = docker.from_env(timeout=CALL_S)
 
     @_explained
@@ -231,7 +238,10 @@ class DockerEngine:
             found = read_container(self._client.api.inspect_container(container_id))
         except docker.errors.NotFound:
             return None
-        return found if found.project == self.project else None
+        if found.project != self.project:
+            return None
+        said = self._services.get(found.service)
+        return replace(found, labels=said.over(found.service, found.labels)) if said else found
 
     def _with_timeout(self, timeout_s: float) -> Any:
         """A client of its own, as the SDK's limit is per client; untyped in its stubs."""

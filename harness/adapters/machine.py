@@ -15,15 +15,12 @@ import docker
 import docker.errors
 import requests.exceptions
 
-from harness.adapters.compose_project import (
-    ComposeProject,
-    compose_command,
-    has_buildx,
-    read_environment,
-)
+from harness.adapters.compose_project import ComposeProject, compose_command, has_buildx
 from harness.adapters.host_network import is_port_free, port_holder, routed_networks
 from harness.adapters.speed import machine_speed
+from harness.compose_files import read_environment
 from harness.errors import HarnessError
+from harness.model.target import Target
 from harness.state_folder import unhealed
 
 BASE_IMAGE = "debian:trixie-slim"
@@ -34,6 +31,7 @@ DISK_BUILD_GIB, DISK_RUN_GIB, MEMORY_GIB = 6.0, 2.0, 1.5
 OWN_DISK_GIB, OWN_MEMORY_GIB = 0.5, 0.5
 """What the harness itself takes, beside a project of the user's own: reports, and its processes."""
 SETUP = "make setup"
+PULL = "docker compose pull, docker compose build"
 _PROJECT = "com.docker.compose.project"
 
 
@@ -47,45 +45,63 @@ class Check:
     remedy: str = ""
 
 
-def check_machine(root: Path, *, is_bundled: bool) -> list[Check]:
+def check_machine(target: Target, checkout: Path, *, is_bundled: bool) -> list[Check]:
     """All checks, in the order in which to fix them; nothing is changed, none takes over 10 s.
 
-    `is_bundled`: `root` has the bundled stack, whose needs are looked at too, and whose setup fixes
-    what is missing. Without an engine what needs one to be known is left out.
+    What only the bundled stack needs is asked of that alone; its setup fixes what is missing.
+    Without an engine what needs one to be known is left out. In the `checkout` an earlier version
+    kept its journal.
     """
     setup = SETUP if is_bundled else ""
     client, engine = _engine(setup)
     if is_bundled:
-        first = [
-            _python(),
-            _venv(root),
-            _compose(setup),
-            _buildx(),
-            _memory(MEMORY_GIB, "the stack"),
-        ]
-        rest = list(_stack_checks(client, root)) if client is not None else []
+        own = [_venv(target.folder), _compose(setup), _buildx(), _memory(MEMORY_GIB, "the stack")]
     else:
-        first = [_python(), _compose(setup), _memory(OWN_MEMORY_GIB, "the harness")]
-        rest = [_disk(Path.cwd(), OWN_DISK_GIB, "delete old reports")]
-    return [*first, _speed(), engine, *rest, _journals(root)]
+        own = [
+            _project(target),
+            _compose(setup),
+            _memory(OWN_MEMORY_GIB, "the harness"),
+            _disk(Path.cwd(), OWN_DISK_GIB, "delete old reports"),
+        ]
+    checks = [_python(), *own, _speed(), engine]
+    if client is not None and target.compose:
+        checks += _asked(_of_stack(client, target) if is_bundled else _of_project(client, target))
+    return [*checks, _journals(checkout)]
 
 
-def _stack_checks(client: docker.DockerClient, root: Path) -> Iterator[Check]:
+def _asked(checks: Iterator[Check]) -> Iterator[Check]:
+    """What needs an engine to be known; one that fails ends them with the reason."""
     try:
-        have = {tag for image in client.images.list() for tag in image.tags}
-        wanted = _wanted_images(root)
-        settings = read_environment(root)
-        yield _image("base image", [BASE_IMAGE], have)
-        yield _image("images", wanted, have)
-        need_gib = DISK_RUN_GIB if have.issuperset(wanted) else DISK_BUILD_GIB
-        yield _disk(Path(client.info()["DockerRootDir"]), need_gib, "see: docker system df")
-        if settings:
-            yield _subnet(client, settings)
-            yield _ports(client, settings)
+        yield from checks
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
         yield Check("engine calls", ok=False, found=str(error)[:200], remedy="docker info")
     except HarnessError as error:
         yield Check("stack", ok=False, found=error.message, remedy=error.hint)
+
+
+def _of_stack(client: docker.DockerClient, target: Target) -> Iterator[Check]:
+    """Before `.env` is made Compose cannot read the file, and no image is known."""
+    have, settings = _images_here(client), read_environment(target.folder)
+    wanted = _wanted_images(target) if settings else []
+    yield _image("base image", [BASE_IMAGE], have, SETUP)
+    yield _image("images", wanted, have, SETUP)
+    need_gib = DISK_RUN_GIB if have.issuperset(wanted) else DISK_BUILD_GIB
+    yield _disk(Path(client.info()["DockerRootDir"]), need_gib, "see: docker system df")
+    if settings:
+        yield _subnet(client, settings)
+        yield _ports(client, settings)
+
+
+def _of_project(client: docker.DockerClient, target: Target) -> Iterator[Check]:
+    if wanted := _wanted_images(target):
+        yield _image("images", wanted, _images_here(client), PULL)
+
+
+def _project(target: Target) -> Check:
+    if target.compose:
+        return Check("project", ok=True, found=", ".join(map(str, target.compose)))
+    remedy = "cd to your project, or name it: --file compose.yaml"
+    return Check("project", ok=False, found="no Compose file here or above", remedy=remedy)
 
 
 def _python() -> Check:
@@ -145,17 +161,22 @@ def _engine_missing(error: str, setup: str) -> Check:
     return Check("engine", ok=False, found="none answers here", remedy=remedy)
 
 
-def _wanted_images(root: Path) -> list[str]:
-    """Empty before `.env` is made: Compose cannot read the file without it."""
-    return ComposeProject(root).images() if read_environment(root) else []
+def _images_here(client: docker.DockerClient) -> set[str]:
+    return {tag for image in client.images.list() for tag in image.tags}
 
 
-def _image(name: str, wanted: list[str], have: set[str]) -> Check:
-    missing = [image for image in wanted if image not in have]
+def _wanted_images(target: Target) -> list[str]:
+    """With the registry's default tag where the file has none, as the engine lists them."""
+    images = ComposeProject(target).images()
+    return [image if ":" in image.rpartition("/")[2] else f"{image}:latest" for image in images]
+
+
+def _image(name: str, wanted: list[str], have: set[str], remedy: str) -> Check:
+    missing = [image for image in wanted if image not in have and "@" not in image]
     if not wanted:
-        return Check(name, ok=False, found="nothing is set up yet", remedy=SETUP)
+        return Check(name, ok=False, found="nothing is set up yet", remedy=remedy)
     found = f"missing: {', '.join(missing)}" if missing else f"{len(wanted)} of {len(wanted)}"
-    return Check(name, not missing, found, SETUP)
+    return Check(name, not missing, found, remedy)
 
 
 def _disk(place: Path, need_gib: float, how: str) -> Check:

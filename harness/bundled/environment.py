@@ -8,9 +8,9 @@ import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from harness.adapters.compose_project import read_environment
 from harness.adapters.host_network import is_port_free, routed_networks
 from harness.bundled.table import SPARE_OFFSETS, TABLE, Table
+from harness.compose_files import read_environment
 from harness.errors import TargetError
 from harness.whole_file import write_whole
 

@@ -14,20 +14,22 @@ from harness.bundled.stores import STORES
 from harness.bundled.traffic import TRAFFIC
 from harness.faults.base import Engine
 from harness.model.clock import Clock
-from harness.model.experiment import Target
 from harness.model.http import Http
+from harness.model.target import Target
 
 COMPOSE_FILE = "docker-compose.yml"
 
 
-def application_of(root: Path, target: Target) -> Application:
+def application_of(target: Target) -> Application:
     """The shortener if that is what the target's Compose file starts, else NO_APPLICATION."""
-    return SHORTENER if is_bundled(root, target) else NO_APPLICATION
+    return SHORTENER if is_bundled(target) else NO_APPLICATION
 
 
-def is_bundled(root: Path, target: Target) -> bool:
-    """Whether the target's Compose file, relative to `root`, is that of the bundled stack."""
-    return is_stack(root) and (root / target.compose).resolve() == (root / COMPOSE_FILE).resolve()
+def is_bundled(target: Target) -> bool:
+    """Whether the target's first Compose file is that of the bundled stack."""
+    if not target.compose or not is_stack(target.folder):
+        return False
+    return target.compose[0].resolve() == (target.folder / COMPOSE_FILE).resolve()
 
 
 def is_stack(root: Path) -> bool:
@@ -39,6 +41,11 @@ def links_of_stack(root: Path) -> set[str]:
     """The links that its Toxiproxy is built with."""
     text = (root / "target" / "toxiproxy" / "proxies.json").read_text(encoding="utf-8")
     return {str(proxy["name"]) for proxy in json.loads(text)}
+
+
+def stack_target(root: Path) -> Target:
+    """The bundled stack in a folder, with all that its experiments need."""
+    return Target(compose=(root / COMPOSE_FILE,), profiles=("core",))
 
 
 def _readings(engine: Engine, http: Http, clock: Clock) -> tuple[Reading, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.model.experiment import Target
 from harness.model.load import Keys, Operation, Traffic
+from harness.model.target import Target
 
 API = "/api/v1/urls"
 LONG_URL = "https://example.com"

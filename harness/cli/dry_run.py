@@ -7,10 +7,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from harness.adapters.compose_project import refuse_replacing
 from harness.cli.console import Screen
 from harness.errors import HarnessError
 from harness.experiment_file import foreseen
 from harness.faults import KINDS, make_fault
+from harness.faults.target import PATRONI_ROLES
 from harness.faults.undo_record import LinkUndo
 from harness.guard import check_fault
 from harness.model.container import Container
@@ -19,12 +21,12 @@ from harness.model.http import authority
 from harness.outlook import measured_without_canary, sending
 from harness.session.known import known_of
 from harness.session.project import Project
-from harness.session.session import Job
+from harness.session.session import Job, Settings
 
 
-def dry_run(jobs: Sequence[Job], output: Path, screen: Screen) -> int:
-    """Show every file's run and start nothing; 4 if a fault would be refused, else 0."""
-    shown = [_looked_at(job.experiment, job.project, output) for job in jobs]
+def dry_run(jobs: Sequence[Job], settings: Settings, screen: Screen) -> int:
+    """Show every file's run and start nothing; 4 if it, or a fault, would be refused, else 0."""
+    shown = [_looked_at(job.experiment, job.project, settings) for job in jobs]
     if screen.as_json:
         screen.value(shown)
     else:
@@ -36,12 +38,25 @@ def dry_run(jobs: Sequence[Job], output: Path, screen: Screen) -> int:
         for fault in facts["faults"]
         if fault["refused"]
     ]
+    refusals += _replacements_refused(jobs, shown, settings)
     for refusal in refusals:
         screen.error(refusal)
     return 4 if refusals else 0
 
 
-def _looked_at(experiment: Experiment, project: Project, output: Path) -> dict[str, Any]:
+def _replacements_refused(
+    jobs: Sequence[Job], shown: Sequence[Mapping[str, Any]], settings: Settings
+) -> list[HarnessError]:
+    """One for each project of which containers would be recreated without permission."""
+    found: dict[str, HarnessError] = {
+        job.project.name: refuse_replacing(job.project.name, facts["replaces"])
+        for job, facts in zip(jobs, shown, strict=True)
+        if facts["replaces"] and not (settings.recreate or job.project.compose.is_bundled)
+    }
+    return list(found.values())
+
+
+def _looked_at(experiment: Experiment, project: Project, settings: Settings) -> dict[str, Any]:
     containers = project.engine.containers()
     services = project.compose.services()
     running = {c.service for c in containers if c.is_running}
@@ -50,13 +65,14 @@ def _looked_at(experiment: Experiment, project: Project, output: Path) -> dict[s
         "experiment": experiment.name,
         "project": project.name,
         "starts": sorted(services.keys() - running - standby),
+        "replaces": project.compose.would_replace() if containers and settings.starts_stack else [],
         "load": _load_facts(experiment, project, containers),
         "notes": [
             *foreseen.notes(experiment, known_of(project)),
             *measured_without_canary(experiment),
         ],
         "faults": _faults(experiment, project, containers, services),
-        "writes": [str(output), str(project.state_dir)],
+        "writes": [str(settings.output), str(project.state_dir)],
     }
 
 
@@ -135,8 +151,10 @@ def _candidates(spec: FaultSpec, services: Mapping[str, Mapping[str, str]]) -> l
     """By the Compose file, where no container exists: the services that it may be."""
     [(how, name)] = spec.selector.items()
     if how == "role":
-        part = "db" if name.startswith("db-") and name != "db-lb" else name
-        return sorted(s for s, labels in services.items() if labels.get("harness.role") == part)
+        roles = {service: labels.get("harness.role") for service, labels in services.items()}
+        in_turn = name in PATRONI_ROLES and name not in roles.values()
+        part = "db" if in_turn else name
+        return sorted(service for service, role in roles.items() if role == part)
     return [name] if how in ("service", "container") else []
 
 
@@ -145,6 +163,8 @@ def _show(path: Path, facts: Mapping[str, Any], screen: Screen) -> None:
     screen.say(f"{path}: dry run; nothing is started or changed", "bold")
     if facts["starts"]:
         screen.say(f"  would start in {facts['project']}: {', '.join(facts['starts'])}")
+    if facts["replaces"]:
+        screen.say(f"  would recreate or remove {', '.join(facts['replaces'])}")
     what = f"up to {load['peak_per_s']:g}/s for {load['seconds']:.0f} s to {', '.join(load['to'])}"
     scale = "" if load["scale"] == 1 else f", scale {load['scale']:g}"
     screen.say(f"  would send {what}{scale}")

@@ -22,6 +22,8 @@ from harness.cli.console import Screen
 _HOST = "allow a Compose file that asks for host mounts, devices or privileges"
 _FILES = "a file, a folder of files, or the name of an experiment in experiments/"
 _OUTPUT = "where to write run folders; default: reports"
+_RECREATE = "allow existing containers that differ from the files to be recreated"
+_TARGET = "default: what the experiment says, else target.yaml or a Compose file here or above"
 _JSON = "print only JSON to stdout"
 
 
@@ -49,14 +51,7 @@ def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
     run.add_argument("files", nargs="+", type=Path, metavar="EXPERIMENT", help=_FILES)
     run.add_argument("--output", type=Path, default=Path("reports"), metavar="DIR", help=_OUTPUT)
     run.add_argument("--seed", type=seed, default=1, metavar="N", help="random seed; default: 1")
-    run.add_argument(
-        "--override",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="COMPOSE.yaml",
-        help="merge this file over the Compose file; may be repeated",
-    )
+    _add_override(run)
     run.add_argument(
         "--repeat",
         type=repetitions,
@@ -81,6 +76,7 @@ def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
     run.add_argument(
         "--no-up", action="store_true", help="use the running stack; do not start or update it"
     )
+    run.add_argument("--recreate", action="store_true", help=_RECREATE)
     run.add_argument(
         "--allow-exec",
         action="store_true",
@@ -91,7 +87,46 @@ def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
         "--dry-run", action="store_true", help="show what a run would touch; change nothing"
     )
     run.add_argument("--json", action="store_true", help=_JSON)
+    _add_target(run)
     run.set_defaults(act=_later("run_command", "run"))
+
+
+def _add_override(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--override",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="COMPOSE.yaml",
+        help="merge this file over the Compose file; may be repeated",
+    )
+
+
+def _add_target(command: argparse.ArgumentParser) -> None:
+    """Which project is meant: the same flags for every command that needs one."""
+    group = command.add_argument_group("target", _TARGET)
+    one = group.add_mutually_exclusive_group()
+    one.add_argument("--target", type=Path, metavar="FILE", help="a file such as target.yaml")
+    one.add_argument(
+        "-f",
+        "--file",
+        type=Path,
+        action="append",
+        default=[],
+        dest="compose_files",
+        metavar="COMPOSE.yaml",
+        help="a Compose file; may be repeated",
+    )
+    group.add_argument("--project-directory", type=Path, metavar="DIR", help="as Compose has it")
+    group.add_argument("-p", "--project-name", default="", metavar="NAME", help="as Compose has it")
+    group.add_argument(
+        "--profile",
+        action="append",
+        default=[],
+        dest="profiles",
+        metavar="NAME",
+        help="as Compose has it; may be repeated",
+    )
 
 
 def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -115,6 +150,8 @@ def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
             "--seed", type=seed, default=1, metavar="N", help="random seed; default: 1"
         )
         stage.add_argument("--json", action="store_true", help=_JSON)
+        _add_override(stage)
+        _add_target(stage)
         stage.set_defaults(act=_later("stage_commands", name))
     for name, text in (
         ("analyze", "compute a run's figures: findings.json"),
@@ -163,6 +200,7 @@ def _add_compare(commands: Commands[argparse.ArgumentParser]) -> None:
 def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
     up = commands.add_parser("up", help="start the stack and wait until it is healthy")
     up.add_argument("--allow-host-access", action="store_true", help=_HOST)
+    up.add_argument("--recreate", action="store_true", help=_RECREATE)
     up.set_defaults(act=_later("stack_commands", "up"))
     down = commands.add_parser("down", help="stop the stack")
     down.add_argument("--volumes", action="store_true", help="also delete its data")
@@ -197,6 +235,8 @@ def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
     ui.set_defaults(act=_later("stack_commands", "ui"))
     doctor = commands.add_parser("doctor", help="show what this machine lacks, and how to fix it")
     doctor.add_argument("--json", action="store_true", help=_JSON)
+    for command in (up, down, status, heal, ui, doctor):
+        _add_target(command)
     doctor.set_defaults(act=_later("stack_commands", "doctor"))
 
 

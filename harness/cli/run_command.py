@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from harness.cli.console import Screen
 from harness.cli.dry_run import dry_run
 from harness.cli.repeat import Group, show_groups, write_groups
+from harness.cli.target_flags import choice_of
 from harness.model.quantity import AUTO
 from harness.session.outcome import GRAVEST_FIRST, Outcome
 from harness.session.session import Job, Session, Settings
@@ -19,12 +20,13 @@ from harness.session.stop import Stop
 def run(options: argparse.Namespace, screen: Screen) -> int:
     """Run all files; the exit code is the first of 4, 130, 5, 1, 3, 0 that occurred."""
     stop = Stop(screen)
-    session = Session(_settings(options), screen, stop)
+    settings = _settings(options)
+    session = Session(settings, screen, stop)
     jobs = session.read(options.files, options.repeat)
     if options.dry_run:
         if options.scale == AUTO:
             screen.say("--scale auto: rates are shown as in the files; a run may lower them")
-        return dry_run(jobs[: len(jobs) // options.repeat], options.output, screen)
+        return dry_run(jobs[: len(jobs) // options.repeat], settings, screen)
     holder = f"harness run {' '.join(dict.fromkeys(job.experiment.name for job in jobs))}"
     with session.locked(jobs, holder), stop.handled():
         outcomes = _run_all(session, jobs, screen)
@@ -40,11 +42,13 @@ def run(options: argparse.Namespace, screen: Screen) -> int:
 def _settings(options: argparse.Namespace) -> Settings:
     return Settings(
         output=options.output,
+        target=choice_of(options),
         overrides=tuple(options.override),
         seed=options.seed,
         scale=options.scale,
         when_quiet_s=options.when_quiet,
         starts_stack=not options.no_up,
+        recreate=options.recreate,
         allow_exec=options.allow_exec,
         allow_host_access=options.allow_host_access,
         command=shlex.join(["harness", *sys.argv[1:]]),

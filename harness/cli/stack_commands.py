@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -13,14 +14,15 @@ from datetime import datetime
 from pathlib import Path
 
 from harness.adapters.clock import SystemClock
-from harness.adapters.compose_project import read_environment
 from harness.adapters.docker_engine import DockerEngine
 from harness.adapters.http_client import HttpClient
 from harness.adapters.machine import check_machine
 from harness.adapters.tools import tools_of
-from harness.bundled.shortener import is_stack
+from harness.bundled.shortener import is_bundled
 from harness.cli.console import Screen
-from harness.errors import HarnessError, HealError, UsageError
+from harness.cli.target_flags import choice_of
+from harness.compose_files import read_environment
+from harness.errors import HarnessError, HealError, TargetError, UsageError
 from harness.faults.base import Proof
 from harness.guard import check_host_access
 from harness.load.driver import LoadConfig, run_ui
@@ -28,25 +30,28 @@ from harness.lock import lock_holder, run_lock
 from harness.model.clock import wait_until
 from harness.model.container import LOOPBACK, Container
 from harness.model.http import authority
+from harness.remembered import forget, recall
 from harness.rescue import last_rescue
 from harness.session import canary_keys
 from harness.session.experiment_files import experiment_files, read_experiment
-from harness.session.project import Project, project_root
+from harness.session.project import Project, checkout
+from harness.session.targets import Choice, find_target
 from harness.state_folder import JOURNAL, state_folders
 from harness.undo import Entry, Journal, boot_id, replay
 from harness.watchdog.process import WATCHDOG_NAME
 
 STOP_S, WATCHDOG_S, TAKES_OVER_S = 120.0, 60.0, 3.0
+UNHEALTHY = 3  # exit code of `status`: nothing failed, but a run could prove nothing now
 UI_DURATION_S = 3600.0  # a test started in the page ends by itself after this
 
 
 def up(options: argparse.Namespace, screen: Screen) -> int:
     """Start everything and wait until it is healthy."""
-    project = Project()
+    project = Project(find_target(choice_of(options)))
     check_host_access(project.host_access(), allow=options.allow_host_access)
     started_s = project.clock.now_s()
     with run_lock(project.lock_path, "harness up"):
-        project.compose.up()
+        project.compose.up(recreate=options.recreate)
         project.check_journal()
         project.wait_healthy()
     screen.say(f"{project.name} is healthy after {project.clock.now_s() - started_s:.1f} s")
@@ -55,9 +60,9 @@ def up(options: argparse.Namespace, screen: Screen) -> int:
 
 def down(options: argparse.Namespace, screen: Screen) -> int:
     """Stop and remove the containers; what was broken goes with them."""
-    project = Project()
+    project = Project(find_target(choice_of(options)))
     with run_lock(project.lock_path, "harness down"):
-        project.compose.down(volumes=options.volumes)
+        _end(project, volumes=options.volumes)
         project.journal.clear()
         project.old_journal.clear()
         if options.volumes:
@@ -68,15 +73,31 @@ def down(options: argparse.Namespace, screen: Screen) -> int:
     return 0
 
 
-def status(_options: argparse.Namespace, screen: Screen) -> int:
-    """What runs, whether it is healthy, what is broken, who works on it."""
-    project = Project()
+def _end(project: Project, *, volumes: bool) -> None:
+    """Bring it down with all files that runs merged over it, so that what they added goes too."""
+    overrides = recall(project.state_dir).overrides
+    there = [path for path in overrides if path.is_file()]
+    whole = Project(project.target, there) if there else project
+    whole.compose.down(volumes=volumes)
+    if len(there) < len(overrides) and (left := [c.name for c in project.engine.containers()]):
+        gone = ", ".join(str(path) for path in overrides if path not in there)
+        raise TargetError(
+            f"{', '.join(left)}: still there; added by {gone}, which is gone",
+            f"docker rm --force {' '.join(left)}",
+        )
+    forget(project.state_dir)
+
+
+def status(options: argparse.Namespace, screen: Screen) -> int:
+    """What runs, whether it is healthy (3 if not), what is broken, who works on it."""
+    project = Project(find_target(choice_of(options)))
     containers = project.engine.containers()
     health = project.health()
     entries = [*project.journal.entries(), *project.old_journal.entries()]
     rescue = last_rescue(project.state_dir)
     holder = lock_holder(project.lock_path)
     run = holder.text if holder else "nobody"
+    named, code = _by_name(containers), 0 if health.healthy else UNHEALTHY
     if screen.as_json:
         screen.value(
             {
@@ -86,11 +107,11 @@ def status(_options: argparse.Namespace, screen: Screen) -> int:
                 "faults": [entry.to_json() for entry in entries],
                 "run": run,
                 "rescue": asdict(rescue) if rescue else None,
-                "containers": {c.service: c.status for c in containers},
+                "containers": {name: c.status for name, c in named.items()},
             }
         )
-        return 0
-    rows = [[c.service, c.role, c.status, _published(c)] for c in containers]
+        return code
+    rows = [[name, c.role, c.status, _published(c)] for name, c in named.items()]
     screen.table(project.name, ("service", "role", "status", "published"), rows)
     screen.say("healthy" if health.healthy else "NOT healthy:\n  " + "\n  ".join(health.problems))
     for entry in entries:
@@ -98,7 +119,13 @@ def status(_options: argparse.Namespace, screen: Screen) -> int:
     if rescue:
         screen.say(f"last run ({rescue.run_id}): {rescue.text}")
     screen.say(f"run: {run if holder else 'none'}")
-    return 0
+    return code
+
+
+def _by_name(containers: Sequence[Container]) -> dict[str, Container]:
+    """Each by its service; where a service has several, by the container's own name."""
+    counts = Counter(c.service for c in containers)
+    return {c.service if counts[c.service] == 1 else c.name: c for c in containers}
 
 
 def _published(container: Container) -> str:
@@ -117,7 +144,7 @@ def heal(options: argparse.Namespace, screen: Screen) -> int:
     healed, or is worked on by another harness, stops no other healing.
     """
     left, problems = 0, list[HarnessError]()
-    for folder in _chosen(options.projects):
+    for folder in _chosen(_named(options)):
         try:
             if options.stop:
                 _stop_holder(folder / "lock", screen)
@@ -140,9 +167,17 @@ def heal(options: argparse.Namespace, screen: Screen) -> int:
     return 0
 
 
+def _named(options: argparse.Namespace) -> list[str]:
+    """The projects that are named, by themselves or by the flags of a target."""
+    choice = choice_of(options)
+    if choice == Choice(name=choice.name):  # needs no file: the project may be gone
+        return [*options.projects, *filter(None, [choice.name])]
+    return [*options.projects, Project(find_target(choice)).name]
+
+
 def _chosen(projects: Sequence[str]) -> list[Path]:
     """The state folders of these projects, of all where none is named."""
-    found = state_folders(project_root())
+    found = state_folders(checkout())
     known = {folder.name for folder in found}
     if unknown := [name for name in projects if name not in known]:
         names = ", ".join(sorted(known)) or "none"
@@ -179,17 +214,19 @@ def _heal_project(folder: Path, screen: Screen) -> int:
         since = "" if entry.boot_id == boot_id() else " (from before a reboot)"
         screen.say(f"{word}: {entry.spec.kind} of {entry.undo.target}{since}: {detail}")
 
-    tools = tools_of(DockerEngine(folder.name), SystemClock(), HttpClient())
+    tools = tools_of(
+        DockerEngine(folder.name, recall(folder).services), SystemClock(), HttpClient()
+    )
     return len(replay(journal, tools, say))
 
 
 def ui(options: argparse.Namespace, screen: Screen) -> int:
     """Open Locust's web page on the experiment's arrivals, until Ctrl-C."""
-    project = Project()
     path, *more = experiment_files([options.file])
     if more:
         raise UsageError(f"{options.file}: more than one experiment", f"harness ui {path}")
-    experiment = read_experiment(path, project.compose.services())
+    project = Project(find_target(choice_of(options), path))
+    experiment = read_experiment(path, project.compose.services(), project.target)
     project.wait_healthy()
     default = read_environment(project.root).get("HARNESS_PORT_LOCUST", "8089")
     if not (options.port or default.isdecimal()):
@@ -213,10 +250,10 @@ def ui(options: argparse.Namespace, screen: Screen) -> int:
     run_ui(config, port, project.state_dir / "ui")
 
 
-def doctor(_options: argparse.Namespace, screen: Screen) -> int:
+def doctor(options: argparse.Namespace, screen: Screen) -> int:
     """Each thing that a run needs, whether it is there, and the command that fixes it."""
-    root = project_root()
-    checks = check_machine(root, is_bundled=is_stack(root))
+    target = find_target(choice_of(options))
+    checks = check_machine(target, checkout(), is_bundled=is_bundled(target))
     if screen.as_json:
         screen.value([asdict(check) for check in checks])
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -12,19 +12,27 @@ from typing import Any
 
 from harness import result as results
 from harness.cli.console import Screen
+from harness.cli.target_flags import choice_of
 from harness.errors import HarnessError, RunFolderError, UsageError
 from harness.experiment_file import experiment_schema, foreseen
 from harness.experiment_file.foreseen import Known
 from harness.faults import KINDS
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.plan_json import plan_to_json
+from harness.model.target import Target
 from harness.outlook import measured_without_canary, sending
-from harness.plan import aimed, make_plan
+from harness.plan import aimed, make_plan, with_replicas
 from harness.record.folder import RunFolder
-from harness.session.experiment_files import experiment_files, files_in, read_experiment
+from harness.session.experiment_files import (
+    check_overrides,
+    experiment_files,
+    files_in,
+    read_experiment,
+)
 from harness.session.known import known_of
 from harness.session.project import Project
 from harness.session.stages import analyze_folder, judge_folder, render_folder, render_list
+from harness.session.targets import Choice, find_target
 
 
 def list_experiments(options: argparse.Namespace, screen: Screen) -> int:
@@ -55,15 +63,15 @@ def _listed(path: Path, folder: Path) -> dict[str, Any]:
 
 def validate(options: argparse.Namespace, screen: Screen) -> int:
     """0 if all files are right, 2 with all problems if not."""
-    services, known = _project_if_known()
-    note = "" if services else " (service names not checked: no Compose project found)"
+    reader = _Reader(choice_of(options), options.override)
     code, found = 0, list[dict[str, Any]]()
     for path in experiment_files(options.files):
         try:
-            experiment = read_experiment(path, services, known)
+            experiment, seen = reader.read(path)
             sends = asdict(sending(experiment))
-            notes = _notes(experiment, known)
+            notes = _notes(experiment, seen.known)
             found.append({"file": str(path), "problems": [], "sends": sends, "notes": notes})
+            note = f" (service names not checked: {seen.missing})" if seen.missing else ""
             screen.say(f"{path}: ok{note}")
             _say_outlook(experiment, notes, screen)
         except UsageError as error:
@@ -78,9 +86,10 @@ def validate(options: argparse.Namespace, screen: Screen) -> int:
 
 def plan(options: argparse.Namespace, screen: Screen) -> int:
     """Every step with its time, and what each fault is aimed at."""
-    services, known = _project_if_known()
+    reader = _Reader(choice_of(options), options.override)
     for path in experiment_files(options.files):
-        experiment = aimed(read_experiment(path, services, known), options.seed)
+        experiment, seen = reader.read(path)
+        experiment = aimed(experiment, options.seed)
         made = make_plan(experiment, options.seed)
         if screen.as_json:
             screen.value(plan_to_json(made, experiment))
@@ -88,8 +97,48 @@ def plan(options: argparse.Namespace, screen: Screen) -> int:
         aims = {fault.id: _aim(fault) for fault in made.faults}
         rows = [[f"{s.at_s:.1f} s", s.action, s.name, aims.get(s.name, "")] for s in made.steps]
         screen.table(f"{path}, seed {made.seed}", ("at", "action", "name", "target"), rows)
-        _say_outlook(experiment, _notes(experiment, known), screen)
+        _say_outlook(experiment, _notes(experiment, seen.known), screen)
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A project, as far as it can be asked; `missing`: why it cannot, "" if it can."""
+
+    project: Project | None = None
+    known: Known | None = None
+    missing: str = ""
+
+
+class _Reader:
+    """Reads experiments as a run with the same flags would; what runs is not needed."""
+
+    def __init__(self, choice: Choice, overrides: Sequence[Path]) -> None:
+        check_overrides(overrides)
+        self._choice, self._overrides = choice, overrides
+        self._seen: dict[str, _Seen] = {}
+
+    def read(self, path: Path) -> tuple[Experiment, _Seen]:
+        """The experiment, and what its project was seen to be."""
+        target = find_target(self._choice, path)
+        key = target.model_dump_json()
+        if key not in self._seen:  # Compose takes a fifth of a second each time
+            self._seen[key] = self._look(target)
+        seen = self._seen[key]
+        if seen.project is None:
+            return read_experiment(path, None, target), seen
+        compose = seen.project.compose
+        experiment = read_experiment(path, compose.services(), target, seen.known)
+        return with_replicas(experiment, compose.container_names()), seen
+
+    def _look(self, target: Target) -> _Seen:
+        try:
+            project = Project(target, self._overrides)
+            return _Seen(project, known_of(project))
+        except HarnessError as error:
+            return _Seen(missing=error.message.splitlines()[0].rstrip(":"))
+        except OSError as error:
+            return _Seen(missing=str(error))
 
 
 def analyze(options: argparse.Namespace, screen: Screen) -> int:
@@ -168,15 +217,6 @@ def _folder(path: Path) -> RunFolder:
         raise RunFolderError(f"{path}: {what}", "ls reports")
     folder.read_experiment()
     return folder
-
-
-def _project_if_known() -> tuple[dict[str, dict[str, str]] | None, Known | None]:
-    """The labels by service, and what else is known; None where no project can be asked."""
-    try:
-        project = Project()
-        return project.compose.services(), known_of(project)
-    except (HarnessError, OSError):
-        return None, None
 
 
 def _result_schema() -> dict[str, Any]:

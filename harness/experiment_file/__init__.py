@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.errors import InvalidExperiment, UsageError
+from harness.errors import InvalidExperiment
 from harness.experiment_file.experiment import read_experiment
 from harness.experiment_file.names import FaultKinds, Names, Services, TrafficOf, no_traffic
 from harness.experiment_file.problems import Problems
 from harness.experiment_file.schema import experiment_schema
-from harness.experiment_file.yaml_lines import read_yaml
+from harness.experiment_file.target import load_target, said_target
+from harness.experiment_file.yaml_lines import LIST, read_bytes, read_yaml
 from harness.model.experiment import Experiment
 
-__all__ = ["experiment_schema", "load_experiment", "parse_experiment"]
+__all__ = [
+    "experiment_schema",
+    "load_experiment",
+    "load_target",
+    "parse_experiment",
+    "said_target",
+]
 
 
 def load_experiment(
@@ -27,12 +34,7 @@ def load_experiment(
     of a target's requests, so that the file need not describe them. UsageError if the file cannot
     be read.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        hint = "harness list"
-        raise UsageError(f"{path}: {error.strerror}", hint) from error
-    return parse_experiment(data, path, kinds, services, traffic)
+    return parse_experiment(read_bytes(path, LIST), path, kinds, services, traffic)
 
 
 def parse_experiment(
@@ -44,7 +46,7 @@ def parse_experiment(
 ) -> Experiment:
     """The experiment in the bytes of a file; `path` is for its name and for messages."""
     root, problems = read_yaml(data, path), Problems()
-    experiment = read_experiment(path.stem, root, problems, Names(kinds, services, traffic))
+    experiment = read_experiment(path, root, problems, Names(kinds, services, traffic))
     if problems or experiment is None:
         raise InvalidExperiment(str(path), problems.texts())
     return experiment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from harness.experiment_file.evidence import check_evidence
@@ -12,9 +13,11 @@ from harness.experiment_file.load import read_load
 from harness.experiment_file.names import Names
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import Problems, suggest
-from harness.model.experiment import Experiment, Phase, Target
+from harness.experiment_file.target import target_of
+from harness.model.experiment import Experiment, Phase
 from harness.model.quantity import parse_duration
 from harness.model.surprise import SURPRISES
+from harness.model.target import Target
 
 PHASES_MAX, DURATION_MAX_S = 30, 3600.0
 OWN = "x-"
@@ -34,8 +37,11 @@ KEYS = (
 )
 
 
-def read_experiment(name: str, tree: Any, problems: Problems, names: Names) -> Experiment | None:
-    """The experiment called `name`; None, or something in `problems`, if the file is wrong."""
+def read_experiment(path: Path, tree: Any, problems: Problems, names: Names) -> Experiment | None:
+    """The experiment in the file at `path`, which its name and paths go by.
+
+    None, or something in `problems`, if the file is wrong.
+    """
     if not isinstance(tree, Mapping):
         problems.add(
             1, "file", "not an experiment", "it needs the keys title, load, phases, faults, expect"
@@ -45,7 +51,7 @@ def read_experiment(name: str, tree: Any, problems: Problems, names: Names) -> E
     root.check_keys((*KEYS, *(key for key in root if str(key).startswith(OWN))))
     title, tags = root.text("title", "write the claim as a sentence"), root.texts("tags")
     description = _description(root)
-    target = root.mapping("target").model(Target)
+    target = target_of(root, path.parent) if "target" in root else Target()
     phases, are_timed = _phases(root)
     allow_total_loss = root.flag("allow_total_loss")
     allowed_surprises = _allowed_surprises(root)
@@ -61,7 +67,7 @@ def read_experiment(name: str, tree: Any, problems: Problems, names: Names) -> E
     if read.load is None or target is None or not phases or problems:
         return None
     experiment = Experiment(
-        name=name,
+        name=path.stem,
         title=title,
         description=description,
         tags=tags,

@@ -66,7 +66,7 @@ def read_load(root: Node, names: Names, traffic: Traffic) -> LoadRead:
             root.problem("load", "missing", f"write {_example(traffic)}")
         return LoadRead(None, traffic.operations, frozenset(traffic.operations))
     node.check_keys(KEYS)
-    operations = {**traffic.operations, **_operations(node)}
+    operations = {**traffic.operations, **read_operations(node)}
     written = _written(node, traffic)
     values: dict[str, Any] = {
         key: node.get(key) for key in ("arrivals", "locustfile") if key in node
@@ -212,7 +212,8 @@ def _stages(node: Node) -> tuple[Stage, ...]:
 _FIELDS = {field: key for key, field in DURATIONS.items()}
 
 
-def _operations(node: Node) -> dict[str, Operation]:
+def read_operations(node: Node) -> dict[str, Operation]:
+    """The operations that a mapping describes under `operations`; those that are right."""
     found = {}
     operations = node.mapping("operations")
     for name in operations:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import suggest
 from harness.faults.base import FaultKind
-from harness.model.experiment import Target
 from harness.model.load import Traffic
+from harness.model.target import Target
 
 FaultKinds = Mapping[str, FaultKind]
 Services = Mapping[str, Mapping[str, str]]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.experiment_file import load
+from harness.experiment_file import load, target
 from harness.experiment_file.names import FaultKinds
 from harness.experiment_file.times import unit_s
 from harness.faults.base import FaultKind
-from harness.model.experiment import Target
 from harness.model.load import Tls
 from harness.model.surprise import SURPRISES
 
@@ -30,7 +29,7 @@ def experiment_schema(kinds: FaultKinds) -> dict[str, Any]:
             "title": {"type": "string"},
             "description": {"type": "string"},
             "tags": {"type": "array", "items": {"type": "string"}},
-            "target": Target.model_json_schema(),
+            "target": _target(),
             "allow_total_loss": {"type": "boolean"},
             "load": {
                 "type": "object",
@@ -59,6 +58,15 @@ def experiment_schema(kinds: FaultKinds) -> dict[str, Any]:
             },
         },
     }
+
+
+def _target() -> dict[str, Any]:
+    """A file such as target.yaml, or what stands in one."""
+    texts = {"type": "array", "items": {"type": "string"}}
+    text_or_texts = {"anyOf": [{"type": "string"}, texts]}
+    found = {**{key: {} for key in target.KEYS}, "compose": text_or_texts, "profiles": texts}
+    mapping = {"type": "object", "additionalProperties": False, "properties": found}
+    return {"anyOf": [{"type": "string"}, mapping]}
 
 
 def _fault(kinds: FaultKinds) -> dict[str, Any]:

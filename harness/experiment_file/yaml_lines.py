@@ -9,8 +9,9 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from harness.errors import InvalidExperiment
+from harness.errors import InvalidExperiment, UsageError
 
+LIST = "harness list"
 SIZE_MAX, ALIASES_MAX = 100_000, 50
 
 
@@ -36,6 +37,14 @@ def read_yaml(data: bytes, path: Path) -> Any:
         raise InvalidExperiment(str(path), [f"not YAML: {error}"]) from error
     except Exception as error:  # the parser leaks KeyError and others on bad tags
         raise InvalidExperiment(str(path), [f"not YAML: {type(error).__name__}"]) from error
+
+
+def read_bytes(path: Path, hint: str) -> bytes:
+    """What is in a file; UsageError with `hint` if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", hint) from error
 
 
 def line_of(node: Any, key: Any) -> int:

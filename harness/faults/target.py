@@ -18,10 +18,14 @@ PATRONI_ROLES = {
 
 
 def pick_container(selector: Mapping[str, str], tools: Tools) -> Container:
-    """The one container meant; of several with a role the first by name that runs."""
+    """The one container meant; of several with a role the first by name that runs.
+
+    Which member is the primary Patroni says, unless a service is said to be it: it always is.
+    """
     containers = tools.engine.containers()
-    if "role" in selector and selector["role"] in PATRONI_ROLES:
-        name = patroni_member(selector["role"], containers, tools)
+    role = selector.get("role", "")
+    if role in PATRONI_ROLES and not any(c.role == role for c in containers):
+        name = patroni_member(role, containers, tools)
         matching = [c for c in containers if c.service == name]
     else:
         matching = [c for c in containers if _matches(c, selector)]

@@ -9,17 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.model.expectation import Expectation
 from harness.model.load import Load, Operation
+from harness.model.target import Target
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-
-class Target(_Frozen):
-    """The Compose project under test; `readback` says how acknowledged writes are looked up."""
-
-    compose: str = "docker-compose.yml"
-    profiles: tuple[str, ...] = ("core",)
 
 
 class Phase(_Frozen):

@@ -22,6 +22,7 @@ def plan_to_json(plan: Plan, experiment: Experiment) -> dict[str, Any]:
         },
         "experiment": {
             **experiment.model_dump(mode="json", exclude={"hypothesis"}),
+            "target": experiment.target.to_json(),
             "hypothesis": hypothesis,
         },
     }

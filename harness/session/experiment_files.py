@@ -14,7 +14,8 @@ from harness.experiment_file.labels import unknown_labels
 from harness.experiment_file.names import Services
 from harness.faults import KINDS
 from harness.model.experiment import Experiment
-from harness.session.project import project_root
+from harness.model.target import Target
+from harness.session.targets import FILES, find_target, traffic_of
 
 FOLDER = Path("experiments")
 """Where names alone are looked up, below the working directory."""
@@ -39,9 +40,12 @@ def experiment_files(named: Sequence[Path]) -> list[Path]:
 
 
 def read_experiment(
-    path: Path, services: Services | None = None, known: Known | None = None
+    path: Path,
+    services: Services | None = None,
+    target: Target | None = None,
+    known: Known | None = None,
 ) -> Experiment:
-    """The experiment in a file, with what is known of its target's application.
+    """The experiment in a file, about `target`, or the one that it is about where none is given.
 
     Checked against `services` (labels by Compose service) if given. UsageError if it is wrong, or
     if one of the labels is misspelt: that alone then, as names are found by labels. With what is
@@ -49,15 +53,20 @@ def read_experiment(
     """
     if wrong := unknown_labels(services or {}, SHORTENER.probes):
         raise InvalidExperiment(str(path), wrong)
-    root = project_root()
-    experiment = load_experiment(
-        path, KINDS, services, lambda one: application_of(root, one).traffic
-    )
+    about = find_target(experiment=path) if target is None else target
+    experiment = load_experiment(path, KINDS, services, lambda _: traffic_of(about))
     if known is not None:
-        sources = application_of(root, experiment.target).sources(services or {})
+        sources = application_of(about).sources(services or {})
         if wrong := refusals(experiment, known, sources):
             raise InvalidExperiment(str(path), wrong)
-    return experiment
+    return experiment.model_copy(update={"target": about})
+
+
+def check_overrides(paths: Sequence[Path]) -> None:
+    """UsageError for a file of `--override` that is not there."""
+    for path in paths:
+        if not path.is_file():
+            raise UsageError(f"--override {path}: no such file", "name it from where you are")
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -98,4 +107,6 @@ def _files_of(path: Path) -> list[Path]:
 
 
 def _glob(folder: Path) -> list[Path]:
-    return sorted([*folder.glob("*.yaml"), *folder.glob("*/*.yaml")])
+    """All YAML files but those that describe the target."""
+    found = [*folder.glob("*.yaml"), *folder.glob("*/*.yaml")]
+    return sorted(path for path in found if path.name != FILES[0])

@@ -17,44 +17,47 @@ from harness.adapters.target_settings import TargetSettings
 from harness.adapters.tools import tools_of
 from harness.application import Application, Reading
 from harness.bundled.environment import prepare_environment
-from harness.bundled.shortener import application_of, is_stack
+from harness.bundled.shortener import application_of, is_bundled, is_stack
+from harness.compose_files import compose_files_in
 from harness.errors import HealError, TargetError
 from harness.faults.base import Tools
 from harness.host_access import host_access
 from harness.model.clock import wait_until
-from harness.model.experiment import Target
 from harness.model.load import Load
+from harness.model.target import Target
 from harness.probes import KINDS, labelled_probes
 from harness.probes.base import Probe
 from harness.probes.containers import ContainerProbe
 from harness.probes.health import Health, check_health, entry_of
 from harness.probes.machine import MachineProbe
+from harness.remembered import remember
+from harness.session.targets import find_target, require_project
 from harness.state_folder import JOURNAL, state_root
 from harness.undo import Journal
 
 HEALTHY_S = 60.0
 
 
-def project_root() -> Path:
-    """The working directory, if it holds a Compose file; else where harness itself lives."""
-    here = Path.cwd()
-    return here if (here / "docker-compose.yml").exists() else Path(harness.__file__).parents[1]
+def checkout() -> Path:
+    """Where an earlier version kept its journal: a project here, else the checkout we are in.
+
+    Installed as a package we are in none: never the folder of packages.
+    """
+    here, own = Path.cwd(), Path(harness.__file__).parents[1]
+    return own if is_stack(own) and not compose_files_in(here) else here
 
 
 class Project:
     """Everything that a command needs from one Compose project; created on first use."""
 
     def __init__(self, target: Target | None = None, overrides: Sequence[Path] = ()) -> None:
-        self.root = project_root()
-        self.target = target or Target()
-        if is_stack(self.root):
+        self.target = find_target() if target is None else target
+        require_project(self.target)
+        self.root = self.target.folder
+        if is_bundled(self.target):
             prepare_environment(self.root)
-        self.compose = ComposeProject(
-            self.root,
-            (Path(self.target.compose),),
-            self.target.profiles,
-            tuple(path.resolve() for path in overrides),
-        )
+        self._overrides = tuple(path.resolve() for path in overrides)
+        self.compose = ComposeProject(self.target, self._overrides)
         self.clock = SystemClock()
         self.http = HttpClient()
 
@@ -66,7 +69,7 @@ class Project:
     @cached_property
     def application(self) -> Application:
         """What is known about it beyond its labels."""
-        return application_of(self.root, self.target)
+        return application_of(self.target)
 
     @property
     def state_dir(self) -> Path:
@@ -91,7 +94,7 @@ class Project:
     @cached_property
     def engine(self) -> DockerEngine:
         """The engine, limited to this project."""
-        return DockerEngine(self.name)
+        return DockerEngine(self.name, self.target.services)
 
     def tools(self) -> Tools:
         """What faults act with."""
@@ -107,6 +110,14 @@ class Project:
         if not containers:
             return Health(("the project has no containers",), {})
         return check_health(containers, self.http, self.application.round_trip)
+
+    def remember(self) -> None:
+        """For whoever heals it or stops it later, without this command's files and flags.
+
+        Overrides of the bundled stack are not needed: all that is its own goes with it.
+        """
+        overrides = () if self.compose.is_bundled else self._overrides
+        remember(self.state_dir, overrides, self.target.services)
 
     def wait_healthy(self) -> Health:
         """Wait until healthy; TargetError with what is wrong after 60 s."""

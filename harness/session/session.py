@@ -28,17 +28,23 @@ from harness.load.allowed_hosts import check_hosts
 from harness.load.driver import LoadConfig, LoadDriver
 from harness.load.secret import missing_secrets
 from harness.lock import run_lock
-from harness.model.experiment import Experiment, Target
+from harness.model.experiment import Experiment
 from harness.model.plan_json import plan_to_json
+from harness.model.target import Target
 from harness.model.verdict import RunStatus
 from harness.outlook import measured_without_canary
-from harness.plan import aimed, make_plan
+from harness.plan import aimed, make_plan, with_replicas
 from harness.record.folder import RunFolder, new_folder
 from harness.rescue import forget_rescue
 from harness.runner import Progress, Site, World, run_plan
 from harness.session.canary_keys import CanaryKeys, take_canary_keys
 from harness.session.environment import environment_facts
-from harness.session.experiment_files import all_at_once, experiment_files, read_experiment
+from harness.session.experiment_files import (
+    all_at_once,
+    check_overrides,
+    experiment_files,
+    read_experiment,
+)
 from harness.session.faults import Faults
 from harness.session.known import known_of
 from harness.session.listener import Listener, Silent
@@ -55,6 +61,7 @@ from harness.session.stages import (
     render_list,
 )
 from harness.session.stop import Stop
+from harness.session.targets import AS_FOUND, Choice, find_target
 from harness.undo import Journal, boot_id
 from harness.watchdog import Watchdog
 from harness.whole_file import write_whole
@@ -65,15 +72,18 @@ class Settings:
     """How to run: what `harness run` takes as flags.
 
     `scale` is a factor or "auto"; `when_quiet_s` how long to wait for a quiet machine, None: not
-    at all; `command` is kept in environment.json and result.json.
+    at all; `command` is kept in environment.json and result.json. What `target` says comes before
+    what the experiments say. With `recreate` containers that differ from the files are recreated.
     """
 
     output: Path = Path("reports")
+    target: Choice = AS_FOUND
     overrides: tuple[Path, ...] = ()
     seed: int = 1
     scale: float | str = 1.0
     when_quiet_s: float | None = None
     starts_stack: bool = True
+    recreate: bool = False
     allow_exec: bool = False
     allow_host_access: bool = False
     command: str = ""
@@ -98,7 +108,7 @@ class Session:
         self._listener: Listener = listener or Silent()
         self._stop = stop or Stop(self._listener)
         self._scale = LoadScale(settings.scale)
-        self._projects: dict[Target, Project] = {}
+        self._projects: dict[str, Project] = {}
         self._locks: dict[Path, int] = {}
 
     def read(self, named: Sequence[Path], repeat: int = 1) -> list[Job]:
@@ -166,7 +176,7 @@ class Session:
         Started if it does not run, unless the settings say else. Nobody else works on it meanwhile.
         HarnessError if it cannot be had so, or if something is left broken.
         """
-        project = self._project(Target())
+        project = self._project(find_target(self._settings.target))
         check_host_access(project.host_access(), allow=self._settings.allow_host_access)
         with self._held(project.lock_path, holder) as lock:
             self._make_ready(project)
@@ -198,9 +208,10 @@ class Session:
 
     def _project(self, target: Target) -> Project:
         """Each project is wired once."""
-        if target not in self._projects:
-            self._projects[target] = Project(target, self._settings.overrides)
-        return self._projects[target]
+        key = target.model_dump_json()
+        if key not in self._projects:
+            self._projects[key] = Project(target, self._settings.overrides)
+        return self._projects[key]
 
     def _read_all(self, files: Sequence[Path]) -> list[Experiment]:
         """All files, or one error with the problems of all."""
@@ -209,10 +220,13 @@ class Session:
         problems: list[UsageError] = []
         for path in files:
             try:
-                project = self._project(read_experiment(path).target)
+                target = find_target(self._settings.target, path)
+                project = self._project(target)
                 if project not in known:
                     known[project] = known_of(project)
-                experiment = read_experiment(path, project.compose.services(), known[project])
+                services = project.compose.services()
+                found = read_experiment(path, services, target, known[project])
+                experiment = with_replicas(found, project.compose.container_names())
                 _check_allowed(experiment, project, self._settings)
                 read.append(experiment)
             except UsageError as error:
@@ -224,8 +238,9 @@ class Session:
     def _make_ready(self, project: Project) -> None:
         """A stack that runs, is healthy, and has no fault of an earlier run."""
         project.check_journal()
+        project.remember()
         if self._settings.starts_stack:
-            project.compose.up()
+            project.compose.up(recreate=self._settings.recreate)
         project.wait_healthy()
 
     def _execute(self, job: Job, folder: RunFolder, machine: Mapping[str, Any]) -> RunStatus:
@@ -329,9 +344,7 @@ def _site_of(project: Project) -> _SiteFacts:
 
 def _check_paths(settings: Settings) -> None:
     """UsageError for paths that can never do, before anything is started."""
-    for path in settings.overrides:
-        if not path.is_file():
-            raise UsageError(f"--override {path}: no such file", "ls tests/defects")
+    check_overrides(settings.overrides)
     output = settings.output
     while not output.exists() and output != output.parent:
         output = output.parent

@@ -15,7 +15,7 @@ from experiment_run import Run, RunExperiment
 from campaigns.catalogue import representatives
 from campaigns.harness_command import HARNESS, ROOT
 from campaigns.results import experiments, not_passed
-from harness.adapters.compose_project import read_environment
+from harness.compose_files import read_environment
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e]
 

@@ -59,6 +59,6 @@ def shop(here: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
         monkeypatch.setattr(module, "Project", made.project)
     monkeypatch.setattr(session, "LoadDriver", made.driver)
     monkeypatch.setattr(session, "Watchdog", made.watchdog)
-    monkeypatch.setattr(stack_commands, "DockerEngine", lambda _: made.tools.engine)
+    monkeypatch.setattr(stack_commands, "DockerEngine", lambda *_: made.tools.engine)
     monkeypatch.setattr(stack_commands, "tools_of", lambda *_: made.tools)
     return made

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.experiment_file import load_target
+from harness.model.target import Part
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
@@ -31,3 +34,16 @@ def test_every_test_that_a_promise_names_is_there() -> None:
 def test_links_between_documents_lead_somewhere(path: Path) -> None:
     for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8")):
         assert (path.parent / link).exists(), link
+
+
+def test_the_target_file_in_the_document_can_be_read(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "YOUR_PROJECT.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    path = tmp_path / "target.yaml"
+    path.write_text(example)
+    (tmp_path / "compose.yaml").touch()
+    target = load_target(path)
+    assert set(target.services) == {"web", "cache", "db", "admin"}
+    assert set(target.operations) == {"home", "item"}
+    named = set(re.findall(r"^\| `(\w+):", text, re.M))
+    assert named == set(Part.model_fields)

@@ -22,8 +22,9 @@ from harness.experiment_file.names import Services
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import Problems
 from harness.faults import KINDS
-from harness.model.experiment import Experiment, Target
+from harness.model.experiment import Experiment
 from harness.model.load import Keys, Load, Operation, Tls, Traffic
+from harness.model.target import Target
 from harness.record.folder import RunFolder
 from harness.record.tables import SAMPLES, write_samples
 
@@ -72,7 +73,7 @@ def test_a_shipped_title_is_one_short_claim(path: Path) -> None:
 
 def test_every_shipped_experiment_has_a_family_and_a_name_of_its_own() -> None:
     folder = Path(__file__).parents[2] / "experiments"
-    assert sorted(folder.rglob("*.yaml")) == SHIPPED
+    assert sorted(folder.rglob("*.yaml")) == [*SHIPPED, folder / "target.yaml"]
     assert all(path.parent.parent == folder for path in SHIPPED)
     assert len({path.stem for path in SHIPPED}) == len(SHIPPED) >= 15
 
@@ -522,16 +523,17 @@ def test_an_entry_that_is_not_sure_must_be_named(services: Services, known: str)
         parse_own(services=services)
 
 
-def test_what_is_known_is_asked_by_the_target_that_the_file_names() -> None:
-    asked = []
+def test_what_is_known_is_asked_by_the_target_that_the_file_names(tmp_path: Path) -> None:
+    (tmp_path / "shop.yml").touch()
+    path, files, asked = tmp_path / "x.yaml", (tmp_path / "shop.yml",), []
 
     def traffic(target: Target) -> Traffic:
         asked.append(target.compose)
-        return TRAFFIC if target.compose == "shop.yml" else Traffic()
+        return TRAFFIC if target.compose == files else Traffic()
 
     text = GOOD + "target: {compose: shop.yml}\n"
-    known = parse_experiment(text.encode(), Path("x.yaml"), KINDS, SERVICES, traffic)
-    assert asked == ["shop.yml"]
+    known = parse_experiment(text.encode(), path, KINDS, SERVICES, traffic)
+    assert asked == [files]
     assert (known.operations, known.load.keys) == (TRAFFIC.operations, TRAFFIC.keys)
     with pytest.raises(InvalidExperiment, match="unknown operation"):
         parse_experiment(GOOD.encode(), Path("x.yaml"), KINDS, SERVICES, traffic)

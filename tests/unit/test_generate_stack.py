@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 from generate_stack import generate, main
-from stack_copy import copy_of_the_stack
+from stack_copy import compose_project, copy_of_the_stack
 
-from harness.adapters.compose_project import ComposeProject
 from harness.bundled.table import TABLE, Table
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +91,7 @@ class Stack:
     def __init__(self, folder: Path, table: Table) -> None:
         self.table = table
         self.folder = copy_of_the_stack(folder, table)
-        self.config = ComposeProject(self.folder).config()
+        self.config = compose_project(self.folder).config()
         self.services: dict[str, dict[str, Any]] = self.config["services"]
         proxies = json.loads(self.text("toxiproxy/proxies.json"))
         self.links = {row["name"]: int(row["listen"].rpartition(":")[2]) for row in proxies}
@@ -259,8 +258,8 @@ def test_an_override_of_an_included_service_is_merged_into_it(tmp_path: Path) ->
     copy = copy_of_the_stack(tmp_path)
     override = tmp_path / "override.yaml"
     override.write_text('services: {app-2: {restart: "no", environment: {POOL_MAX: "1"}}}')
-    before = ComposeProject(copy).config()
-    after = ComposeProject(copy, overrides=(override,)).config()
+    before = compose_project(copy).config()
+    after = compose_project(copy, overrides=(override,)).config()
     before["services"]["app-2"]["restart"] = "no"
     before["services"]["app-2"]["environment"]["POOL_MAX"] = "1"
     assert after == before

@@ -14,7 +14,7 @@ from harness.bundled.traffic import OPERATIONS
 from harness.model.experiment import Experiment, FaultSpec, Phase
 from harness.model.load import Load
 from harness.model.plan_json import experiment_from_json, plan_from_json, plan_to_json
-from harness.plan import aimed, make_plan
+from harness.plan import aimed, make_plan, with_replicas
 
 lengths = st.floats(0.1, 100)
 
@@ -97,3 +97,43 @@ def test_repetitions_in_a_row_hit_every_candidate_once(
 @given(experiments(), st.integers(0, 2**31))
 def test_a_fault_that_names_one_target_keeps_it(experiment: Experiment, seed: int) -> None:
     assert aimed(experiment, seed) == experiment
+
+
+CONTAINERS = {
+    "web": ["s-web-1", "s-web-2", "s-web-3"],
+    "api": ["only"],
+    "db": ["s-db-1"],
+}
+
+
+def _victims(selector: dict[str, str], candidates: tuple[str, ...] = ()) -> list[dict[str, str]]:
+    """Whom a fault hits with the seeds 0 to 4."""
+    kill = FaultSpec(
+        id="kill-1", kind="kill", selector=selector, candidates=candidates, phase="a", start_s=0,
+        end_s=1,
+    )  # fmt: skip
+    experiment = Experiment(
+        name="x", title="x", load=Load(rate_per_s=1, mix={}), operations={}, faults=(kill,),
+        phases=(Phase(name="a", start_s=0, end_s=1),), hypothesis=(),
+    )  # fmt: skip
+    found = with_replicas(experiment, CONTAINERS)
+    return [dict(aimed(found, seed).faults[0].selector) for seed in range(5)]
+
+
+def test_of_replicas_the_seed_takes_one_after_another() -> None:
+    one, two, three = ({"container": f"s-web-{number}"} for number in (1, 2, 3))
+    assert _victims({"service": "web"}) == [one, two, three, one, two]
+    other = {"container": "only"}
+    assert _victims({"service": "web"}, ("web", "api")) == [one, two, three, other, one]
+
+
+def test_where_nothing_is_replicated_a_fault_stays_as_it_was_written() -> None:
+    for selector in (
+        {"service": "db"},
+        {"role": "db"},
+        {"container": "s-web-2"},
+        {"link": "web.*"},
+    ):
+        assert _victims(selector) == [selector] * 5
+    api, db = {"service": "api"}, {"service": "db"}
+    assert _victims(api, ("api", "db")) == [api, db, api, db, api]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from harness.errors import EngineError, HarnessError, RecordError
 from harness.faults import make_fault
 from harness.faults.base import Tools
 from harness.model.experiment import FaultSpec
+from harness.model.target import Part
 from harness.record.event_log import EventLog
 from harness.record.folder import RunFolder
+from harness.remembered import remember
 from harness.rescue import TRY_S, Log, Rescue, forget_rescue, last_rescue, main, rescue
 from harness.undo import Entry, Journal
 
@@ -330,10 +332,10 @@ def test_a_memory_that_is_damaged_is_none(tmp_path: Path, name: str, value: Any)
 
 def _run_main(cut: _Cut, monkeypatch: pytest.MonkeyPatch, *, is_heard: bool) -> tuple[int, bytes]:
     """Its exit code, and what the runner hears, if there still is one."""
-    asked: list[tuple[str, Any]] = []
+    asked: list[tuple[Path, Any]] = []
 
-    def tools_of(project: str, clock: Any) -> Tools:
-        asked.append((project, clock))
+    def tools_of(state: Path, clock: Any) -> Tools:
+        asked.append((state, clock))
         return cut.tools
 
     monkeypatch.setattr(rescue_module, "_tools", tools_of)
@@ -344,7 +346,7 @@ def _run_main(cut: _Cut, monkeypatch: pytest.MonkeyPatch, *, is_heard: bool) -> 
             ours.shutdown(socket.SHUT_RD)
         state = cut.journal.path.parent
         code = main(["still", str(theirs.detach()), "99", str(state), str(cut.folder.path)])
-        assert asked == [(state.name, cut.tools.clock)]
+        assert asked == [(state, cut.tools.clock)]
         return code, ours.recv(9) if is_heard else b""
 
 
@@ -385,20 +387,27 @@ def test_a_state_folder_that_cannot_be_written_stops_no_healing(
     assert _is_whole(cut)
 
 
-def test_an_engine_that_is_being_restarted_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_is_being_restarted_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And what the target said of its services is known: Toxiproxy may be found by that alone."""
     clock, tools = make_tools().clock, make_tools()
+    state, asked = tmp_path / "p", list[object]()
+    state.mkdir()
+    remember(state, (), {"proxy": Part(toxiproxy="8474")})
     back_s = clock.now_s() + 5
 
-    def engine(project: str) -> str:
+    def engine(project: str, services: Mapping[str, Part]) -> tuple[str, Mapping[str, Part]]:
         if clock.now_s() < back_s:
             raise EngineError("no engine")
-        return project
+        return project, services
 
     monkeypatch.setattr(rescue_module, "DockerEngine", engine)
-    monkeypatch.setattr(rescue_module, "tools_of", lambda *found: (found[0], found[1]) and tools)
-    assert rescue_module._tools("p", clock) is tools  # type: ignore[arg-type]
+    monkeypatch.setattr(rescue_module, "tools_of", lambda *found: asked.append(found[0]) or tools)
+    assert rescue_module._tools(state, clock) is tools  # type: ignore[arg-type]
+    assert asked == [("p", {"proxy": Part(toxiproxy="8474")})]
     assert clock.now_s() == 106.0
     back_s = 1e9
     with pytest.raises(HarnessError, match="no engine"):
-        rescue_module._tools("p", clock)  # type: ignore[arg-type]
+        rescue_module._tools(state, clock)  # type: ignore[arg-type]
     assert clock.now_s() == 106.0 + TRY_S + 2

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stack_copy import copy_of_the_stack
+from stack_copy import compose_project, copy_of_the_stack
 
-from harness.adapters.compose_project import ComposeProject
 from harness.bundled.table import TABLE
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +21,7 @@ NAMES = sorted({part.name for part in TABLE.parts()} | ONE_SHOT)
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """The services as Compose reads them."""
-    config = ComposeProject(copy_of_the_stack(tmp_path_factory.mktemp("stack"))).config()
+    config = compose_project(copy_of_the_stack(tmp_path_factory.mktemp("stack"))).config()
     found: dict[str, dict[str, Any]] = config["services"]
     return found
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import socket
 import stat
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.adapters import compose_project
-from harness.adapters.compose_project import (
-    ComposeProject,
-    PublishedPort,
-    read_environment,
-)
+from harness.adapters.compose_project import ComposeProject, PublishedPort
+from harness.compose_files import read_environment
 from harness.errors import EngineError, HarnessError, TargetError
+from harness.model.target import Part, Target
 
 COMPOSE_FILE = """
 name: shop
@@ -27,6 +27,7 @@ services:
   spare: {{image: web:1, labels: {{harness.standby: "true"}}}}
   extra: {{image: extra:1, profiles: [optional]}}
 """
+DRY = "--progress json up --dry-run --detach --no-build"
 
 
 @pytest.fixture
@@ -41,13 +42,20 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _project(
+    root: Path, *profiles: str, overrides: Sequence[Path] = (), **said: Any
+) -> ComposeProject:
+    target = Target(compose=(root / "docker-compose.yml",), profiles=profiles, **said)
+    return ComposeProject(target, overrides)
+
+
 class FakeCompose:
     """Stands for the binary: logs each call, answers `config` and `ps`, may fail on one verb."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.binary = folder / "compose"
-        self.answer("config", json.dumps({"name": "shop", "services": {}}))
+        self.answer("config", json.dumps({"name": "shop", "services": {"a": {}}}))
         self.answer("ps", "")
 
     def answer(self, verb: str, output: str) -> None:
@@ -58,6 +66,12 @@ class FakeCompose:
         (self.folder / "error").write_text(error)
         failing = f'case "$*" in *" {verb} "*) cat {self.folder}/error >&2; exit 1;; esac'
         self._write(failing)
+
+    def would(self, **statuses: str) -> None:
+        """What a dry run of `up` says of containers, by name."""
+        rows = [{"dry-run": True, "id": f"Container {n}", "status": s} for n, s in statuses.items()]
+        (self.folder / "events").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        self._write(f'case "$*" in *" --dry-run "*) cat {self.folder}/events >&2;; esac')
 
     def calls(self) -> list[str]:
         lines = (self.folder / "calls").read_text().splitlines()
@@ -82,42 +96,42 @@ def fake(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 
 def test_services_come_with_their_labels_and_only_those_of_the_profiles(root: Path) -> None:
-    project = ComposeProject(root, profiles=())
+    project = _project(root)
     assert project.name() == "shop"
     assert project.services() == {
         "web": {"harness.role": "app", "harness.entry": "web:80"},
         "spare": {"harness.standby": "true"},
     }
     assert project.images() == ["web:1"]
-    assert "extra" in ComposeProject(root, profiles=("optional",)).services()
+    assert "extra" in _project(root, "optional").services()
 
 
 def test_published_ports_name_their_service(root: Path) -> None:
     expected = [PublishedPort("web", "127.0.0.1", range(1, 2))]
-    assert ComposeProject(root, profiles=()).published_ports() == expected
+    assert _project(root).published_ports() == expected
 
 
 def test_an_override_is_merged_over_the_files(root: Path, tmp_path: Path) -> None:
     override = tmp_path / "override.yml"
     override.write_text("services: {web: {image: 'web:2'}}")
-    assert "web:2" in ComposeProject(root, profiles=(), overrides=(override,)).images()
+    assert "web:2" in _project(root, overrides=(override,)).images()
 
 
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(TargetError, match=r"nowhere/shop\.yml: no such Compose file"):
-        ComposeProject(Path("nowhere"), files=(Path("shop.yml"),))
+        ComposeProject(Target(compose=(Path("nowhere/shop.yml"),)))
 
 
 def test_an_invalid_file_is_one_clear_error(root: Path) -> None:
     (root / "docker-compose.yml").write_text("services: {web: {imag: x}}")
     with pytest.raises(TargetError, match="the Compose file is not valid"):
-        ComposeProject(root).services()
+        _project(root).services()
 
 
 def test_up_starts_all_but_standbys_which_are_only_created(root: Path, fake: FakeCompose) -> None:
     services = {"b": {}, "a": {}, "spare": {"labels": {"harness.standby": "true"}}}
     fake.answer("config", json.dumps({"name": "shop", "services": services}))
-    ComposeProject(root, profiles=()).up()
+    _project(root).up()
     assert fake.calls() == [
         "up --detach --no-build a b",
         "up --no-start --no-build --no-deps spare",
@@ -128,17 +142,17 @@ def test_up_adopts_a_paused_stack(root: Path, fake: FakeCompose) -> None:
     fake.answer("config", json.dumps({"name": "shop", "services": {"a": {}, "b": {}}}))
     rows = [{"Service": "a", "State": "paused"}, {"Service": "b", "State": "exited"}]
     fake.answer("ps", "\n".join(json.dumps(row) for row in rows))
-    ComposeProject(root, profiles=()).up()
-    assert fake.calls() == ["unpause a", "up --detach --no-build a b"]
+    _project(root).up()
+    assert fake.calls() == [DRY + " a b", "unpause a", "up --detach --no-build a b"]
 
 
 def test_status_reads_lines_and_the_array_of_older_versions(root: Path, fake: FakeCompose) -> None:
     rows = [{"Service": "a", "State": "running"}, {"Service": "b", "State": "exited"}]
     for answer in ("\n".join(map(json.dumps, rows)), json.dumps(rows)):
         fake.answer("ps", answer)
-        assert ComposeProject(root).status() == {"a": "running", "b": "exited"}
+        assert _project(root).status() == {"a": "running", "b": "exited"}
     fake.answer("ps", "")
-    assert ComposeProject(root).status() == {}
+    assert _project(root).status() == {}
 
 
 def _publishing(port: int) -> str:
@@ -151,7 +165,7 @@ def test_up_refuses_a_taken_port_and_names_its_holder(
 ) -> None:
     fake.answer("config", _publishing(taken_port))
     with pytest.raises(TargetError, match=rf"{taken_port} of web, by process \d+ \(") as caught:
-        ComposeProject(root).up()
+        _project(root).up()
     assert caught.value.hint
     assert fake.calls() == []
 
@@ -161,8 +175,127 @@ def test_up_takes_a_port_for_granted_that_its_own_service_holds(
 ) -> None:
     fake.answer("config", _publishing(taken_port))
     fake.answer("ps", json.dumps({"Service": "web", "State": "running"}))
-    ComposeProject(root, profiles=()).up()
-    assert fake.calls() == ["up --detach --no-build web"]
+    _project(root).up()
+    assert fake.calls() == [DRY + " web", "up --detach --no-build web"]
+
+
+RUNNING = json.dumps({"Service": "a", "State": "running"})
+
+
+def test_up_replaces_nothing_that_somebody_else_started(root: Path, fake: FakeCompose) -> None:
+    fake.answer("ps", RUNNING)
+    fake.would(**{"shop-b-1": "Recreate", "shop-a-1": "Running", "shop-a-2": "Removing"})
+    with pytest.raises(
+        TargetError, match=r"containers of shop: shop-a-2, shop-b-1; they"
+    ) as caught:
+        _project(root).up()
+    assert "--recreate" in caught.value.hint
+    assert "--file" in caught.value.hint
+    assert fake.calls() == [DRY + " a"]
+
+
+def test_up_does_so_where_that_is_meant(root: Path, fake: FakeCompose) -> None:
+    fake.answer("ps", RUNNING)
+    fake.would(**{"shop-a-1": "Recreate"})
+    _project(root).up(recreate=True)
+    assert fake.calls() == ["up --detach --no-build a"]
+
+
+def test_up_goes_on_where_what_runs_is_what_the_files_say(root: Path, fake: FakeCompose) -> None:
+    fake.answer("ps", RUNNING)
+    fake.would(**{"shop-a-1": "Running", "shop-b-1": "Creating", "shop-c-1": "Starting"})
+    _project(root).up()
+    assert fake.calls() == [DRY + " a", "up --detach --no-build a"]
+
+
+def test_the_bundled_stack_is_recreated_as_ever(root: Path, fake: FakeCompose) -> None:
+    (root / ".env").write_text("HARNESS_SUBNET=10.1.2\n")
+    fake.answer("ps", RUNNING)
+    fake.would(**{"shop-a-1": "Recreate"})
+    _project(root).up()
+    assert fake.calls() == ["up --detach --no-build a"]
+
+
+def test_newer_versions_say_what_they_do_in_another_field(root: Path, fake: FakeCompose) -> None:
+    fake.answer("ps", RUNNING)
+    event = {"id": "Container shop-a-1", "status": "Working", "text": "Recreate"}
+    network = {"id": "Network shop_default", "text": "Removing"}
+    fake.would()
+    (fake.folder / "events").write_text(f"{json.dumps(event)}\nwarning\n{json.dumps(network)}\n")
+    assert _project(root).would_replace() == ["shop-a-1"]
+
+
+def test_what_cannot_be_found_out_is_not_taken_for_a_yes(root: Path, fake: FakeCompose) -> None:
+    fake.answer("ps", RUNNING)
+    event = {"dry-run": True, "id": "Container shop-a-1", "status": "Recreate"}
+    fake.fail("--dry-run", f'{json.dumps(event)}\n{{"error": true, "message": "no registry"}}\n')
+    with pytest.raises(TargetError) as caught:
+        _project(root).up()
+    assert caught.value.message == "it could not be found out what up would change:\nno registry"
+    assert [call for call in fake.calls() if call.startswith("up")] == []
+
+
+def test_up_says_that_a_profile_is_needed(root: Path) -> None:
+    text = "name: shop\nservices: {web: {image: 'web:1', profiles: [more, core]}}\n"
+    (root / "docker-compose.yml").write_text(text)
+    with pytest.raises(TargetError, match="no service of shop is used without a profile") as caught:
+        _project(root).up()
+    assert sorted(caught.value.hint.removeprefix("there are: ").split(", ")) == [
+        "--profile core",
+        "--profile more",
+    ]
+
+
+REPLICAS = """
+name: shop
+services:
+  web: {image: "web:1", deploy: {replicas: 2}, ports: ["127.0.0.1:PORT:80"]}
+  two: {image: "web:1", scale: 2}
+  one: {image: "web:1", container_name: only}
+"""
+
+
+def test_replicas_that_share_a_port_are_no_other_programs_fault(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ComposeProject, "_rows", lambda _: [])
+    (root / "docker-compose.yml").write_text(REPLICAS.replace("PORT", "18500"))
+    with pytest.raises(TargetError, match="2 replicas, but publishes port 18500") as caught:
+        _project(root).up()
+    assert '"18500-18501:PORT"' in caught.value.hint
+
+
+def test_containers_are_named_as_compose_does(root: Path) -> None:
+    (root / "docker-compose.yml").write_text(REPLICAS.replace("PORT", "18500-18501"))
+    assert _project(root).container_names() == {
+        "web": ["shop-web-1", "shop-web-2"],
+        "two": ["shop-two-1", "shop-two-2"],
+        "one": ["only"],
+    }
+
+
+def test_of_replicas_the_one_that_runs_counts(root: Path, fake: FakeCompose) -> None:
+    states = ("exited", "running", "paused")
+    fake.answer("ps", "\n".join(json.dumps({"Service": "a", "State": s}) for s in states))
+    assert _project(root).status() == {"a": "running"}
+    _project(root).up()
+    assert "unpause a" in fake.calls()
+
+
+def test_a_name_of_its_own_and_what_the_target_says_of_services(root: Path) -> None:
+    project = _project(root, name="other", services={"web": Part(role="lb"), "no": Part(role="x")})
+    assert project.name() == "other"
+    labels = {"harness.role": "lb", "harness.entry": "web:80"}
+    assert project.services() == {"web": labels, "spare": {"harness.standby": "true"}}
+
+
+def test_a_directory_that_is_not_that_of_the_file(root: Path, tmp_path: Path) -> None:
+    away = tmp_path / "away"
+    away.mkdir()
+    (away / ".env").write_text("IMAGE=there\n")
+    (root / "docker-compose.yml").write_text("services: {web: {image: '${IMAGE}'}}")
+    project = _project(root, project_directory=away)
+    assert (project.name(), project.images()) == ("away", ["there"])
 
 
 @pytest.mark.parametrize(
@@ -183,7 +316,7 @@ def test_what_compose_says_becomes_one_error_that_says_what_to_do(
 ) -> None:
     fake.fail("up", output)
     with pytest.raises(kind, match=message) as caught:
-        ComposeProject(root).up()
+        _project(root).up()
     assert caught.value.hint
 
 
@@ -193,11 +326,11 @@ def test_a_call_that_hangs_ends_at_its_deadline(root: Path, fake: FakeCompose) -
         f"for w; do [ -f {fake.folder}/$w.answer ] && cat {fake.folder}/$w.answer; done; exit 0\n"
     )
     with pytest.raises(TargetError, match="docker compose up did not end within 0 s"):
-        ComposeProject(root).up(timeout_s=0.2)
+        _project(root).up(timeout_s=0.2)
 
 
 def test_down_keeps_the_data_unless_told(root: Path, fake: FakeCompose) -> None:
-    project = ComposeProject(root, profiles=())
+    project = _project(root)
     project.down()
     project.down(volumes=True)
     assert fake.calls() == [
@@ -208,24 +341,24 @@ def test_down_keeps_the_data_unless_told(root: Path, fake: FakeCompose) -> None:
 
 def test_down_takes_the_containers_of_every_profile(root: Path, fake: FakeCompose) -> None:
     """`harness down` knows nothing of the profiles that an experiment's target named."""
-    ComposeProject(root, profiles=("core", "optional")).down()
+    _project(root, "core", "optional").down()
     assert fake.calls() == ["--profile * down --timeout 5"]
 
 
 def test_compose_takes_a_star_for_every_profile(root: Path) -> None:
-    assert {"web", "extra"} <= ComposeProject(root, profiles=("*",)).services().keys()
+    assert {"web", "extra"} <= _project(root, "*").services().keys()
 
 
 def test_the_files_are_read_once_until_the_stack_is_started(root: Path, fake: FakeCompose) -> None:
-    project = ComposeProject(root, profiles=())
-    assert (project.name(), project.services(), project.images()) == ("shop", {}, [])
+    project = _project(root)
+    assert (project.name(), project.services(), project.images()) == ("shop", {"a": {}}, [])
     assert project.published_ports() == []
     assert fake.configs() == 1
 
 
 def test_up_starts_what_the_files_say_by_then(root: Path, fake: FakeCompose) -> None:
-    project = ComposeProject(root, profiles=())
-    assert project.services() == {}
+    project = _project(root)
+    assert project.services() == {"a": {}}
     fake.answer("config", json.dumps({"name": "shop", "services": {"new": {}}}))
     project.up()
     assert fake.calls() == ["up --detach --no-build new"]
@@ -235,7 +368,7 @@ def test_up_starts_what_the_files_say_by_then(root: Path, fake: FakeCompose) -> 
 
 def test_what_the_files_ask_of_the_host_is_never_remembered(root: Path, fake: FakeCompose) -> None:
     """What is checked is what is started next."""
-    project = ComposeProject(root, profiles=())
+    project = _project(root)
     project.services()
     asking = {"name": "shop", "services": {"web": {"privileged": True}}}
     fake.answer("config", json.dumps(asking))
@@ -249,7 +382,7 @@ def test_the_shell_cannot_redirect_the_bundled_stack(
     (root / "docker-compose.yml").write_text("services: {web: {image: 'w:${HARNESS_SUBNET}'}}")
     monkeypatch.setenv("COMPOSE_PROJECT_NAME", "of-somebody-else")
     monkeypatch.setenv("HARNESS_SUBNET", "10.9.9")
-    project = ComposeProject(root)
+    project = _project(root)
     assert project.name() == "harness-1"
     assert project.images() == ["w:10.1.2"]
 
@@ -263,7 +396,7 @@ def test_a_project_elsewhere_keeps_its_own_name_paths_and_variables(
     (own / ".env").write_text("IMAGE=from-file\n")
     (own / "shop.yml").write_text("services: {web: {image: '${IMAGE}', volumes: ['./a:/a']}}")
     monkeypatch.setenv("IMAGE", "from-shell")
-    project = ComposeProject(root, files=(Path("own/shop.yml"),), profiles=())
+    project = ComposeProject(Target(compose=(own / "shop.yml",)))
     assert project.name() == "own"
     assert project.images() == ["from-shell"]
     [volume] = project.config()["services"]["web"]["volumes"]
@@ -276,7 +409,7 @@ def test_an_env_file_that_is_no_utf_8_is_read_as_compose_does(root: Path) -> Non
     (root / "docker-compose.yml").write_text(
         'name: shop\nservices: {web: {image: "web:1", environment: {N: "${NAME}"}}}\n'
     )
-    [service] = ComposeProject(root, profiles=()).config()["services"].values()
+    [service] = _project(root).config()["services"].values()
     assert service["environment"]["N"].startswith("caf")
 
 
@@ -288,7 +421,7 @@ def test_what_compose_prints_may_be_no_utf_8(
     script.chmod(0o755)
     monkeypatch.setattr(compose_project, "compose_command", lambda: [str(script)])
     with pytest.raises(TargetError, match="caf\N{REPLACEMENT CHARACTER}"):
-        ComposeProject(root).config()
+        _project(root).config()
 
 
 PORTS = """
@@ -314,7 +447,7 @@ services:
 
 def test_every_way_to_publish_a_port_is_understood(root: Path) -> None:
     (root / "docker-compose.yml").write_text(PORTS)
-    found = ComposeProject(root, profiles=()).published_ports()
+    found = _project(root).published_ports()
     assert {port.service for port in found} == {"web"}
     assert {(port.host, *port.ports[:1], *port.ports[-1:]) for port in found} == {
         ("127.0.0.1", 18510, 18511),

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from harness.adapters.compose_project import read_environment
 from harness.bundled import environment
 from harness.bundled.environment import prepare_environment
 from harness.bundled.table import TABLE
+from harness.compose_files import read_environment
 from harness.errors import RecordError, TargetError
 
 EARLIER = """COMPOSE_PROJECT_NAME=harness-0badcafe

@@ -10,10 +10,10 @@ import pytest
 from fakes import Cut, FakeClock, FakeEngine, FakeHttp
 
 from harness.application import NO_APPLICATION
-from harness.bundled.shortener import SHORTENER, application_of, is_bundled
+from harness.bundled.shortener import SHORTENER, application_of, is_bundled, stack_target
 from harness.bundled.table import TABLE
 from harness.bundled.traffic import OPERATIONS, TRAFFIC
-from harness.model.experiment import Target
+from harness.model.target import Target
 
 ROOT = Path(__file__).parents[3]
 KNOWING = ("bundled", "session", "cli")
@@ -28,16 +28,23 @@ def stack(tmp_path: Path) -> Path:
 
 
 def test_the_stack_is_known_by_its_compose_file(stack: Path, tmp_path: Path) -> None:
-    assert application_of(stack, Target()) is SHORTENER
-    assert application_of(stack, Target(compose="target/../docker-compose.yml")) is SHORTENER
-    assert application_of(stack, Target(compose=str(stack / "docker-compose.yml"))) is SHORTENER
-    assert is_bundled(ROOT, Target())
+    (stack / "docker-compose.yml").touch()
+    (tmp_path / "link").symlink_to(stack)
+    for path in (stack / "docker-compose.yml", tmp_path / "link" / "docker-compose.yml"):
+        assert application_of(Target(compose=(path,))) is SHORTENER
+        assert application_of(Target(compose=(path, stack / "more.yml"))) is SHORTENER
+    assert is_bundled(stack_target(ROOT))
 
 
 def test_another_compose_file_or_folder_is_another_application(stack: Path, tmp_path: Path) -> None:
-    assert application_of(stack, Target(compose="mine.yml")) is NO_APPLICATION
-    (tmp_path / "shop").mkdir()
-    assert application_of(tmp_path / "shop", Target()) is NO_APPLICATION
+    mine, shop = stack / "mine.yml", tmp_path / "shop"
+    for files in (
+        (mine,),
+        (mine, stack / "docker-compose.yml"),
+        (shop / "docker-compose.yml",),
+        (),
+    ):
+        assert application_of(Target(compose=files)) is NO_APPLICATION
 
 
 def test_of_no_application_nothing_is_asked() -> None:

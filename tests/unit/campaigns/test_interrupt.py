@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from fakes import Cut, FakeClock, FakeEngine, container
-from stack_copy import copy_of_the_stack
+from stack_copy import compose_project, copy_of_the_stack
 
 from campaigns.interrupt import __main__ as command
 from campaigns.interrupt import endings, run, waiting
@@ -20,7 +20,6 @@ from campaigns.interrupt.cases import all_cases
 from campaigns.interrupt.experiments import CUT, EVERYTHING, KILLED, KINDS, SMALL
 from campaigns.interrupt.stack import Stack
 from harness import faults
-from harness.adapters.compose_project import ComposeProject
 from harness.bundled.traffic import shortener_traffic
 from harness.experiment_file import load_experiment
 
@@ -90,7 +89,7 @@ def test_what_the_journal_still_holds_is_left_over(stack: MadeUpStack) -> None:
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, str]]:
-    return ComposeProject(copy_of_the_stack(tmp_path_factory.mktemp("stack"))).services()
+    return compose_project(copy_of_the_stack(tmp_path_factory.mktemp("stack"))).services()
 
 
 @pytest.mark.parametrize("text", [SMALL, EVERYTHING, *KINDS.values()])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from harness.bundled.shortener import SHORTENER
 from harness.bundled.traffic import shortener_traffic
 from harness.experiment_file import parse_experiment
 from harness.faults import KINDS
-from harness.session import experiment_files
+from harness.session import targets
 from harness.undo import Journal
 
 ROOT = Path(__file__).parents[3]
@@ -152,6 +153,44 @@ def test_a_dry_run_before_anything_runs_goes_by_the_compose_file(shop: Shop, cli
     _assert_untouched(shop)
 
 
+def test_a_dry_run_names_what_would_be_replaced(shop: Shop, cli: Cli) -> None:
+    shop.write_compose(events=[{"id": "Container fake-redis-1", "status": "Recreate"}])
+    done = cli("run", "x.yaml", "--dry-run")
+    done.is_one_clear_error(4, "containers of fake: fake-redis-1;", "--recreate")
+    assert "would recreate or remove fake-redis-1" in done.out
+    assert _dry(cli, "--recreate")["replaces"] == ["fake-redis-1"]
+    assert _dry(cli, "--no-up")["replaces"] == []
+    _assert_untouched(shop)
+
+
+def test_a_dry_run_heeds_an_override(shop: Shop, cli: Cli) -> None:
+    Path("more.yaml").write_text("services: {}\n")
+    for command in (["run", "--dry-run"], ["validate"], ["plan"]):
+        assert cli(*command, "x.yaml", "--override", "more.yaml").code == 0
+        [*_, last] = [line for line in shop.asked().splitlines() if " config " in line]
+        assert f"--file {shop.root}/more.yaml" in last
+        gone = cli(*command, "x.yaml", "--override", "gone.yaml")
+        gone.is_one_clear_error(2, "--override gone.yaml: no such file")
+
+
+def test_a_dry_run_says_which_replica_and_which_else(shop: Shop, cli: Cli) -> None:
+    shop.answers["config"]["services"]["app-1"]["deploy"] = {"replicas": 2}
+    shop.write_compose()
+    engine = shop.tools.engine
+    assert isinstance(engine, FakeEngine)
+    first = engine.found["id-app-1"]
+    engine.found["again"] = replace(first, id="again", name="fake-app-1-2")
+    for seed, victim in ((0, "fake-app-1-1"), (1, "fake-app-1-2")):
+        [fault] = _dry(cli, "--seed", str(seed))["faults"]
+        assert (fault["containers"], fault["candidates"]) == (
+            [victim],
+            ["fake-app-1-1", "fake-app-1-2"],
+        )
+        assert f"container {victim} (one of" in " ".join(
+            cli("plan", "x.yaml", "--seed", str(seed)).out.split()
+        )
+
+
 # -- what needs the user's word
 
 
@@ -200,7 +239,7 @@ def test_no_effect_ever_comes_of_an_invalid_file(
     shop: Shop, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Mutations that are refused, given to `harness run`; `make fuzz` looks at thousands."""
-    monkeypatch.setattr(experiment_files, "application_of", lambda *_: SHORTENER)
+    monkeypatch.setattr(targets, "application_of", lambda *_: SHORTENER)
     refused = 0
     for seed in range(0, 60, 2):
         data = fuzz.mutated_bytes(fuzz.random.Random(seed))

@@ -15,12 +15,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fake_shop import Cli, Shop
+from fake_shop import EXPERIMENT, Cli, Shop
 from fakes import FakeEngine
 
+from harness.adapters.machine import Check
 from harness.cli import stack_commands
 from harness.faults import make_fault
 from harness.model.experiment import FaultSpec
+from harness.model.target import Target
 from harness.probes.health import Health
 from harness.undo import Entry, Journal, boot_id
 
@@ -106,6 +108,114 @@ def test_status_of_a_broken_stack(shop: Shop, cli: Cli, runner: subprocess.Popen
     assert "NOT healed: kill of app-1; run: harness heal\n" in out
     assert f"run: harness run x (process {runner.pid})\n" in out
     assert _status(cli)["faults"][0]["fault"] == "kill-1"
+
+
+def test_status_says_in_its_exit_code_that_a_stack_is_not_healthy(shop: Shop, cli: Cli) -> None:
+    shop.health = [Health(("app-1 does not run",), {})]
+    assert cli("status").code == 3
+    done = cli("status", "--json")
+    assert (done.code, json.loads(done.out)["healthy"]) == (3, False)
+
+
+def test_status_names_each_of_several_replicas(shop: Shop, cli: Cli) -> None:
+    engine = shop.tools.engine
+    assert isinstance(engine, FakeEngine)
+    again = replace(engine.found["id-app-1"], id="again", name="fake-app-1-2", status="exited")
+    engine.found["again"] = again
+    out = cli("status").out
+    assert "fake-app-1-1" in out
+    assert "fake-app-1-2" in out
+    assert _status(cli)["containers"] == {
+        "fake-app-1-1": "running",
+        "fake-app-1-2": "exited",
+        "app-2": "running",
+        "redis": "running",
+    }
+
+
+def test_what_exists_is_recreated_only_on_purpose(shop: Shop, cli: Cli) -> None:
+    shop.answers["ps"] = {"Service": "app-1", "State": "running"}
+    shop.write_compose(events=[{"id": "Container fake-app-1-1", "status": "Recreate"}])
+    for command in (["up"], ["run", "x.yaml"]):
+        cli(*command).is_one_clear_error(4, "containers of fake: fake-app-1-1;", "--recreate")
+        assert "up --detach" not in shop.asked()
+    assert shop.cut.names.count("driver.start") == 0
+    assert cli("up", "--recreate").code == 0
+    assert cli("run", "x.yaml", "--recreate").code == 0
+    assert shop.asked().count(" up --detach") == 2
+
+
+def test_down_takes_what_an_override_of_a_run_has_added(shop: Shop, cli: Cli) -> None:
+    (shop.root / "links.yaml").write_text("services: {proxy: {image: proxy}}\n")
+    assert cli("run", "x.yaml", "--override", "links.yaml").code == 0
+    assert cli("run", "x.yaml").code == 0
+    assert cli("down").code == 0
+    [down] = [line for line in shop.asked().splitlines() if " down " in line]
+    assert f"--file {shop.root}/docker-compose.yml --file {shop.root}/links.yaml" in down
+    assert cli("down").code == 0
+    assert "links.yaml" not in shop.asked().splitlines()[-1]
+
+
+def test_down_names_what_an_override_that_is_gone_has_left(shop: Shop, cli: Cli) -> None:
+    override = shop.root / "links.yaml"
+    override.write_text("services: {proxy: {image: proxy}}\n")
+    assert cli("run", "x.yaml", "--override", "links.yaml").code == 0
+    override.unlink()
+    done = cli("down")
+    done.is_one_clear_error(4, "still there; added by", "links.yaml, which is gone", "docker rm")
+    assert isinstance(shop.tools.engine, FakeEngine)
+    shop.tools.engine.found.clear()
+    assert cli("down").code == 0
+
+
+@pytest.mark.parametrize("command", ["up", "down", "status", "heal", "doctor"])
+def test_every_command_takes_the_flags_of_a_target(
+    shop: Shop, cli: Cli, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From anywhere; what they name is what is asked of Compose."""
+    monkeypatch.setattr(stack_commands, "check_machine", lambda target, *_, **__: [_seen(target)])
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    (elsewhere / "t.yaml").write_text(f"compose: {shop.root}/docker-compose.yml\nname: fake\n")
+    shop.state.mkdir(parents=True)
+    file = shop.root / "docker-compose.yml"
+    for flags in (["-f", file, "-p", "fake", "--profile", "a"], ["--target", "t.yaml"]):
+        done = cli(command, *flags)
+        assert done.code == 0, done.err
+        if command != "doctor":
+            assert f"--file {file} --project-name fake" in shop.asked()
+    assert "--profile a" in shop.asked() or command in ("doctor", "down")
+    both = cli(command, "--target", "t.yaml", "-f", file)
+    assert both.code == 2
+    assert "not allowed with argument" in both.err
+
+
+def _seen(target: Target) -> Check:
+    return Check("project", ok=target.name == "fake", found=str(target.compose))
+
+
+@pytest.mark.parametrize("command", ["up", "down", "status", "ui x.yaml", "run x.yaml"])
+def test_in_a_folder_without_a_project_there_is_one_clear_error(
+    shop: Shop, cli: Cli, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never the stack that comes along."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "x.yaml").write_text(EXPERIMENT)
+    monkeypatch.chdir(elsewhere)
+    done = cli(*command.split())
+    done.is_one_clear_error(2, f"no Compose project here: {elsewhere}", "--file compose.yaml")
+    assert shop.asked() == ""
+
+
+def test_heal_of_a_project_that_is_named_by_flags(shop: Shop, cli: Cli) -> None:
+    journal = _break(shop)
+    another = shop.state.with_name("another")
+    another.mkdir()
+    journal.path.rename(another / "journal.jsonl")
+    assert cli("heal", "-f", "docker-compose.yml").out == "no fault is left\n"
+    assert "healed: kill of app-1" in cli("heal", "-p", "another").out
 
 
 def test_status_names_no_run_that_was_killed(

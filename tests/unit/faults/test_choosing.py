@@ -49,6 +49,12 @@ def test_a_selector_means_one_container(selector: dict[str, str], service: str) 
     assert pick_container(selector, _tools()).service == service
 
 
+def test_a_service_that_is_said_to_be_the_primary_is_it_without_patroni() -> None:
+    """A single database has no Patroni to be asked."""
+    tools = make_tools(None, container("web"), container("store", "db-primary"))
+    assert pick_container({"role": "db-primary"}, tools).service == "store"
+
+
 @pytest.mark.parametrize(
     ("selector", "text"),
     [

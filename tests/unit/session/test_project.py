@@ -9,21 +9,20 @@ from fakes import Cut, FakeClock, FakeEngine, FakeHttp, container
 from stack_copy import ROOT, copy_of_the_stack
 
 from harness.application import NO_APPLICATION
-from harness.bundled.shortener import SHORTENER
+from harness.bundled.shortener import SHORTENER, stack_target
 from harness.bundled.traffic import TRAFFIC
 from harness.errors import InvalidExperiment
-from harness.model.experiment import Target
+from harness.model.target import Target
 from harness.session.experiment_files import read_experiment
 from harness.session.project import Project
 
 SHIPPED = ROOT / "experiments" / "cache" / "redis-outage.yaml"
-OWN = Target(compose="mine.yml")
 
 
 @pytest.fixture(autouse=True)
 def _in_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copy_of_the_stack(tmp_path))
-    Path(OWN.compose).write_text("services: {}\n")
+    Path("mine.yml").write_text("services: {}\n")
 
 
 def _project(target: Target | None = None) -> Project:
@@ -44,7 +43,7 @@ def test_the_bundled_stack_has_its_application() -> None:
 
 
 def test_another_compose_file_in_the_same_folder_has_none() -> None:
-    project = _project(OWN)
+    project = _project(Target(compose=(Path("mine.yml").resolve(),)))
     assert project.application is NO_APPLICATION
     assert [reading.name for reading in project.readings()] == ["settings"]
     assert project.health().healthy
@@ -53,9 +52,10 @@ def test_another_compose_file_in_the_same_folder_has_none() -> None:
 
 def test_a_shipped_experiment_need_not_describe_its_requests(tmp_path: Path) -> None:
     experiment = read_experiment(SHIPPED)
+    assert experiment.target == stack_target(ROOT)
     assert experiment.operations == TRAFFIC.operations
     assert experiment.load.keys == TRAFFIC.keys
-    other = tmp_path / "other.yaml"
+    other = Path("other.yaml")
     other.write_text(f"{SHIPPED.read_text()}\ntarget: {{compose: mine.yml}}\n")
     with pytest.raises(InvalidExperiment, match=r"load\.mix\.redirect: unknown operation"):
         read_experiment(other)

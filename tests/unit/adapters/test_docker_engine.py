@@ -1,0 +1,52 @@
+"""The engine's containers, as the target says they are; the SDK is a fake."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.adapters import docker_engine
+from harness.adapters.docker_engine import DockerEngine
+from harness.model.container import COMPOSE_PROJECT, COMPOSE_SERVICE
+from harness.model.target import Part
+
+NEVER = "0001-01-01T00:00:00Z"
+
+
+def _inspected(service: str, project: str = "shop") -> dict[str, Any]:
+    labels = {COMPOSE_PROJECT: project, COMPOSE_SERVICE: service, "harness.protect": ""}
+    return {
+        "Id": service, "Name": f"/{project}-{service}-1", "Image": "web",
+        "Config": {"Labels": labels},
+        "State": {"Status": "running", "StartedAt": NEVER, "FinishedAt": NEVER, "ExitCode": 0},
+        "HostConfig": {},
+        "NetworkSettings": {"Ports": {}, "Networks": {}},
+    }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {one: _inspected(one) for one in ("web", "db")} | {"x": _inspected("web", "another")}
+    api = SimpleNamespace(
+        containers=lambda **_: [{"Id": one} for one in there], inspect_container=there.get
+    )
+    monkeypatch.setattr(docker_engine.docker, "from_env", lambda **_: SimpleNamespace(api=api))
+
+
+def test_what_the_target_says_of_a_service_is_in_the_labels_of_its_containers() -> None:
+    services = {"web": Part(role="app", protect=False), "gone": Part(role="cache")}
+    engine = DockerEngine("shop", services)
+    db, web = engine.containers()
+    assert (web.role, web.is_instrument, db.role, db.is_instrument) == ("app", False, "", True)
+    assert web.service == "web"
+    inspected = engine.inspect("web")
+    assert inspected is not None
+    assert inspected.role == "app"
+    assert engine.inspect("x") is None
+
+
+def test_where_nothing_is_said_labels_are_as_they_are() -> None:
+    db, web = DockerEngine("shop").containers()
+    assert (web.role, web.is_instrument, db.is_instrument) == ("", True, True)

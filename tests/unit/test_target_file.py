@@ -1,0 +1,121 @@
+"""target.yaml, and the part `target` of an experiment: every problem at once, with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import InvalidExperiment, UsageError
+from harness.experiment_file import load_target, said_target
+from harness.model.target import Part, Target
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The path of a target file, in a folder below its project's."""
+    monkeypatch.delenv("COMPOSE_FILE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "compose.yaml").write_text("services: {}\n")
+    (tmp_path / "chaos").mkdir()
+    return tmp_path / "chaos" / "target.yaml"
+
+
+WHOLE = """
+compose: [../compose.yaml, more.yaml]
+profiles: [core]
+project_directory: ..
+name: shop
+services:
+  web: {role: app, entry: 8080}
+  db:  {role: db, protect: false}
+operations:
+  home: {path: /, status: 200, limit: 100ms}
+"""
+
+
+def test_all_that_a_file_can_say(path: Path, tmp_path: Path) -> None:
+    path.write_text(WHOLE)
+    (path.parent / "more.yaml").touch()
+    target = load_target(path)
+    assert target.compose == (tmp_path / "compose.yaml", path.parent / "more.yaml")
+    assert (target.profiles, target.name, target.folder) == (("core",), "shop", tmp_path)
+    assert target.services == {
+        "web": Part(role="app", entry="8080"),
+        "db": Part(role="db", protect=False),
+    }
+    assert target.operations["home"].limit_s == 0.1
+
+
+def test_files_that_are_not_named_are_found_from_its_folder_upward(
+    path: Path, tmp_path: Path
+) -> None:
+    for text in ("{}", "profiles: []", "compose: []"):
+        path.write_text(text)
+        assert load_target(path) == Target(compose=(tmp_path / "compose.yaml",))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("- a", "line 1: file: not a target; write some of compose, profiles, "),
+        ("compos: a", "line 1: compos: unknown key; did you mean compose?"),
+        ("compose: {a: b}", "line 1: compose: not a file or a list of files; write "),
+        ("compose: [a, 1]", "line 1: compose: not a file or a list of files"),
+        ("\ncompose: gone.yaml", "line 2: compose: /.*/chaos/gone.yaml is not there; paths are "),
+        (f"compose: {'x' * 5000}", "line 1: compose: /.*xxx is not there"),
+        ('compose: "a\\0b"', "line 1: compose: /.* is not there"),
+        ("project_directory: gone", "line 1: project_directory: /.*/chaos/gone is not there"),
+        ("profiles: core", "line 1: profiles: not a list of texts; write "),
+        ("name: [a]", "line 1: name: missing or not a text; write "),
+        ("services: [web]", "line 1: services: not a mapping"),
+        ("services:\n  web: app", "line 2: services.web: not a mapping"),
+        ("services: {web: {rol: app}}", "services.web.rol: unknown key; did you mean role?"),
+        ("services: {web: {entry: [1]}}", "services.web.entry: not text"),
+        ("services: {web: {protect: maybe}}", "services.web.protect: not true or false"),
+        ("operations: {home: {pth: /}}", "operations.home.pth: unknown key; did you mean path?"),
+        ("operations: {home: {path: /, limit: soon}}", "operations.home.limit: "),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(path: Path, text: str, problem: str) -> None:
+    path.write_text(text)
+    with pytest.raises(InvalidExperiment, match=problem) as caught:
+        load_target(path)
+    assert "pydantic" not in caught.value.message
+
+
+def test_all_problems_are_said_at_once(path: Path) -> None:
+    path.write_text("profiles: 1\nservices: {web: {rol: app}}\noperations: {home: {pth: /}}\n")
+    with pytest.raises(InvalidExperiment) as caught:
+        load_target(path)
+    assert [text.partition(":")[0] for text in caught.value.problems] == [
+        "line 1",
+        "line 2",
+        "line 3",
+        "line 3",
+    ]
+
+
+def test_a_file_that_cannot_be_read(path: Path) -> None:
+    with pytest.raises(UsageError, match=r"target\.yaml: No such file") as caught:
+        load_target(path)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["title: x", "[]", "target: {compos: x}", "target: no"])
+def test_an_experiment_that_says_nothing_right_of_its_target(path: Path, text: str) -> None:
+    path.write_text(text)
+    assert said_target(path) is None
+
+
+def test_an_experiment_that_names_a_folder_in_place_of_a_file(path: Path) -> None:
+    path.write_text('target: "."')
+    assert said_target(path) is None
+
+
+def test_an_experiment_that_cannot_be_read(path: Path) -> None:
+    path.write_text("a: [")
+    with pytest.raises(InvalidExperiment, match="not YAML"):
+        said_target(path)
+    with pytest.raises(UsageError, match=r"gone\.yaml: No such file"):
+        said_target(path.parent / "gone.yaml")
