@@ -199,6 +199,7 @@ class FaultKind(ABC):
     `takes_member`: a container is lost to its role while it lasts, so the last one is guarded.
     `lasts`: `is_active` stays true until it is healed, so it is looked at again and again.
     `needs_flag`: runs only if the user allows it on the command line.
+    `proof_s`: how long its effect may take to be seen.
     """
 
     parameters: type[Parameters]
@@ -208,6 +209,7 @@ class FaultKind(ABC):
     takes_member: bool = False
     lasts: bool = False
     needs_flag: bool = False
+    proof_s: float = 5.0
 
     @abstractmethod
     def make(self, spec: FaultSpec, parameters: Any, tools: Tools) -> Fault:

@@ -22,8 +22,6 @@ from harness.model.experiment import FaultSpec
 from harness.runner.world import Site
 from harness.undo import Entry, heal_fault
 
-PROOF_S = 5.0
-
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -81,7 +79,7 @@ class ActiveFaults:
         self.end_if_rescued()  # the record that was just made is gone
         effect = fault.inject()
         facts["start_s"] = self._record.since_s(effect.start_s)
-        proof = wait_for(site.tools, fault.is_active, PROOF_S)
+        proof = wait_for(site.tools, fault.is_active, KINDS[spec.kind].proof_s)
         if not proof.proven:
             write("fault.unproven", **facts, detail=proof.detail)
             return proof

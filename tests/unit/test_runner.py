@@ -22,6 +22,7 @@ from fakes import (
 
 from harness.aspects.findings_json import findings_from_json
 from harness.errors import EngineError, RecordError
+from harness.faults import KINDS
 from harness.judge import judge
 from harness.model.experiment import Experiment, FaultSpec, Phase, Safeguard
 from harness.model.load import Load
@@ -277,6 +278,20 @@ def test_a_link_adapter_that_cuts_nothing_is_not_proven(tmp_path: Path) -> None:
     (_, down), (_, latency) = _reasons(case)
     assert down.startswith("down app-*.redis is not proven: 2 links cut by Toxiproxy's word, but")
     assert "a client of app-1.db-rw saw 100 bytes" in latency
+
+
+@pytest.mark.parametrize("proof_s", [2.5, 7.5])
+def test_an_effect_is_awaited_as_long_as_its_kind_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof_s: float
+) -> None:
+    monkeypatch.setitem(KINDS, "down", replace(KINDS["down"], proof_s=proof_s))
+    case = _Case(tmp_path, Cut())
+    tools = replace(case.tools, client=FakeLinkClient(FakeLinks(Cut())))
+    case.world = replace(case.world, tools=tools)
+    case.run()
+    unproven, _ = case.events("fault.unproven")
+    assert unproven["fault"] == "down-1"
+    assert unproven["t_s"] - unproven["start_s"] == pytest.approx(proof_s, abs=1.0)
 
 
 def test_a_cut_that_ends_early_is_not_proven_any_more(tmp_path: Path) -> None:

@@ -13,9 +13,8 @@ from harness.errors import TargetError
 from harness.faults.base import NoParameters, Proof
 from harness.faults.container_kind import ContainerFault, ContainerKind
 from harness.faults.undo_record import Undo
-from harness.faults.watch import came_back, event_since, start_again, wait_for
+from harness.faults.watch import came_back, event_since, start_again
 
-EFFECT_TIMEOUT_S = 10.0
 NO_CHILD = 3
 KILL_CHILDREN = f"""
 found={NO_CHILD}
@@ -54,12 +53,8 @@ def _kill_from_inside(fault: CrashFault) -> str:
     return f"kill -9 inside {fault.target.service}"
 
 
-def _has_died(fault: CrashFault) -> Proof:
-    """The engine saw it die; true even if it runs again already."""
-    return wait_for(fault.tools, lambda: _death(fault), EFFECT_TIMEOUT_S)
-
-
 def _death(fault: CrashFault) -> Proof:
+    """The engine saw it die; true even if it runs again already."""
     event = event_since(fault, "die")
     if event is None:
         return Proof(proven=False, detail=f"{fault.target.service} did not die")
@@ -69,6 +64,6 @@ def _death(fault: CrashFault) -> Proof:
 
 KIND = ContainerKind(
     NoParameters, CrashUndo, record=_record,
-    inject=_kill_from_inside, proof=_has_died, heal=start_again, healed=came_back,
-    takes_member=True,
+    inject=_kill_from_inside, proof=_death, heal=start_again, healed=came_back,
+    takes_member=True, proof_s=10.0,
 )  # fmt: skip

@@ -18,9 +18,8 @@ from harness.errors import TargetError
 from harness.faults.base import NoParameters, Proof, Tools
 from harness.faults.container_kind import ContainerFault, ContainerKind
 from harness.faults.undo_record import Undo
-from harness.faults.watch import came_back, event_since, start_again, touched, wait_for
+from harness.faults.watch import came_back, event_since, start_again, touched
 
-EFFECT_TIMEOUT_S = 30.0
 MARK_AND_FILL = """
 for process in /proc/[0-9]*; do
   id=${process#/proc/}
@@ -68,12 +67,8 @@ def _fill(fault: MemoryFault) -> str:
     return f"filling the memory of {fault.target.service}"
 
 
-def _has_died(fault: MemoryFault) -> Proof:
-    """The container died of SIGKILL, and the engine saw it run out of memory."""
-    return wait_for(fault.tools, lambda: _death(fault), EFFECT_TIMEOUT_S)
-
-
 def _death(fault: MemoryFault) -> Proof:
+    """The container died of SIGKILL, and the engine saw it run out of memory."""
     died = event_since(fault, "die")
     if died is None:
         return Proof(proven=False, detail=f"{fault.target.service} did not die")
@@ -102,6 +97,6 @@ def _unmark_and_start(undo: MemoryUndo, tools: Tools) -> None:
 
 KIND = ContainerKind(
     NoParameters, MemoryUndo, record=_record,
-    inject=_fill, proof=_has_died, heal=_unmark_and_start, healed=came_back,
-    takes_member=True,
+    inject=_fill, proof=_death, heal=_unmark_and_start, healed=came_back,
+    takes_member=True, proof_s=30.0,
 )  # fmt: skip
