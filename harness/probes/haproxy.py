@@ -13,6 +13,8 @@ from harness.model.http import Http
 from harness.model.observation import Observation
 from harness.probes.base import ProbeKind, event, one_each
 
+NO_STATISTICS = "the answer is no statistics: it names no server"
+
 
 @dataclass
 class HaproxyProbe:
@@ -44,6 +46,8 @@ class HaproxyProbe:
             return Observation(self.name, at_s, ok=False, facts={"error": answer.complaint})
         text = answer.body.decode("utf-8", "replace")
         servers = read_servers(text)
+        if not servers:
+            return Observation(self.name, at_s, ok=False, facts={"error": NO_STATISTICS})
         half_s = (at_s - self._last_s) / 2 if self._last_s is not None else 0.0
         changed = [key for key, status in servers.items() if self._seen.get(key) != status]
         events = tuple(

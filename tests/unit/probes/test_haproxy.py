@@ -13,7 +13,7 @@ from recorded_answers import BROKEN, HAPROXY_2, HAPROXY_3, haproxy_csv, proxy
 
 from harness.model.http import Answer
 from harness.model.observation import Observation
-from harness.probes.haproxy import HaproxyProbe, read_retries, read_servers
+from harness.probes.haproxy import NO_STATISTICS, HaproxyProbe, read_retries, read_servers
 
 HEADS = pytest.mark.parametrize("head", [HAPROXY_2, HAPROXY_3], ids=["2.2", "3.0"])
 URL = "http://127.0.0.1:8404/stats;csv"
@@ -90,6 +90,7 @@ class Page:
 
     rows: list[dict[str, Any]] = field(default_factory=lambda: [dict(row) for row in ROWS])
     status: int = 200
+    body: bytes | None = None
     asked: list[tuple[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -101,7 +102,7 @@ class Page:
         self.clock.at_s += 0.02
         text = haproxy_csv(HAPROXY_3, self.rows) if self.status == 200 else "sorry"
         error = "" if self.status else "TimeoutError: timed out"
-        return Answer(self.status, text.encode(), error=error)
+        return Answer(self.status, text.encode() if self.body is None else self.body, error=error)
 
     def look(self, at_s: float) -> Observation:
         self.clock.at_s = at_s
@@ -132,6 +133,20 @@ def test_the_first_look_states_all_servers_with_nothing_before() -> None:
     assert of(first, "lb.retries") == []
     assert page.asked == [(URL, 1.0)]
     assert page.look(100.25).events == ()
+
+
+@pytest.mark.parametrize("body", [*BROKEN, b"<html>\n<body>hello</body>"])
+def test_a_page_that_is_no_statistics_is_no_evidence_that_all_servers_are_gone(body: bytes) -> None:
+    page = Page()
+    page.look(100.0)
+    page.body = body
+    lost = page.look(100.25)
+    assert (lost.ok, lost.facts, lost.events) == (False, {"error": NO_STATISTICS}, ())
+    page.body = None
+    page.row("read", "app-1")["status"] = "DOWN"
+    (changed,) = of(page.look(100.5), "lb.server")
+    assert (changed["server"], changed["previous"]) == ("app-1", "UP")
+    assert changed["at_s"] == pytest.approx(100.26)  # half way from the last look that told
 
 
 def test_a_change_lies_half_way_between_two_looks() -> None:
