@@ -24,6 +24,7 @@ from campaigns.harness_command import (
 )
 from campaigns.hogs import hogs
 from campaigns.row import Figures, Row, add_row, figures_of, read_rows
+from harness.errors import RecordError
 from harness.session.stop import Stop, handled_by
 
 ROWS = "rows.jsonl"
@@ -69,7 +70,7 @@ class Campaign(ABC):
     def conduct(self, *, resume: bool) -> int:
         """Run all jobs; what was done before a signal counts. Without `resume` none is done yet.
 
-        Exit codes: 0 all is right, 1 not all, 4 no engine, 130 interrupted.
+        Exit codes: 0 all is right, 1 not all, 4 no engine, or no room for a row, 130 interrupted.
         """
         if problem := engine_problem():
             sys.stderr.write(f"error: {problem}\n")
@@ -87,6 +88,9 @@ class Campaign(ABC):
                     self.ended(row, rows)
         except KeyboardInterrupt:
             interrupted = True
+        except RecordError as error:
+            sys.stderr.write(f"error: {error.message}; {error.hint}; then: --resume\n")
+            return 4
         finally:
             take_down()
         say(json.dumps({**self.summary(rows), "interrupted": interrupted}))

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from harness.whole_file import recorded
+
 Key = TypeVar("Key")
 
 
@@ -92,12 +94,13 @@ def read_rows(path: Path) -> list[Row]:
 def add_row(path: Path, row: Row) -> None:
     """Write one more row: what took minutes must not be lost by an interruption.
 
-    It starts a line of its own, even if the row before was cut off.
+    It starts a line of its own, even if the row before was cut off. RecordError if it cannot.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    is_cut_off = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n" * is_cut_off + json.dumps(row.facts()) + "\n")
+    with recorded(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_cut_off = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n" * is_cut_off + json.dumps(row.facts()) + "\n")
 
 
 def newest(rows: Iterable[Row], key: Callable[[Row], Key], wanted: Iterable[Key]) -> list[Row]:

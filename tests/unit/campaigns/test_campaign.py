@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from disk import room
 from typing_extensions import override
 
 from campaigns import campaign, harness_command
@@ -117,6 +118,21 @@ def test_an_interruption_keeps_what_was_done_and_resume_goes_on(
     assert Plain(tmp_path, *jobs).conduct(resume=True) == 0
     assert harness.calls == ["b", "c", "down"]
     assert _last_line(capsys)["runs"] == ["a", "b", "c"]
+
+
+def test_a_full_disk_ends_it_with_a_message_and_no_stack_left(
+    harness: Any, run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = _jobs(tmp_path, "a", "b")
+    harness.runs = [run("pass"), run("pass")]
+    with room(100):
+        assert Plain(tmp_path, *jobs).conduct(resume=False) == 4
+    assert harness.calls == ["a", "down"]
+    said = capsys.readouterr().err
+    assert str(tmp_path / ROWS) in said
+    assert "--resume" in said
+    harness.runs = [run("pass"), run("pass")]
+    assert Plain(tmp_path, *jobs).conduct(resume=True) == 0
 
 
 def test_without_resume_it_begins_anew(harness: Any, run: MakeRun, tmp_path: Path) -> None:
