@@ -72,7 +72,7 @@ def excuse(item: Expectation, figure: Figure, run: Run) -> Reason | None:
     if metric_of(item).is_invariant or figure.is_invariant:
         return None
     against = figure.failure or figure.evidence
-    if disturbance := run.machine.disturbed_in(*window(item, run)):
+    if disturbance := run.machine.disturbed_in(*(figure.happened_s or window(item, run))):
         return Reason("machine_disturbed", f"{against}; {disturbance.text}")
     if too_small := run.machine.no_headroom:
         return Reason("no_headroom", f"{against}; {too_small.text}")

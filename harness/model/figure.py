@@ -26,6 +26,8 @@ class Figure:
     `is_invariant`: no load and no busy machine excuses that the limit was missed.
     `basis`: what must be recorded whole; None for the main load in the expectation's window,
     if the metric needs a load at all. `weakness`: why it proves nothing that the limit was kept.
+    `happened_s`: from when to when the run did what decides, None if that may be anywhere in the
+    expectation's window; what disturbed the machine at another time excuses nothing.
     """
 
     value: float | None
@@ -38,6 +40,7 @@ class Figure:
     is_invariant: bool = False
     basis: Basis | None = None
     weakness: Reason | None = None
+    happened_s: tuple[float, float] | None = None
 
 
 def no_figure(gap: str, code: str = "not_measured") -> Figure:

@@ -735,6 +735,20 @@ def test_a_figure_of_faults_looks_to_the_end_of_the_run(clause, outcome):
     assert judged.outcome == outcome
 
 
+@pytest.mark.parametrize(
+    ("at_s", "until_s", "outcome"),
+    [(66.0, 70.0, "fail"), (64.0, 70.0, "inconclusive"), (30.0, 39.0, "fail"),
+     (30.0, 41.0, "inconclusive"), (30.0, None, "inconclusive"), (66.0, None, "fail")],
+)  # fmt: skip
+def test_a_disturbance_excuses_no_word_that_is_contradicted_at_another_time(at_s, until_s, outcome):
+    """It lasts from 40 to 55 s, and 10 s more belong to it."""
+    lie = {"breaker": "redis", "server": "app-2", "at_s": at_s, "until_s": until_s,
+           "what": "says OPEN", "evidence": "229 answers"}  # fmt: skip
+    found = findings(breakers__contradictions=[lie], machine={"disturbed": [HOG]})
+    [judged] = verdict_of("breaker.redis", "opened_on_all", found)[1].judgements
+    assert judged.outcome == outcome
+
+
 def test_what_rests_on_no_requests_misses_none():
     gap = {**GAP, "stream": "main"}
     [judged] = verdict_of("rotation", "leaves_rotation <= 1s", findings(coverage={"gaps": [gap]}))[

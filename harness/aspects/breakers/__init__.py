@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.aspects.base import Aspect, Comparison, Findings
-from harness.aspects.breakers.contradictions import contradictions
+from harness.aspects.breakers.contradictions import Contradiction, contradictions
 from harness.aspects.breakers.found import Breaker, Breakers, InPhase, Server
 from harness.aspects.breakers.server import (
     Transition,
@@ -165,7 +165,9 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
     if found is None or not found.servers:
         return no_figure(f"no breaker named {name} reported")
     if against := _contradiction(name, findings):
-        return failed(against, "breaker_contradiction")
+        text = f"{against.server} at {against.at_s:.1f} s: {against.what} ({against.evidence})"
+        until_s = math.inf if against.until_s is None else against.until_s
+        return replace(failed(text, "breaker_contradiction"), happened_s=(against.at_s, until_s))
     if found.missing_servers:
         names = ", ".join(found.missing_servers)
         return failed(f"{names} did not report breaker {name}", "breaker_not_reported")
@@ -188,12 +190,10 @@ def _of_run(item: Expectation, found: Breaker) -> Figure:
     return Figure(value, f"{shown(value, item.unit)} (worst)", uncertainty=half_s)
 
 
-def _contradiction(name: str, findings: Findings) -> str:
-    """Where a server's report about its breaker contradicts what was observed from outside."""
-    for row in findings.of(ASPECT).contradictions:
-        if row.breaker == name:
-            return f"{row.server} at {row.at_s:.1f} s: {row.what} ({row.evidence})"
-    return ""
+def _contradiction(name: str, findings: Findings) -> Contradiction | None:
+    """The first time that a server's word on its breaker contradicts what was seen from outside."""
+    found = (row for row in findings.of(ASPECT).contradictions if row.breaker == name)
+    return next(found, None)
 
 
 def _of_phase(item: Expectation, found: Breaker) -> Figure:

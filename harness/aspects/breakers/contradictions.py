@@ -11,7 +11,7 @@ A breaker is named like the tier whose answers it guards (`X-Cache`) and like th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -43,12 +43,13 @@ REFILL_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contradiction:
-    """What was seen against a server's word."""
+    """What was seen against a server's word, from `at_s` to `until_s`: None is the run's end."""
 
     server: str
     breaker: str
     what: str
     at_s: float
+    until_s: float | None = None
     evidence: str
 
 
@@ -129,7 +130,7 @@ def _answered_while_open(claim: Claim, mine: Answers) -> Iterator[Contradiction]
     hits = np.sort(sent_s[_in_spans(sent_s, done_s, claim.spans("OPEN"))])
     if hits.size > ANSWERS_MAX:
         what = f"it sent answers from {claim.breaker} while it reported OPEN"
-        yield _row(claim, what, float(hits[0]), f"{hits.size:,} answers")
+        yield _row(claim, what, hits, f"{hits.size:,} answers")
 
 
 def _bytes_while_open(claim: Claim, record: Record) -> Iterator[Contradiction]:
@@ -148,7 +149,8 @@ def _bytes_while_open(claim: Claim, record: Record) -> Iterator[Contradiction]:
     if len(looks) > LOOKS_MAX:
         total = sum(received for _, received in looks)
         what = f"it sent requests to {claim.breaker} while it reported OPEN"
-        yield _row(claim, what, looks[0][0], f"{total:,} bytes in {len(looks)} polls of {link}")
+        times_s = [at_s for at_s, _ in looks]
+        yield _row(claim, what, times_s, f"{total:,} bytes in {len(looks)} polls of {link}")
 
 
 def _slower_than_said(claim: Claim, mine: Answers, first_s: float) -> Iterator[Contradiction]:
@@ -173,7 +175,7 @@ def _slower_than_said(claim: Claim, mine: Answers, first_s: float) -> Iterator[C
     if now_s - before_s > said_s + SLOWER_S:
         what = f"it reported that it fails fast within {said_s * 1e3:.1f} ms, but took longer"
         text = f"its answers from the next tier took {(now_s - before_s) * 1e3:.0f} ms longer"
-        yield _row(claim, what, spans[0][0], f"{text} than before")
+        yield _row(claim, what, (spans[0][0], spans[-1][1]), f"{text} than before")
 
 
 def _excess_s(took_s: Array, local_s: Array, percentile: float) -> float:
@@ -198,7 +200,7 @@ def _nothing_since_closed(claim: Claim, mine: Answers) -> Iterator[Contradiction
         what = f"it reported CLOSED but no longer used {claim.breaker}"
         text = f"none of {int(after.sum()):,} answers came from there"
         text += f"; {share:.0%} did before it opened"
-        yield _row(claim, what, closed_s, text)
+        yield _row(claim, what, (closed_s, math.inf), text)
 
 
 def _in_spans(sent_s: Array, done_s: Array, spans: Iterable[tuple[float, float]]) -> Array:
@@ -209,7 +211,14 @@ def _in_spans(sent_s: Array, done_s: Array, spans: Iterable[tuple[float, float]]
     return inside
 
 
-def _row(claim: Claim, what: str, at_s: float, evidence: str) -> Contradiction:
+def _row(claim: Claim, what: str, times_s: Sequence[float] | Array, evidence: str) -> Contradiction:
+    """`times_s`: when it was seen, in order."""
+    at_s, until_s = float(times_s[0]), float(times_s[-1])
     return Contradiction(
-        server=claim.server, breaker=claim.breaker, what=what, at_s=at_s, evidence=evidence
+        server=claim.server,
+        breaker=claim.breaker,
+        what=what,
+        at_s=at_s,
+        until_s=until_s if math.isfinite(until_s) else None,
+        evidence=evidence,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -138,14 +139,18 @@ def test_the_first_thing_that_contradicts_its_word_overrides_each_figure() -> No
     facts: dict[str, Any] = {"what": "it lied", "evidence": "7 answers"}
     against = [
         Contradiction(server="app-3", breaker="cache", at_s=1.0, **facts),
-        Contradiction(server="app-1", breaker="hot", at_s=20.25, **facts),
+        Contradiction(server="app-1", breaker="hot", at_s=20.25, until_s=22.5, **facts),
         Contradiction(server="app-2", breaker="hot", at_s=30.0, **facts),
     ]
-    expected = failed("app-1 at 20.2 s: it lied (7 answers)", "breaker_contradiction")
+    expected = replace(
+        failed("app-1 at 20.2 s: it lied (7 answers)", "breaker_contradiction"),
+        happened_s=(20.25, 22.5),
+    )
     for found in (BOTH, replace(BOTH, missing_servers=["app-3"])):
         assert figure(item("cooldown"), found, *against) == expected
         assert figure(item("flaps", "fault"), found, *against) == expected
     assert figure(item("cooldown"), BOTH, against[0]).value == 60.0
+    assert figure(item("cooldown"), BOTH, against[2]).happened_s == (30.0, math.inf)
 
 
 def compared(found: dict[str, Breaker], *expected: str) -> dict[str, tuple[str, str, float]]:

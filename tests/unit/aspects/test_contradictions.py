@@ -106,6 +106,7 @@ def test_answers_out_of_redis_while_its_breaker_says_open() -> None:
     (row,) = figures_of(record_of(liar(change)))["contradictions"]
     assert row["evidence"] == "67 answers"
     assert 70 <= row["at_s"] < 70.2
+    assert 74.8 < row["until_s"] <= 75
     assert row["breaker"] == "redis"
 
 
@@ -137,6 +138,8 @@ def test_bytes_into_the_link_while_open() -> None:
     assert contradictions(None, *asked) == [
         ("app-2", "it sent requests to redis while it reported OPEN")
     ]
+    (row,) = figures_of(record_of(None, *asked))["contradictions"]
+    assert (row["at_s"], row["until_s"]) == (70.0, 72.0)
     assert contradictions(None, *asked[:2]) == []
     assert contradictions(None, *(traffic(70.0 + s, "app-2.db-rw") for s in range(9))) == []
     assert contradictions(None, *(traffic(100.0 + s) for s in range(9))) == []  # CLOSED again
@@ -161,6 +164,8 @@ def test_a_stopwatch_that_stops_before_the_call_has_failed() -> None:
     assert contradictions(liar(change)) == [
         ("app-2", "it reported that it fails fast within 0.2 ms, but took longer")
     ]
+    (row,) = figures_of(record_of(liar(change)))["contradictions"]
+    assert (row["at_s"], row["until_s"]) == pytest.approx((FAULT_S + 1.2, CLOSED_S - 1.1))
 
 
 def test_a_machine_that_slows_down_everything_is_no_liar() -> None:
@@ -187,6 +192,8 @@ def test_a_server_that_says_closed_and_asks_redis_no_more() -> None:
     assert contradictions(liar(change)) == [
         ("app-2", "it reported CLOSED but no longer used redis")
     ]
+    (row,) = figures_of(record_of(liar(change)))["contradictions"]
+    assert (row["at_s"], row["until_s"]) == (CLOSED_S, None)
 
 
 def test_a_server_that_does_not_list_its_breaker_is_missing() -> None:
