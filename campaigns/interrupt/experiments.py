@@ -46,9 +46,13 @@ ONE = {
     "latency": "{latency: {link: app-1.redis, latency: 50}}",
     "bandwidth": "{bandwidth: {link: app-1.redis, rate: 100}}",
     "timeout": "{timeout: {link: app-1.redis, timeout: 500}}",
+    "reset_peer": "{reset_peer: {link: app-1.redis, timeout: 500}}",
+    "slow_close": "{slow_close: {link: app-1.redis, delay: 500}}",
+    "slicer": "{slicer: {link: app-1.redis, average_size: 20, delay: 1000}}",
+    "limit_data": "{limit_data: {link: app-1.redis, bytes: 1000}}",
 }
 KINDS = {
     kind: f"title: One fault of kind {kind}\n{LOAD}\nfaults: [{fault}]\n"
     for kind, fault in ONE.items()
 }
-"""An experiment for each kind whose effect lasts; of toxics, which are healed alike, some."""
+"""An experiment for each kind whose effect lasts."""
