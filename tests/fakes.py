@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import EngineError, TargetError
-from harness.faults.base import LinkClient, LinkState, Seen, Tools
+from harness.faults.base import LinkClient, LinkState, PacketQueue, PacketQueues, Seen, Tools
 from harness.model.container import (
     COMPOSE_PROJECT,
     COMPOSE_SERVICE,
@@ -88,6 +88,7 @@ def container(service: str, role: str = "app", **facts: Any) -> Container:
         id=f"id-{service}", name=f"fake-{service}-1", labels=labels, memory_bytes=64 << 20,
         memory_swap_bytes=128 << 20, nano_cpus=10**9, volumes=("/data",), started_s=WALL_S,
         networks={"fake_front": Attachment("10.0.0.9", (service,))},
+        namespace=f"/run/netns/{service}",
     )  # fmt: skip
     return replace(base, **facts)
 
@@ -254,6 +255,42 @@ class FakeLinks:
         self.suffering.get(link, {}).pop(name, None)
 
 
+@dataclass
+class FakePacketQueues(PacketQueues):
+    """The kernel's queues in memory, of `lo` and `eth0` each; `lack` is what is missing."""
+
+    cut: Cut
+    lack: str = ""
+    found: dict[str, dict[str, PacketQueue]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+
+    def lacks(self) -> str:
+        return self.lack
+
+    def queues(self, namespace: str) -> Mapping[str, PacketQueue] | None:
+        whole = {"lo": PacketQueue("noqueue", "0:"), "eth0": PacketQueue("noqueue", "0:")}
+        return None if namespace in self.gone else self.found.setdefault(namespace, whole)
+
+    def add(self, namespace: str, device: str, handle: str, rule: Sequence[str]) -> None:
+        self.cut("packets.add")
+        self.found[namespace][device] = PacketQueue("netem", handle, " ".join(rule))
+        self.cut("packets.add done")
+
+    def remove(self, namespace: str, device: str, handle: str) -> None:
+        self.cut("packets.remove")
+        if self.found[namespace][device].handle != handle:
+            raise TargetError("Invalid handle")
+        self.found[namespace][device] = PacketQueue("noqueue", "0:")
+
+    @property
+    def shaped(self) -> list[str]:
+        """The namespaces in which packets are delayed or dropped."""
+        return sorted(
+            name for name, queues in self.found.items()
+            if any(queue.kind == "netem" for queue in queues.values())
+        )  # fmt: skip
+
+
 ANSWER = Seen("closed", bytes=100, first_s=0.001, last_s=0.001, ended_s=0.001)
 """What the fake client sees of a whole link: an answer that ends the connection, as in HTTP."""
 
@@ -415,4 +452,5 @@ def make_tools(cut: Cut | None = None, *containers: Container) -> Tools:
     )
     engine = FakeEngine({c.id: c for c in listed}, clock, cut)
     links = FakeLinks(cut)
-    return Tools(engine, links, clock, FakeHttp(), FakeLinkClient(links))
+    packets = FakePacketQueues(cut)
+    return Tools(engine, links, clock, FakeHttp(), FakeLinkClient(links), packets)

@@ -50,6 +50,7 @@ def read_container(raw: Mapping[str, Any]) -> Container:
         addresses=_addresses(raw),
         health=(state.get("Health") or {}).get("Status", "").replace("none", ""),
         volumes=tuple(m["Destination"] for m in raw.get("Mounts", []) if m["Type"] == "volume"),
+        namespace=_namespace(raw["NetworkSettings"].get("SandboxKey") or ""),
         restart_policy=(host.get("RestartPolicy") or {}).get("Name") or "no",
     )
 
@@ -98,6 +99,11 @@ def _loopback(bindings: Iterable[Mapping[str, str]]) -> list[Address]:
         if port.isdecimal() and int(port) and ip_address(host).is_loopback:
             addresses.append((host, int(port)))
     return addresses
+
+
+def _namespace(path: str) -> str:
+    """That of `network_mode: host` is the machine's own, which is not the container's."""
+    return "" if path.endswith("/default") else path
 
 
 def _preference(address: Address) -> tuple[bool, bool, Address]:

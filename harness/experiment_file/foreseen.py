@@ -7,7 +7,7 @@ Only what is certain is refused here. At the moment of a fault the same is asked
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
@@ -56,10 +56,14 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a project before anything starts; `links`: None where nobody can tell."""
+    """What is known of a project before anything starts; `links`: None where nobody can tell.
+
+    `lacks_netem` says why packets cannot be delayed or dropped on this machine, "" if they can.
+    """
 
     made: Mapping[str, Made]
     links: frozenset[str] | None = None
+    lacks_netem: Callable[[], str] = str
 
 
 def made_services(
@@ -110,6 +114,8 @@ def notes(experiment: Experiment, known: Known) -> list[str]:
 
 def _of_fault(fault: FaultSpec, experiment: Experiment, known: Known) -> Iterator[str]:
     [(how, first)] = fault.selector.items()
+    if KINDS[fault.kind].needs_netem and (lack := known.lacks_netem()):
+        yield f"{_place(fault)}: {lack}"
     for name in fault.candidates or (first,):
         if how == "link":
             yield from _of_link(fault, name, known)

@@ -8,11 +8,13 @@ from typing import Any
 from harness.faults.base import Fault, FaultKind, Tools
 from harness.faults.containers import (
     crash,
+    delay,
     disconnect,
     exec_command,
     kill,
     limit_cpu,
     limit_memory,
+    loss,
     out_of_memory,
     pause,
     restart,
@@ -39,6 +41,8 @@ KINDS: dict[str, FaultKind] = {
     "stop": stop.KIND,
     "pause": pause.KIND,
     "disconnect": disconnect.KIND,
+    "delay": delay.KIND,
+    "loss": loss.KIND,
     "restart": restart.KIND,
     "limit_cpu": limit_cpu.KIND,
     "limit_memory": limit_memory.KIND,

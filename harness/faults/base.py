@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
+from harness.errors import TargetError
 from harness.faults.undo_record import Undo
 from harness.model.clock import Clock
 from harness.model.container import Attachment, Container, ContainerEvent
@@ -182,6 +183,58 @@ class NoClient(LinkClient):
 
 
 @dataclass(frozen=True, slots=True)
+class PacketQueue:
+    """The queue of a network device, as the kernel lists it; `options` are its own words."""
+
+    kind: str
+    handle: str
+    options: str = ""
+
+
+class PacketQueues(Protocol):
+    """What faults do to the queues in which packets wait to leave a container.
+
+    `namespace` is the container's network namespace, a path. TargetError if a call fails.
+    """
+
+    def lacks(self) -> str:
+        """Why this machine cannot delay or drop packets, and what to do; "" if it can."""
+        ...
+
+    def queues(self, namespace: str) -> Mapping[str, PacketQueue] | None:
+        """The queue of each device; None if there is no such namespace here."""
+        ...
+
+    def add(self, namespace: str, device: str, handle: str, rule: Sequence[str]) -> None:
+        """Give a device a netem queue, in place of the kernel's own."""
+        ...
+
+    def remove(self, namespace: str, device: str, handle: str) -> None:
+        """Take the queue with that handle away, and no other."""
+        ...
+
+
+class NoPacketQueues(PacketQueues):
+    """Where nothing can be done to packets."""
+
+    @override
+    def lacks(self) -> str:
+        return "packets cannot be delayed or dropped from here"
+
+    @override
+    def queues(self, namespace: str) -> None:
+        return None
+
+    @override
+    def add(self, namespace: str, device: str, handle: str, rule: Sequence[str]) -> None:
+        raise TargetError(self.lacks())
+
+    @override
+    def remove(self, namespace: str, device: str, handle: str) -> None:
+        raise TargetError(self.lacks())
+
+
+@dataclass(frozen=True, slots=True)
 class Tools:
     """What a fault acts with; the cli hands in the real ones, tests fakes."""
 
@@ -190,6 +243,7 @@ class Tools:
     clock: Clock
     http: Http
     client: LinkClient = field(default_factory=NoClient)
+    packets: PacketQueues = field(default_factory=NoPacketQueues)
 
 
 @dataclass(frozen=True)
@@ -200,6 +254,7 @@ class FaultKind(ABC):
     `lasts`: `is_active` stays true until it is healed, so it is looked at again and again.
     `needs_flag`: runs only if the user allows it on the command line.
     `proof_s`: how long its effect may take to be seen.
+    `needs_netem`: runs only where packets can be delayed and dropped.
     """
 
     parameters: type[Parameters]
@@ -210,6 +265,7 @@ class FaultKind(ABC):
     lasts: bool = False
     needs_flag: bool = False
     proof_s: float = 5.0
+    needs_netem: bool = False
 
     @abstractmethod
     def make(self, spec: FaultSpec, parameters: Any, tools: Tools) -> Fault:

@@ -84,6 +84,7 @@ class Container:
     addresses: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     health: str = ""  # what its own health check says: healthy, unhealthy, starting; "": none
+    namespace: str = ""  # of its network, a path; "": it does not run, or uses that of another
     restart_policy: str = ""  # no, on-failure, always, unless-stopped; "": not known
 
     @property

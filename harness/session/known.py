@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from harness.adapters.packet_queues import TcPacketQueues
 from harness.bundled.shortener import SHORTENER, links_of_stack
 from harness.errors import HarnessError
 from harness.experiment_file.foreseen import Known, links_of, made_services
@@ -18,13 +19,13 @@ def known_of(project: Project) -> Known:
     The bundled stack's are built into its image, from a file that is here.
     """
     config, labels = project.compose.config(), project.compose.services()
-    made = made_services(config, labels)
+    made, lacks = made_services(config, labels), TcPacketQueues().lacks
     if project.application is SHORTENER:
-        return Known(made, frozenset(links_of_stack(project.root)))
+        return Known(made, frozenset(links_of_stack(project.root)), lacks)
     if not any(LABEL in each for each in labels.values()):
-        return Known(made)
+        return Known(made, lacks_netem=lacks)
     links = _links_now(project) or links_of(config, labels)
-    return Known(made, frozenset(links) if links else None)
+    return Known(made, frozenset(links) if links else None, lacks)
 
 
 def _links_now(project: Project) -> set[str]:

@@ -19,6 +19,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "limit_cpu": {"cpus": 0.1}, "limit_memory": {"mib": 16}, "exec": {"command": ["true"]},
     "latency": {"latency": 10}, "bandwidth": {"rate": 10}, "slow_close": {"delay": 1},
     "slicer": {"average_size": 8}, "limit_data": {"bytes": 8},
+    "delay": {"delay": 100}, "loss": {"percent": 5},
 }  # fmt: skip
 
 

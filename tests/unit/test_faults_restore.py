@@ -261,7 +261,10 @@ def test_what_does_not_run_is_not_broken_and_so_not_started_by_healing(
     if kind == "start":
         return  # the change that wants a container that does not run
     tools = make_tools(None, container("app-1", status=status), container("app-2"))
-    parameters = {"limit_cpu": {"cpus": 0.1}, "limit_memory": {"mib": 16}}.get(kind, {})
+    parameters = {
+        "limit_cpu": {"cpus": 0.1}, "limit_memory": {"mib": 16},
+        "delay": {"delay": 100}, "loss": {"percent": 5},
+    }.get(kind, {})  # fmt: skip
     more = {"command": ["true"]} if kind == "exec" else parameters
     with pytest.raises(TargetError, match=f"app-1 is {status}"):
         _fault(kind, tools, **more).prepare()

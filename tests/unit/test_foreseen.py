@@ -54,9 +54,29 @@ def experiment(*faults: FaultSpec, expect: tuple[str, ...] = (), **changes: Any)
     return Experiment(**{**facts, **changes})
 
 
+NO_NETEM = "delay and loss need root"
+
+
 def refused(*faults: FaultSpec, made: Any = MADE, links: Any = LINKS, **facts: Any) -> list[str]:
     sources = facts.pop("sources", Sources({}))
-    return refusals(experiment(*faults, **facts), Known(made, links), sources)
+    known = Known(made, links, facts.pop("lacks_netem", str))
+    return refusals(experiment(*faults, **facts), known, sources)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("delay", [f"faults[1].delay: {NO_NETEM}"]),
+        ("loss", [f"faults[1].loss: {NO_NETEM}"]),
+        ("pause", []),
+    ],
+)
+def test_a_machine_that_cannot_delay_packets_is_told_before_anything_starts(
+    kind: str, said: list[str]
+) -> None:
+    broken = fault(kind, service="web")
+    assert refused(broken) == []
+    assert refused(broken, lacks_netem=lambda: NO_NETEM) == said
 
 
 @pytest.mark.parametrize(

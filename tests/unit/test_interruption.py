@@ -24,6 +24,7 @@ from fakes import (
     FakeDriver,
     FakeEngine,
     FakeLinks,
+    FakePacketQueues,
     FakeWatchdog,
     container,
     make_tools,
@@ -50,16 +51,17 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "limit_cpu": {"cpus": 0.1}, "limit_memory": {"mib": 16}, "exec": {"command": ["true"]},
     "latency": {"latency": 10}, "bandwidth": {"rate": 10}, "slow_close": {"delay": 1},
     "slicer": {"average_size": 8}, "limit_data": {"bytes": 8},
+    "delay": {"delay": 100}, "loss": {"percent": 5},
 }  # fmt: skip
 
 
 OUTLIVED = {
     "engine.start", "engine.start done", "engine.connect", "links.True", "links.True done",
-    "links.remove", "driver.stop", "log.load.summary", "readback",
+    "links.remove", "packets.remove", "driver.stop", "log.load.summary", "readback",
 }  # fmt: skip
 """Steps after whose failure a run may still complete: it heals again, or kills its load."""
 
-CHANGES = ("engine.", "links.")  # what reaches the target
+CHANGES = ("engine.", "links.", "packets.")  # what reaches the target
 
 FULL = ("log.", "journal.replace")  # what needs space on the disk
 
@@ -192,10 +194,11 @@ class _Case:
 
     def heal(self) -> list[Any]:
         """As `harness heal` does it in a new process."""
-        engine, links = self.tools.engine, self.tools.links
+        engine, links, packets = self.tools.engine, self.tools.links, self.tools.packets
         assert isinstance(engine, FakeEngine)
         assert isinstance(links, FakeLinks)
-        engine.cut = links.cut = Cut()
+        assert isinstance(packets, FakePacketQueues)
+        engine.cut = links.cut = packets.cut = Cut()
         return replay(Journal(self.journal.path), self.tools, lambda *_: None)
 
     def status(self) -> str:
@@ -233,7 +236,8 @@ def _state(tools: Tools) -> Any:
         for c in tools.engine.found.values()
     }
     suffering = {link: toxics for link, toxics in tools.links.suffering.items() if toxics}
-    return containers, dict(tools.links.enabled), suffering
+    assert isinstance(tools.packets, FakePacketQueues)
+    return containers, dict(tools.links.enabled), suffering, tools.packets.shaped
 
 
 def _dry_run(

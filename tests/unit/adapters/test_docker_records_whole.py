@@ -52,6 +52,7 @@ INSPECTED: dict[str, Any] = {
         {"Type": "tmpfs", "Destination": "/run"},
     ],
     "NetworkSettings": {
+        "SandboxKey": "/var/run/docker/netns/3f2c9a7be1d0",
         "Ports": {
             "8008/tcp": [{"HostIp": "127.0.0.1", "HostPort": "20041"}],
             "5432/tcp": None,
@@ -108,7 +109,16 @@ def test_every_fact_of_a_container() -> None:
         volumes=("/data", "/log"),
         health="healthy",
         restart_policy="unless-stopped",
+        namespace="/var/run/docker/netns/3f2c9a7be1d0",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["", None, "/var/run/docker/netns/default"])
+def test_a_network_that_is_not_its_own_is_none(key: str | None) -> None:
+    """The last is that of the machine itself: `network_mode: host`."""
+    raw = deepcopy(INSPECTED)
+    raw["NetworkSettings"]["SandboxKey"] = key
+    assert read_container(raw).namespace == ""
 
 
 OLD: dict[str, Any] = {

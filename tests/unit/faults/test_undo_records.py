@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import WALL_S, FakeEngine, FakeLinks, container, make_tools
+from fakes import WALL_S, FakeEngine, FakeLinks, FakePacketQueues, container, make_tools
 
 from harness.faults import KINDS, make_fault
 from harness.faults.base import LINK, Tools
@@ -38,7 +38,8 @@ def _lines(name: str) -> list[str]:
     return (JOURNALS / name).read_text().splitlines()
 
 
-FIRST_LINES, LINES = _lines("5ba8ea9.jsonl"), _lines("1c2c366.jsonl")
+FIRST_LINES, NETEM_LINES = _lines("5ba8ea9.jsonl"), _lines("netem.jsonl")
+LINES = [*_lines("1c2c366.jsonl"), *NETEM_LINES]
 
 
 class Engine(FakeEngine):
@@ -78,7 +79,8 @@ def _now(tools: Tools) -> Container:
 
 @pytest.mark.parametrize("lines", [FIRST_LINES, LINES], ids=["5ba8ea9", "1c2c366"])
 def test_every_kind_was_recorded(lines: list[str]) -> None:
-    assert {_kind(line) for line in lines} == set(KINDS)
+    newer = {_kind(line) for line in NETEM_LINES}
+    assert {_kind(line) for line in lines} | newer == set(KINDS)
 
 
 @pytest.mark.parametrize("line", LINES, ids=_kind)
@@ -115,6 +117,8 @@ def test_a_record_of_an_earlier_version_heals_its_fault(
     assert journal.is_empty()
     assert (_now(tools), tools.links.enabled) == before
     assert not any(tools.links.suffering.values())
+    assert isinstance(tools.packets, FakePacketQueues)
+    assert tools.packets.shaped == []
     if spec.kind == "exec":
         assert tools.engine.executed[0] == "restore it"
 

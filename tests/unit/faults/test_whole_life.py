@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pytest
-from fakes import WALL_S, Cut, FakeClock, FakeEngine, container, make_tools
+from fakes import (
+    WALL_S,
+    Cut,
+    FakeClock,
+    FakeEngine,
+    FakePacketQueues,
+    container,
+    make_tools,
+)
 from make_faults import fault_on, fault_spec, read_back
 
 from harness.errors import EngineError, TargetError
@@ -25,6 +34,7 @@ from harness.model.experiment import FaultSpec
 
 MIB = 1 << 20
 ID = "id-app-2"
+NETNS = "/run/netns/app-2"
 NETWORKS = {"fake_back": Attachment("10.0.1.2", ("app-2", "db")), "fake_front": Attachment()}
 
 
@@ -44,6 +54,22 @@ CHANGING = (
     *("kill", "start", "stop", "restart", "pause", "unpause", "execute", "execute_detached"),
     *("update", "disconnect", "connect", "empty_volumes"),
 )
+
+
+class Packets(FakePacketQueues):
+    """Notes into the calls of the engine; deaf if that is."""
+
+    engine: Calls
+
+    def add(self, namespace: str, device: str, handle: str, rule: Sequence[str]) -> None:
+        self.engine.calls.append(("add", namespace, device, handle, " ".join(rule)))
+        self.engine.clock.at_s += 0.25
+        if not self.engine.is_deaf:
+            super().add(namespace, device, handle, rule)
+
+    def remove(self, namespace: str, device: str, handle: str) -> None:
+        self.engine.calls.append(("remove", namespace, device, handle))
+        super().remove(namespace, device, handle)
 
 
 class Calls(FakeEngine):
@@ -84,7 +110,11 @@ class Case:
         self.clock = FakeClock()
         self.engine = Calls({c.id: c for c in listed}, self.clock, Cut())
         self.engine.calls, self.engine.answers = [], []
-        self.tools: Tools = replace(make_tools(), engine=self.engine, clock=self.clock)
+        self.packets = Packets(Cut())
+        self.packets.engine = self.engine
+        self.tools: Tools = replace(
+            make_tools(), engine=self.engine, clock=self.clock, packets=self.packets
+        )
         self.fault = self.another()
 
     def another(self) -> Fault:
@@ -105,6 +135,7 @@ class Case:
 
     def remove(self) -> None:
         del self.engine.found[ID]
+        self.packets.gone.add(NETNS)
 
 
 @dataclass(frozen=True)
@@ -173,6 +204,24 @@ LIVES = {
         [("update", ID, {"NanoCpus": 5 * 10**8})], Effect(100.0, 100.25, "app-2 has 0.5 CPUs"),
         Proof(True, "limit 0.5 CPUs"), "limit 1 CPUs", "the container is gone",
         [("update", ID, {"NanoCpus": 10**9})], Proof(True, "limit 1 CPUs"),
+    ),
+    "delay": Life(
+        {"delay": 100, "jitter": 20}, {"namespace": NETNS, "devices": ["eth0"]},
+        [("add", NETNS, "eth0", "4a52:", "limit 100000 delay 100ms 20ms")],
+        Effect(100.0, 100.25, "delay 100ms 20ms for what app-2 sends on eth0"),
+        Proof(True, "the kernel has netem on eth0: limit 100000 delay 100ms 20ms"),
+        "no netem on eth0", "no netem on eth0",
+        [("remove", NETNS, "eth0", "4a52:")], Proof(True, "no netem is left"),
+        healed_gone=f"the network {NETNS} of app-2 is gone",
+    ),
+    "loss": Life(
+        {"percent": 2.5}, {"namespace": NETNS, "devices": ["eth0"]},
+        [("add", NETNS, "eth0", "4a52:", "limit 100000 loss 2.5%")],
+        Effect(100.0, 100.25, "loss 2.5% for what app-2 sends on eth0"),
+        Proof(True, "the kernel has netem on eth0: limit 100000 loss 2.5%"),
+        "no netem on eth0", "no netem on eth0",
+        [("remove", NETNS, "eth0", "4a52:")], Proof(True, "no netem is left"),
+        healed_gone=f"the network {NETNS} of app-2 is gone",
     ),
     "limit_memory": Life(
         {"mib": 16}, {"limits": LIMITS},
