@@ -34,7 +34,8 @@ class Made:
 
     `members`: how many containers. `ports` of the container by where they are published: a loopback
     address of this machine, or another one; of `random_ports` the engine chooses the port there
-    anew at each start. `has_init`: PID 1 is an init, for all that is written.
+    anew at each start, from a range or from all. `has_init`: PID 1 is an init, for all that is
+    written.
     """
 
     labels: Mapping[str, str]
@@ -126,22 +127,29 @@ def _of_fault(fault: FaultSpec, experiment: Experiment, known: Known) -> Iterato
         elif services and KINDS[fault.kind].takes_member and not experiment.allow_total_loss:
             yield from _of_role(fault, known.made[services[0]].role, known)
         if fault.kind in STARTED_ANEW:
-            entry = experiment.load.entry
-            yield from (_missed(fault, s) for s in services if _moves(known.made[s], entry))
+            for service in services:
+                yield from _missed(fault, service, experiment, known)
 
 
-def _moves(made: Made, entry: str) -> bool:
+def moves(made: Made, entry: str) -> bool:
     """Whether the load enters at a port of it that is another one after each start."""
     name, _, rest = made.labels.get("harness.entry", "").partition(":")
     port = rest.partition("/")[0]
     return name == entry and port.isdecimal() and int(port) in made.random_ports
 
 
-def _missed(fault: FaultSpec, service: str) -> str:
-    return (
-        f"{_place(fault)}: load enters at {service}, at a port that the engine chooses anew when it"
-        ' starts again, so the load would miss it; publish a fixed one, as in "127.0.0.1:8080:80"'
-    )
+def _missed(fault: FaultSpec, service: str, experiment: Experiment, known: Known) -> Iterator[str]:
+    """What could not follow a service to the ports that the engine chooses at its next start."""
+    made = known.made[service]
+    moved = f"of {service} that the engine chooses anew when it starts again"
+    right = 'publish a fixed one, as in "127.0.0.1:8080:80"'
+    if experiment.load.locustfile and moves(made, experiment.load.entry):
+        yield f"{_place(fault)}: a class of your own cannot follow to a port {moved}; {right}"
+    for label, where in sorted(made.labels.items()):
+        port = where.partition("/")[0]
+        is_probe = label.startswith("harness.probe.") and port.isdecimal()
+        if is_probe and int(port) in made.random_ports:
+            yield f"{_place(fault)}: {label} is read at a port {moved}; {right}"
 
 
 def _of_link(fault: FaultSpec, name: str, known: Known) -> Iterator[str]:
@@ -234,8 +242,9 @@ def _ports(facts: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _random_ports(facts: Mapping[str, Any]) -> frozenset[int]:
-    ports = facts.get("ports") or ()
-    return frozenset(int(p["target"]) for p in ports if str(p.get("published") or "0") == "0")
+    """Those for which the file leaves the choice to the engine, from a range or from all."""
+    published = [(p["target"], str(p.get("published") or "0")) for p in facts.get("ports") or ()]
+    return frozenset(int(port) for port, text in published if text == "0" or "-" in text)
 
 
 def _is_loopback(host: str) -> bool:

@@ -33,7 +33,8 @@ class LoadConfig:
     """The load of one run: where it enters, what it sends, where it is recorded.
 
     `duration_s` bounds the load, whatever else happens; `state_file` is the JSON file with
-    run_id, phase and faults that Locust's page shows. With `load.locustfile` (path::UserClass)
+    run_id, phase and faults that Locust's page shows; `entry_file`, if the entry can move, says
+    where it is now (entry_follower.py). With `load.locustfile` (path::UserClass)
     the main load is that class, one user for each arrival a second of `load.rate_per_s`.
     """
 
@@ -46,6 +47,7 @@ class LoadConfig:
     canary_key_offset: int
     samples_dir: Path
     state_file: Path | None = None
+    entry_file: Path | None = None
 
 
 class LoadDriver:
@@ -217,6 +219,7 @@ def _write_engine_config(config: LoadConfig, stream: str, work: Path) -> Path:
         mix={name: 1.0 if is_canary else load.mix[name] for name in names},
         samples=str(config.samples_dir.absolute()),
         max_duration_s=config.duration_s + 60,
+        entry_file=str(config.entry_file or ""),
     )
     if is_canary:
         engine = replace(

@@ -30,6 +30,7 @@ EVENTS: Mapping[str, Mapping[str, type]] = {
     "probe.unanswered": {"probe": str, "error": str},  # what it observes is unhealthy or gone
     "probe.answered": {"probe": str, "unanswered_s": float},
     "container.start": {"service": str},
+    "load.entry": {"to": list},  # where load is sent, if another port is chosen at each start
     "target.rejoined": {"service": str},
     "target.parts": {"parts": list},
     "target.links": {"links": dict},

@@ -20,9 +20,13 @@ from harness.bundled.environment import prepare_environment
 from harness.bundled.shortener import application_of, is_bundled, is_stack
 from harness.compose_files import compose_files_in
 from harness.errors import HealError, TargetError
+from harness.experiment_file.foreseen import made_services, moves
 from harness.faults.base import Tools
 from harness.host_access import host_access
+from harness.load.entry_follower import EntryFollower
 from harness.model.clock import wait_until
+from harness.model.container import Container
+from harness.model.http import Address
 from harness.model.load import Load
 from harness.model.target import Target
 from harness.probes import KINDS, labelled_probes
@@ -36,6 +40,8 @@ from harness.state_folder import JOURNAL, state_root
 from harness.undo import Journal
 
 HEALTHY_S = 60.0
+ENTRY = "entry.json"
+"""Where the entry of a run has moved to, in the state folder."""
 
 
 def checkout() -> Path:
@@ -163,6 +169,30 @@ class Project:
             MachineProbe(self.processor_time(), self.clock),
             *labelled_probes(self.engine.containers(), self.http, self.clock, kinds),
         )
+
+    def entry_follower(self, load: Load) -> EntryFollower | None:
+        """What follows the entry, if it is another one after each start of its container.
+
+        What an earlier run has written of it is gone.
+        """
+        file = self.state_dir / ENTRY
+        file.unlink(missing_ok=True)
+        made = made_services(self.compose.config(), self.compose.services())
+        entries = self._entries(load)
+        if not any(moves(made[c.service], load.entry) for c in entries if c.service in made):
+            return None
+
+        def look() -> list[Address | None]:
+            found = [self.engine.inspect(c.id) for c in entries]
+            named = [entry_of(c) if c is not None else None for c in found]
+            return [entry[1] if entry else None for entry in named]
+
+        return EntryFollower(look, file, self.clock)
+
+    def _entries(self, load: Load) -> list[Container]:
+        """The containers in which the load enters now."""
+        listed = [c for c in self.engine.containers() if not c.is_standby]
+        return [c for c in listed if (entry := entry_of(c)) and entry[0] == load.entry]
 
     def readings(self) -> tuple[Reading, ...]:
         """What the target is queried for before and after a run."""

@@ -267,10 +267,14 @@ class Session:
 
     def _world(self, job: Job, folder: RunFolder, keys: CanaryKeys) -> World:
         project = job.project
+        follower = project.entry_follower(job.experiment.load)
+        config = self._load_config(job, folder, keys.offset)
+        if follower is not None:
+            config = replace(config, entry_file=follower.file)
         return World(
             **_site_of(project),
-            probes=project.probes(),
-            driver=LoadDriver(self._load_config(job, folder, keys.offset), folder),
+            probes=(*project.probes(), *filter(None, [follower])),
+            driver=LoadDriver(config, folder),
             health=project.health,
             readings=project.readings(),
             show=lambda progress: self._show(progress, project),

@@ -26,6 +26,7 @@ from ground_truth import BIG_BODY, GroundTruth, ground_truth
 from harness.bundled.traffic import OPERATIONS, TRAFFIC
 from harness.load.engine.config import EngineConfig
 from harness.model.load import Load, Operation
+from harness.whole_file import write_whole
 
 TIMEOUT_S = 0.6
 LATE_S = 0.05  # how late a send or a recorded time may be on a machine that does other work too
@@ -515,3 +516,26 @@ def test_it_refuses_to_load_another_machine(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "192.0.2.1 is not an address of this machine" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_entry_that_moves_is_followed_and_no_request_is_lost(
+    truth: GroundTruth, tmp_path: Path
+) -> None:
+    """First nothing listens there; kept connections to the old place are not used again."""
+    entry = tmp_path / "entry.json"
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    with ground_truth() as other, engine(truth, samples, entry_file=str(entry)) as under_test:
+        under_test.begin(100)
+        wait_for(lambda: under_test.total("num_requests") > 30, 10, "answers of the first place")
+        write_whole(entry, json.dumps([("127.0.0.1", 1)]))
+        wait_for(lambda: under_test.total("num_failures") > 10, 10, "refusals")
+        write_whole(entry, json.dumps([("127.0.0.1", other.port)]))
+        failed = under_test.total("num_failures")
+        wait_for(lambda: under_test.total("num_requests") > failed + 80, 10, "more answers")
+        rows = under_test.stop()
+    outcomes = [row["error"] for row in rows]
+    first, last = outcomes.index("refused"), len(outcomes) - outcomes[::-1].index("refused")
+    assert set(outcomes[:first]) | set(outcomes[last:]) == {""}
+    assert set(outcomes[first:last]) == {"refused"}
+    assert len(outcomes) - last > 20

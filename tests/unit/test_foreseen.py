@@ -140,18 +140,33 @@ def test_an_entry_must_be_published_where_load_may_go(
 
 
 @pytest.mark.parametrize("kind", ["kill", "restart", "pause", "limit_cpu"])
-def test_an_entry_whose_port_is_another_one_after_a_start_is_not_restarted(kind: str) -> None:
+def test_a_class_of_the_users_own_cannot_follow_an_entry_that_moves(kind: str) -> None:
+    """Our own engine can: its port is another one after each start."""
     made = {"web": Made(WEB.labels, 2, WEB.ports, frozenset({80}))}
-    found = refused(fault(kind, service="web"), made=made)
+    assert refused(fault(kind, service="web"), made=made) == []
+    load = Load(entry="shop", rate_per_s=9, mix={"look": 1.0}, locustfile="x.py::Shopper")
+    found = refused(fault(kind, service="web"), made=made, load=load)
     if kind in ("pause", "limit_cpu"):
         assert found == []
         return
     [text] = found
-    assert text.startswith(
-        f"faults[1].{kind}: load enters at web, at a port that the engine chooses"
+    assert text == (
+        f"faults[1].{kind}: a class of your own cannot follow to a port of web that the engine"
+        ' chooses anew when it starts again; publish a fixed one, as in "127.0.0.1:8080:80"'
     )
     other = {"web": Made(WEB.labels, 2, WEB.ports, frozenset({81}))}
-    assert refused(fault(kind, service="web"), made=other) == []
+    assert refused(fault(kind, service="web"), made=other, load=load) == []
+
+
+@pytest.mark.parametrize("kind", ["kill", "restart", "pause"])
+def test_a_probe_cannot_follow_either(kind: str) -> None:
+    labels = {**WEB.labels, "harness.probe.haproxy": "8404/stats;csv", "harness.probe.x": "y"}
+    made = {"web": Made(labels, 2, {80: "127.0.0.1"}, frozenset({8404}))}
+    found = refused(fault(kind, service="web"), made=made)
+    text = f"faults[1].{kind}: harness.probe.haproxy is read at a port of web that the engine "
+    assert [one.startswith(text) for one in found] == ([] if kind == "pause" else [True])
+    fixed = {"web": Made(labels, 2, {80: "127.0.0.1"}, frozenset({80}))}
+    assert refused(fault(kind, service="web"), made=fixed) == []
 
 
 def test_an_entry_that_is_an_address_needs_no_port() -> None:
@@ -233,7 +248,7 @@ def test_what_compose_says_of_a_service() -> None:
     made = made_services(config, {"a": {"x": "y"}})
     ports = {80: "127.0.0.1", 81: "127.0.0.2", 82: "::1"}
     assert made == {
-        "a": Made({"x": "y"}, 3, ports, frozenset({82}), has_init=True),
+        "a": Made({"x": "y"}, 3, ports, frozenset({81, 82}), has_init=True),
         "b": Made({}, 2, has_init=True),
         "c": Made({}, 0),
     }

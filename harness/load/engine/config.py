@@ -35,6 +35,7 @@ class EngineConfig:
     cold_keys_offset: int = -1  # -1: Zipf keys of the population
     max_duration_s: float = 3600.0
     worker: int = -1  # -1: the only one
+    entry_file: str = ""  # where the entry has moved to; see moving_entry.py
 
     def to_json(self) -> str:
         """The configuration as text, for the file that the engine is started with."""

@@ -20,7 +20,7 @@ import os
 import select
 import signal
 import sys
-from itertools import cycle
+from itertools import chain, cycle
 from pathlib import Path
 from time import monotonic, process_time
 from typing import Any
@@ -28,6 +28,7 @@ from typing import Any
 from harness.errors import LoadError
 from harness.load.engine.config import EngineConfig, engine_config_from_json
 from harness.load.engine.connection import Connection
+from harness.load.engine.moving_entry import MovingEntry
 from harness.load.engine.recorder import SIZE_MAX, Recorder
 from harness.load.engine.response import Head
 from harness.load.engine.schedule import RateProfile
@@ -80,7 +81,8 @@ class Engine:
         self._open: dict[int, Connection] = {}
         self._idle: dict[tuple[str, int], list[Connection]] = {e: [] for e in config.endpoints}
         self._in_flight: dict[Connection, int] = {}  # operations, in the order they were sent
-        self._next_endpoint = cycle(self._idle)
+        self._next_endpoint = cycle(config.endpoints)
+        self._entry = MovingEntry(config.entry_file)
         self._connect = make_connector(load)
         self._number = config.first_number
         self._rate_per_s = config.rate_per_s
@@ -121,6 +123,8 @@ class Engine:
         if now_s < self._chore_s:
             return
         self._chore_s = now_s + SWEEP_S
+        if moved := self._entry.moved():
+            self._send_to(moved)
         self._sweep(now_s)
         self._statistics.add(self._recorder.collect())
         if now_s >= self._report_s:
@@ -129,6 +133,14 @@ class Engine:
         if now_s >= self._flush_s:
             self._flush_s = now_s + FLUSH_S
             self._recorder.flush()
+
+    def _send_to(self, endpoints: list[tuple[str, int]]) -> None:
+        """What is under way ends where it began; kept connections to elsewhere are of no use."""
+        left = self._idle
+        self._idle = {endpoint: left.pop(endpoint, []) for endpoint in dict.fromkeys(endpoints)}
+        self._next_endpoint = cycle(endpoints)
+        for connection in chain.from_iterable(left.values()):
+            self._forget(connection)
 
     def _is_done(self, now_s: float) -> bool:
         if self._stop_at_s == math.inf or now_s >= self._stop_at_s:
@@ -220,7 +232,7 @@ class Engine:
 
     def _end(self, connection: Connection) -> None:
         self._record(connection, self._in_flight.pop(connection))
-        is_reusable = connection.is_reusable
+        is_reusable = connection.is_reusable and connection.endpoint in self._idle
         connection.release()
         if is_reusable:
             if connection.events != select.EPOLLIN:

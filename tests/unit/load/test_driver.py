@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +42,13 @@ def test_a_canary_sends_each_of_its_operations_at_its_rate(
     assert found["operations"].keys() == mix.keys()
     main = written(tmp_path, "main", **load)
     assert main["mix"] == {"look": 3.0, "buy": 1.0}
+
+
+@pytest.mark.parametrize(("file", "told"), [(None, ""), (Path("/state/entry.json"),) * 2])
+def test_both_engines_know_where_to_read_that_the_entry_has_moved(
+    tmp_path: Path, file: Path | None, told: Path | str
+) -> None:
+    moving = replace(config(tmp_path, canary_rate_per_s=20), entry_file=file)
+    for stream in ("main", "canary"):
+        text = _write_engine_config(moving, stream, tmp_path).read_text()
+        assert json.loads(text)["entry_file"] == str(told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from harness.application import NO_APPLICATION
 from harness.bundled.shortener import SHORTENER, stack_target
 from harness.bundled.traffic import TRAFFIC
 from harness.errors import InvalidExperiment
+from harness.model.load import Load
 from harness.model.target import Target
 from harness.session.experiment_files import read_experiment
 from harness.session.project import Project
@@ -59,3 +61,44 @@ def test_a_shipped_experiment_need_not_describe_its_requests(tmp_path: Path) -> 
     other.write_text(f"{SHIPPED.read_text()}\ntarget: {{compose: mine.yml}}\n")
     with pytest.raises(InvalidExperiment, match=r"load\.mix\.redirect: unknown operation"):
         read_experiment(other)
+
+
+MOVING = """
+name: mine
+services:
+  web: {image: w, ports: ["127.0.0.1::80"], labels: {harness.entry: "shop:80"}}
+  spare: {image: w, labels: {harness.entry: "shop:80"}}
+  fixed: {image: w, ports: ["127.0.0.1:8080:80"], labels: {harness.entry: "still:80"}}
+"""
+
+
+def test_an_entry_is_followed_where_each_start_moves_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    Path("mine.yml").write_text(MOVING)
+    members = [
+        container("web", labels={"harness.entry": "shop:80"}, ports={80: 32768}),
+        container("spare", labels={"harness.entry": "shop:80"}),
+        container("fixed", labels={"harness.entry": "still:80"}, ports={80: 8080}),
+    ]
+    engine = FakeEngine({c.id: c for c in members}, FakeClock(), Cut())
+    project = Project(Target(compose=(Path("mine.yml").resolve(),)))
+    project.engine = engine  # type: ignore[assignment]
+    load = Load(entry="shop", rate_per_s=1, mix={"a": 1.0})
+    stale = project.state_dir / "entry.json"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("[]")
+    follower = project.entry_follower(load)
+    assert follower is not None
+    assert follower.file == stale
+    assert not stale.exists()
+    assert follower.observe().events[0]["to"] == ["127.0.0.1:32768"]
+    engine.found["id-web"] = replace(members[0], ports={80: 32769}, hosts={80: "127.0.0.2"})
+    assert follower.observe().events[0]["to"] == ["127.0.0.2:32769"]
+    engine.found["id-web"] = replace(members[0], ports={}, status="exited")
+    assert follower.observe().events[0]["to"] == ["nowhere"]
+    del engine.found["id-web"]
+    assert follower.observe().events == ()
+    assert project.entry_follower(load.model_copy(update={"entry": "still"})) is None
+    assert project.entry_follower(load.model_copy(update={"entry": "192.0.2.7:80"})) is None
