@@ -2,7 +2,8 @@
 
 HarnessError (4)
 ├── UsageError (2)             a wrong flag, file or value: nothing was started
-│   └── InvalidExperiment (2)  all problems of one experiment file, each with line and path
+│   ├── InvalidExperiment (2)  all problems of one experiment file, each with line and path
+│   └── InvalidLinks (2)       all reasons why a target's links cannot be generated
 ├── RunFolderError (2)         a run folder that cannot be read
 ├── RecordError (4)            a file that cannot be written: disk full, no permission
 ├── EngineError (4)            no Docker engine, no permission, engine call failed
@@ -45,6 +46,17 @@ class InvalidExperiment(UsageError):
         listed = "\n".join(f"  {problem}" for problem in problems)
         super().__init__(
             f"{path}: {count}\n{listed}", f"fix the file, then: harness validate {path}"
+        )
+        self.problems = problems
+
+
+class InvalidLinks(UsageError):
+    """Links that a target asks for, and that its Compose project cannot have."""
+
+    def __init__(self, problems: list[str]) -> None:
+        listed = "".join(f"\n  {problem}" for problem in problems)
+        super().__init__(
+            f"the links cannot be generated:{listed}", "fix `links` in the target's file"
         )
         self.problems = problems
 

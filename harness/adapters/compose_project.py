@@ -125,7 +125,9 @@ class ComposeProject:
         Compose itself is asked: the hash in a container's labels knows nothing of newer images,
         other networks or volumes, and `config --hash` is another one where there is an env_file.
         """
-        command = ["up", "--dry-run", "--detach", "--no-build", *sorted(self.services())]
+        # Without a start: that of a container which was only made in the dry run fails if Compose
+        # has to copy a config or secret into it.
+        command = ["up", "--dry-run", "--no-start", "--no-build", *sorted(self.services())]
         what = "it could not be found out what up would change"
         done = self._call(command, QUICK_S, what, options=("--progress", "json"))
         return _replaced(done.stderr)

@@ -217,6 +217,15 @@ class DockerEngine:
         return [read_event(raw) for raw in stream]
 
     @_explained
+    def has_image(self, name: str) -> bool:
+        """Whether an image is on the engine's machine."""
+        try:
+            self._client.api.inspect_image(name)  # type: ignore[no-untyped-call]  # the SDK's
+        except docker.errors.ImageNotFound:
+            return False
+        return True
+
+    @_explained
     def version(self) -> str:
         """The engine's version."""
         return str(self._client.api.version()["Version"])

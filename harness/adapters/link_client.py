@@ -53,7 +53,7 @@ class _Known:
 
 
 class SocketLinkClient(LinkClient):
-    """`containers` lists the project's; the one with the label of Toxiproxy's API has the links."""
+    """`containers` lists the project's; those with the label of Toxiproxy's API have links."""
 
     def __init__(self, http: Http, containers: Callable[[], Sequence[Container]]) -> None:
         self._http, self._containers = http, containers
@@ -82,13 +82,14 @@ class SocketLinkClient(LinkClient):
 
     def _places(self, links: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
         """Where each link can be tried: its own address, or all of its Toxiproxy's."""
+        places: dict[str, list[tuple[str, int]]] = {}
         for container in self._containers():
             if url := container.probe_url("harness.toxiproxy"):
                 listed = self._http.ask(f"{url.rstrip('/')}/proxies").json_object()
                 found = {link: listed[link]["listen"] for link in links if link in listed}
                 hosts = container.addresses
-                return {link: _addresses(listen, hosts) for link, listen in found.items()}
-        return {}
+                places |= {link: _addresses(listen, hosts) for link, listen in found.items()}
+        return places
 
 
 def _addresses(listen: str, hosts: Sequence[str]) -> list[tuple[str, int]]:

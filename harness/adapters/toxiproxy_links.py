@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from toxiproxy import Toxiproxy
 from toxiproxy.api import APIConsumer
 
 from harness.errors import TargetError
-from harness.faults.base import LinkState
+from harness.faults.base import Links, LinkState
 from harness.model.container import LOOPBACK
 
 CALL_S = 5.0
@@ -114,6 +114,46 @@ class ToxiproxyLinks:
         if isinstance(result, Exception):
             raise TargetError(f"Toxiproxy: {what}: {result}", "is it running? harness status")
         return result
+
+
+class AllLinks:
+    """The links of every Toxiproxy of the project, as if there were one; names are unique."""
+
+    def __init__(self, parts: Sequence[Links]) -> None:
+        self._parts = parts
+
+    def names(self) -> list[str]:
+        """All links."""
+        return sorted(name for part in self._parts for name in part.names())
+
+    def states(self) -> dict[str, LinkState]:
+        """Every link as its Toxiproxy describes it now."""
+        return {name: state for part in self._parts for name, state in part.states().items()}
+
+    def is_enabled(self, link: str) -> bool:
+        """Whether the link lets connections through."""
+        return self._of(link).is_enabled(link)
+
+    def set_enabled(self, link: str, *, enabled: bool) -> None:
+        """Cut or restore the link."""
+        self._of(link).set_enabled(link, enabled=enabled)
+
+    def toxics(self, link: str) -> dict[str, dict[str, Any]]:
+        """What the link suffers from."""
+        return self._of(link).toxics(link)
+
+    def add_toxic(self, link: str, name: str, toxic: Mapping[str, Any]) -> None:
+        """Make the link suffer."""
+        self._of(link).add_toxic(link, name, toxic)
+
+    def remove_toxic(self, link: str, name: str) -> None:
+        """End it."""
+        self._of(link).remove_toxic(link, name)
+
+    def _of(self, link: str) -> Links:
+        """Whose it is; the last one's if it is nobody's: that one says so."""
+        *others, last = self._parts
+        return next((part for part in others if link in part.names()), last)
 
 
 def _state(facts: Mapping[str, Any]) -> LinkState:

@@ -57,6 +57,8 @@ def _replacements_refused(
 
 
 def _looked_at(experiment: Experiment, project: Project, settings: Settings) -> dict[str, Any]:
+    if settings.starts_stack:
+        project.check_links_image()
     containers = project.engine.containers()
     services = project.compose.services()
     running = {c.service for c in containers if c.is_running}
@@ -66,6 +68,7 @@ def _looked_at(experiment: Experiment, project: Project, settings: Settings) -> 
         "project": project.name,
         "starts": sorted(services.keys() - running - standby),
         "replaces": project.compose.would_replace() if containers and settings.starts_stack else [],
+        "links": list(project.generated_links),
         "load": _load_facts(experiment, project, containers),
         "notes": [
             *foreseen.notes(experiment, known_of(project)),
@@ -165,6 +168,8 @@ def _show(path: Path, facts: Mapping[str, Any], screen: Screen) -> None:
         screen.say(f"  would start in {facts['project']}: {', '.join(facts['starts'])}")
     if facts["replaces"]:
         screen.say(f"  would recreate or remove {', '.join(facts['replaces'])}")
+    for link in facts["links"]:
+        screen.say(f"  would put Toxiproxy into a connection, as link {link}")
     what = f"up to {load['peak_per_s']:g}/s for {load['seconds']:.0f} s to {', '.join(load['to'])}"
     scale = "" if load["scale"] == 1 else f", scale {load['scale']:g}"
     screen.say(f"  would send {what}{scale}")

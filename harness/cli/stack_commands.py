@@ -51,7 +51,8 @@ def up(options: argparse.Namespace, screen: Screen) -> int:
     check_host_access(project.host_access(), allow=options.allow_host_access)
     started_s = project.clock.now_s()
     with run_lock(project.lock_path, "harness up"):
-        project.compose.up(recreate=options.recreate)
+        project.remember()
+        project.start(recreate=options.recreate)
         project.check_journal()
         project.wait_healthy()
     screen.say(f"{project.name} is healthy after {project.clock.now_s() - started_s:.1f} s")

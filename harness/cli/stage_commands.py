@@ -13,7 +13,7 @@ from typing import Any
 from harness import result as results
 from harness.cli.console import Screen
 from harness.cli.target_flags import choice_of
-from harness.errors import HarnessError, RunFolderError, UsageError
+from harness.errors import HarnessError, InvalidLinks, RunFolderError, UsageError
 from harness.experiment_file import experiment_schema, foreseen
 from harness.experiment_file.foreseen import Known
 from harness.faults import KINDS
@@ -135,6 +135,8 @@ class _Reader:
         try:
             project = Project(target, self._overrides)
             return _Seen(project, known_of(project))
+        except InvalidLinks:
+            raise  # of the target, not of what runs
         except HarnessError as error:
             return _Seen(missing=error.message.splitlines()[0].rstrip(":"))
         except OSError as error:

@@ -84,15 +84,16 @@ def made_services(
 
 
 def links_of(config: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]]) -> set[str] | None:
-    """The links in the file that Toxiproxy is started with, None where that cannot be read."""
+    """The links in the file that each Toxiproxy is started with, None where one cannot be read."""
+    found: set[str] | None = None
     for name, facts in (config.get("services") or {}).items():
         if "harness.toxiproxy" in labels.get(name, {}):
             text = _mounted(_option(facts, "-config"), facts, config)
             try:
-                return {str(proxy["name"]) for proxy in json.loads(text)}
+                found = (found or set()) | {str(proxy["name"]) for proxy in json.loads(text)}
             except (ValueError, TypeError, KeyError):
                 return None
-    return None
+    return found
 
 
 def refusals(experiment: Experiment, known: Known, sources: Sources) -> list[str]:

@@ -10,13 +10,23 @@ from typing import Any
 
 from harness.compose_files import absolute, find_compose_files
 from harness.errors import InvalidExperiment
+from harness.experiment_file.links import read_links
 from harness.experiment_file.load import read_operations
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import Problems
 from harness.experiment_file.yaml_lines import LIST, read_bytes, read_yaml
 from harness.model.target import Part, Target
 
-KEYS = ("compose", "profiles", "project_directory", "name", "services", "operations")
+KEYS = (
+    "compose",
+    "profiles",
+    "project_directory",
+    "name",
+    "services",
+    "operations",
+    "links",
+    "links_image",
+)
 
 
 def load_target(path: Path) -> Target:
@@ -67,6 +77,9 @@ def read_target(node: Node, folder: Path) -> Target | None:
     node.check_keys(KEYS)
     values: dict[str, Any] = {"compose": _files(node, folder), "services": _services(node)}
     values["operations"] = read_operations(node)
+    values["links"] = read_links(node)
+    if "links_image" in node:
+        values["links_image"] = node.text("links_image", "write an image, or leave it out")
     if "profiles" in node:
         values["profiles"] = node.texts("profiles")
     if "name" in node:

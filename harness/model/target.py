@@ -55,6 +55,21 @@ class Part(_Frozen):
         return found
 
 
+LINKS_IMAGE = "harness-toxiproxy:local"
+"""Toxiproxy as a checkout of the harness builds it; no registry has it."""
+
+
+class Link(_Frozen):
+    """A connection that faults can break: clients reach `port` of `service` through Toxiproxy.
+
+    `clients`: which services; empty: all that share a network with it.
+    """
+
+    service: str
+    port: int = Field(ge=1, le=65_535)
+    clients: tuple[str, ...] = ()
+
+
 class Target(_Frozen):
     """One Compose project: all paths are absolute, but in the record of a run.
 
@@ -64,6 +79,8 @@ class Target(_Frozen):
     name               of the project; "": as Compose finds it
     services           what labels would say, by service
     operations         what every experiment on it may send
+    links              what Toxiproxy is put between, by the name of the link
+    links_image        the image of that Toxiproxy
     """
 
     compose: tuple[Path, ...] = ()
@@ -72,6 +89,8 @@ class Target(_Frozen):
     name: str = ""
     services: Mapping[str, Part] = Field(default_factory=dict)
     operations: Mapping[str, Operation] = Field(default_factory=dict)
+    links: Mapping[str, Link] = Field(default_factory=dict)
+    links_image: str = LINKS_IMAGE
 
     @field_validator("compose", mode="before")
     @classmethod
@@ -97,7 +116,11 @@ class Target(_Frozen):
         Operations are left out: those that count are the experiment's.
         """
         files = [_seen_from(self.folder, path) for path in self.compose]
-        more = {"name": self.name, "services": {k: _said(v) for k, v in self.services.items()}}
+        more = {
+            "name": self.name,
+            "services": {k: _said(v) for k, v in self.services.items()},
+            "links": {k: _said(v) for k, v in self.links.items()},
+        }
         return {
             "compose": files[0] if len(files) == 1 else files,
             "profiles": list(self.profiles),
@@ -115,5 +138,5 @@ def _seen_from(folder: Path, path: Path) -> str:
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else path.name
 
 
-def _said(part: Part) -> dict[str, Any]:
-    return part.model_dump(mode="json", exclude_defaults=True)
+def _said(facts: BaseModel) -> dict[str, Any]:
+    return facts.model_dump(mode="json", exclude_defaults=True)

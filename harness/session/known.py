@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from harness.adapters.packet_queues import TcPacketQueues
 from harness.bundled.shortener import SHORTENER, links_of_stack
 from harness.errors import HarnessError
 from harness.experiment_file.foreseen import Known, links_of, made_services
+from harness.experiment_file.names import Services
 from harness.session.project import Project
 
 LABEL = "harness.toxiproxy"
+Links = frozenset[str] | None
 
 
 def known_of(project: Project) -> Known:
-    """By its Compose file; its links by Toxiproxy's own list where one runs.
-
-    The bundled stack's are built into its image, from a file that is here.
-    """
+    """By its Compose files, its links, and what this machine can do to packets."""
     config, labels = project.compose.config(), project.compose.services()
-    made, lacks = made_services(config, labels), TcPacketQueues().lacks
+    links = _links_of(project, config, labels)
+    return Known(made_services(config, labels), links, TcPacketQueues().lacks)
+
+
+def _links_of(project: Project, config: Mapping[str, Any], labels: Services) -> Links:
+    """Of a Toxiproxy that runs by its own list; None where nobody can tell.
+
+    The bundled stack's are built into its image, from a file that is here. Generated ones are
+    those about to be made, whatever runs now.
+    """
     if project.application is SHORTENER:
-        return Known(made, frozenset(links_of_stack(project.root)), lacks)
+        return frozenset(links_of_stack(project.root))
     if not any(LABEL in each for each in labels.values()):
-        return Known(made, lacks_netem=lacks)
-    links = _links_now(project) or links_of(config, labels)
-    return Known(made, frozenset(links) if links else None, lacks)
+        return None
+    running = set() if project.target.links else _links_now(project)
+    links = running or links_of(config, labels)
+    return frozenset(links) if links else None
 
 
 def _links_now(project: Project) -> set[str]:

@@ -28,16 +28,18 @@ from harness.model.clock import wait_until
 from harness.model.container import Container
 from harness.model.http import Address
 from harness.model.load import Load
-from harness.model.target import Target
+from harness.model.target import LINKS_IMAGE, Target
 from harness.probes import KINDS, labelled_probes
 from harness.probes.base import Probe
 from harness.probes.containers import ContainerProbe
 from harness.probes.health import Health, check_health, entry_of
 from harness.probes.machine import MachineProbe
 from harness.remembered import remember
+from harness.session.generated_links import FILE, links_override
 from harness.session.targets import find_target, require_project
 from harness.state_folder import JOURNAL, state_root
 from harness.undo import Journal
+from harness.whole_file import write_whole
 
 HEALTHY_S = 60.0
 ENTRY = "entry.json"
@@ -63,9 +65,28 @@ class Project:
         if is_bundled(self.target):
             prepare_environment(self.root)
         self._overrides = tuple(path.resolve() for path in overrides)
-        self.compose = ComposeProject(self.target, self._overrides)
+        self.generated_links: tuple[str, ...] = ()
+        self.compose = self._with_links()
         self.clock = SystemClock()
         self.http = HttpClient()
+
+    def _with_links(self) -> ComposeProject:
+        """Its Compose files; where the target has links, with the override that is made for them.
+
+        One of an earlier command is replaced, not merged.
+        """
+        if not self.target.links:
+            return ComposeProject(self.target, self._overrides)
+        root = state_root().resolve()
+        given = [p for p in self._overrides if not (p.name == FILE and root in p.parents)]
+        plain = ComposeProject(self.target, given)
+        path = root / plain.name() / FILE
+        made = links_override(plain.config(), plain.services(), self.target)
+        if not path.is_file() or path.read_text(encoding="utf-8") != made.text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, made.text)
+        self._overrides, self.generated_links = (*given, path), made.links
+        return ComposeProject(self.target, self._overrides)
 
     @cached_property
     def name(self) -> str:
@@ -137,6 +158,21 @@ class Project:
                 "harness status; docker logs; harness down && harness up",
             )
         return health
+
+    def start(self, *, recreate: bool) -> None:
+        """Start what does not run, with Toxiproxy before its clients; see `ComposeProject.up`."""
+        self.check_links_image()
+        self.compose.up(recreate=recreate)
+
+    def check_links_image(self) -> None:
+        """TargetError if links are to be made by our own Toxiproxy, and it is not built here."""
+        wanted = self.target.links and LINKS_IMAGE in self.compose.images()
+        if wanted and not self.engine.has_image(LINKS_IMAGE):
+            raise TargetError(
+                f"links need Toxiproxy, and its image {LINKS_IMAGE} is not here",
+                "make setup, in a checkout of the harness; or `links_image: IMAGE` in the target's "
+                "file, or HARNESS_LINKS_IMAGE: any image of Toxiproxy 2.6 or newer",
+            )
 
     def check_journal(self) -> None:
         """HealError if a fault of an earlier run is not healed yet."""

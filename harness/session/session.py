@@ -240,7 +240,7 @@ class Session:
         project.check_journal()
         project.remember()
         if self._settings.starts_stack:
-            project.compose.up(recreate=self._settings.recreate)
+            project.start(recreate=self._settings.recreate)
         project.wait_healthy()
 
     def _execute(self, job: Job, folder: RunFolder, machine: Mapping[str, Any]) -> RunStatus:

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import InvalidExperiment, UsageError
 from harness.experiment_file import load_target, said_target
-from harness.model.target import Part, Target
+from harness.model.target import LINKS_IMAGE, Link, Part, Target
 
 
 @pytest.fixture
@@ -45,6 +45,75 @@ def test_all_that_a_file_can_say(path: Path, tmp_path: Path) -> None:
         "db": Part(role="db", protect=False),
     }
     assert target.operations["home"].limit_s == 0.1
+
+
+LINKS = """
+links:
+  db: 5432
+  cache: [6379]
+  mq: [5672, 15672]
+  orders-db: {service: db, port: 5433, clients: [api]}
+  by-port: {service: web, port: 80}
+  shop_redis_master: {port: 6379}
+links_image: mine/toxiproxy:2.12
+"""
+
+
+def test_links_in_every_form(path: Path) -> None:
+    path.write_text(LINKS)
+    target = load_target(path)
+    assert target.links == {
+        "db": Link(service="db", port=5432),
+        "cache": Link(service="cache", port=6379),
+        "mq-5672": Link(service="mq", port=5672),
+        "mq-15672": Link(service="mq", port=15672),
+        "orders-db": Link(service="db", port=5433, clients=("api",)),
+        "by-port": Link(service="web", port=80),
+        "shop_redis_master": Link(service="shop_redis_master", port=6379),
+    }
+    assert target.links_image == "mine/toxiproxy:2.12"
+    path.write_text("{}")
+    assert (load_target(path).links, load_target(path).links_image) == ({}, LINKS_IMAGE)
+
+
+WRITE = "write SERVICE: PORT, SERVICE: [PORT, PORT], or NAME: {service: SERVICE, port: PORT}"
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        ("links: [db]", ["line 1: links: not a mapping; write key: value pairs, or leave it out"]),
+        ("links: {db: postgres}", [f"line 1: links.db: no port from 1 to 65535; {WRITE}"]),
+        ("links: {db: 0}", [f"line 1: links.db: no port from 1 to 65535; {WRITE}"]),
+        ("links: {db: true}", [f"line 1: links.db: no port from 1 to 65535; {WRITE}"]),
+        ("links: {db: [1, 65536]}", [f"line 1: links.db: no port from 1 to 65535; {WRITE}"]),
+        ("links: {db: []}", [f"line 1: links.db: no port from 1 to 65535; {WRITE}"]),
+        ("links: {db: }", [f"line 1: links.db: no port from 1 to 65535; {WRITE}"]),
+        ("links: {db: {service: a}}", [f"line 1: links.db: no port from 1 to 65535; {WRITE}"]),
+        ("links: {db: {service: 1, port: 1}}", [f"line 1: links.db: service is not text; {WRITE}"]),
+        (
+            "links:\n  a: 1\n  db: {port: 1, clients: web}",
+            ["line 3: links.db: clients is not a list of services; write clients: [web, api]"],
+        ),
+        (
+            "links: {db: {port: 1, from: [a]}}",
+            ["line 1: links.db.from: unknown key; known: clients, port, service"],
+        ),
+        (
+            "links:\n  db: [1, 2]\n  db-2: 3",
+            ["line 3: links.db-2: there are two links named db-2; give one another name"],
+        ),
+        ("links: {a/b: 1}", ["line 1: links.a/b: no name for a link; use letters, digits, and _ "]),
+        ("links_image: [a]", ["line 1: links_image: missing or not a text; write an image, or "]),
+    ],
+)
+def test_links_that_are_wrong_are_all_named(path: Path, text: str, problems: list[str]) -> None:
+    path.write_text(text)
+    with pytest.raises(InvalidExperiment) as caught:
+        load_target(path)
+    assert len(caught.value.problems) == len(problems)
+    for said, problem in zip(caught.value.problems, problems, strict=True):
+        assert said.startswith(problem)
 
 
 def test_files_that_are_not_named_are_found_from_its_folder_upward(

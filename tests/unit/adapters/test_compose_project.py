@@ -27,7 +27,7 @@ services:
   spare: {{image: web:1, labels: {{harness.standby: "true"}}}}
   extra: {{image: extra:1, profiles: [optional]}}
 """
-DRY = "--progress json up --dry-run --detach --no-build"
+DRY = "--progress json up --dry-run --no-start --no-build"
 
 
 @pytest.fixture

@@ -5,10 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import docker.errors
 import pytest
 
 from harness.adapters import docker_engine
 from harness.adapters.docker_engine import DockerEngine
+from harness.errors import EngineError
 from harness.model.container import COMPOSE_PROJECT, COMPOSE_SERVICE
 from harness.model.target import Part
 
@@ -26,11 +28,21 @@ def _inspected(service: str, project: str = "shop") -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _inspect_image(name: str) -> dict[str, Any]:
+    if name == "broken":
+        raise docker.errors.APIError("", explanation="the disk is broken")
+    if name != "here:1":
+        raise docker.errors.ImageNotFound("no such image")
+    return {}
+
+
 @pytest.fixture(autouse=True)
 def _engine(monkeypatch: pytest.MonkeyPatch) -> None:
     there = {one: _inspected(one) for one in ("web", "db")} | {"x": _inspected("web", "another")}
     api = SimpleNamespace(
-        containers=lambda **_: [{"Id": one} for one in there], inspect_container=there.get
+        containers=lambda **_: [{"Id": one} for one in there],
+        inspect_container=there.get,
+        inspect_image=_inspect_image,
     )
     monkeypatch.setattr(docker_engine.docker, "from_env", lambda **_: SimpleNamespace(api=api))
 
@@ -45,6 +57,14 @@ def test_what_the_target_says_of_a_service_is_in_the_labels_of_its_containers() 
     assert inspected is not None
     assert inspected.role == "app"
     assert engine.inspect("x") is None
+
+
+def test_whether_an_image_is_here() -> None:
+    engine = DockerEngine("shop")
+    assert engine.has_image("here:1")
+    assert not engine.has_image("gone:1")
+    with pytest.raises(EngineError, match="the disk is broken"):
+        engine.has_image("broken")
 
 
 def test_where_nothing_is_said_labels_are_as_they_are() -> None:

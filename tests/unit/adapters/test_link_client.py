@@ -77,3 +77,19 @@ def test_without_a_toxiproxy_that_answers_no_link_is_met(tried: list[tuple[str, 
     silent = SocketLinkClient(FakeHttp(), lambda: [TOXIPROXY])
     assert silent.meet(["a.any"], asks=True) == {}
     assert tried == []
+
+
+def test_the_links_of_every_toxiproxy_are_found(tried: list[tuple[str, int]]) -> None:
+    second = container(
+        "proxy-2", labels={"harness.toxiproxy": "8474"}, ports={8474: 18475},
+        addresses=("10.0.0.161",),
+    )  # fmt: skip
+    listed = {"18474": {"a": {"listen": "[::]:1"}}, "18475": {"b": {"listen": "[::]:2"}}}
+    http = FakeHttp(
+        {
+            f"http://127.0.0.1:{port}/proxies": Answer(200, json.dumps(proxies).encode())
+            for port, proxies in listed.items()
+        }
+    )
+    SocketLinkClient(http, lambda: [TOXIPROXY, second]).meet(["a", "b"], asks=False)
+    assert sorted(tried) == [("10.0.0.160", 1), ("10.0.0.161", 2), ("10.0.1.160", 1)]

@@ -10,7 +10,7 @@ from harness.adapters import machine
 from harness.adapters.machine import Check, check_machine
 from harness.bundled.shortener import stack_target
 from harness.errors import EngineError
-from harness.model.target import Target
+from harness.model.target import Link, Target
 
 
 @pytest.fixture(autouse=True)
@@ -108,3 +108,14 @@ def test_an_environment_cut_off_half_way_is_not_ok(tmp_path: Path) -> None:
     assert not _named(_checks(tmp_path), "virtual environment").ok
     (tmp_path / ".venv" / "bin" / "harness").touch(mode=0o755)
     assert _named(_checks(tmp_path), "virtual environment").ok
+
+
+def test_links_need_an_image_of_toxiproxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HARNESS_LINKS_IMAGE", raising=False)
+    (tmp_path / "compose.yaml").write_text("services: {db: {image: postgres}}")
+    plain = Target(compose=(tmp_path / "compose.yaml",))
+    linked = plain.model_copy(update={"links": {"db": Link(service="db", port=5432)}})
+    assert machine._wanted_images(plain) == ["postgres:latest"]
+    assert machine._wanted_images(linked) == ["postgres:latest", "harness-toxiproxy:local"]
+    monkeypatch.setenv("HARNESS_LINKS_IMAGE", "mine")
+    assert machine._wanted_images(linked) == ["postgres:latest", "mine:latest"]

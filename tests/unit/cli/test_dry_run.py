@@ -291,3 +291,58 @@ def test_load_goes_to_the_address_where_the_entry_is_published(shop: Shop, cli: 
     assert "127.0.0.2:1" in cli("status").out
     shop.change("app-1", hosts={80: "::1"})
     assert "to [::1]:1\n" in cli("run", "x.yaml", "--dry-run").out
+
+
+TARGET = "links: {redis: {service: redis, port: 6379, clients: [app-1]}}\n"
+
+
+def _with_links(shop: Shop, *images: str) -> None:
+    (shop.root / "target.yaml").write_text(TARGET)
+    for facts in shop.answers["config"]["services"].values():
+        facts["networks"] = {"default": None}
+    shop.answers["config"]["services"]["app-2"]["image"] = "harness-toxiproxy:local"
+    shop.write_compose()
+    engine: Any = shop.tools.engine
+    engine.has_image = lambda name: name in images
+
+
+def test_generated_links_are_named(shop: Shop, cli: Cli) -> None:
+    _with_links(shop, "harness-toxiproxy:local")
+    assert _dry(cli)["links"] == ["redis: app-1 -> redis:6379"]
+    done = cli("run", "x.yaml", "--dry-run")
+    assert "would put Toxiproxy into a connection, as link redis: app-1 -> redis:6379" in done.out
+    assert "--file " + str(shop.state / "links.yaml") in shop.asked()
+
+
+def test_links_without_their_image_are_refused(shop: Shop, cli: Cli) -> None:
+    _with_links(shop)
+    for command in (["run", "x.yaml", "--dry-run"], ["run", "x.yaml"], ["up"]):
+        done = cli(*command)
+        done.is_one_clear_error(4, "its image harness-toxiproxy:local is not here", "links_image")
+    assert " up " not in shop.asked()
+
+
+def test_down_after_up_knows_what_was_generated_even_without_the_links(
+    shop: Shop, cli: Cli
+) -> None:
+    _with_links(shop, "harness-toxiproxy:local")
+    assert cli("up").code == 0
+    (shop.root / "target.yaml").unlink()
+    assert cli("down").code == 0
+    [last] = [line for line in shop.asked().splitlines() if " down " in line]
+    assert f"--file {shop.state / 'links.yaml'}" in last
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["validate", "x.yaml"], ["plan", "x.yaml"], ["run", "x.yaml", "--dry-run"], ["run", "x.yaml"],
+     ["up"]],
+)  # fmt: skip
+def test_links_that_cannot_be_are_refused_by_every_command(
+    shop: Shop, cli: Cli, command: list[str]
+) -> None:
+    (shop.root / "target.yaml").write_text("links: {rediss: 6379, app-9: 80}\n")
+    done = cli(*command)
+    done.is_one_clear_error(2, "links.rediss: no service named rediss; did you mean redis?")
+    assert "links.app-9: no service named app-9; did you mean app-" in done.err
+    _assert_untouched(shop)

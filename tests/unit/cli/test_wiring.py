@@ -24,7 +24,7 @@ def test_links_are_where_toxiproxy_publishes_its_api() -> None:
         ({8474: "127.0.0.3"}, "127.0.0.3"),
         ({8474: "::1"}, "[::1]"),
     ):
-        links = _tools(ports={8474: 9}, hosts=hosts).links  # type: ignore[attr-defined]
+        [links] = _tools(ports={8474: 9}, hosts=hosts).links._parts  # type: ignore[attr-defined]
         links._bounded("nothing", lambda: None)
         assert (APIConsumer.host, APIConsumer.port) == (expected, 9)
 

@@ -79,6 +79,7 @@ def test_a_record_names_files_as_seen_from_the_project_and_nothing_of_whose_they
         {"compose": "docker-compose.yml", "profiles": ["core"]},
         {"compose": ["a.yaml", "b/c.yaml"], "profiles": [], "services": {"web": {"role": "app"}}},
         {"compose": [], "profiles": [], "name": "shop"},
+        {"compose": [], "profiles": [], "links": {"db": {"service": "db", "port": 5432}}},
     ],
 )
 def test_a_record_can_be_read_and_is_written_again_as_it_was(recorded: dict[str, object]) -> None:
