@@ -75,7 +75,7 @@ def read_load(root: Node, names: Names, traffic: Traffic) -> LoadRead:
     if ":" in values["entry"] and address_of(values["entry"]) is None:
         node.problem("entry", f"{values['entry']} is not an IP address and port", "192.0.2.7:8080")
     values["rate_per_s"] = _replayed_rate(node, values) if "replay" in node else _rate(node)
-    values["mix"] = _mix(node, written, traffic)
+    values["mix"] = _mix(node, written, traffic) or dict.fromkeys(sorted(written), 1.0)
     values["stages"] = _stages(node)
     _check_reads(node, values["mix"], operations)
     optional = {
@@ -171,10 +171,11 @@ def _rate(node: Node) -> float:
 
 
 def _mix(node: Node, operations: frozenset[str], traffic: Traffic) -> dict[str, float]:
+    """The weights that the file gives, or those of the application; empty: all in equal parts."""
     mix = node.mapping("mix")
     if not mix:
-        if not traffic.mix:
-            node.problem("mix", "missing", "write {NAME: 1} and describe NAME in load.operations")
+        if not operations:
+            node.problem("operations", "missing", "describe what to send, as {home: {path: /}}")
         return dict(traffic.mix)
     weights = {}
     describe = "describe it in load.operations"

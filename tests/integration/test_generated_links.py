@@ -71,7 +71,7 @@ services:
     networks: [back]
   db:
     <<: *python
-    entrypoint: [python, -m, http.server, "8000"]
+    entrypoint: [python, -m, http.server, "8000", --protocol, HTTP/1.1]
     working_dir: /usr/share
     networks: [back]
 networks: {{back: {{internal: false}}}}

@@ -504,7 +504,8 @@ def test_of_an_own_project_nothing_is_known_but_what_its_file_and_its_labels_say
         ("mix: {look: 1}", "mix: {redirect: 1}", "unknown operation; known: look"),
         (", operations: {look: {path: \"/things/{key}\"}}", "",
          "unknown operation; describe it in load.operations"),
-        ("mix: {look: 1}, ", "", "load.mix: missing; write {NAME: 1} and describe NAME in"),
+        ("mix: {look: 1}, operations: {look: {path: \"/things/{key}\"}}", "",
+         "load.operations: missing; describe what to send, as {home: {path: /}}"),
         ("load: {rate", "lode: {rate",
          "load: missing; write {entry: NAME, rate: 400/s, mix: {OPERATION: 1}}"),
     ],
@@ -512,6 +513,13 @@ def test_of_an_own_project_nothing_is_known_but_what_its_file_and_its_labels_say
 def test_what_an_own_project_must_say_itself(old: str, new: str, message: str) -> None:
     with pytest.raises(InvalidExperiment, match=re.escape(message)):
         parse_own(OWN.replace(old, new))
+
+
+def test_without_a_mix_what_is_described_is_sent_in_equal_parts() -> None:
+    more = "operations: {make: {method: POST, path: /}, "
+    found = parse_own(OWN.replace("mix: {look: 1}, operations: {", more))
+    assert found.load.mix == {"make": 1.0, "look": 1.0}
+    assert parse_own(OWN.replace("mix: {look: 1}, ", "")).load.mix == {"look": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -595,8 +603,9 @@ safeguards: {abort_if: [{look: error_rate > 50% for 30s}]}
         ("path: /, reads", "pth: /, path: /, reads", "load.operations.look.pth: unknown key"),
         ("{path: /, reads: make}", "/", "load.operations.look: not a mapping"),
         ("method: POST", "method: PUSH", "'PUSH' is not an HTTP method"),
+        ("  mix: {make: 1, look: 1}\n  operations:\n    make: {method: POST",
+         "  operations:\n    make: {method: PUSH", "'PUSH' is not an HTTP method"),
         ("look: 1}", "look: lots}", "load.mix.look: not a weight; write a number over 0"),
-        ("  mix: {make: 1, look: 1}\n", "", "load.mix: missing"),
         ("    make: {method", "    [make, {method", "not YAML"),
         ("rate: 400/s", "rate: 400/s\n  arrivals: never", "'never' is not a valid value"),
         ("fault: 60s", "fault: 60", "phases.fault: '60' is not a duration"),
@@ -778,8 +787,8 @@ def test_every_label_that_is_read_anywhere_is_known() -> None:
     root = Path(__file__).parents[2] / "harness"
     label = re.compile(r'"(harness\.(?:[a-z]+|probe\.[a-z]+))"')
     read = {name for path in root.rglob("*.py") for name in label.findall(path.read_text())}
-    modules = {"harness.report", "harness.rescue"}
-    assert read - modules - {"harness.helper", CLICKS.label} == LABELS
+    others = {"harness.report", "harness.rescue", "harness.yml"}
+    assert read - others - {"harness.helper", CLICKS.label} == LABELS
 
 
 def test_one_status_needs_no_list() -> None:
