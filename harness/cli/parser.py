@@ -36,6 +36,7 @@ def make_parser() -> argparse.ArgumentParser:
         "4 error, 5 aborted by a safeguard, 130 interrupted.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_init(commands)
     _add_run(commands)
     _add_stages(commands)
     _add_compare(commands)
@@ -44,6 +45,39 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 Commands = argparse._SubParsersAction  # its only name
+
+
+def _add_init(commands: Commands[argparse.ArgumentParser]) -> None:
+    init = commands.add_parser(
+        "init", help="write target.yaml and first experiments for your Compose project"
+    )
+    init.add_argument(
+        "--explain", action="store_true", help="show what was found and why; write nothing"
+    )
+    init.add_argument(
+        "--entry", default="", metavar="SERVICE[:PORT]", help="where clients send their requests"
+    )
+    init.add_argument(
+        "--path",
+        action="append",
+        default=[],
+        dest="paths",
+        metavar="/PATH",
+        help="what clients ask for; may be repeated; default: /",
+    )
+    init.add_argument(
+        "--output", type=Path, metavar="DIR", help="where to write; default: harness, else chaos"
+    )
+    init.add_argument(
+        "--links", action="store_true", help="let faults slow down or cut connections"
+    )
+    init.add_argument(
+        "--ci", action="store_true", help="write the workflow to .github/workflows/harness.yml"
+    )
+    init.add_argument("--yes", action="store_true", help="ask nothing: take what is proposed")
+    init.add_argument("--json", action="store_true", help=_JSON)
+    _add_target(init, has_file=False)
+    init.set_defaults(act=_later("init_command", "init"))
 
 
 def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -102,11 +136,16 @@ def _add_override(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_target(command: argparse.ArgumentParser) -> None:
-    """Which project is meant: the same flags for every command that needs one."""
+def _add_target(command: argparse.ArgumentParser, *, has_file: bool = True) -> None:
+    """Which project is meant: the same flags for every command that needs one.
+
+    Without `has_file` there is no target file yet that could be named.
+    """
     group = command.add_argument_group("target", _TARGET)
     one = group.add_mutually_exclusive_group()
-    one.add_argument("--target", type=Path, metavar="FILE", help="a file such as target.yaml")
+    if has_file:
+        one.add_argument("--target", type=Path, metavar="FILE", help="a file such as target.yaml")
+    command.set_defaults(target=None)
     one.add_argument(
         "-f",
         "--file",

@@ -44,6 +44,14 @@ def find_target(choice: Choice = AS_FOUND, experiment: Path | None = None) -> Ta
     return target.model_copy(update={key: value for key, value in given.items() if value})
 
 
+def find_project(choice: Choice) -> Target:
+    """The Compose project alone, whatever a target file says of it; as flags name it, or found."""
+    folder = absolute(choice.project_directory) if choice.project_directory else Path.cwd()
+    compose = choice.compose or find_compose_files(folder)
+    named = Choice(None, compose, choice.project_directory, choice.name, choice.profiles)
+    return find_target(named) if compose else Target()
+
+
 def look_from(folder: Path) -> Target:
     """That of the first folder, from `folder` upward, with one of FILES or a Compose file.
 
