@@ -7,25 +7,16 @@ The harness itself is not: its checkout is on no path of the new environment.
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-import sysconfig
 import tarfile
 import zipfile
-from dataclasses import dataclass
 from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+from stranger import ROOT, Stranger, build_wheel, install_wheel
 
-ROOT = Path(__file__).parents[2]
 RUN = "20261127-210443-link-deletion"
-PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-OFFLINE = ["--no-deps", "--no-index"]
-LIMIT_S = 60
 COMPOSE = """
 name: stranger
 services:
@@ -43,66 +34,21 @@ expect: {run: {home: [error_rate < 1%]}}
 """
 
 
-@dataclass(frozen=True)
-class Stranger:
-    """Somebody who has installed the wheel, and never saw the checkout."""
-
-    bin: Path
-    folder: Path
-
-    def harness(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        return self.run("harness", *arguments, cwd=cwd)
-
-    def run(self, *command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        home = self.folder.parent
-        environment = {
-            "PATH": os.pathsep.join([str(self.bin), os.environ["PATH"]]),
-            "HOME": str(home),
-            "XDG_STATE_HOME": str(home / "state"),
-            "DOCKER_HOST": "tcp://127.0.0.1:1",  # nothing here may ask the engine of this machine
-        }
-        program = shutil.which(command[0], path=environment["PATH"]) or command[0]
-        return subprocess.run(
-            [program, *command[1:]], cwd=cwd or self.folder, env=environment,
-            capture_output=True, text=True, timeout=LIMIT_S, check=False,
-        )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built out of a copy: building leaves folders beside what it builds."""
-    folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
-    shutil.copytree(ROOT / "harness", source / "harness", ignore=shutil.ignore_patterns("*.pyc"))
-    for path in (*ROOT.glob("*.toml"), *ROOT.glob("*.in"), *ROOT.glob("*.md"), ROOT / "LICENSE"):
-        shutil.copy(path, source)
-    command = [*PIP, "wheel", *OFFLINE, "--no-build-isolation", "--wheel-dir", folder, source]
-    subprocess.run(command, timeout=LIMIT_S, check=True)
-    [built] = folder.glob("*.whl")
-    return built
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
 def stranger(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Stranger:
-    """The wheel in an empty environment, which then borrows the dependencies of ours."""
+    """In a shop of their own; nothing here may ask the engine of this machine."""
     home = tmp_path_factory.mktemp("stranger")
-    venv, folder = home / "venv", home / "shop"
-    subprocess.run(
-        [sys.executable, "-m", "venv", "--without-pip", venv], timeout=LIMIT_S, check=True
-    )
-    python = venv / "bin" / "python"
-    install = [*PIP, "--python", python, "install", *OFFLINE, "--no-compile", wheel]
-    subprocess.run(install, timeout=LIMIT_S, check=True)
-    [packages] = venv.glob("lib/python*/site-packages")
-    # One line of a `.pth` is a path and no more: the checkout's own `.pth` in there does not act.
-    (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    folder = home / "shop"
     (folder / "chaos").mkdir(parents=True)
     (folder / "docker-compose.yml").write_text(COMPOSE)
     (folder / "chaos" / "database.yaml").write_text(EXPERIMENT)
-    made = Stranger(venv / "bin", folder)
-    found = made.run("python", "-c", "import harness; print(harness.__file__)")
-    assert found.stdout.startswith(str(packages)), found.stderr
-    return made
+    nowhere = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
+    return Stranger(install_wheel(wheel, home), folder, nowhere)
 
 
 def test_the_wheel_has_the_whole_package_and_says_what_it_needs(wheel: Path) -> None:

@@ -1,0 +1,152 @@
+"""People's own projects, from `pip install` and `harness init` to the report; nothing is edited.
+
+Each runs already, as its people started it, and is adopted. Besides the verdict: no file of theirs
+is changed, no container replaced, no volume touched, and nothing of ours is left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from experiment_run import run_experiment_in
+from stranger import ROOT, Stranger, build_wheel, install_wheel
+
+from harness.adapters.compose_project import compose_command, has_buildx
+
+pytestmark = [pytest.mark.docker, pytest.mark.e2e]
+
+PROJECTS = ROOT / "tests" / "foreign"
+IMAGES = PROJECTS / "images"
+BUILD_S, COMPOSE_S, RUN_S = 400, 120, 300
+BUILDER = {} if has_buildx() else {"DOCKER_BUILDKIT": "0"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A project, what its people set in the shell, what `init` must be told, and what is run."""
+
+    project: str
+    experiments: tuple[str, ...]
+    codes: frozenset[str] = frozenset()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    init: tuple[str, ...] = ()
+
+
+CASES = {
+    "two servers behind nginx": Case("gallery", ("kill-web", "freeze-web")),
+    "a cache that hangs": Case("counter", ("freeze-redis",)),
+    "a database that is killed": Case("orders", ("kill-db",), init=("--path", "/orders")),
+    "a connection that is never renewed": Case(
+        "orders", ("kill-db",), frozenset({"recovery_time_exceeded", "not_recovered"}),
+        settings={"RECONNECT": "no"}, init=("--path", "/orders"),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Own:
+    """A project of somebody's own, running."""
+
+    case: Case
+    stranger: Stranger
+
+    def compose(self, *arguments: str) -> str:
+        """What its people do with it."""
+        done = self.stranger.run(*compose_command(), *arguments, timeout_s=COMPOSE_S)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def init(self) -> None:
+        done = self.stranger.harness("init", "--yes", *self.case.init)
+        assert done.returncode == 0, done.stderr
+
+    def harness(self, arguments: list[str]) -> tuple[int, str]:
+        """Two of them mount files of their folder, which `init` says needs a flag.
+
+        What does not recover would be broken from the start when the run is repeated.
+        """
+        if self.case.codes:
+            self.compose("restart", "--timeout", "2")
+        done = self.stranger.harness(*arguments, "--allow-host-access", timeout_s=RUN_S)
+        return done.returncode, done.stdout + done.stderr
+
+    def files(self) -> dict[str, str]:
+        """What is in its folder, by path."""
+        paths = sorted(p for p in self.stranger.folder.rglob("*") if p.is_file())
+        return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
+
+    def containers(self) -> dict[str, tuple[str, str, list[str]]]:
+        """Id, image and environment of each, by name."""
+        ids = self.compose("ps", "--all", "--quiet").split()
+        return {one["Name"]: (one["Id"], one["Image"], one["Config"]["Env"]) for one in _look(*ids)}
+
+    def volumes(self) -> dict[str, str]:
+        """When each was made, by name."""
+        label = f"label=com.docker.compose.project={self.stranger.folder.name}"
+        names = _docker("volume", "ls", "--quiet", "--filter", label).split()
+        return {one["Name"]: one["CreatedAt"] for one in _look(*names)}
+
+
+def _docker(*arguments: str) -> str:
+    command = ["docker", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=COMPOSE_S, check=True
+    ).stdout
+
+
+def _look(*names: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(_docker("inspect", *names)) if names else []
+    return found
+
+
+@pytest.fixture(scope="module")
+def images(engine: None) -> None:
+    """What others would get from a registry."""
+    for name in ("nginx", "redis", "postgres", "python"):
+        command = ["docker", "build", "--quiet", "--tag", f"foreign/{name}", IMAGES / name]
+        environment = {**os.environ, **BUILDER}
+        subprocess.run(command, env=environment, timeout=BUILD_S, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture
+def own(images: None, wheel: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Own]:
+    """Started by its people; removed with its data at the end."""
+    case: Case = request.param
+    folder = tmp_path / f"{case.project}-{os.getpid()}"
+    shutil.copytree(PROJECTS / case.project, folder)
+    made = Own(case, Stranger(install_wheel(wheel, tmp_path), folder, {**BUILDER, **case.settings}))
+    try:
+        made.compose("up", "--detach", "--build", "--wait")
+        yield made
+    finally:
+        made.compose("down", "--volumes", "--timeout", "2")
+
+
+@pytest.mark.parametrize("own", CASES.values(), ids=CASES.keys(), indirect=True)
+def test_two_commands_bring_a_true_report_and_change_nothing(own: Own, tmp_path: Path) -> None:
+    case, before = own.case, (own.containers(), own.volumes())
+    files = own.files()
+    own.init()
+    for name in case.experiments:
+        run = run_experiment_in(tmp_path / name, f"harness/{name}.yaml", (), own.harness)
+        assert run.result["verdict"] == ("fail" if case.codes else "pass"), run.explain()
+        assert run.codes & case.codes or not case.codes, run.explain()
+        assert all(fault["proven"] and fault["healed"] for fault in run.result["faults"])
+        assert (run.folder / "index.html").stat().st_size > 0
+    assert (own.containers(), own.volumes()) == before
+    assert {path: own.files()[path] for path in files} == files
+    assert all("/harness/" in path for path in own.files().keys() - files.keys())
