@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,3 +42,30 @@ class OwnProject:
         """What does not run, asked without the harness' own faults."""
         members = [c for c in DockerEngine(self.name).containers() if c.status != "running"]
         return [f"{c.service} is {c.status}" for c in members]
+
+
+def web_compose(project: str, address: str) -> str:
+    """One web server of role `app`, published at a port of `address` that the engine chooses."""
+    return f"""
+name: {project}
+services:
+  web:
+    image: harness-shortener:local
+    pull_policy: never
+    entrypoint: [python, -m, http.server, "8000"]
+    working_dir: /usr/share
+    init: true
+    stop_grace_period: 1s
+    ports: ["{address}::8000"]
+    labels: {{harness.role: app, harness.entry: "web:8000"}}
+"""
+
+
+def eventually(seen: Callable[[], bool], within_s: float = 15.0) -> bool:
+    """Whether `seen` becomes true in time."""
+    deadline_s = time.monotonic() + within_s
+    while time.monotonic() < deadline_s:
+        if seen():
+            return True
+        time.sleep(0.1)
+    return False

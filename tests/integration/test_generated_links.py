@@ -10,12 +10,12 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from own_project import OwnProject
+from own_project import OwnProject, eventually
 
 from harness.adapters.clock import SystemClock
 from harness.adapters.docker_engine import DockerEngine
@@ -123,15 +123,6 @@ def _ask(timeout_s: float = 5.0) -> tuple[int, float]:
     return answer.status, time.monotonic() - began_s
 
 
-def _eventually(seen: Callable[[], bool], within_s: float = 15.0) -> bool:
-    deadline_s = time.monotonic() + within_s
-    while time.monotonic() < deadline_s:
-        if seen():
-            return True
-        time.sleep(0.1)
-    return False
-
-
 def _fault(kind: str, **parameters: Any) -> FaultSpec:
     return FaultSpec(
         id=f"{kind}-1", kind=kind, selector={"link": "db"}, parameters=parameters,
@@ -140,7 +131,7 @@ def _fault(kind: str, **parameters: Any) -> FaultSpec:
 
 
 def test_the_app_passes_the_link_without_a_line_changed(shop: OwnProject) -> None:
-    assert _eventually(lambda: _ask()[0] == 200)
+    assert eventually(lambda: _ask()[0] == 200)
     tools = _tools()
     assert tools.links.names() == ["db"]
     tools.links.set_enabled("db", enabled=False)
@@ -148,7 +139,7 @@ def test_the_app_passes_the_link_without_a_line_changed(shop: OwnProject) -> Non
         assert _ask()[0] == 503
     finally:
         tools.links.set_enabled("db", enabled=True)
-    assert _eventually(lambda: _ask()[0] == 200)
+    assert eventually(lambda: _ask()[0] == 200)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +149,7 @@ def test_the_app_passes_the_link_without_a_line_changed(shop: OwnProject) -> Non
 def test_a_fault_is_felt_by_the_apps_own_users_and_is_over_once_it_is_healed(
     shop: OwnProject, kind: str, parameters: dict[str, Any], status: int, least_s: float
 ) -> None:
-    assert _eventually(lambda: _ask()[0] == 200)
+    assert eventually(lambda: _ask()[0] == 200)
     tools = _tools()
     fault = make_fault(_fault(kind, **parameters), tools)
     undo = fault.prepare()
@@ -172,7 +163,7 @@ def test_a_fault_is_felt_by_the_apps_own_users_and_is_over_once_it_is_healed(
         assert took_s >= least_s
     finally:
         heal_fault(fault, undo, tools.clock)
-    assert _eventually(lambda: _ask()[0] == 200 and _ask()[1] < 0.5)
+    assert eventually(lambda: _ask()[0] == 200 and _ask()[1] < 0.5)
 
 
 def test_the_database_itself_was_never_touched(shop: OwnProject) -> None:
@@ -227,7 +218,7 @@ def test_after_down_nothing_is_left_and_the_users_own_project_is_as_it_was(
     allowed = shop.harness("up", "--allow-host-access", "--recreate")
     assert allowed.returncode == 0, allowed.stderr
     assert _member("db").id == before[0]  # only its client was made anew
-    assert _eventually(lambda: _ask()[0] == 200)
+    assert eventually(lambda: _ask()[0] == 200)
 
 
 def _digest(path: Path) -> str:

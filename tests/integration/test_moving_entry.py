@@ -8,23 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from own_project import OwnProject
+from own_project import OwnProject, web_compose
 
 pytestmark = pytest.mark.docker
 PROJECT = f"moving-{os.getpid()}"
-COMPOSE = f"""
-name: {PROJECT}
-services:
-  web:
-    image: harness-shortener:local
-    pull_policy: never
-    entrypoint: [python, -m, http.server, "8000"]
-    working_dir: /usr/share
-    init: true
-    stop_grace_period: 1s
-    ports: ["127.0.0.2::8000"]
-    labels: {{harness.role: app, harness.entry: "web:8000"}}
-"""
+COMPOSE = web_compose(PROJECT, "127.0.0.2")
 EXPERIMENT = """
 title: It is back soon after its start
 load: {entry: web, rate: 50/s, canary_rate: 0/s, mix: {ok: 1}, operations: {ok: {path: /}}}

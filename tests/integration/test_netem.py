@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from own_project import OwnProject
+from own_project import OwnProject, web_compose
 
 from harness.adapters.clock import SystemClock
 from harness.adapters.docker_engine import DockerEngine
@@ -22,19 +22,7 @@ from harness.undo import heal_fault
 
 PROJECT = f"netem-{os.getpid()}"
 LACK = TcPacketQueues().lacks()
-COMPOSE = f"""
-name: {PROJECT}
-services:
-  web:
-    image: harness-shortener:local
-    pull_policy: never
-    entrypoint: [python, -m, http.server, "8000"]
-    working_dir: /usr/share
-    init: true
-    stop_grace_period: 1s
-    ports: ["127.0.0.1::8000"]
-    labels: {{harness.role: app, harness.entry: "web:8000"}}
-"""
+COMPOSE = web_compose(PROJECT, "127.0.0.1")
 EXPERIMENT = """
 title: Slow packets
 load: {entry: web, rate: 20/s, mix: {ok: 1}, operations: {ok: {path: /}}}
