@@ -90,10 +90,14 @@ class Own:
         return {one["Name"]: (one["Id"], one["Image"], one["Config"]["Env"]) for one in _look(*ids)}
 
     def volumes(self) -> dict[str, str]:
-        """When each was made, by name."""
-        label = f"label=com.docker.compose.project={self.stranger.folder.name}"
-        names = _docker("volume", "ls", "--quiet", "--filter", label).split()
-        return {one["Name"]: one["CreatedAt"] for one in _look(*names)}
+        """The inode of each as its container sees it: one that is made anew has another."""
+        ids = self.compose("ps", "--all", "--quiet").split()
+        return {
+            mount["Name"]: _docker("exec", one["Id"], "stat", "-c", "%i", mount["Destination"])
+            for one in _look(*ids)
+            for mount in one["Mounts"]
+            if mount["Type"] == "volume"
+        }
 
 
 def _docker(*arguments: str) -> str:
