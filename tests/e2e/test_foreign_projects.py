@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.e2e]
 
 PROJECTS = ROOT / "tests" / "foreign"
 IMAGES = PROJECTS / "images"
-BUILD_S, COMPOSE_S, RUN_S = 400, 120, 300
+BUILD_S, COMPOSE_S, RUN_S = 600, 240, 600
 BUILDER = {} if has_buildx() else {"DOCKER_BUILDKIT": "0"}
 
 
