@@ -1,4 +1,4 @@
-"""Where a Compose project is: its files found as `docker compose` finds them, and its `.env`."""
+"""A Compose project's files, found as `docker compose` finds them, and what stands in them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 OVERRIDES = (
@@ -15,6 +16,7 @@ OVERRIDES = (
     "docker-compose.override.yaml",
 )
 """Of each the first that is there, in Compose's own order."""
+ANY_ADDRESS = ("", "0.0.0.0", "::")  # where a port is published; read, not bound
 
 
 def find_compose_files(folder: Path) -> tuple[Path, ...]:
@@ -67,3 +69,12 @@ def first_of(folder: Path, names: Sequence[str]) -> tuple[Path, ...]:
     with suppress(OSError):
         return next(((folder / name,) for name in names if (folder / name).is_file()), ())
     return ()
+
+
+def members_of(service: Mapping[str, Any]) -> int:
+    """How many containers a service of `docker compose config` has.
+
+    `scale` is the older word for `deploy.replicas`; Compose refuses two that differ.
+    """
+    found = (service.get("deploy") or {}).get("replicas", service.get("scale"))
+    return 1 if found is None else int(found)

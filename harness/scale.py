@@ -41,11 +41,6 @@ def smallest_scale(experiment: Experiment) -> float:
     return max((need.scale for need in _needs(experiment) if need.scale <= 1), default=0.0)
 
 
-def peak_rate(load: Load) -> float:
-    """Requests a second at most, of the main load and of all canaries together."""
-    return load.total_peak_per_s
-
-
 def _scaled_load(load: Load, scale: float) -> Load:
     stages = tuple(
         stage.model_copy(update={"rate_per_s": stage.rate_per_s * scale}) for stage in load.stages

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.adapters.host_network import is_port_free, port_holder
-from harness.compose_files import read_environment
+from harness.compose_files import members_of, read_environment
 from harness.errors import EngineError, TargetError
 from harness.model.container import LOOPBACK
+from harness.model.labels import STANDBY
 from harness.model.target import Target
 
 QUICK_S, UP_S, BUILD_S = 60, 180, 1800
@@ -66,11 +67,11 @@ class ComposeProject:
 
     def name(self) -> str:
         """The project's name, which every container of it carries as a label."""
-        return str(self._known()["name"])
+        return str(self.known()["name"])
 
     def services(self) -> dict[str, dict[str, str]]:
         """The labels of each service, by service, with what the target says of them."""
-        services = self._known()["services"]
+        services = self.known()["services"]
         labels = {name: service.get("labels") or {} for name, service in services.items()}
         return self._target.labelled(labels)
 
@@ -79,20 +80,20 @@ class ComposeProject:
         return {
             name: [str(service["container_name"])]
             if "container_name" in service
-            else [f"{self.name()}-{name}-{number + 1}" for number in range(_replicas(service))]
-            for name, service in self._known()["services"].items()
+            else [f"{self.name()}-{name}-{number + 1}" for number in range(members_of(service))]
+            for name, service in self.known()["services"].items()
         }
 
     def images(self) -> list[str]:
         """The images that the services run, each once, sorted."""
-        services = self._known()["services"].values()
+        services = self.known()["services"].values()
         return sorted({service["image"] for service in services if "image" in service})
 
     def published_ports(self) -> list[PublishedPort]:
         """The TCP ports that the file fixes; what the engine may choose freely is left out."""
         return [
             PublishedPort(name, port.get("host_ip") or "", ports)
-            for name, service in self._known()["services"].items()
+            for name, service in self.known()["services"].items()
             for port in service.get("ports") or ()
             if port.get("protocol", "tcp") == "tcp"
             and (ports := _port_range(str(port.get("published") or "")))
@@ -104,6 +105,10 @@ class ComposeProject:
         config: dict[str, Any] = json.loads(text)
         self._config = config
         return config
+
+    def known(self) -> dict[str, Any]:
+        """The project as it was read last: Compose takes a fifth of a second each time."""
+        return self.config() if self._config is None else self._config
 
     def status(self) -> dict[str, str]:
         """The state of each service that has a container: running, exited, created, paused, ...
@@ -147,7 +152,7 @@ class ComposeProject:
         self.config()  # as Compose is about to read it: the files may have changed since
         services = self.services()
         self._refuse_nothing(services)
-        standby = sorted(n for n, labels in services.items() if "harness.standby" in labels)
+        standby = sorted(n for n, labels in services.items() if STANDBY in labels)
         started = sorted(services.keys() - set(standby))
         rows = self._rows()
         status = _states(rows)
@@ -217,10 +222,6 @@ class ComposeProject:
             environment["DOCKER_BUILDKIT"] = "0"
         return environment
 
-    def _known(self) -> dict[str, Any]:
-        """The project as it was read last: Compose takes a fifth of a second each time."""
-        return self.config() if self._config is None else self._config
-
     def _run(
         self,
         arguments: list[str],
@@ -285,12 +286,6 @@ def _states(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     for row in sorted(rows, key=lambda row: row["State"] != "running"):
         found.setdefault(row["Service"], row["State"])
     return found
-
-
-def _replicas(service: Mapping[str, Any]) -> int:
-    """`deploy.replicas`, or the older `scale`."""
-    deploy = service.get("deploy") or {}
-    return int(deploy.get("replicas", service.get("scale", 1)))
 
 
 def _replaced(events: str) -> list[str]:

@@ -22,6 +22,7 @@ from typing_extensions import override
 from harness.faults.base import LinkClient, Seen
 from harness.model.container import Container
 from harness.model.http import Http
+from harness.model.labels import TOXIPROXY
 
 CONNECT_S = 0.5
 ANSWER_S = 0.5  # how long a whole link may take to answer a question
@@ -84,7 +85,7 @@ class SocketLinkClient(LinkClient):
         """Where each link can be tried: its own address, or all of its Toxiproxy's."""
         places: dict[str, list[tuple[str, int]]] = {}
         for container in self._containers():
-            if url := container.probe_url("harness.toxiproxy"):
+            if url := container.probe_url(TOXIPROXY):
                 listed = self._http.ask(f"{url.rstrip('/')}/proxies").json_object()
                 found = {link: listed[link]["listen"] for link in links if link in listed}
                 hosts = container.addresses

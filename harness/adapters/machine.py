@@ -169,7 +169,7 @@ def _wanted_images(target: Target) -> list[str]:
     """With the registry's default tag where the file has none, as the engine lists them."""
     images = ComposeProject(target).images()
     if target.links:
-        images.append(os.environ.get("HARNESS_LINKS_IMAGE", target.links_image))
+        images.append(os.environ.get("HARNESS_LINKS_IMAGE") or target.links_image)
     return [image if ":" in image.rpartition("/")[2] else f"{image}:latest" for image in images]
 
 

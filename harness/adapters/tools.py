@@ -10,12 +10,13 @@ from harness.adapters.packet_queues import TcPacketQueues
 from harness.adapters.toxiproxy_links import AllLinks, ToxiproxyLinks
 from harness.faults.base import Tools
 from harness.model.container import LOOPBACK
+from harness.model.labels import TOXIPROXY
 
 
 def tools_of(engine: DockerEngine, clock: SystemClock, http: HttpClient) -> Tools:
     """What faults act with; the links' APIs are where the running containers publish them."""
-    label = "harness.toxiproxy"
-    found = [c.address(c.labels[label]) for c in engine.containers() if label in c.labels]
+    members = [c for c in engine.containers() if TOXIPROXY in c.labels]
+    found = [c.address(c.labels[TOXIPROXY]) for c in members]
     addresses = [address for address in found if address] or [(LOOPBACK, 0)]
     links = AllLinks([ToxiproxyLinks(port, host) for host, port in addresses])
     client = SocketLinkClient(http, engine.containers)

@@ -17,7 +17,7 @@ from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment
 from harness.model.figure import Figure, no_figure
 from harness.model.metric import Metric
-from harness.model.planned import Need, operations_sent, phase_of, requests_due
+from harness.model.planned import Need, phase_of, requests_due
 from harness.model.quantity import format_duration
 from harness.model.samples import READS_MIN
 from harness.record.folder import RunFolder
@@ -143,7 +143,7 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
 
 def _needs(item: Expectation, experiment: Experiment) -> Need:
     load, phase = experiment.load, phase_of(item.phase, experiment)
-    readers = [name for name in operations_sent(load) if experiment.operations[name].reads]
+    readers = [name for name in load.sent if experiment.operations[name].reads]
     sent = sum(requests_due(load, name, phase) for name in readers)
     return Need(READS_MIN, sent, "reads of acknowledged writes")
 

@@ -19,7 +19,7 @@ from harness.model.figure import Figure, no_figure, shown
 from harness.model.findings import FaultFound
 from harness.model.metric import ANY, VICTIM, Metric
 from harness.model.page import Column, Group, Table
-from harness.model.planned import Need, operations_sent, phase_of, requests_due
+from harness.model.planned import Need, phase_of, requests_due
 from harness.model.samples import SHARE_SAMPLES_MIN
 from harness.record.run import Array, Record, bounds, codes_of, within
 
@@ -160,7 +160,7 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
 def _needs(item: Expectation, experiment: Experiment) -> Need:
     """Every answer names its server, every read its tier; only cold reads surely reach a node."""
     load, phase = experiment.load, phase_of(item.phase, experiment)
-    names = operations_sent(load)
+    names = load.sent
     reads = [name for name in names if not experiment.operations[name].is_write]
     if item.subject == "replica_share":
         probed = sum(name in reads for name in load.canaries)

@@ -15,7 +15,7 @@ from harness.model.experiment import Experiment, Phase
 from harness.model.figure import Figure, no_figure
 from harness.model.metric import Metric
 from harness.model.page import Tile
-from harness.model.planned import Need, operations_sent, requests_due
+from harness.model.planned import Need, requests_due
 from harness.model.samples import ACKNOWLEDGED_MIN
 from harness.model.sources import Sources
 from harness.record.folder import RunFolder
@@ -202,7 +202,7 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
 
 
 def _lacks(item: Expectation, experiment: Experiment, sources: Sources) -> str:
-    sent = (experiment.operations[name] for name in operations_sent(experiment.load))
+    sent = (experiment.operations[name] for name in experiment.load.sent)
     if not any(operation.is_write for operation in sent):
         return "no operation in load.mix is a write; give the one that is `is_write: true`"
     if item.metric in COUNTED or "writes" in sources.readings:
@@ -215,7 +215,7 @@ def _needs(item: Expectation, experiment: Experiment) -> Need | None:
         return None
     first_s, load = min(fault.start_s for fault in experiment.faults), experiment.load
     second = Phase(name="before", start_s=first_s - 1, end_s=first_s)
-    writers = [name for name in operations_sent(load) if experiment.operations[name].is_write]
+    writers = [name for name in load.sent if experiment.operations[name].is_write]
     sent = sum(requests_due(load, name, second) for name in writers)
     return Need(ACKNOWLEDGED_MIN, sent, "writes in the second before the fault")
 

@@ -10,23 +10,23 @@ from typing import Any
 from harness.adapters.compose_project import refuse_replacing
 from harness.cli.console import Screen
 from harness.errors import HarnessError
-from harness.experiment_file import foreseen
 from harness.faults import KINDS, make_fault
-from harness.faults.target import PATRONI_ROLES
+from harness.faults.target import labelled_role
 from harness.faults.undo_record import LinkUndo
 from harness.guard import check_fault
 from harness.model.container import Container
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.http import authority
-from harness.outlook import measured_without_canary, sending
-from harness.session.known import known_of
+from harness.model.labels import STANDBY, role_of
+from harness.outlook import sending
+from harness.session.known import notes_of
 from harness.session.project import Project
 from harness.session.session import Job, Settings
 
 
 def dry_run(jobs: Sequence[Job], settings: Settings, screen: Screen) -> int:
     """Show every file's run and start nothing; 4 if it, or a fault, would be refused, else 0."""
-    shown = [_looked_at(job.experiment, job.project, settings) for job in jobs]
+    shown = [_looked_at(job, settings) for job in jobs]
     if screen.as_json:
         screen.value(shown)
     else:
@@ -56,13 +56,14 @@ def _replacements_refused(
     return list(found.values())
 
 
-def _looked_at(experiment: Experiment, project: Project, settings: Settings) -> dict[str, Any]:
+def _looked_at(job: Job, settings: Settings) -> dict[str, Any]:
+    experiment, project = job.experiment, job.project
     if settings.starts_stack:
         project.check_links_image()
     containers = project.engine.containers()
     services = project.compose.services()
     running = {c.service for c in containers if c.is_running}
-    standby = {name for name, labels in services.items() if "harness.standby" in labels}
+    standby = {name for name, labels in services.items() if STANDBY in labels}
     return {
         "experiment": experiment.name,
         "project": project.name,
@@ -70,10 +71,7 @@ def _looked_at(experiment: Experiment, project: Project, settings: Settings) -> 
         "replaces": project.compose.would_replace() if containers and settings.starts_stack else [],
         "links": list(project.generated_links),
         "load": _load_facts(experiment, project, containers),
-        "notes": [
-            *foreseen.notes(experiment, known_of(project)),
-            *measured_without_canary(experiment),
-        ],
+        "notes": notes_of(experiment, job.known),
         "faults": _faults(experiment, project, containers, services),
         "writes": [str(settings.output), str(project.state_dir)],
     }
@@ -82,12 +80,12 @@ def _looked_at(experiment: Experiment, project: Project, settings: Settings) -> 
 def _load_facts(
     experiment: Experiment, project: Project, containers: Sequence[Container]
 ) -> dict[str, Any]:
-    load = experiment.load
+    load, sends = experiment.load, sending(experiment)
     to = list(map(authority, project.endpoints(load))) if containers else []
     return {
         "to": to or [f"entry {load.entry}"],
         "peak_per_s": load.peak_per_s,
-        "sends": {**asdict(sending(experiment)), "words": sending(experiment).words},
+        "sends": {**asdict(sends), "words": sends.words},
         "scale": experiment.scale,
         "seconds": experiment.end_s,
         "locustfile": load.locustfile,
@@ -154,10 +152,9 @@ def _candidates(spec: FaultSpec, services: Mapping[str, Mapping[str, str]]) -> l
     """By the Compose file, where no container exists: the services that it may be."""
     [(how, name)] = spec.selector.items()
     if how == "role":
-        roles = {service: labels.get("harness.role") for service, labels in services.items()}
-        in_turn = name in PATRONI_ROLES and name not in roles.values()
-        part = "db" if in_turn else name
-        return sorted(service for service, role in roles.items() if role == part)
+        roles = {service: role_of(labels) for service, labels in services.items()}
+        meant = labelled_role(name, roles.values())
+        return sorted(service for service, role in roles.items() if role == meant)
     return [name] if how in ("service", "container") else []
 
 

@@ -15,7 +15,6 @@ from harness.cli.console import Screen
 from harness.cli.target_flags import choice_of
 from harness.compose_files import absolute
 from harness.errors import HarnessError, UsageError
-from harness.experiment_file.target import KEYS
 from harness.host_access import host_access
 from harness.init.catalogue import Use, kind_of_image
 from harness.init.entry import Ask, choose_entry
@@ -119,7 +118,7 @@ def _propose(options: argparse.Namespace, found: Found, ask: Ask | None) -> Prop
     paths = list(options.paths)
     if ask is not None and not paths:
         paths = [ask(f"Which path of {entry.text} do clients ask for?", [])]
-    return propose(found, entry, paths, has_links=options.links and "links" in KEYS)
+    return propose(found, entry, paths, has_links=options.links)
 
 
 def _folder(options: argparse.Namespace, target: Target) -> tuple[Path, str]:

@@ -14,14 +14,14 @@ from harness import result as results
 from harness.cli.console import Screen
 from harness.cli.target_flags import choice_of
 from harness.errors import HarnessError, InvalidLinks, RunFolderError, UsageError
-from harness.experiment_file import experiment_schema, foreseen
+from harness.experiment_file import experiment_schema
 from harness.experiment_file.foreseen import Known
 from harness.faults import KINDS
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.plan_json import plan_to_json
 from harness.model.target import Target
-from harness.outlook import measured_without_canary, sending
-from harness.plan import aimed, make_plan, with_replicas
+from harness.outlook import sending
+from harness.plan import aimed, make_plan
 from harness.record.folder import RunFolder
 from harness.session.experiment_files import (
     check_overrides,
@@ -29,7 +29,7 @@ from harness.session.experiment_files import (
     files_in,
     read_experiment,
 )
-from harness.session.known import known_of
+from harness.session.known import known_of, notes_of, read_on
 from harness.session.project import Project
 from harness.session.stages import analyze_folder, judge_folder, render_folder, render_list
 from harness.session.targets import Choice, find_target
@@ -69,7 +69,7 @@ def validate(options: argparse.Namespace, screen: Screen) -> int:
         try:
             experiment, seen = reader.read(path)
             sends = asdict(sending(experiment))
-            notes = _notes(experiment, seen.known)
+            notes = notes_of(experiment, seen.known)
             found.append({"file": str(path), "problems": [], "sends": sends, "notes": notes})
             note = f" (service names not checked: {seen.missing})" if seen.missing else ""
             screen.say(f"{path}: ok{note}")
@@ -97,7 +97,7 @@ def plan(options: argparse.Namespace, screen: Screen) -> int:
         aims = {fault.id: _aim(fault) for fault in made.faults}
         rows = [[f"{s.at_s:.1f} s", s.action, s.name, aims.get(s.name, "")] for s in made.steps]
         screen.table(f"{path}, seed {made.seed}", ("at", "action", "name", "target"), rows)
-        _say_outlook(experiment, _notes(experiment, seen.known), screen)
+        _say_outlook(experiment, notes_of(experiment, seen.known), screen)
     return 0
 
 
@@ -125,11 +125,9 @@ class _Reader:
         if key not in self._seen:  # Compose takes a fifth of a second each time
             self._seen[key] = self._look(target)
         seen = self._seen[key]
-        if seen.project is None:
+        if seen.project is None or seen.known is None:
             return read_experiment(path, None, target), seen
-        compose = seen.project.compose
-        experiment = read_experiment(path, compose.services(), target, seen.known)
-        return with_replicas(experiment, compose.container_names()), seen
+        return read_on(path, seen.project, seen.known), seen
 
     def _look(self, target: Target) -> _Seen:
         try:
@@ -180,11 +178,6 @@ def schema(options: argparse.Namespace, screen: Screen) -> int:
     wanted = experiment_schema(KINDS) if options.what == "experiment" else _result_schema()
     screen.value(wanted)
     return 0
-
-
-def _notes(experiment: Experiment, known: Known | None) -> list[str]:
-    by_file = foreseen.notes(experiment, known) if known else []
-    return [*by_file, *measured_without_canary(experiment)]
 
 
 def _say_outlook(experiment: Experiment, notes: Sequence[str], screen: Screen) -> None:

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from harness.aspects import aspect_of
+from harness.compose_files import ANY_ADDRESS, members_of
 from harness.experiment_file.problems import suggest
 from harness.faults import KINDS
-from harness.faults.target import PATRONI_ROLES
-from harness.model.container import INSTRUMENT_ROLES
+from harness.faults.target import labelled_role
 from harness.model.experiment import Experiment, FaultSpec
+from harness.model.labels import STANDBY, TOXIPROXY, is_instrument, labelled_entry, role_of
 from harness.model.sources import Sources
 
 ON_PURPOSE = "if that is meant: allow_total_loss: true"
 STARTED_ANEW = ("kill", "crash", "out_of_memory", "stop", "restart", "wipe")
-ANY_ADDRESS = ("", "0.0.0.0", "::")  # read, not bound
 INITS = ("tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "init")
 
 
@@ -47,12 +47,12 @@ class Made:
     @property
     def role(self) -> str:
         """The part it plays, "" for none."""
-        return self.labels.get("harness.role", "")
+        return role_of(self.labels)
 
     @property
     def is_protected(self) -> bool:
         """Whether no fault may touch it."""
-        return "harness.protect" in self.labels or self.role in INSTRUMENT_ROLES
+        return is_instrument(self.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def made_services(
     return {
         name: Made(
             labels=labels.get(name, {}),
-            members=_members(facts),
+            members=members_of(facts),
             ports=_ports(facts),
             random_ports=_random_ports(facts),
             has_init=_has_init(facts),
@@ -87,7 +87,7 @@ def links_of(config: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]])
     """The links in the file that each Toxiproxy is started with, None where one cannot be read."""
     found: set[str] | None = None
     for name, facts in (config.get("services") or {}).items():
-        if "harness.toxiproxy" in labels.get(name, {}):
+        if TOXIPROXY in labels.get(name, {}):
             text = _mounted(_option(facts, "-config"), facts, config)
             try:
                 found = (found or set()) | {str(proxy["name"]) for proxy in json.loads(text)}
@@ -134,8 +134,7 @@ def _of_fault(fault: FaultSpec, experiment: Experiment, known: Known) -> Iterato
 
 def moves(made: Made, entry: str) -> bool:
     """Whether the load enters at a port of it that is another one after each start."""
-    name, _, rest = made.labels.get("harness.entry", "").partition(":")
-    port = rest.partition("/")[0]
+    name, port = labelled_entry(made.labels)
     return name == entry and port.isdecimal() and int(port) in made.random_ports
 
 
@@ -161,9 +160,8 @@ def _of_link(fault: FaultSpec, name: str, known: Known) -> Iterator[str]:
 
 def _of_role(fault: FaultSpec, role: str, known: Known) -> Iterator[str]:
     """The last member of a role, and the majority of etcd, are lost only on purpose."""
-    standby = "harness.standby"
     mine = [made for made in known.made.values() if made.role == role]
-    members = sum(made.members for made in mine if standby not in made.labels)
+    members = sum(made.members for made in mine if STANDBY not in made.labels)
     if role and members == 1:
         yield f"{_place(fault)}: takes the only member of role {role}; {ON_PURPOSE}"
     elif role == "etcd" and members - 1 <= members // 2:
@@ -175,10 +173,10 @@ def _of_entry(experiment: Experiment, known: Known) -> Iterator[str]:
     wrong: list[str] = []
     entry = experiment.load.entry
     for service, made in known.made.items():
-        name, _, rest = made.labels.get("harness.entry", "").partition(":")
-        if name != entry or "harness.standby" in made.labels:
+        name, port = labelled_entry(made.labels)
+        if name != entry or STANDBY in made.labels:
             continue
-        text = _unpublished(service, made, rest.partition("/")[0])
+        text = _unpublished(service, made, port)
         if not text:
             return
         wrong.append(text)
@@ -221,13 +219,10 @@ def _services(how: str, name: str, known: Known) -> list[str]:
     """Those that are meant; none for a container, whose name is not in the file."""
     if how == "service":
         return [name] if name in known.made else []
-    part = "db" if name in PATRONI_ROLES else name
-    return [s for s, made in known.made.items() if how == "role" and made.role == part]
-
-
-def _members(facts: Mapping[str, Any]) -> int:
-    found = facts.get("scale", (facts.get("deploy") or {}).get("replicas"))
-    return 1 if found is None else int(found)
+    if how != "role":
+        return []
+    role = labelled_role(name, [made.role for made in known.made.values()])
+    return [service for service, made in known.made.items() if made.role == role]
 
 
 def _ports(facts: Mapping[str, Any]) -> dict[int, str]:

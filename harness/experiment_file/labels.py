@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from harness.experiment_file.problems import suggest
+from harness.model.labels import ENTRY, PROTECT, ROLE, STANDBY, TOXIPROXY
 from harness.probes import KINDS
 from harness.probes.base import ProbeKind
 
 PREFIX = "harness."
 LABELS = frozenset(
     {
-        "harness.role",
-        "harness.entry",
-        "harness.protect",
-        "harness.standby",
-        "harness.toxiproxy",
+        ROLE,
+        ENTRY,
+        PROTECT,
+        STANDBY,
+        TOXIPROXY,
         "harness.probe.settings",
         *(kind.label for kind in KINDS),
     }

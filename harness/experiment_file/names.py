@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import suggest
 from harness.faults.base import FaultKind
+from harness.faults.target import PATRONI_ROLES
+from harness.model.labels import ENTRY, labelled_entry
 from harness.model.load import Traffic
 from harness.model.target import Target
 
 FaultKinds = Mapping[str, FaultKind]
 Services = Mapping[str, Mapping[str, str]]
 TrafficOf = Callable[[Target], Traffic]
-
-_PARTS_OF_DB = frozenset({"db-primary", "db-standby", "db-replica"})  # played by role db in turn
 
 
 def no_traffic(_: Target) -> Traffic:
@@ -47,7 +47,7 @@ class Names:
 
     def _entries(self) -> list[str]:
         labels = (self.services or {}).values()
-        named = [one["harness.entry"].partition(":")[0] for one in labels if "harness.entry" in one]
+        named = [labelled_entry(one)[0] for one in labels if ENTRY in one]
         return list(dict.fromkeys(named))
 
     def check_target(self, body: Node, how: str, name: str) -> None:
@@ -62,7 +62,7 @@ class Names:
 
 def _roles(services: Services) -> frozenset[str]:
     roles = frozenset(labels.get("harness.role", "") for labels in services.values()) - {""}
-    return roles | _PARTS_OF_DB if "db" in roles else roles
+    return roles | PATRONI_ROLES.keys() if "db" in roles else roles
 
 
 def _check_link(body: Node, name: str) -> None:

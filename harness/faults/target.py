@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 
 from harness.errors import TargetError
@@ -17,14 +17,20 @@ PATRONI_ROLES = {
 """What Patroni calls the roles; db-standby is the synchronous one, db-replica asynchronous."""
 
 
-def pick_container(selector: Mapping[str, str], tools: Tools) -> Container:
-    """The one container meant; of several with a role the first by name that runs.
+def labelled_role(role: str, roles: Collection[str]) -> str:
+    """The label's role that a fault's `role` means, where `roles` are all that there are.
 
-    Which member is the primary Patroni says, unless a service is said to be it: it always is.
+    The parts of a Patroni cluster are members of `db`, unless a service is said to be one: it
+    always is.
     """
+    return "db" if role in PATRONI_ROLES and role not in roles else role
+
+
+def pick_container(selector: Mapping[str, str], tools: Tools) -> Container:
+    """The one container meant; of several with a role the first by name that runs."""
     containers = tools.engine.containers()
     role = selector.get("role", "")
-    if role in PATRONI_ROLES and not any(c.role == role for c in containers):
+    if labelled_role(role, [c.role for c in containers]) != role:
         name = patroni_member(role, containers, tools)
         matching = [c for c in containers if c.service == name]
     else:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
+from harness.compose_files import ANY_ADDRESS, members_of
 from harness.init.catalogue import (
     NOT_HTTP,
     Kind,
@@ -24,7 +25,6 @@ from harness.init.catalogue import (
 )
 from harness.init.connections import Connection, connections
 
-ANY_ADDRESS = ("", "0.0.0.0", "::")
 _URL = re.compile(r"https?://[^/\s'\"|;]+(/[^\s'\"|;&)]*)?")
 
 
@@ -165,7 +165,7 @@ def _service(
         because=because,
         needs=needs,
         twin_key=_twin_key(facts),
-        members=_members(facts),
+        members=members_of(facts),
         ports=ports,
         labels=dict(facts.get("labels") or {}),
         container_name=str(facts.get("container_name") or ""),
@@ -214,11 +214,6 @@ def _inner_ports(facts: Mapping[str, Any], ports: tuple[Port, ...]) -> set[int]:
     """All TCP ports that the file names of a service, published or not."""
     exposed = (str(each).partition("/")[0] for each in facts.get("expose") or ())
     return {port.inside for port in ports} | {int(p) for p in exposed if p.isdecimal()}
-
-
-def _members(facts: Mapping[str, Any]) -> int:
-    replicas = (facts.get("deploy") or {}).get("replicas", facts.get("scale"))
-    return 1 if replicas is None else int(replicas)
 
 
 def _twin_key(facts: Mapping[str, Any]) -> str:

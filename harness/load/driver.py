@@ -207,8 +207,7 @@ def _rate_per_user(load: Load) -> float:
 def _write_engine_config(config: LoadConfig, stream: str, work: Path) -> Path:
     is_canary = stream == "canary"
     load = config.load
-    sent = tuple(name for name, weight in load.mix.items() if weight > 0)
-    names = load.canaries if is_canary else sent
+    names = load.canaries if is_canary else load.sent
     engine = EngineConfig(
         stream=stream,
         run_id=config.run_id,

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.model.http import Address, authority
+from harness.model.labels import STANDBY, is_instrument, role_of
 
 LOOPBACK = "127.0.0.1"
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
 COMPOSE_NETWORK = "com.docker.compose.network"
-INSTRUMENT_ROLES = ("toxiproxy", "monitoring")  # whatever their labels say
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Container:
     @property
     def role(self) -> str:
         """The part it plays (label `harness.role`), "" for none."""
-        return self.labels.get("harness.role", "")
+        return role_of(self.labels)
 
     @property
     def is_running(self) -> bool:
@@ -115,12 +115,12 @@ class Container:
     @property
     def is_standby(self) -> bool:
         """Whether it is meant to be created but not started."""
-        return "harness.standby" in self.labels
+        return STANDBY in self.labels
 
     @property
     def is_instrument(self) -> bool:
         """Whether it is no part of what is tested: it breaks, or it looks, and is protected."""
-        return "harness.protect" in self.labels or self.role in INSTRUMENT_ROLES
+        return is_instrument(self.labels)
 
     def probe_url(self, label: str) -> str | None:
         """The published URL behind a label such as `harness.probe.patroni: 8008/path`."""

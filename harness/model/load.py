@@ -171,12 +171,16 @@ class Load(_Frozen):
         return data
 
     @property
+    def sent(self) -> tuple[str, ...]:
+        """The operations that the mix has a share for, in its order."""
+        return tuple(name for name, weight in self.mix.items() if weight > 0)
+
+    @property
     def canaries(self) -> tuple[str, ...]:
         """The operations that have a canary, in the order of the mix."""
         if not self.canary_rate_per_s:
             return ()
-        sent = (name for name, weight in self.mix.items() if weight > 0)
-        return tuple(name for name in sent if self.canary is None or name in self.canary)
+        return tuple(name for name in self.sent if self.canary is None or name in self.canary)
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -209,7 +213,7 @@ class Traffic(_Frozen):
     """What is known about an application's requests: an experiment need not describe it.
 
     `operations` by name; the rest are defaults for what a file leaves out: `entry` ("": the file
-    must name one), `mix` (empty: the file must give one) and `keys`.
+    must name one), `mix` (empty: all in equal parts) and `keys`.
     `has_canary`: every operation has one by default;
     otherwise an unknown target gets only a small one, of its reads.
     """

@@ -56,8 +56,3 @@ def main_requests(load: Load, start_s: float, end_s: float) -> float:
         middle_s = (first_s + until_s) / 2 - from_s
         total += (until_s - first_s) * (rate + slope * middle_s)
     return total
-
-
-def operations_sent(load: Load) -> list[str]:
-    """The operations that the mix has a share for."""
-    return [name for name, weight in load.mix.items() if weight > 0]

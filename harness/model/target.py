@@ -8,9 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from harness.model.labels import ENTRY, PROTECT, ROLE, STANDBY, TOXIPROXY
 from harness.model.load import Operation
-
-PROTECT = "harness.protect"
 
 
 class _Frozen(BaseModel):
@@ -42,10 +41,10 @@ class Part(_Frozen):
         """The labels of `service` as they are with what is said here; here wins."""
         entry = self.entry if ":" in self.entry or not self.entry else f"{service}:{self.entry}"
         said = {
-            "harness.role": self.role,
-            "harness.entry": entry,
-            "harness.standby": "true" if self.standby else "",
-            "harness.toxiproxy": self.toxiproxy,
+            ROLE: self.role,
+            ENTRY: entry,
+            STANDBY: "true" if self.standby else "",
+            TOXIPROXY: self.toxiproxy,
             PROTECT: "true" if self.protect else "",
             **{f"harness.probe.{kind}": where for kind, where in self.probes.items()},
         }

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.model.container import Container
 from harness.model.http import Address, Http, authority
+from harness.model.labels import labelled_entry
 from harness.probes.breakers import KIND as BREAKERS
 from harness.probes.haproxy import KIND as HAPROXY
 from harness.probes.haproxy import read_servers
@@ -56,8 +57,8 @@ def check_health(
 
 def entry_of(container: Container) -> tuple[str, Address] | None:
     """(name, where it is published) of the entry in label `harness.entry: name:port`."""
-    name, _, inner = container.labels.get("harness.entry", "").partition(":")
-    address = container.address(inner.partition("/")[0])
+    name, port = labelled_entry(container.labels)
+    address = container.address(port)
     return (name, address) if address else None
 
 

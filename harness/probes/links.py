@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.model.clock import Clock
 from harness.model.http import Answer, Http
+from harness.model.labels import TOXIPROXY
 from harness.model.observation import Observation
 from harness.probes.base import Probe, ProbeKind, event
 from harness.probes.prometheus_text import read_metrics
@@ -103,4 +104,4 @@ def _probes(urls: Mapping[str, str], http: Http, clock: Clock) -> list[Probe]:
     return [LinkProbe(url, http, clock) for url in urls.values()]
 
 
-KIND = ProbeKind("harness.toxiproxy", _probes)
+KIND = ProbeKind(TOXIPROXY, _probes)

@@ -23,7 +23,7 @@ from typing import Any
 
 from harness.errors import InvalidLinks
 from harness.experiment_file.problems import suggest
-from harness.model.container import INSTRUMENT_ROLES
+from harness.model.labels import PROTECT, ROLE, TOXIPROXY, is_instrument
 from harness.model.target import Link, Target
 
 FILE = "links.yaml"
@@ -32,7 +32,6 @@ FILE = "links.yaml"
 SERVICE = "harness-links"
 API_PORT = 8474
 PORTS_MAX = 50  # of one service; a range such as that of a media server is no link
-TOXIPROXY = "harness.toxiproxy"
 
 Compose = Mapping[str, Any]
 """A project, or one service of it, as `docker compose config --format json` prints it."""
@@ -143,7 +142,8 @@ def _linked(service: str, services: Compose, labels: Labels, links: Mapping[str,
             ports[_free_name(f"{service}-{port}", links)] = port
     wanted = {client for link in mine.values() for client in link.clients}
     if any(not link.clients for link in mine.values()):
-        wanted |= {name for name in services if not _is_instrument(labels.get(name, {}))}
+        # An instrument is a client only where it is named: nothing may be done to it.
+        wanted |= {name for name in services if not is_instrument(labels.get(name, {}))}
     theirs = _networks(services[service])
     clients = {
         name: _names_to(name, service, services)
@@ -155,11 +155,6 @@ def _linked(service: str, services: Compose, labels: Labels, links: Mapping[str,
 
 def _free_name(name: str, links: Mapping[str, Link]) -> str:
     return _free_name(f"{name}-tcp", links) if name in links else name
-
-
-def _is_instrument(labels: Mapping[str, str]) -> bool:
-    """Whether nothing may be done to it; it is a client only where it is named."""
-    return "harness.protect" in labels or labels.get("harness.role") in INSTRUMENT_ROLES
 
 
 def _of_linked(linked: Linked, config: Compose) -> Iterator[str]:
@@ -254,7 +249,7 @@ def _toxiproxy(
     return {
         "command": ["-host", "0.0.0.0", "-port", str(api), "-config", path, "-proxy-metrics"],
         "environment": {"LOG_LEVEL": "error", "GOMEMLIMIT": "320MiB"},
-        "labels": {"harness.role": "toxiproxy", "harness.protect": "true", TOXIPROXY: str(api)},
+        "labels": {ROLE: "toxiproxy", PROTECT: "true", TOXIPROXY: str(api)},
         "configs": [{"source": name, "target": path}],
         # A network of its own: of internal ones alone nothing would be published.
         "networks": {SERVICE: {}, **_attachments(part, config, taken)},

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from harness.adapters.packet_queues import TcPacketQueues
 from harness.bundled.shortener import SHORTENER, links_of_stack
 from harness.errors import HarnessError
+from harness.experiment_file import foreseen
 from harness.experiment_file.foreseen import Known, links_of, made_services
 from harness.experiment_file.names import Services
+from harness.model.experiment import Experiment
+from harness.model.labels import TOXIPROXY
+from harness.outlook import measured_without_canary
+from harness.plan import with_replicas
+from harness.session.experiment_files import read_experiment
 from harness.session.project import Project
 
-LABEL = "harness.toxiproxy"
 Links = frozenset[str] | None
 
 
@@ -32,7 +38,7 @@ def _links_of(project: Project, config: Mapping[str, Any], labels: Services) -> 
     """
     if project.application is SHORTENER:
         return frozenset(links_of_stack(project.root))
-    if not any(LABEL in each for each in labels.values()):
+    if not any(TOXIPROXY in each for each in labels.values()):
         return None
     running = set() if project.target.links else _links_now(project)
     links = running or links_of(config, labels)
@@ -42,6 +48,19 @@ def _links_of(project: Project, config: Mapping[str, Any], labels: Services) -> 
 def _links_now(project: Project) -> set[str]:
     """What Toxiproxy lists; nothing where none runs, or where no engine can be asked."""
     with suppress(HarnessError):
-        if any(LABEL in c.labels and c.is_running for c in project.engine.containers()):
+        if any(TOXIPROXY in c.labels and c.is_running for c in project.engine.containers()):
             return set(project.tools().links.names())
     return set()
+
+
+def read_on(path: Path, project: Project, known: Known) -> Experiment:
+    """The experiment in a file as it is on a project; UsageError if it is wrong, or wrong there."""
+    compose = project.compose
+    found = read_experiment(path, compose.services(), project.target, known)
+    return with_replicas(found, compose.container_names())
+
+
+def notes_of(experiment: Experiment, known: Known | None) -> list[str]:
+    """What is likely to go wrong, and what will be measured less well than it could be."""
+    by_file = foreseen.notes(experiment, known) if known else []
+    return [*by_file, *measured_without_canary(experiment)]

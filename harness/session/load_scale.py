@@ -21,7 +21,7 @@ from harness.model.machine import HEADROOM_MIN, Look
 from harness.model.quantity import AUTO
 from harness.probes.machine import HIDDEN
 from harness.record.folder import RunFolder
-from harness.scale import STEPS, peak_rate, scaled, smallest_scale
+from harness.scale import STEPS, scaled, smallest_scale
 from harness.session.listener import Listener
 from harness.session.project import Project
 from harness.session.quiet import look_for
@@ -102,7 +102,7 @@ def choose(experiment: Experiment, cost: Cost) -> float:
     least = smallest_scale(experiment)
     allowed = [step for step in STEPS if step >= least] or [1.0]
     room = 1 - HEADROOM_MIN - MARGIN
-    rate = peak_rate(experiment.load)
+    rate = experiment.load.total_peak_per_s
     return next((step for step in allowed if cost.share_at(step * rate) <= room), allowed[-1])
 
 
@@ -197,7 +197,7 @@ def write_cost(path: Path, key: str, cost: Cost) -> None:
 
 
 def _words(experiment: Experiment, cost: Cost, scale: float) -> str:
-    rate = peak_rate(experiment.load)
+    rate = experiment.load.total_peak_per_s
     at_full, at_scale = cost.share_at(rate), cost.share_at(rate * scale)
     text = f"{scale:g}; {rate:g}/s would take {at_full:.0%} of {cost.cpus:g} CPUs"
     if scale < 1:

@@ -185,13 +185,12 @@ class Project:
         """Where the load enters: the published ports of all containers with that entry."""
         if load.address is not None:
             return [load.address]
-        entry = load.entry
-        named = [entry_of(c) for c in self.engine.containers() if not c.is_standby]
-        found = [address for name, address in filter(None, named) if name == entry]
+        entries = self._entries()
+        found = [address for _, name, address in entries if name == load.entry]
         if not found:
-            known = sorted({name for name, _ in filter(None, named)})
+            known = sorted({name for _, name, _ in entries})
             raise TargetError(
-                f"no entry {entry!r} is published on a loopback address of this machine; "
+                f"no entry {load.entry!r} is published on a loopback address of this machine; "
                 f"published: {', '.join(known) or 'none'}",
                 "change load.entry, or publish the entry's port on 127.0.0.1",
             )
@@ -213,8 +212,8 @@ class Project:
         """
         file = self.state_dir / ENTRY
         file.unlink(missing_ok=True)
-        made = made_services(self.compose.config(), self.compose.services())
-        entries = self._entries(load)
+        made = made_services(self.compose.known(), self.compose.services())
+        entries = [c for c, name, _ in self._entries() if name == load.entry]
         if not any(moves(made[c.service], load.entry) for c in entries if c.service in made):
             return None
 
@@ -225,10 +224,10 @@ class Project:
 
         return EntryFollower(look, file, self.clock)
 
-    def _entries(self, load: Load) -> list[Container]:
-        """The containers in which the load enters now."""
-        listed = [c for c in self.engine.containers() if not c.is_standby]
-        return [c for c in listed if (entry := entry_of(c)) and entry[0] == load.entry]
+    def _entries(self) -> list[tuple[Container, str, Address]]:
+        """Where load can enter now: container, name of the entry, and where it is published."""
+        members = [c for c in self.engine.containers() if not c.is_standby]
+        return [(c, *entry) for c in members if (entry := entry_of(c))]
 
     def readings(self) -> tuple[Reading, ...]:
         """What the target is queried for before and after a run."""

@@ -33,7 +33,7 @@ from harness.model.plan_json import plan_to_json
 from harness.model.target import Target
 from harness.model.verdict import RunStatus
 from harness.outlook import measured_without_canary
-from harness.plan import aimed, make_plan, with_replicas
+from harness.plan import aimed, make_plan
 from harness.record.folder import RunFolder, new_folder
 from harness.rescue import forget_rescue
 from harness.runner import Progress, Site, World, run_plan
@@ -43,10 +43,9 @@ from harness.session.experiment_files import (
     all_at_once,
     check_overrides,
     experiment_files,
-    read_experiment,
 )
 from harness.session.faults import Faults
-from harness.session.known import known_of
+from harness.session.known import known_of, read_on
 from harness.session.listener import Listener, Silent
 from harness.session.load_scale import LoadScale
 from harness.session.outcome import Outcome, exit_code
@@ -91,11 +90,15 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One planned run: the experiment from the file, with its scale and victims."""
+    """One planned run: the experiment from the file, with its scale and victims.
+
+    `known` is what its project was known to be when the file was read.
+    """
 
     path: Path
     experiment: Experiment
     project: Project
+    known: Known
 
 
 class Session:
@@ -117,12 +120,12 @@ class Session:
         Round after round, so that drift affects all equally; each round with the next victims.
         """
         _check_paths(self._settings)
-        files = experiment_files(named)
-        experiments = [self._scale.planned(experiment) for experiment in self._read_all(files)]
+        jobs = self._read_all(experiment_files(named))
+        planned = [replace(job, experiment=self._scale.planned(job.experiment)) for job in jobs]
         return [
-            Job(path, aimed(one, self._settings.seed, repetition), self._project(one.target))
+            replace(job, experiment=aimed(job.experiment, self._settings.seed, repetition))
             for repetition in range(repeat)
-            for path, one in zip(files, experiments, strict=True)
+            for job in planned
         ]
 
     @contextmanager
@@ -213,22 +216,19 @@ class Session:
             self._projects[key] = Project(target, self._settings.overrides)
         return self._projects[key]
 
-    def _read_all(self, files: Sequence[Path]) -> list[Experiment]:
-        """All files, or one error with the problems of all."""
-        read: list[Experiment] = []
+    def _read_all(self, files: Sequence[Path]) -> list[Job]:
+        """All files as they are, or one error with the problems of all."""
+        read: list[Job] = []
         known: dict[Project, Known] = {}  # as each project is now
         problems: list[UsageError] = []
         for path in files:
             try:
-                target = find_target(self._settings.target, path)
-                project = self._project(target)
+                project = self._project(find_target(self._settings.target, path))
                 if project not in known:
                     known[project] = known_of(project)
-                services = project.compose.services()
-                found = read_experiment(path, services, target, known[project])
-                experiment = with_replicas(found, project.compose.container_names())
+                experiment = read_on(path, project, known[project])
                 _check_allowed(experiment, project, self._settings)
-                read.append(experiment)
+                read.append(Job(path, experiment, project, known[project]))
             except UsageError as error:
                 problems.append(error)
         if problems:

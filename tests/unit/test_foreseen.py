@@ -63,6 +63,14 @@ def refused(*faults: FaultSpec, made: Any = MADE, links: Any = LINKS, **facts: A
     return refusals(experiment(*faults, **facts), known, sources)
 
 
+def test_a_service_that_is_said_to_be_the_primary_always_is() -> None:
+    """As the fault finds it: Patroni's parts are members of `db` only where none is named."""
+    made = {**MADE, "first": Made({"harness.role": "db-primary"})}
+    said = ["faults[1].kill: takes the only member of role db-primary; if that is meant:"
+            " allow_total_loss: true"]  # fmt: skip
+    assert refused(fault("kill", role="db-primary"), made=made) == said
+
+
 @pytest.mark.parametrize(
     ("kind", "said"),
     [

@@ -17,7 +17,7 @@ from harness.faults import KINDS
 from harness.model.experiment import Experiment
 from harness.model.load import Load, Stage
 from harness.model.planned import main_requests
-from harness.scale import peak_rate, scaled, smallest_scale
+from harness.scale import scaled, smallest_scale
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "experiments").glob("*/*.yaml"))
@@ -109,7 +109,7 @@ def test_a_replay_cannot_be_scaled(tmp_path: Path) -> None:
 
 def test_peak_rate_counts_stages_and_each_operations_canary(tmp_path: Path) -> None:
     stages = ", stages: [{rate: 400/s, ramp: 5s, hold: 5s}]"
-    assert peak_rate(experiment(load=stages, tmp_path=tmp_path).load) == pytest.approx(500)
+    assert experiment(load=stages, tmp_path=tmp_path).load.total_peak_per_s == pytest.approx(500)
 
 
 def test_requests_of_stages_are_the_integral_of_the_rate() -> None:
