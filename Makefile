@@ -15,7 +15,7 @@ demo: setup      ## Set up everything, run the three headline experiments, write
 	$(HARNESS) run --scale auto $(HEADLINE)
 
 test: lint setup ## Set up everything, then lint, types, layers and all tests
-	.venv/bin/pytest tests/unit --timeout 60
+	.venv/bin/pytest tests/unit --numprocesses logical --timeout 60
 	.venv/bin/pytest tests/integration --timeout 180
 	.venv/bin/pytest tests/e2e
 
@@ -37,7 +37,7 @@ lint:            ## Format, lint, types, import layers, tables of results; needs
 	.venv/bin/python -m campaigns.results --check
 
 check: lint      ## Lint and the tests that need no Docker
-	.venv/bin/pytest tests/unit --timeout 60
+	.venv/bin/pytest tests/unit --numprocesses logical --timeout 60
 
 bench: setup     ## Run what measures the harness itself (benchmarks/)
 	@benchmarks/install_peers.sh

@@ -132,7 +132,7 @@ def assert_right(experiment: Experiment) -> None:
     assert 0 < end_s <= min(experiment.max_duration_s, LONGEST_S)
     assert 0 < experiment.load.peak_per_s <= 100_000
     assert experiment.load.entry in ("lb", "edge") or experiment.load.address
-    assert set(experiment.load.mix) <= set(experiment.operations)
+    assert set(experiment.load.shares) <= set(experiment.operations)
     assert all(0 < weight < math.inf for weight in experiment.load.mix.values())
     for fault in experiment.faults:
         KINDS[fault.kind].parameters(**fault.parameters)

@@ -16,6 +16,7 @@ from harness.model.clock import Clock
 from harness.model.container import Container
 from harness.model.http import Http
 from harness.model.load import Traffic
+from harness.model.readback import Readback
 from harness.model.sources import Sources
 from harness.probes.base import ProbeKind
 from harness.probes.health import RoundTrip
@@ -69,6 +70,8 @@ class Application:
     readings     what it is queried for before and after a run
     stores       whose settings are read
     tells        what its readings can be judged by: `writes` read back, `clicks` counted
+    readback     how the target's own settings have its writes read back, if they do
+    tiers        the cache tiers that its answers name; none if that may be any
     """
 
     traffic: Traffic = field(default_factory=Traffic)
@@ -77,10 +80,13 @@ class Application:
     readings: Callable[[Engine, Http, Clock], tuple[Reading, ...]] = _no_readings
     stores: tuple[Store, ...] = ()
     tells: frozenset[str] = frozenset()
+    readback: Readback | None = None
+    tiers: frozenset[str] = frozenset()
 
     def sources(self, labels: Mapping[str, Mapping[str, str]]) -> Sources:
         """All that a target with it and with these labels (by service) can be asked."""
-        return Sources(labels, self.tells | {store.section for store in self.stores})
+        readings = self.tells | {store.section for store in self.stores}
+        return Sources(labels, readings, self.readback, self.tiers)
 
 
 NO_APPLICATION = Application()

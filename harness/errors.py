@@ -10,6 +10,7 @@ HarnessError (4)
 ├── TargetError (4)            the stack is not what the run needs: port taken, not healthy
 ├── LoadError (4)              the load generator did not start or died
 ├── MachineBusy (3)            others kept the processor busy: there is no evidence, and no run
+├── NotSteady (3)              the target missed its own limits before anything was broken
 ├── HealError (4)              something that was broken could not be fixed
 ├── SafeguardTripped (5)       a safeguard ended the run
 └── Interrupted (130)          Ctrl-C, SIGTERM or SIGHUP; or a watchdog had to heal
@@ -94,6 +95,12 @@ class MachineBusy(HarnessError):
 
     Its exit code is that of an INCONCLUSIVE run: the target is neither kept nor broken.
     """
+
+    exit_code = 3
+
+
+class NotSteady(HarnessError):
+    """The target missed its own limits before anything was broken; so nothing was."""
 
     exit_code = 3
 

@@ -43,10 +43,11 @@ def check_fault(
 
 
 def check_flags(experiment: Experiment, needing: Sequence[str], *, allow_exec: bool) -> None:
-    """UsageError if a fault needs a flag that was not given, or something lasts too long."""
+    """UsageError if a fault or check needs a flag that was not given, or something is too long."""
     if needing and not allow_exec:
+        runs = "runs" if len(needing) == 1 else "run"
         raise UsageError(
-            f"{experiment.name}: the faults {', '.join(needing)} run commands inside containers",
+            f"{experiment.name}: {', '.join(needing)} {runs} commands inside containers",
             "if you trust the file: harness run --allow-exec",
         )
     if experiment.end_s > min(experiment.max_duration_s, LONGEST_RUN_S):

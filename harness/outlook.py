@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.aspects import recovery
+from harness.load.secret import needed_secrets
 from harness.model.experiment import Experiment
 from harness.model.metric import OPERATION
 from harness.model.planned import main_requests
@@ -39,9 +40,34 @@ def sending(experiment: Experiment) -> Sending:
     """What the whole run sends."""
     load, end_s = experiment.load, experiment.end_s
     canaries = dict.fromkeys(load.canaries, load.canary_rate_per_s)
-    main = main_requests(load, 0.0, end_s)
+    main = main_requests(load, 0.0, end_s) * load.requests_per_arrival
     requests = main + sum(canaries.values()) * end_s
-    return Sending(load.peak_per_s, canaries, load.total_peak_per_s, end_s, requests)
+    main_per_s = load.peak_per_s * load.requests_per_arrival
+    return Sending(main_per_s, canaries, load.total_peak_per_s, end_s, requests)
+
+
+def in_detail(experiment: Experiment) -> list[str]:
+    """Each chain with its steps, each file of data, what is sent elsewhere, secrets needed."""
+    load = experiment.load
+    total = sum(load.mix.values()) or 1.0
+    chains = [
+        f"chain {name}, {load.mix[name] / total:.0%} of the arrivals: {' -> '.join(way)}"
+        for name, way in load.chains.items()
+        if name in load.mix
+    ]
+    data = [
+        f"data {each.file}: {each.rows:,} rows of {', '.join(each.columns)}, in the order "
+        + ("of the file" if each.order == "file" else "of the seed")
+        for each in load.data
+    ]
+    sent = {name: experiment.operations[name] for name in load.shares}
+    elsewhere = [
+        f"{name} to entry {operation.entry}"
+        for name, operation in sent.items()
+        if operation.entry in experiment.other_entries
+    ]
+    secrets = [f"with the secret {name}" for name in needed_secrets(sent.values())]
+    return [*chains, *data, *elsewhere, *secrets]
 
 
 def measured_without_canary(experiment: Experiment) -> list[str]:
@@ -51,7 +77,7 @@ def measured_without_canary(experiment: Experiment) -> list[str]:
         is_recovery = item.metric in recovery.ASPECT.metrics[OPERATION]
         if not is_recovery or item.aspect != OPERATION or item.subject in load.canaries:
             continue
-        share = load.mix.get(item.subject, 0.0) / (sum(load.mix.values()) or 1.0)
+        share = load.shares.get(item.subject, 0.0)
         rate_per_s = share * load.rate_per_s
         texts.append(
             f"{item.id} is measured by the main load, about {rate_per_s:.3g}/s of {item.subject}:"

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 from harness import faults
-from harness.aspects import METRICS
+from harness.aspects import METRICS, NAMED
+from harness.checks import KINDS as CHECKS
 from harness.faults import KINDS
 from harness.model.experiment import Experiment, FaultSpec
-from harness.model.metric import ANY, OPERATION
+from harness.model.load import Operation
+from harness.model.metric import ANY, CHECK, OPERATION
 from harness.session.experiment_files import read_experiment
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +33,17 @@ def experiments_markdown() -> str:
         "Times are durations such as `100ms`. A plain number is milliseconds; microseconds for the"
         " `delay` of `slicer`; seconds for those that end in `_s`, which may be written without it:"
         " `grace: 10s`.",
+        "## What an operation can say",
+        "Under `load.operations`, or `operations` in target.yaml. `{...}` is filled in: `{key}`,"
+        " `{token}` (unique for each request), `{secret:NAME}` (HARNESS_SECRET_NAME), columns of"
+        " `load.data`, and what earlier steps of a chain took. A whole example:"
+        " [examples/shop](examples/shop/harness/buy.yaml).",
+        _operation_keys(),
+        "## Kinds of check",
+        _checks(),
+        "`when` takes `before`, `during` and `after`; `within` a time after the last healing."
+        " `expect` takes `status` (of `http`), `exit_code` (of the others), `count`, `text`,"
+        " `duration`, `$.PATH` and `count($.PATH)`; [METHOD](METHOD.md#checks) explains them.",
         "## What can be expected",
         _metrics(),
     ]
@@ -86,6 +99,61 @@ def _kinds() -> str:
     return "\n".join(rows)
 
 
+def _checks() -> str:
+    rows = ["| kind | what it does | parameters | needs |", "|---|---|---|---|"]
+    for name, kind in CHECKS.items():
+        module = sys.modules[kind.parameters.__module__]
+        what = (module.__doc__ or "").strip().splitlines()[0].partition(": ")[2].rstrip(".")
+        parameters = ", ".join(f"`{key}`" for key in kind.parameters.model_fields)
+        flag = "`--allow-exec`" if kind.needs_flag else ""
+        rows.append(f"| `{name}` | {what} | {parameters} | {flag} |")
+    return "\n".join(rows)
+
+
+OPERATION_KEYS = {
+    "method": ("`POST`", "`GET` if it is left out"),
+    "path": ('`"/items/{key}?q=a b"`', "with its query; what must not be sent raw is sent as %XX"),
+    "headers": ("`{content-type: application/json}`", "they replace those of the harness"),
+    "body": ('`\'{"mail": "{mail}"}\'`', "text; values are escaped as its type needs it"),
+    "status": ("`[200, 404]`", "the right ones; 200 if it is left out"),
+    "location": ('`"/items/{token}"`', "exactly this header in the answer"),
+    "body_contains": ('`"{token}"`', "this text is in the body"),
+    "expect": (
+        '`{status: 201, json: {"$.state": new}, headers: {content-type: text/html}}`',
+        "values at JSON paths such as `$.a.b[0].c`, equal in type and value (with a place: as"
+        " text); headers are equal, or go on with `;`",
+    ),
+    "limit_s": ("`500ms`", "a later answer is a failure; 5 s if it is left out"),
+    "is_write": ("`true`", "acknowledged ones are counted, and read back where that is possible"),
+    "writes": ("`token`, `returned`, `$.id`", "by what its writes are read back; a write"),
+    "reads": ("`create`", "asks for the newest write of that operation; see METHOD.md"),
+    "read_after_s": ("`1s`", "only for writes that are older"),
+    "returns": ('`\'"code": "(.+?)"\'`', "the group is `{returned}` for what `reads` it"),
+    "entry": ("`api`", "another published entry than that of the load, or ADDRESS:PORT"),
+    "auth": (
+        "`{basic: {user: ann, password_from: SHOP}}`, `{bearer: {token_from: API}}`",
+        "the secret is HARNESS_SECRET_SHOP in the environment, and in no file of a run;"
+        ' `password: "{column}"` and `token: "{taken}"` for values of each customer\'s own',
+    ),
+    "take": (
+        '`{id: "$.id"}`, `{id: {header: location, regex: "/(\\d+)"}}`, `{csrf: {cookie: csrf}}`,'
+        " `{id: {regex: 'id=(\\d+)'}}`",
+        "`{id}` in later steps of the chain; an answer without it is wrong",
+    ),
+}
+"""By field of an operation (`expect` stands for two): an example, and what it means."""
+
+
+def _operation_keys() -> str:
+    fields = set(Operation.model_fields) - {"expect_json", "expect_headers"} | {"expect"}
+    if fields != set(OPERATION_KEYS):
+        raise SystemExit(f"OPERATION_KEYS: {sorted(fields ^ set(OPERATION_KEYS))}")
+    rows = ["| key | example | |", "|---|---|---|"]
+    for field, (example, words) in OPERATION_KEYS.items():
+        rows.append(f"| `{field.removesuffix('_s')}` | {example} | {words} |")
+    return "\n".join(rows)
+
+
 def _metrics() -> str:
     units = {"s": "a duration", "share": "a percentage", "count": "a number", "flag": "no limit"}
     scopes = {
@@ -95,9 +163,14 @@ def _metrics() -> str:
     }
     rows = ["| subject | metric | limit | under |", "|---|---|---|---|"]
     for aspect, metrics in METRICS.items():
-        name = {OPERATION: "an operation", "breaker": "breaker.NAME"}.get(aspect, aspect)
+        if aspect == CHECK:
+            continue  # they are not written under `expect`
+        name = f"{aspect}.NAME" if aspect in NAMED else aspect
+        name = "an operation" if aspect == OPERATION else name
         for metric, kind in metrics.items():
-            shown = "a name, `min`, `max`, `victim` or `others`" if metric == ANY else f"`{metric}`"
+            any_part = "a name, `min`, `max`, `victim` or `others`"
+            any_part = "a tier, as in `edge_share`" if aspect == "cache" else any_part
+            shown = any_part if metric == ANY else f"`{metric}`"
             rows.append(f"| {name} | {shown} | {units[kind.unit]} | {scopes[kind.scope]} |")
     return "\n".join(rows)
 

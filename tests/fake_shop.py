@@ -25,8 +25,12 @@ from fakes import (
 from harness.faults.base import Tools
 from harness.load.driver import LoadConfig
 from harness.lock import lock_holder
+from harness.model.clock import Clock
+from harness.model.experiment import Experiment
+from harness.model.http import Address, authority
 from harness.model.machine import Look
 from harness.model.target import Target
+from harness.preflight import Entries, Say
 from harness.probes.health import Health
 from harness.record.folder import RunFolder
 from harness.session.project import Project
@@ -110,6 +114,7 @@ class Shop:
     looks: list[Look | None] = field(default_factory=lambda: [QUIET])
     watchdogs: list[FakeWatchdog] = field(default_factory=list)
     configs: list[LoadConfig] = field(default_factory=list)
+    asked_before: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         clock = FakeClock()
@@ -200,6 +205,20 @@ class Shop:
         rates_per_s = (rate_per_s, config.load.canary_rate_per_s)
         made = FakeDriver(self.cut, self.error_rate, samples=folder.samples_dir)
         return replace(made, rates_per_s=rates_per_s)
+
+    def preflight(
+        self,
+        experiment: Experiment,
+        addresses: Sequence[Address],
+        clock: Clock,
+        say: Say,
+        others: Entries,
+    ) -> list[dict[str, Any]]:
+        """All is well, and nothing is sent."""
+        self.cut("preflight")
+        self.asked_before += [f"{experiment.name} at {authority(each)}" for each in addresses]
+        say("preflight: all is well")
+        return [{"operation": name} for name in experiment.operations]
 
     def watchdog(self, state_dir: Path, lock: int, run_folder: Path) -> FakeWatchdog:
         """Made before the run: whoever starts one must hold the project's lock."""

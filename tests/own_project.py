@@ -38,6 +38,10 @@ class OwnProject:
     def harness(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.python("harness", *arguments)
 
+    def started(self) -> dict[str, float]:
+        """When each of its containers was started, in seconds since the epoch."""
+        return {c.name: c.started_s for c in DockerEngine(self.name).containers()}
+
     def broken(self) -> list[str]:
         """What does not run, asked without the harness' own faults."""
         members = [c for c in DockerEngine(self.name).containers() if c.status != "running"]

@@ -98,14 +98,18 @@ def _canary_lines(record: Record) -> Iterator[Line]:
 
 
 def _main_lines(record: Record) -> Iterator[Line]:
-    """All of the main load, and each operation."""
+    """All of the main load, and each operation that arrivals begin with.
+
+    When a later step of a chain is due, the answer before it decides: none is planned.
+    """
     load, names = record.experiment.load, _operations(record.experiment.load)
-    whole, weights = arrivals(load), sum(load.mix[name] for name in names)
-    times_s = record.main["intended_s"].to_numpy()
+    whole, shares = arrivals(load), load.first_shares
+    is_first = record.main["op"].isin(names).to_numpy()
+    times_s = record.main["intended_s"].to_numpy()[is_first]
     since_s = max(_readable_s(record, record.main, name) for name in names)
     yield Line("main", "", whole, load.arrivals == "constant", times_s, since_s)
     for name in names:
-        mine = _share(whole, load.mix[name] / weights)
+        mine = _share(whole, shares[name])
         yield _line(record, "main", name, mine, is_exact=False)
 
 
@@ -116,7 +120,7 @@ def _replay_lines(record: Record, recorded: pa.Table) -> Iterator[Line]:
 
 
 def _operations(load: Load) -> list[str]:
-    return [name for name, weight in load.mix.items() if weight > 0]
+    return [name for name, share in load.first_shares.items() if share > 0]
 
 
 def _line(record: Record, stream: str, name: str, planned: Planned, *, is_exact: bool) -> Line:

@@ -22,6 +22,7 @@ class Generator:
     cpu_share: float | None = None
     stalls: int | None = None
     stall_max_s: float | None = None
+    not_reached: int | None = None
     exit_code: int | None = None
 
 
@@ -30,6 +31,7 @@ def figures(record: Record) -> LoadHealth:
 
     `stalls` counts how often the engine's loop stood still for over 10 ms, `stall_max_s` is the
     longest; `cpu_share` is the generators' use of one core.
+    `not_reached` counts steps of chains that were not sent as one before them failed.
     """
     streams = [within(samples, record.judged[-1]) for samples in (record.main, record.canary)]
     intended = sum(len(samples) for samples in streams)
@@ -47,6 +49,7 @@ def figures(record: Record) -> LoadHealth:
         cpu_share=generator.cpu_share,
         stalls=generator.stalls,
         stall_max_s=generator.stall_max_s,
+        not_reached=generator.not_reached,
         healthy=not problems,
         problems=problems,
     )
@@ -59,6 +62,7 @@ def _generator(record: Record) -> Generator:
         cpu_share=float(summary["cpu_s"]) / duration_s if duration_s else None,
         stalls=summary.get("stalls"),
         stall_max_s=summary.get("stall_max_s"),
+        not_reached=summary.get("not_reached"),
         exit_code=summary.get("exit_code"),
     )
 

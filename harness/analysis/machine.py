@@ -180,8 +180,9 @@ def fitting_rate(own: float, rate_per_s: float, idle_cost: float | None) -> floa
 
 
 def _before_fault(record: Record) -> Span:
-    """The judged time before the first fault; without any, the last seconds before it."""
-    end_s = min(record.fault_starts_s, default=record.experiment.end_s)
+    """The judged time before the first fault; without any, the last seconds of the run."""
+    ended_s = [float(event["t_s"]) for event in record.events_of("steady_state.missed")]
+    end_s = min([*record.fault_starts_s, *ended_s], default=record.experiment.end_s)
     start_s = min(record.judged[-1].start_s, max(0.0, end_s - BEFORE_FAULT_S))
     return Span(start_s, end_s)
 

@@ -14,7 +14,7 @@ from harness.record.folder import RunFolder
 from harness.record.run import Record
 
 COLUMNS = [
-    *("op", "key", "intended_s", "sent_s", "done_s", "ok", "error"),
+    *("op", "key", "intended_s", "sent_s", "done_s", "status", "ok", "error"),
     *("served_by", "cache", "db_node", "write"),
 ]
 

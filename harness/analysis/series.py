@@ -63,7 +63,7 @@ def figures(record: Record) -> Series:
     main, canary = _Seconds(record.main, seconds), _Seconds(record.canary, seconds)
     is_all, is_sent = np.ones(len(record.main), bool), record.main["sent_s"].notna().to_numpy()
     has_failed = ~record.main["ok"].to_numpy()
-    operations = list(record.experiment.load.mix)
+    operations = list(record.experiment.load.shares)
     database = [s.tally("db_node", shares.reached_database(s.samples)) for s in (main, canary)]
     return Series(
         t_s=[float(second) for second in range(seconds)],

@@ -17,13 +17,15 @@ import pandas as pd
 
 from harness.aspects.breakers import timeline
 from harness.aspects.writes import Behind
-from harness.model.surprise import Surprise, Weight
+from harness.model.surprise import EXITS, Surprise, Weight
 from harness.record.causes import (
     SETTLE_S,
     Cause,
     Explanations,
     Places,
     causes_of_faults,
+    during,
+    enumerated,
     phase_at,
     places_of,
 )
@@ -31,6 +33,7 @@ from harness.record.deaths import (
     Death,
     death_causes,
     lone_memory_kills,
+    loops_of,
     unplanned_deaths,
     unplanned_pauses,
     unplanned_starts,
@@ -49,7 +52,7 @@ EACH_MAX = 3
 
 
 def figures(record: Record, not_caught_up: Sequence[Behind] = ()) -> list[Surprise]:
-    """Gravest first, then in order of time; [] where all is explained.
+    """Gravest first, of these exits first, then in order of time; [] where all is explained.
 
     `not_caught_up`: the database nodes that were no evidence at the end (see writes).
     """
@@ -60,7 +63,7 @@ def figures(record: Record, not_caught_up: Sequence[Behind] = ()) -> list[Surpri
     explained = Explanations(places, (*causes, *_causes_of_failovers(failovers, places)))
     first_s = min((fault.start_s for fault in faults), default=math.inf)
     found = [
-        *(_of_death(death, places) for death in deaths),
+        *(_of_deaths(row, places, during(faults, row[0].at_s)) for row in loops_of(deaths)),
         *_of_containers(record, causes, places),
         *failovers,
         *_open_at_start(record),
@@ -81,7 +84,9 @@ def _placed(record: Record, surprise: Surprise) -> Surprise:
 
 def _in_order(rows: Iterable[Surprise]) -> list[Surprise]:
     weights = ("fail", "inconclusive", "note")
-    return sorted(rows, key=lambda s: (weights.index(s.outcome), s.at_s, s.who))
+    return sorted(
+        rows, key=lambda s: (weights.index(s.outcome), s.code not in EXITS, s.at_s, s.who)
+    )
 
 
 def _shortened(rows: Iterable[Surprise]) -> list[Surprise]:
@@ -105,17 +110,42 @@ def _weight(service: str, places: Places) -> Weight:
     return "inconclusive" if places.is_instrument(service) else "fail"
 
 
-def _of_death(death: Death, places: Places) -> Surprise:
-    code = "container_out_of_memory" if death.is_for_memory else "container_died"
-    how = "was killed for memory" if death.is_for_memory else "died"
-    text = f"{_named(death.service, places)} {how}"
+def _of_deaths(deaths: Sequence[Death], places: Places, when: str) -> Surprise:
+    """Of a crash loop, or of a single death; `when`: during which faults it began."""
+    first, is_for_memory = deaths[0], all(death.is_for_memory for death in deaths)
+    code = "container_out_of_memory" if is_for_memory else "container_died"
+    words = _words_of_loop(deaths, when) if len(deaths) > 1 else _words_of_death(first, when)
+    text = f"{_named(first.service, places)} {words}"
+    return _surprise(code, first.at_s, first.service, text, _weight(first.service, places))
+
+
+def _words_of_death(death: Death, when: str) -> str:
+    text = "was killed for memory" if death.is_for_memory else "died"
     if death.exit_code is not None:
         text += f" with exit code {death.exit_code}"
+    text += f" {when}" if when else ""
     if death.back_s is None:
-        text += " and did not run again"
-    else:
-        text += f", and ran again after {death.back_s - death.at_s:.1f} s"
-    return _surprise(code, death.at_s, death.service, text, _weight(death.service, places))
+        return f"{text} and did not run again"
+    return f"{text}, and ran again after {death.back_s - death.at_s:.1f} s"
+
+
+def _words_of_loop(deaths: Sequence[Death], when: str) -> str:
+    count = Counter(str(death.exit_code) for death in deaths if death.exit_code is not None)
+    facts = [f"{len(deaths)} exits"]
+    if len(count) == 1:
+        facts.append(f"exit code {next(iter(count))}")
+    elif count:
+        codes = enumerated([f"{code} ({_times(n)})" for code, n in count.most_common()])
+        facts.append(f"exit codes {codes}")
+    if for_memory := sum(death.is_for_memory for death in deaths):
+        facts.append(f"{for_memory} killed for memory")
+    span = f"from {deaths[0].at_s:.1f} to {deaths[-1].at_s:.1f} s"
+    text = f"crash-looped{f' {when}' if when else ''}: {', '.join(facts)}, {span}"
+    return text if deaths[-1].back_s is not None else f"{text}; it did not run again"
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def _of_containers(record: Record, causes: Iterable[Cause], places: Places) -> Iterator[Surprise]:

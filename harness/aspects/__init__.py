@@ -13,7 +13,9 @@ from typing import Any
 
 from harness.aspects import (
     breakers,
+    checks,
     clicks,
+    counters,
     operations,
     reads,
     recovery,
@@ -26,12 +28,13 @@ from harness.aspects import (
 )
 from harness.aspects.base import Aspect, Findings
 from harness.model.expectation import Expectation
-from harness.model.metric import ANY, BREAKER, OPERATION, Metric
+from harness.model.metric import ANY, BREAKER, CHECK, COUNTER, OPERATION, Metric
 
 __all__ = ["ASPECTS", "METRICS", "RESERVED", "Aspect", "Findings"]
 
 ASPECTS: tuple[Aspect[Any], ...] = (  # in the order of a report
     restarts.ASPECT,
+    checks.ASPECT,
     recovery.ASPECT,
     writes.ASPECT,
     reads.ASPECT,
@@ -40,6 +43,7 @@ ASPECTS: tuple[Aspect[Any], ...] = (  # in the order of a report
     rotation.ASPECT,
     operations.ASPECT,
     shares.ASPECT,
+    counters.ASPECT,
     target.ASPECT,
     settings.ASPECT,
 )
@@ -48,10 +52,12 @@ METRICS: Mapping[str, Mapping[str, Metric]] = {
     subject: ChainMap(*(dict(a.metrics[subject]) for a in ASPECTS if subject in a.metrics))
     for subject in dict.fromkeys(subject for aspect in ASPECTS for subject in aspect.metrics)
 }
-"""By subject; `operation` stands for any operation, `breaker` for `breaker.NAME`."""
+"""By subject; `operation` stands for any operation, `breaker` for `breaker.NAME`, and so on."""
 
-RESERVED = (METRICS.keys() - {OPERATION}) | {"run"}
+RESERVED = (METRICS.keys() - {OPERATION, CHECK, COUNTER}) | {"run"}
 """Names that an operation may not have, because expectations use them for aspects."""
+NAMED = (BREAKER, CHECK, COUNTER)
+"""Subjects that are followed by a name."""
 
 
 def subject_kind(subject: str, operations: set[str]) -> str:
@@ -60,7 +66,8 @@ def subject_kind(subject: str, operations: set[str]) -> str:
         return OPERATION
     if kind := _reserved(subject):
         return kind
-    known = sorted(operations | (RESERVED - {BREAKER, "run"}) | {"breaker.NAME"})
+    named = {f"{one}.NAME" for one in NAMED if one != CHECK}  # checks are not written there
+    known = sorted(operations | named | (RESERVED - {*NAMED, "run"}))
     raise ValueError(f"unknown subject {subject!r}; known: {', '.join(known)}")
 
 
@@ -94,5 +101,5 @@ def _kind_of(item: Expectation) -> str:
 def _reserved(subject: str) -> str:
     """The subject's kind if it is no operation, else ""."""
     head, dot, name = subject.partition(".")
-    is_one = head in RESERVED - {"run"} and (head == BREAKER) == bool(dot and name)
+    is_one = head in METRICS.keys() - {OPERATION} and (head in NAMED) == bool(dot and name)
     return head if is_one else ""

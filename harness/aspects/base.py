@@ -48,6 +48,7 @@ class Aspect(Generic[Found]):
     compare   section -> what two sets of runs are compared by; the Set has what is expected
     tiles, tables, template
               what the report shows: key figures, tables, or a template of its own for more
+    has_any   whether the target has what this is about; if not, the report does not mention it
     """
 
     section: str
@@ -61,6 +62,7 @@ class Aspect(Generic[Found]):
     tiles: Callable[[Findings], Iterable[Tile]] = lambda _: ()
     tables: Callable[[Findings], Iterable[Table]] = lambda _: ()
     template: str = ""
+    has_any: Callable[[Findings], bool] = lambda _: True
 
     def sections(self, found: Found) -> dict[str, Any]:
         """What was found, by section of findings.json."""

@@ -13,6 +13,7 @@ import numpy as np
 from harness.aspects import recovery
 from harness.aspects.base import Aspect, Comparison, Findings
 from harness.model.compared import Compared, Measured
+from harness.model.example import Example
 from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment, Phase
 from harness.model.figure import Basis, Figure, no_figure, shown
@@ -46,12 +47,20 @@ PERCENTILES: Mapping[str, Percentile] = {
     "p99": Percentile(99, P99_SAMPLES_MIN),
     "p999": Percentile(99.9, 10_000),
 }
+WRONG = "wrong_status"
+STATUSES_MAX, STATUSES_SHOWN = 20, 4
+EXAMPLES_MAX = 3
+"""How many wrong answers of each class the findings have of an operation in a phase."""
 RANKS = {**{name: one.rank for name, one in PERCENTILES.items()}, "max": 100.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requests:
-    """One operation in one phase. Times by percentile, and `max`; None where there is nothing."""
+    """One operation in one phase. Times by percentile, and `max`; None where there is nothing.
+
+    `statuses`: those of the answers counted as `wrong_status` in `errors`, the most frequent
+    STATUSES_MAX of them. `examples`: a few wrong answers, none in `run`.
+    """
 
     requests: int = 0
     failed: int = 0
@@ -60,13 +69,15 @@ class Requests:
     errors: Mapping[str, int] = field(default_factory=dict)
     response_time_s: Mapping[str, float | None] = field(default_factory=dict)
     service_time_s: Mapping[str, float | None] = field(default_factory=dict)
+    statuses: Mapping[str, int] = field(default_factory=dict)
+    examples: Sequence[Example] = ()
 
 
 Operations = Mapping[str, Mapping[str, Requests]]
 """By operation and phase."""
 
 
-def figures(record: Record) -> Operations:
+def figures(record: Record, examples: Sequence[Example] = ()) -> Operations:
     """By operation and phase, over main load and canary together.
 
     What the generator could not send is not in here (see load_health). Times of failures count
@@ -75,10 +86,13 @@ def figures(record: Record) -> Operations:
     streams = [(samples, is_the_targets(samples)) for samples in (record.main, record.canary)]
     return {
         name: {
-            phase.name: _of([_requests(*stream, name, phase) for stream in streams])
+            phase.name: _of(
+                [_requests(*stream, name, phase) for stream in streams],
+                _examples_in(phase, [each for each in examples if each.operation == name]),
+            )
             for phase in record.judged
         }
-        for name in record.experiment.load.mix
+        for name in record.experiment.load.shares
     }
 
 
@@ -91,7 +105,19 @@ def _requests(
     return window, is_wanted[rows] & (window["op"] == name).to_numpy()
 
 
-def _of(parts: list[tuple[pd.DataFrame, Array]]) -> Requests:
+def _examples_in(phase: Phase, examples: Sequence[Example]) -> tuple[Example, ...]:
+    """At most EXAMPLES_MAX of each class; the run as a whole would only repeat its phases'."""
+    if phase.name == "run":
+        return ()
+    by_class: dict[str, list[Example]] = {}
+    for example in examples:
+        if phase.start_s <= example.at_s < phase.end_s:
+            by_class.setdefault(example.error, []).append(example)
+    kept = (by_class[error][:EXAMPLES_MAX] for error in sorted(by_class))
+    return tuple(example for each in kept for example in each)
+
+
+def _of(parts: list[tuple[pd.DataFrame, Array]], examples: Sequence[Example]) -> Requests:
     requests = sum(int(is_wanted.sum()) for _, is_wanted in parts)
     failures = [window["error"][is_wanted & ~window["ok"]] for window, is_wanted in parts]
     errors = Counter(str(error) for failed in failures for error in failed)
@@ -104,14 +130,30 @@ def _of(parts: list[tuple[pd.DataFrame, Array]]) -> Requests:
         errors=dict(sorted(errors.items())),
         response_time_s=_times(parts, "intended_s"),
         service_time_s=_times(parts, "sent_s"),
+        statuses=_statuses(parts) if WRONG in errors else {},
+        examples=examples,
     )
+
+
+def _statuses(parts: list[tuple[pd.DataFrame, Array]]) -> dict[str, int]:
+    """How many of the answers with a wrong status had which, the most frequent first."""
+    found = Counter[int]()
+    for window, is_wanted in parts:
+        is_wrong = is_wanted & (window["error"] == WRONG).to_numpy()
+        found.update(window["status"].to_numpy()[is_wrong].tolist())
+    ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    return {str(status): count for status, count in ranked[:STATUSES_MAX]}
 
 
 def _times(parts: list[tuple[pd.DataFrame, Array]], since: str) -> dict[str, float | None]:
     """Each percentile of the times to the end, and the largest; None where there is nothing."""
     times = [(window["done_s"] - window[since]).to_numpy()[wanted] for window, wanted in parts]
-    values = np.concatenate(times)
-    values = values[~np.isnan(values)]
+    return percentiles(np.concatenate(times))
+
+
+def percentiles(times_s: Array) -> dict[str, float | None]:
+    """By name, of the times that are known; None where there is none."""
+    values = times_s[~np.isnan(times_s)]
     if not values.size:
         return dict.fromkeys(RANKS)
     found = np.percentile(values, list(RANKS.values()), overwrite_input=True)
@@ -123,7 +165,7 @@ FAILURES = ("error_rate", "success_rate", "failed_requests")
 
 def _figure(item: Expectation, findings: Findings) -> Figure:
     """The figure with what it rests on, and whether caches can hide a fault from it."""
-    found = _of_requests(item, findings.of(ASPECT).get(item.subject, {}).get(item.phase))
+    found = figure_of(item, findings.of(ASPECT).get(item.subject, {}).get(item.phase))
     window = findings.run.window(item.phase)
     basis = Basis(("main", "canary"), *window, item.subject)
     weakness = None
@@ -132,18 +174,37 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
     return replace(found, basis=basis, weakness=weakness)
 
 
-def _of_requests(item: Expectation, found: Requests | None) -> Figure:
+def figure_of(item: Expectation, found: Requests | None) -> Figure:
+    """The figure that is expected, out of the requests that it is about."""
     if found is None or not found.requests:
         return no_figure(f"no {item.subject} request was sent in {item.phase}")
     value, needed = _value(item, found)
     seen = f"{shown(value, item.unit)} over {found.requests:,} requests"
     if found.failed:
-        errors = ", ".join(f"{count} {name}" for name, count in found.errors.items())
-        seen += f" ({errors})"
+        seen += f" ({_error_words(found)})"
     if found.requests < needed:
         text = f"not enough samples: {found.requests:,} requests, {needed:,.0f} needed"
         return Figure(value, seen, gap=text, gap_code="too_few_samples")
     return Figure(value, seen, is_invariant=_is_wrong(item, found))
+
+
+def _error_words(found: Requests) -> str:
+    """How many of each class, and which statuses were wrong."""
+    words = {name: f"{count} {name}" for name, count in found.errors.items()}
+    if WRONG in words and found.statuses:
+        words[WRONG] += f": {_status_words(found)}"
+    return ", ".join(words.values())
+
+
+def _status_words(found: Requests) -> str:
+    """`390 with 500, 7 with 502`; the file has them in order of their names."""
+    total = found.errors[WRONG]
+    ranked = sorted(found.statuses.items(), key=lambda item: (-item[1], item[0]))
+    words = [f"{count} with {status}" for status, count in ranked[:STATUSES_SHOWN]]
+    rest = total - sum(count for _, count in ranked[:STATUSES_SHOWN])
+    if len(ranked) == 1 and not rest:
+        return f"{'all ' if total > 1 else ''}with {ranked[0][0]}"
+    return ", ".join([*words, *([f"{rest} with others"] if rest > 0 else [])])
 
 
 def _value(item: Expectation, found: Requests) -> tuple[float | None, float]:
@@ -230,7 +291,7 @@ def _tables(findings: Findings) -> Iterator[Table]:
         *(Column("Phase"), Column("Requests", "count"), Column("Failed", "count")),
         Column("Error rate", "share"),
         *(Column(name, "seconds") for name in known),
-        Column("Errors"),
+        Column("Errors", "text"),
     )
     groups = [
         Group(
@@ -244,6 +305,30 @@ def _tables(findings: Findings) -> Iterator[Table]:
         for name, by_phase in findings.of(ASPECT).items()
     ]
     yield Table("Requests by phase", columns, groups, id="operations")
+    examples = _examples(findings)
+    if not examples.is_empty:
+        yield examples
+
+
+def _examples(findings: Findings) -> Table:
+    """What was expected and what came, of the wrong answers that were kept."""
+    columns = (
+        *(Column("Phase"), Column("Error"), Column("Due at", "clock"), Column("Stream")),
+        *(Column("Expected", "text"), Column("Came", "text")),
+    )
+    groups = [
+        Group(
+            name,
+            [
+                (phase, one.error, one.at_s, one.stream, one.expected, one.came)
+                for phase in shown_phases(findings)
+                for one in by_phase.get(phase, Requests()).examples
+            ],
+        )
+        for name, by_phase in findings.of(ASPECT).items()
+    ]
+    text = "A few of each kind, without what could be secret."
+    return Table("Examples of wrong answers", columns, groups, text=text)
 
 
 def _known_percentiles(findings: Findings) -> list[str]:
@@ -255,7 +340,8 @@ def _known_percentiles(findings: Findings) -> list[str]:
 def _row(phase: str, found: Requests, percentiles: Sequence[str]) -> tuple[object, ...]:
     times = (found.response_time_s.get(name) for name in percentiles)
     name = "whole run" if phase == "run" else phase
-    return name, found.requests, found.failed, found.error_rate, *times, found.errors
+    errors = _error_words(found) or None
+    return name, found.requests, found.failed, found.error_rate, *times, errors
 
 
 _metric = partial(Metric, scope="phase", needs_load=True)
@@ -263,7 +349,7 @@ _metric = partial(Metric, scope="phase", needs_load=True)
 ASPECT = Aspect[Operations](
     section="operations",
     found=Operations,
-    measure=lambda record, _: figures(record),
+    measure=lambda record, folder: figures(record, folder.read_examples()),
     metrics={
         OPERATION: {  # percentiles include the response times of failures
             **{name: _metric("s", "response_time_exceeded") for name in RANKS},

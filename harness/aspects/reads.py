@@ -94,8 +94,8 @@ def _when(age_s: float) -> str:
 
 def figures(record: Record, folder: RunFolder) -> Reads:
     """All counts, None in a run that reads no writes."""
-    operations, mix = record.experiment.operations, record.experiment.load.mix
-    reads = [name for name in mix if operations[name].reads and not operations[name].is_change]
+    operations, sent = record.experiment.operations, record.experiment.load.shares
+    reads = [name for name in sent if operations[name].reads and not operations[name].is_change]
     if not reads:
         return Reads()
     parts = [

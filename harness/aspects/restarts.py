@@ -15,6 +15,9 @@ from harness.record.causes import causes_of_faults, places_of
 from harness.record.deaths import Death, unplanned_deaths
 from harness.record.run import Record
 
+SHOWN_MAX = 20
+"""How many exits the report lists; a container in a crash loop has hundreds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restarts:
@@ -58,11 +61,14 @@ def _tables(findings: Findings) -> Iterator[Table]:
         *(Column("Container"), Column("At", "clock"), Column("Exit code")),
         *(Column("For memory", "flag"), Column("Back at", "clock")),
     )
+    exits = findings.of(ASPECT).exits
     rows = [
         (death.service, death.at_s, death.exit_code, death.is_for_memory, death.back_s)
-        for death in findings.of(ASPECT).exits
+        for death in exits[:SHOWN_MAX]
     ]
-    yield Table("Unexpected exits", columns, [Group("", rows)], id="restarts")
+    more = len(exits) - SHOWN_MAX
+    text = f"The first {SHOWN_MAX}; {more:,} more are in findings.json." if more > 0 else ""
+    yield Table("Unexpected exits", columns, [Group("", rows)], id="restarts", text=text)
 
 
 ASPECT = Aspect[Restarts](

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from harness.model.metric import ANY, VICTIM, Metric
 from harness.model.page import Column, Group, Table
 from harness.model.planned import Need, phase_of, requests_due
 from harness.model.samples import SHARE_SAMPLES_MIN
+from harness.model.sources import Sources
 from harness.record.run import Array, Record, bounds, codes_of, within
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
     Streams = list[tuple[pd.DataFrame, Array]]  # requests, and which rows of them are wanted
 
-TIERS = ("edge", "local", "redis", "db")
+SHARE = "_share"
+EXTREMES: Mapping[str, Callable[[Iterable[float]], float]] = {"min": min, "max": max}
 ByPhase = Mapping[str, Mapping[str, float | None]]
 """A share by name and phase; None in a phase without answers."""
 WHOLE = Phase(name="", start_s=-math.inf, end_s=math.inf)
@@ -93,17 +95,26 @@ def is_read_from(samples: pd.DataFrame) -> Array:
 
 
 def _db_reached(record: Record) -> dict[str, dict[str, float | None]]:
-    """The share of each operation's canaries that no cache could answer."""
+    """The share of each operation's canaries that no cache could answer.
+
+    None of a target of which no answer ever said that it came from a database.
+    """
     canary = record.canary
+    if not any(_names_a_database(samples) for samples in (record.main, canary)):
+        return {}
     return {
         name: {
             phase.name: _mean(within(samples, phase)["cache"].isin(["db", ""]))
             for phase in record.judged
         }
         for name, samples in (
-            (name, canary[canary["op"] == name]) for name in record.experiment.load.mix
+            (name, canary[canary["op"] == name]) for name in record.experiment.load.shares
         )
     }
+
+
+def _names_a_database(samples: pd.DataFrame) -> bool:
+    return bool((samples["cache"].eq("db") | samples["db_node"].ne("")).any())
 
 
 def _shares(by_phase: dict[str, Counter[str]], names: list[str]) -> ByPhase:
@@ -135,13 +146,14 @@ def _mean(values: Any) -> float | None:
 def _figure(item: Expectation, findings: Findings) -> Figure:
     """The share of one part, or the smallest or largest of all."""
     shares, answers = findings.of(ASPECT).of(item.subject)
-    name = item.metric.removesuffix("_share") if item.subject == "cache" else item.metric
+    name = item.metric.removesuffix(SHARE) if item.subject == "cache" else item.metric
     phase = {part: by_phase.get(item.phase) for part, by_phase in shares.items()}
     known = {part: value for part, value in phase.items() if value is not None}
+    what = "which cache tier had" if item.subject == "cache" else "which server sent"
     if not known:
-        return no_figure(f"no answer in {item.phase} says which server sent it")
+        return no_figure(f"no answer in {item.phase} says {what} it")
     if answers.get(item.phase, SHARE_SAMPLES_MIN) < SHARE_SAMPLES_MIN:
-        text = f"not enough samples: {answers[item.phase]:,} answers say which server sent them"
+        text = f"not enough samples: {answers[item.phase]:,} answers say {what} them"
         return no_figure(f"{text}, {SHARE_SAMPLES_MIN} needed", "too_few_samples")
     if item.is_about_victim:
         victims = _victims(item, findings)
@@ -151,10 +163,24 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
         if not parts:
             return no_figure(f"only {', '.join(sorted(victims))} answered in {item.phase}")
         value = _worst(item, [known.get(part, 0.0) for part in parts])
+    elif name in EXTREMES:
+        value = EXTREMES[name](known.values())
     else:
-        value = {"min": min, "max": max}.get(name, lambda _: known.get(name, 0.0))(known.values())
+        value = known.get(name, 0.0)
     each = ", ".join(f"{part} {shown(share, 'share')}" for part, share in sorted(known.items()))
     return Figure(float(value), each)
+
+
+def _lacks(item: Expectation, _: Experiment, sources: Sources) -> str:
+    """A tier that no answer can name; which ones there are is not always known."""
+    tier = item.metric.removesuffix(SHARE)
+    if item.subject != "cache":
+        return ""
+    if tier == item.metric and tier not in EXTREMES:
+        return f"write {tier}{SHARE}, or name another cache tier so"
+    if sources.tiers and tier not in (*sources.tiers, *EXTREMES):
+        return f"no cache tier named {tier}; known: {', '.join(sorted(sources.tiers))}"
+    return ""
 
 
 def _needs(item: Expectation, experiment: Experiment) -> Need:
@@ -214,11 +240,12 @@ ASPECT = Aspect[Shares](
     found=Shares,
     measure=lambda record, _: figures(record),
     metrics={
-        "cache": {f"{tier}_share": _share("cache_share_off") for tier in TIERS},
+        "cache": {ANY: _share("cache_share_off")},
         "traffic_share": {ANY: _share("traffic_share_off")},
         "replica_share": {ANY: _share("replica_share_off")},
     },
     figure=_figure,
+    lacks=_lacks,
     needs=_needs,
     tables=_tables,
 )

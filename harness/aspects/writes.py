@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,13 +13,16 @@ from harness.aspects.base import Aspect, Comparison, Findings, never
 from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment, Phase
 from harness.model.figure import Figure, no_figure
+from harness.model.load import TOKEN_SENT, Operation
 from harness.model.metric import Metric
 from harness.model.page import Tile
 from harness.model.planned import Need, requests_due
+from harness.model.readback import TOKEN, Readback
 from harness.model.samples import ACKNOWLEDGED_MIN
 from harness.model.sources import Sources
 from harness.record.folder import RunFolder
 from harness.record.run import Array, Record
+from harness.record.tables import NOT_LOOKED_UP
 
 EXAMPLES = 10
 LETTERS = ("m", "c")
@@ -51,7 +54,11 @@ class Writes:
     """Lost: acknowledged, but absent on the primary or on a replica that has caught up. Phantom:
     surely not attempted, but present. Duplicates: one token, several rows. Unknown outcomes may be
     there or not. `checked`: the primary was read, `why_not` says why it was not. `not_caught_up`:
-    the other nodes that are no evidence; nothing is lost on their account."""
+    the other nodes that are no evidence; nothing is lost on their account. `read_back`: how many
+    acknowledged writes were looked up, if not all writes say by what; `not_read`: how many of the
+    others should have been, by why. What a way to read back cannot show is None."""
+
+    LEFT_OUT: ClassVar[tuple[str, ...]] = ("read_back", "not_read")
 
     acknowledged: int | None = None
     failed: int | None = None
@@ -65,17 +72,20 @@ class Writes:
     duplicates: int | None = None
     nodes: Mapping[str, Node] = field(default_factory=dict)
     examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    read_back: int | None = None
+    not_read: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
     """All creates of both streams: whose (an index of LETTERS), which number, when it was done,
-    and how it ended."""
+    how it ended, and whether it is one of those that are read back."""
 
     stream: Array
     n: Array
     done_s: Array
     outcome: Array
+    is_covered: Array
 
     @property
     def tokens(self) -> Array:
@@ -85,21 +95,28 @@ class Sent:
 
 def figures(record: Record, folder: RunFolder) -> Writes:
     """What was sent, and what was found of it where it was read back."""
-    sent = _sent(record)
+    has_read = folder.has("target/writes.json")
+    about = folder.read_json("target/writes.json") if has_read else {"nodes": {}}
+    sent = _sent(record, about.get("operations"))
     facts: dict[str, Any] = {
         "acknowledged": int((sent.outcome == "ok").sum()),
         "failed": int((sent.outcome == "failed").sum()),
         "unknown": int((sent.outcome == "unknown").sum()),
         "acknowledged_last_second_before_fault": _last_second(record, sent),
     }
-    if not folder.has("target/writes.json"):
+    if not has_read:
         return Writes(**facts)
-    nodes = folder.read_json("target/writes.json")["nodes"]
+    nodes = about["nodes"]
     primaries = [name for name, node in nodes.items() if node["role"] == "primary"]
     why_not = _why_not(nodes, primaries)
     if why_not:
         return Writes(**facts, nodes=nodes, why_not=why_not)
     compared = _compare_with(sent, folder, nodes, primaries[0])
+    if "operations" in about:
+        unseen = {"phantom", "duplicates"} - set(about["judges"])
+        compared |= {**dict.fromkeys(unseen), "not_read": about["not_read"]}
+    else:
+        del compared["read_back"]
     behind = _not_caught_up(nodes)
     return Writes(**facts, **compared, nodes=nodes, why_not="", checked=True, not_caught_up=behind)
 
@@ -122,14 +139,22 @@ def _why_not(nodes: Mapping[str, Any], primaries: list[str]) -> str:
     return f"the primary could not be read: {error}" if error else ""
 
 
-def _sent(record: Record) -> Sent:
-    columns: dict[str, list[Array]] = {"stream": [], "n": [], "done_s": [], "outcome": []}
+def _sent(record: Record, operations: Sequence[str] | None) -> Sent:
+    """All writes; those of `operations` are read back, None: of all."""
+    columns: dict[str, list[Array]] = {
+        name: [] for name in ("stream", "n", "done_s", "outcome", "is_covered")
+    }
     for number, samples in enumerate((record.main, record.canary)):
         is_create = (samples["write"] != "").to_numpy()
-        columns["stream"].append(np.full(int(is_create.sum()), number))
+        count = int(is_create.sum())
+        columns["stream"].append(np.full(count, number))
         columns["n"].append(samples["key"].to_numpy()[is_create])
         columns["done_s"].append(samples["done_s"].to_numpy()[is_create])
         columns["outcome"].append(samples["write"].astype(str).to_numpy(dtype=object)[is_create])
+        is_covered = np.ones(count, dtype=bool)
+        if operations is not None:
+            is_covered = samples["op"].isin(operations).to_numpy()[is_create]
+        columns["is_covered"].append(is_covered)
     return Sent(**{name: np.concatenate(parts) for name, parts in columns.items()})
 
 
@@ -139,12 +164,17 @@ def _compare_with(
     table = folder.read_writes()
     node, stream = (np.array(table[name].to_pylist(), dtype=object) for name in ("node", "stream"))
     numbers, rows = table["n"].to_numpy(), table["rows"].to_numpy()
-    there = numbers * len(LETTERS) + (stream == LETTERS[1])
+    tokens = numbers * len(LETTERS) + (stream == LETTERS[1])
+    there, is_unknown = tokens[rows > 0], np.isin(sent.tokens, tokens[rows == NOT_LOOKED_UP])
+    node_there = node[rows > 0]
+    known = sent.is_covered & ~is_unknown
+    acknowledged = (sent.outcome == "ok") & known
     lost = np.zeros(len(sent.n), dtype=bool)
     for name, facts in nodes.items():
         if name == primary or facts.get("caught_up"):
-            lost |= (sent.outcome == "ok") & ~np.isin(sent.tokens, there[node == name])
-    phantom = (sent.outcome == "failed") & np.isin(sent.tokens, there[node == primary])
+            lost |= acknowledged & ~np.isin(sent.tokens, there[node_there == name])
+    on_primary = np.isin(sent.tokens, there[node_there == primary])
+    phantom = (sent.outcome == "failed") & known & on_primary
     twice = np.flatnonzero((node == primary) & (rows > 1))
     return {
         "lost": int(lost.sum()),
@@ -155,6 +185,7 @@ def _compare_with(
             "phantom": _examples(sent, phantom),
             "duplicates": [f"{stream[at]}{numbers[at]}" for at in twice[:EXAMPLES]],
         },
+        "read_back": int(acknowledged.sum()),
     }
 
 
@@ -171,10 +202,16 @@ def _last_second(record: Record, sent: Sent) -> int | None:
         return None
     first = record.injected[0]
     effect_s = first["effect_s"] or first["start_s"]
-    done_s = sent.done_s[sent.outcome == "ok"]
+    done_s = sent.done_s[(sent.outcome == "ok") & sent.is_covered]
     return int(((done_s > effect_s - 1) & (done_s <= effect_s)).sum())
 
 
+NOBODY_READS = "nothing reads back what this target stored"
+HOW = "say how in target.yaml (`readback`), or leave it out"
+BY_WHAT = "give one `writes: token`, or the JSON path of what its answer returns, as in $.id"
+RENAME = "rename the file: at most 36 letters, digits, _ and -"
+LONGEST = "20260102-030405-{}-9-m99999999"
+"""A token of a run of the experiment with this name."""
 COUNTED = ("acknowledged", "unknown")
 """What the client knows by itself: no read-back, and no fault, is needed for it."""
 
@@ -191,7 +228,15 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
     if not writes.checked and not value:
         gap = writes.why_not or "the writes were not read back from every database node"
         return no_figure(gap, "writes_not_checked")
-    seen = f"{value} of {writes.acknowledged or 0:,} acknowledged writes"
+    if value is None:
+        text = f"the way in which this target is read back does not show {item.metric} writes"
+        return no_figure(text, "writes_not_checked")
+    count = writes.acknowledged if writes.read_back is None else writes.read_back
+    seen = f"{value} of {count or 0:,} acknowledged writes"
+    if writes.not_read and item.holds(value):
+        why = "; ".join(f"{n:,}: {text}" for text, n in writes.not_read.items())
+        text = f"{sum(writes.not_read.values()):,} acknowledged writes were not read back ({why})"
+        return Figure(value, seen, gap=text, gap_code="writes_not_checked")
     last = writes.acknowledged_last_second_before_fault
     if not value and last is not None and last < ACKNOWLEDGED_MIN:
         what = "writes acknowledged in the second before the fault"
@@ -202,12 +247,48 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
 
 
 def _lacks(item: Expectation, experiment: Experiment, sources: Sources) -> str:
-    sent = (experiment.operations[name] for name in experiment.load.sent)
-    if not any(operation.is_write for operation in sent):
+    sent = {name: experiment.operations[name] for name in experiment.load.sent}
+    if not any(operation.is_write for operation in sent.values()):
         return "no operation in load.mix is a write; give the one that is `is_write: true`"
-    if item.metric in COUNTED or "writes" in sources.readings:
+    if item.metric in COUNTED:
         return ""
-    return "nothing reads back what this target stored; leave it out"
+    if sources.readback is None:
+        return "" if "writes" in sources.readings else f"{NOBODY_READS}; {HOW}"
+    covered = {name: one for name, one in sent.items() if one.writes}
+    return _lacks_of(sources.readback, item, experiment, covered)
+
+
+def _lacks_of(
+    readback: Readback,
+    item: Expectation,
+    experiment: Experiment,
+    covered: Mapping[str, Operation],
+) -> str:
+    """What a way to read back cannot show of the operations that say by what it is done."""
+    name, sends_one = experiment.name, any(one.writes == TOKEN_SENT for one in covered.values())
+    whole = Phase(name="all", start_s=0, end_s=experiment.end_s)
+    due = sum(requests_due(experiment.load, each, whole) for each in covered)
+    checks = (
+        (not covered, f"no operation in load.mix says by what its writes are read back; {BY_WHAT}"),
+        (
+            item.metric == "duplicates" and not readback.counts_rows,
+            "reading back by http shows no duplicates; use sql, or leave it out",
+        ),
+        (
+            item.metric == "phantom" and not sends_one,
+            "what a refused write would have returned is not known; leave it out",
+        ),
+        (
+            sends_one and not TOKEN.fullmatch(LONGEST.format(name)),
+            f"tokens begin with the experiment's name, and {name} makes none; {RENAME}",
+        ),
+        (
+            due > readback.tokens_max,
+            f"about {due:,.0f} writes, of which {readback.tokens_max:,} are read back; "
+            f"{'use sql, or ' if readback.http else ''}send fewer",
+        ),
+    )
+    return next((text for is_so, text in checks if is_so), "")
 
 
 def _needs(item: Expectation, experiment: Experiment) -> Need | None:
@@ -215,22 +296,31 @@ def _needs(item: Expectation, experiment: Experiment) -> Need | None:
         return None
     first_s, load = min(fault.start_s for fault in experiment.faults), experiment.load
     second = Phase(name="before", start_s=first_s - 1, end_s=first_s)
-    writers = [name for name in load.sent if experiment.operations[name].is_write]
-    sent = sum(requests_due(load, name, second) for name in writers)
+    writes = {n: one for n in load.sent if (one := experiment.operations[n]).is_write}
+    covered = [name for name, one in writes.items() if one.writes] or writes
+    sent = sum(requests_due(load, name, second) for name in covered)
     return Need(ACKNOWLEDGED_MIN, sent, "writes in the second before the fault")
 
 
 def _compare(findings: Findings, _: object) -> Comparison:
     found = findings.of(ASPECT)
     counts = {"lost": found.lost, "phantom": found.phantom, "duplicates": found.duplicates}
-    return never("writes", counts, is_known=found.checked)
+    return never("writes", counts, is_known=found.checked and not found.not_read)
 
 
 def _tiles(findings: Findings) -> Iterator[Tile]:
     found = findings.of(ASPECT)
     if found.checked:
         note = f"of {found.acknowledged or 0:,} acknowledged"
-        yield Tile("writes lost", found.lost, note, "bad" if found.lost else "good")
+        tone = "" if found.not_read else "good"
+        yield Tile("writes lost", found.lost, note, "bad" if found.lost else tone)
+
+
+def _has_any(findings: Findings) -> bool:
+    """Whether anything was written, or looked for."""
+    found = findings.of(ASPECT)
+    counts = (found.acknowledged, found.failed, found.unknown)
+    return found.checked or bool(found.nodes) or any(counts)
 
 
 _never = partial(Metric, "count", is_invariant=True)
@@ -254,4 +344,5 @@ ASPECT = Aspect[Writes](
     compare=_compare,
     tiles=_tiles,
     template="writes.html",
+    has_any=_has_any,
 )

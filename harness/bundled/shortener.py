@@ -59,4 +59,5 @@ SHORTENER = Application(
     readings=_readings,
     stores=STORES,
     tells=frozenset({"writes", "clicks"}),
+    tiers=frozenset({"edge", "local", "redis", "db"}),
 )

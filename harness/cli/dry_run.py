@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.adapters.compose_project import refuse_replacing
+from harness.checks.probe import checks_words
 from harness.cli.console import Screen
 from harness.errors import HarnessError
 from harness.faults import KINDS, make_fault
@@ -18,7 +19,8 @@ from harness.model.container import Container
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.http import authority
 from harness.model.labels import STANDBY, role_of
-from harness.outlook import sending
+from harness.outlook import in_detail, sending
+from harness.preflight import operations_of
 from harness.session.known import notes_of
 from harness.session.project import Project
 from harness.session.session import Job, Settings
@@ -73,6 +75,7 @@ def _looked_at(job: Job, settings: Settings) -> dict[str, Any]:
         "load": _load_facts(experiment, project, containers),
         "notes": notes_of(experiment, job.known),
         "faults": _faults(experiment, project, containers, services),
+        "checks": checks_words(experiment.checks),
         "writes": [str(settings.output), str(project.state_dir)],
     }
 
@@ -85,11 +88,22 @@ def _load_facts(
     return {
         "to": to or [f"entry {load.entry}"],
         "peak_per_s": load.peak_per_s,
+        "preflight": [] if experiment.ignores_steady_state else operations_of(experiment),
         "sends": {**asdict(sends), "words": sends.words},
+        "detail": in_detail(experiment),
+        "entries": _other_addresses(experiment, project, containers),
         "scale": experiment.scale,
         "seconds": experiment.end_s,
         "locustfile": load.locustfile,
     }
+
+
+def _other_addresses(
+    experiment: Experiment, project: Project, containers: Sequence[Container]
+) -> dict[str, list[str]]:
+    """By entry where operations that name one are sent; nothing where there are no containers."""
+    names = experiment.other_entries if containers else ()
+    return {name: list(map(authority, project.addresses(name))) for name in names}
 
 
 def _faults(
@@ -170,9 +184,12 @@ def _show(path: Path, facts: Mapping[str, Any], screen: Screen) -> None:
     what = f"up to {load['peak_per_s']:g}/s for {load['seconds']:.0f} s to {', '.join(load['to'])}"
     scale = "" if load["scale"] == 1 else f", scale {load['scale']:g}"
     screen.say(f"  would send {what}{scale}")
-    screen.say(f"  in all {load['sends']['words']}")
+    for text in _sent_words(load):
+        screen.say(f"  {text}")
     for text in facts["notes"]:
         screen.say(f"  note: {text}")
+    for text in facts["checks"]:
+        screen.say(f"  would look at {text}")
     if load["locustfile"]:
         screen.say(f"  would run {load['locustfile']}: your own code, which may send anywhere")
     screen.say(f"  would write to {' and '.join(facts['writes'])}")
@@ -191,6 +208,16 @@ def _show(path: Path, facts: Mapping[str, Any], screen: Screen) -> None:
         ("from", "to", "fault", "target", ""),
         rows,
     )
+
+
+def _sent_words(load: Mapping[str, Any]) -> list[str]:
+    """What is sent in all, in detail, and before anything else."""
+    entries = [f"entry {name} is {', '.join(to)}" for name, to in load["entries"].items()]
+    said = [f"in all {load['sends']['words']}", *load["detail"], *entries]
+    if load["preflight"]:
+        first = ", ".join(load["preflight"])
+        said.append(f"would first send one request of each to each address: {first}")
+    return said
 
 
 def _at(fault: Mapping[str, Any]) -> str:

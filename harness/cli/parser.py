@@ -114,9 +114,14 @@ def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
     run.add_argument(
         "--allow-exec",
         action="store_true",
-        help="allow the fault `exec`, which runs commands inside containers",
+        help="allow faults and checks that run commands inside containers",
     )
     run.add_argument("--allow-host-access", action="store_true", help=_HOST)
+    run.add_argument(
+        "--ignore-steady-state",
+        action="store_true",
+        help="break things also where operations fail, or limits are missed, before any fault",
+    )
     run.add_argument(
         "--dry-run", action="store_true", help="show what a run would touch; change nothing"
     )

@@ -51,6 +51,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         recreate=options.recreate,
         allow_exec=options.allow_exec,
         allow_host_access=options.allow_host_access,
+        ignores_steady_state=options.ignore_steady_state,
         command=shlex.join(["harness", *sys.argv[1:]]),
     )
 

@@ -33,6 +33,7 @@ from harness.model.http import authority
 from harness.remembered import forget, recall
 from harness.rescue import last_rescue
 from harness.session import canary_keys
+from harness.session.entries import other_entries
 from harness.session.experiment_files import experiment_files, read_experiment
 from harness.session.project import Project, checkout
 from harness.session.targets import Choice, find_target
@@ -241,11 +242,13 @@ def ui(options: argparse.Namespace, screen: Screen) -> int:
         load=experiment.load,
         operations=experiment.operations,
         endpoints=project.endpoints(experiment.load),
+        entries=other_entries(experiment, project),
         seed=1,
         run_id=name,
         duration_s=UI_DURATION_S,
         canary_key_offset=0,
         samples_dir=project.state_dir / "ui" / name,
+        headers=experiment.target.headers,
         state_file=project.state_dir / "state.json",
     )
     run_ui(config, port, project.state_dir / "ui")

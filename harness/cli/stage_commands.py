@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import result as results
+from harness.checks.probe import checks_words
 from harness.cli.console import Screen
 from harness.cli.target_flags import choice_of
 from harness.errors import HarnessError, InvalidLinks, RunFolderError, UsageError
@@ -20,7 +21,7 @@ from harness.faults import KINDS
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.plan_json import plan_to_json
 from harness.model.target import Target
-from harness.outlook import sending
+from harness.outlook import in_detail, sending
 from harness.plan import aimed, make_plan
 from harness.record.folder import RunFolder
 from harness.session.experiment_files import (
@@ -68,9 +69,9 @@ def validate(options: argparse.Namespace, screen: Screen) -> int:
     for path in experiment_files(options.files):
         try:
             experiment, seen = reader.read(path)
-            sends = asdict(sending(experiment))
+            said = {"sends": asdict(sending(experiment)), "detail": in_detail(experiment)}
             notes = notes_of(experiment, seen.known)
-            found.append({"file": str(path), "problems": [], "sends": sends, "notes": notes})
+            found.append({"file": str(path), "problems": [], **said, "notes": notes})
             note = f" (service names not checked: {seen.missing})" if seen.missing else ""
             screen.say(f"{path}: ok{note}")
             _say_outlook(experiment, notes, screen)
@@ -182,6 +183,10 @@ def schema(options: argparse.Namespace, screen: Screen) -> int:
 
 def _say_outlook(experiment: Experiment, notes: Sequence[str], screen: Screen) -> None:
     screen.say(f"  sends {sending(experiment).words}")
+    for text in in_detail(experiment):
+        screen.say(f"  {text}")
+    for text in checks_words(experiment.checks):
+        screen.say(f"  looks at {text}")
     for text in notes:
         screen.say(f"  note: {text}")
 

@@ -95,7 +95,7 @@ def _reasons(
             text = f"{where}: {item.expectation.text}, but missed in {failed} of {total} runs"
             yield item.worst["code"], f"{text}; worst: {item.worst['evidence']}"
     for result in results:
-        if result["status"] != "completed":
+        if result["status"] not in ("completed", "not_steady"):
             text = f"{result['run_id']} ended as {result['status']}"
             code = {"aborted": "safeguard_tripped"}.get(result["status"], "run_interrupted")
             yield code, text

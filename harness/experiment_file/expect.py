@@ -12,6 +12,7 @@ from harness.experiment_file.node import Node
 from harness.experiment_file.problems import suggest
 from harness.model.expectation import Expectation
 from harness.model.experiment import Phase, Safeguard
+from harness.model.metric import CHECK
 from harness.model.quantity import parse_duration, parse_share
 
 DURATION_DEFAULT_S = 600.0
@@ -66,6 +67,9 @@ def _of_each(
 
 def _clauses(phase: str, subject: Any, subjects: Node, operations: set[str]) -> list[Expectation]:
     clauses, found = subjects.get(subject), []
+    if str(subject).startswith(f"{CHECK}."):
+        subjects.problem(subject, "a check says itself when it must hold", "write it in `checks`")
+        return []
     if not isinstance(clauses, list):
         subjects.problem(subject, "not a list", "write [p95 < 200ms]")
         return []

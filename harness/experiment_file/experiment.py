@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.experiment_file.checks import read_checks
 from harness.experiment_file.evidence import check_evidence
 from harness.experiment_file.expect import EACH, read_hypothesis, read_safeguards
 from harness.experiment_file.faults import read_faults
@@ -31,10 +32,13 @@ KEYS = (
     "phases",
     "faults",
     "expect",
+    "checks",
     "safeguards",
     "allow_total_loss",
     "surprises",
+    "steady_state",
 )
+STEADY_STATES = ("require", "ignore")
 
 
 def read_experiment(path: Path, tree: Any, problems: Problems, names: Names) -> Experiment | None:
@@ -55,10 +59,13 @@ def read_experiment(path: Path, tree: Any, problems: Problems, names: Names) -> 
     phases, are_timed = _phases(root)
     allow_total_loss = root.flag("allow_total_loss")
     allowed_surprises = _allowed_surprises(root)
+    ignores_steady_state = _ignores_steady_state(root)
     traffic = names.traffic(target or Target())
-    read = read_load(root, names, traffic)
+    read = read_load(root, names, traffic, path.parent)
     faults, broken = read_faults(root, phases, names)
     hypothesis = read_hypothesis(root, phases, set(read.sent), broken)
+    end_s, entry = phases[-1].end_s if phases else 0.0, read.load.entry if read.load else ""
+    checks = read_checks(root, None if broken is None else faults, end_s, entry, names)
     safeguards, longest_s = read_safeguards(root, read.sent)
     max_duration_s = min(longest_s, DURATION_MAX_S)
     if are_timed and phases and phases[-1].end_s > max_duration_s:
@@ -76,11 +83,13 @@ def read_experiment(path: Path, tree: Any, problems: Problems, names: Names) -> 
         operations=read.operations,
         phases=tuple(phases),
         faults=tuple(faults),
-        hypothesis=tuple(hypothesis),
+        hypothesis=(*hypothesis, *checks.hypothesis),
+        checks=checks.checks,
         safeguards=tuple(safeguards),
         max_duration_s=max_duration_s,
         allow_total_loss=allow_total_loss,
         allowed_surprises=allowed_surprises,
+        ignores_steady_state=ignores_steady_state,
     )
     check_evidence(root, experiment, EACH)
     return experiment
@@ -102,6 +111,14 @@ def _allowed_surprises(root: Node) -> tuple[str, ...]:
         if code not in SURPRISES:
             node.problem("allow", f"unknown surprise {code}", suggest(code, SURPRISES))
     return codes
+
+
+def _ignores_steady_state(root: Node) -> bool:
+    """Whether it breaks things also where the target is not well before: `steady_state: ignore`."""
+    said = root.get("steady_state", "require")
+    if said not in STEADY_STATES:
+        root.problem("steady_state", f"{said} is not a valid value", " or ".join(STEADY_STATES))
+    return bool(said == "ignore")
 
 
 def _phases(root: Node) -> tuple[list[Phase], bool]:

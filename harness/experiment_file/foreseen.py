@@ -21,7 +21,9 @@ from harness.faults import KINDS
 from harness.faults.target import labelled_role
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.labels import STANDBY, TOXIPROXY, is_instrument, labelled_entry, role_of
+from harness.model.load import address_of
 from harness.model.sources import Sources
+from harness.model.target import Target
 
 ON_PURPOSE = "if that is meant: allow_total_loss: true"
 STARTED_ANEW = ("kill", "crash", "out_of_memory", "stop", "restart", "wipe")
@@ -99,7 +101,10 @@ def links_of(config: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]])
 def refusals(experiment: Experiment, known: Known, sources: Sources) -> list[str]:
     """Each thing that would end a run, or that it could never tell; where, and what to do."""
     found = [text for fault in experiment.faults for text in _of_fault(fault, experiment, known)]
-    return [*found, *_of_entry(experiment, known), *_of_evidence(experiment, sources)]
+    entries = dict.fromkeys((experiment.load.entry, *experiment.other_entries))
+    found += [text for entry in entries for text in _of_entry(entry, experiment, known)]
+    found += [*_of_health(experiment.target, known), *_of_readback(experiment.target, known)]
+    return [*found, *_of_evidence(experiment, sources)]
 
 
 def notes(experiment: Experiment, known: Known) -> list[str]:
@@ -168,10 +173,9 @@ def _of_role(fault: FaultSpec, role: str, known: Known) -> Iterator[str]:
         yield f"{_place(fault)}: leaves etcd no majority of {members}; {ON_PURPOSE}"
 
 
-def _of_entry(experiment: Experiment, known: Known) -> Iterator[str]:
+def _of_entry(entry: str, experiment: Experiment, known: Known) -> Iterator[str]:
     """The entry must be published where load may go, of one of its services at least."""
     wrong: list[str] = []
-    entry = experiment.load.entry
     for service, made in known.made.items():
         name, port = labelled_entry(made.labels)
         if name != entry or STANDBY in made.labels:
@@ -180,7 +184,34 @@ def _of_entry(experiment: Experiment, known: Known) -> Iterator[str]:
         if not text:
             return
         wrong.append(text)
-    yield from (f"load.entry: {text}" for text in wrong)
+    named = [n for n in experiment.load.shares if experiment.operations[n].entry == entry]
+    where = f"operations.{named[0]}.entry" if entry != experiment.load.entry else "load.entry"
+    yield from (f"{where}: {text}" for text in wrong)
+
+
+def _of_health(target: Target, known: Known) -> Iterator[str]:
+    """Where each operation of `healthy` is to be sent must be clear."""
+    labels = [made.labels for made in known.made.values() if STANDBY not in made.labels]
+    entries = {name for each in labels if (name := labelled_entry(each)[0])}
+    for name in target.healthy:
+        entry, _, operation = name.rpartition(".")
+        known_entry = target.operations[operation].entry if operation in target.operations else ""
+        entry = entry or known_entry
+        if address_of(entry) is not None:
+            continue
+        if entry and entry not in entries:
+            yield f"target: healthy: {name}: no entry named {entry}; {suggest(entry, entries)}"
+        elif not entry and len(entries) != 1:
+            right = f"write {min(entries)}.{name}" if entries else "give a service an `entry`"
+            yield f"target: healthy: {name}: there are {len(entries)} entries; {right}"
+
+
+def _of_readback(target: Target, known: Known) -> Iterator[str]:
+    """The service in which writes are read back must be one of the project's."""
+    service = target.readback.service if target.readback else ""
+    if service and service not in known.made:
+        right = suggest(service, known.made)
+        yield f"target: readback.service: no service named {service}; {right}"
 
 
 def _unpublished(service: str, made: Made, port: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from harness.experiment_file.problems import suggest
 from harness.model.labels import ENTRY, PROTECT, ROLE, STANDBY, TOXIPROXY
@@ -32,9 +32,18 @@ def unknown_labels(
     Silently ignored, a misspelt `harness.protect` would let a protected part be broken.
     """
     known = LABELS | {kind.label for kind in probes}
-    return [
+    unknown = [
         f"service {service}: label {label}: unknown label; {suggest(label, known)}"
         for service, labels in sorted(services.items())
         for label in sorted(labels)
         if label.startswith(PREFIX) and label not in known
     ]
+    return [*unknown, *_wrong(services)]
+
+
+def _wrong(services: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """What a probe could not be made of."""
+    for service, labels in sorted(services.items()):
+        for kind in KINDS:
+            if kind.label in labels and (wrong := kind.wrong(service, labels[kind.label])):
+                yield f"service {service}: label {kind.label}: {wrong}"

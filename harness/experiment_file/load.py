@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,13 @@ from harness.errors import RunFolderError
 from harness.experiment_file.names import Names
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import suggest
+from harness.experiment_file.requests import (
+    Chains,
+    Sent,
+    check_requests,
+    read_chains,
+    read_data,
+)
 from harness.model.load import Keys, Load, Operation, Stage, Tls, Traffic, address_of
 from harness.model.quantity import parse_duration, parse_rate
 from harness.record.folder import RunFolder
@@ -42,6 +49,8 @@ KEYS = (
     "tls",
     "replay",
     "locustfile",
+    "chains",
+    "data",
 )
 
 
@@ -58,8 +67,8 @@ class LoadRead:
     sent: frozenset[str]
 
 
-def read_load(root: Node, names: Names, traffic: Traffic) -> LoadRead:
-    """What the file says is sent."""
+def read_load(root: Node, names: Names, traffic: Traffic, folder: Path) -> LoadRead:
+    """What the file in `folder` says is sent."""
     node = root.mapping("load")
     if not node:
         if root.is_mapping("load"):
@@ -75,9 +84,12 @@ def read_load(root: Node, names: Names, traffic: Traffic) -> LoadRead:
     if ":" in values["entry"] and address_of(values["entry"]) is None:
         node.problem("entry", f"{values['entry']} is not an IP address and port", "192.0.2.7:8080")
     values["rate_per_s"] = _replayed_rate(node, values) if "replay" in node else _rate(node)
-    values["mix"] = _mix(node, written, traffic) or dict.fromkeys(sorted(written), 1.0)
+    values["chains"], values["data"] = read_chains(node, written), read_data(node, folder)
+    sendable = written | _named(node, "chains")
+    mix = _mix(node, sendable, traffic)
+    values["mix"] = mix or dict.fromkeys(_all_that_begins(written, values["chains"]), 1.0)
     values["stages"] = _stages(node)
-    _check_reads(node, values["mix"], operations)
+    _check_sent(node, values, operations, names)
     optional = {
         "timeout_s": node.quantity("timeout", parse_duration),
         "connect_timeout_s": node.quantity("connect_timeout", parse_duration),
@@ -86,8 +98,40 @@ def read_load(root: Node, names: Names, traffic: Traffic) -> LoadRead:
     }
     values |= {key: value for key, value in optional.items() if value is not None}
     values |= _canary(node, values, operations, traffic)
-    sent = _named(node, "mix") or frozenset(values["mix"]) or written
+    sent = _all_sent(node, values, written)
     return LoadRead(node.model(Load, values, WRITTEN), operations, sent)
+
+
+def _all_sent(node: Node, values: Mapping[str, Any], written: frozenset[str]) -> frozenset[str]:
+    """All operations of the mix and its chains; if a chain is wrong, all that may be in it."""
+    begun = _named(node, "mix") or frozenset(values["mix"]) or written
+    sent = frozenset(step for name in begun for step in values["chains"].get(name, (name,)))
+    return sent if sent <= written or not _named(node, "chains") else sent | written
+
+
+def _check_sent(
+    node: Node, values: Mapping[str, Any], operations: Mapping[str, Operation], names: Names
+) -> None:
+    """What operations, chains and data say of each other."""
+    said = node.get("data", [])
+    knows_columns = len(values["data"]) == (len(said) if isinstance(said, list) else 1)
+    sent = Sent(values["mix"], values["chains"], operations, values["data"], knows_columns)
+    _check_reads(node, sent.names(), operations)
+    check_requests(node, sent, names)
+    _check_own_class(node)
+
+
+def _all_that_begins(written: frozenset[str], chains: Chains) -> list[str]:
+    """What is sent if the file does not say it: all chains, and what is in none of them."""
+    steps = frozenset(step for way in chains.values() for step in way)
+    return sorted((written - steps) | chains.keys())
+
+
+def _check_own_class(node: Node) -> None:
+    """A class of the user's own sends what it wants."""
+    for key in ("chains", "data"):
+        if key in node and "locustfile" in node:
+            node.problem(key, "cannot be combined with locustfile", "leave out one of them")
 
 
 def _written(node: Node, traffic: Traffic) -> frozenset[str]:
@@ -140,7 +184,7 @@ def _keys(node: Node, traffic: Traffic) -> Keys | None:
 
 def _replayed_rate(node: Node, values: dict[str, Any]) -> float:
     """The highest rate of the recorded run's main load, over whole seconds."""
-    for key in ("rate", "stages", "arrivals", "locustfile"):
+    for key in ("rate", "stages", "arrivals", "locustfile", "chains"):
         if key in node:
             node.problem(
                 key,
@@ -176,7 +220,7 @@ def _mix(node: Node, operations: frozenset[str], traffic: Traffic) -> dict[str, 
     if not mix:
         if not operations:
             node.problem("operations", "missing", "describe what to send, as {home: {path: /}}")
-        return dict(traffic.mix)
+        return {} if "chains" in node else dict(traffic.mix)
     weights = {}
     describe = "describe it in load.operations"
     for name, weight in mix.tree.items():
@@ -210,7 +254,12 @@ def _stages(node: Node) -> tuple[Stage, ...]:
     return tuple(found)
 
 
-_FIELDS = {field: key for key, field in DURATIONS.items()}
+EXPECTED = {"status": "status", "json": "expect_json", "headers": "expect_headers"}
+"""The fields by what `expect` may say of an answer."""
+_FIELDS = {
+    **{field: key for key, field in DURATIONS.items()},
+    **{field: f"expect.{key}" for key, field in EXPECTED.items() if key != "status"},
+}
 
 
 def read_operations(node: Node) -> dict[str, Operation]:
@@ -226,17 +275,34 @@ def read_operations(node: Node) -> dict[str, Operation]:
         operation = operations.mapping(name)
         if not operations.is_mapping(name):
             continue
-        values = {key: value for key, value in operation.tree.items() if key not in DURATIONS}
+        ours = (*DURATIONS, "expect")
+        values = {key: value for key, value in operation.tree.items() if key not in ours}
+        values |= _expected(operation)
         for key, field in DURATIONS.items():
             duration_s = operation.quantity(key, parse_duration)
             if duration_s is not None:
                 values[field] = duration_s
-        if made := operation.model(Operation, values, _FIELDS):
+        fields = {**_FIELDS, "status": "expect.status"} if _expects_status(operation) else _FIELDS
+        if made := operation.model(Operation, values, fields):
             found[str(name)] = made
     return found
 
 
-def _check_reads(node: Node, mix: Mapping[str, float], known: Mapping[str, Operation]) -> None:
+def _expects_status(operation: Node) -> bool:
+    expect = operation.get("expect")
+    return isinstance(expect, Mapping) and "status" in expect and "status" not in operation
+
+
+def _expected(operation: Node) -> dict[str, Any]:
+    """The fields that `expect: {status, json, headers}` gives."""
+    expect = operation.mapping("expect")
+    expect.check_keys(EXPECTED)
+    if "status" in expect and "status" in operation:
+        expect.problem("status", "given twice", "leave out one of them")
+    return {field: expect.get(key) for key, field in EXPECTED.items() if key in expect}
+
+
+def _check_reads(node: Node, mix: Sequence[str], known: Mapping[str, Operation]) -> None:
     """An operation that reads what another one changed: that is in the mix, and begins there."""
     changes = [name for name in mix if name in known and known[name].is_change]
     wrong_already = _named(node, "operations") - known.keys()

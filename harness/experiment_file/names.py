@@ -40,10 +40,17 @@ class Names:
         entries = self._entries()
         only = entries[0] if len(entries) == 1 else ""
         entry = str(load.get("entry", known or only))
-        if self.services is not None and ":" not in entry and entry not in entries:
-            wrong = f"no service has the label harness.entry: {entry}" if entry else "missing"
-            load.problem("entry", wrong, suggest(entry, entries))
+        if wrong := self.wrong_entry(entry):
+            load.problem("entry", *wrong)
         return entry
+
+    def wrong_entry(self, entry: str) -> tuple[str, str] | None:
+        """What is wrong with an entry, and what would be right; None if there is one so called."""
+        entries = self._entries()
+        if self.services is None or ":" in entry or entry in entries:
+            return None
+        wrong = f"no service has the label harness.entry: {entry}" if entry else "missing"
+        return wrong, suggest(entry, entries)
 
     def _entries(self) -> list[str]:
         labels = (self.services or {}).values()

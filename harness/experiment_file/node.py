@@ -107,7 +107,8 @@ class Node:
     ) -> Model | None:
         """`values` (else the mapping as it stands) as a `model`; None with problems if wrong.
 
-        `written` has the keys of the file by field, where they differ; what is wrong with the
+        `written` has the keys of the file by field, where they differ (`expect.json` is in the
+        mapping `expect`); what is wrong with the
         fields in `reported` was said already.
         """
         given = self.tree if values is None else values
@@ -120,7 +121,8 @@ class Node:
                     continue
                 key = (written or {}).get(str(field), field)
                 path = self.path + "".join(map(_step, (key, *rest[:-1])))
-                self.problem(key, *in_our_words(problem, model), path=path)
+                at = str(key).partition(".")[0] if key not in self.tree else key
+                self.problem(at, *in_our_words(problem, model), path=path)
             return None
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.checks import KINDS as CHECKS
 from harness.experiment_file import load, target
+from harness.experiment_file.experiment import STEADY_STATES
 from harness.experiment_file.names import FaultKinds
 from harness.experiment_file.times import unit_s
 from harness.faults.base import FaultKind
+from harness.model.check import MOMENTS
 from harness.model.load import Tls
 from harness.model.surprise import SURPRISES
 
@@ -50,7 +53,9 @@ def experiment_schema(kinds: FaultKinds) -> dict[str, Any]:
                 "type": "object",
                 "additionalProperties": {"type": "object", "additionalProperties": CLAUSES},
             },
+            "checks": {"type": "object", "additionalProperties": _check()},
             "safeguards": {"type": "object"},
+            "steady_state": {"enum": [*STEADY_STATES]},
             "surprises": {
                 "type": "object",
                 "additionalProperties": False,
@@ -77,6 +82,19 @@ def _fault(kinds: FaultKinds) -> dict[str, Any]:
             "for": DURATION,
             **{name: _kind(kind) for name, kind in kinds.items()},
         },
+        "additionalProperties": False,
+    }
+
+
+def _check() -> dict[str, Any]:
+    """One of the kinds, what it must see, and when."""
+    times = {"within": DURATION, "every": DURATION, "timeout": DURATION}
+    moments = {"enum": [*MOMENTS]}
+    when = {"anyOf": [moments, {"type": "array", "items": moments}]}
+    kinds = {name: kind.parameters.model_json_schema() for name, kind in CHECKS.items()}
+    return {
+        "type": "object",
+        "properties": {"expect": CLAUSES, "when": when, **times, **kinds},
         "additionalProperties": False,
     }
 

@@ -13,8 +13,10 @@ from harness.errors import InvalidExperiment
 from harness.experiment_file.links import read_links
 from harness.experiment_file.load import read_operations
 from harness.experiment_file.node import Node
-from harness.experiment_file.problems import Problems
+from harness.experiment_file.problems import Problems, suggest
+from harness.experiment_file.readback import read_headers, read_readback
 from harness.experiment_file.yaml_lines import LIST, read_bytes, read_yaml
+from harness.model.load import Operation
 from harness.model.target import Part, Target
 
 KEYS = (
@@ -24,8 +26,11 @@ KEYS = (
     "name",
     "services",
     "operations",
+    "healthy",
     "links",
     "links_image",
+    "readback",
+    "headers",
 )
 
 
@@ -77,9 +82,11 @@ def read_target(node: Node, folder: Path) -> Target | None:
     node.check_keys(KEYS)
     values: dict[str, Any] = {"compose": _files(node, folder), "services": _services(node)}
     values["operations"] = read_operations(node)
+    values["healthy"] = _healthy(node, values["operations"])
     values["links"] = read_links(node)
     if "links_image" in node:
         values["links_image"] = node.text("links_image", "write an image, or leave it out")
+    values["readback"], values["headers"] = read_readback(node), read_headers(node)
     if "profiles" in node:
         values["profiles"] = node.texts("profiles")
     if "name" in node:
@@ -99,6 +106,23 @@ def _files(node: Node, folder: Path) -> tuple[Path, ...]:
     if not listed:
         return find_compose_files(folder)
     return tuple(filter(None, (_there(node, "compose", folder, each) for each in listed)))
+
+
+def _healthy(node: Node, operations: Mapping[str, Operation]) -> tuple[str, ...]:
+    """Operations of this file, as NAME or ENTRY.NAME; each is sent alone, and again and again."""
+    found = node.texts("healthy")
+    for name in found:
+        operation = operations.get(name.rpartition(".")[2])
+        if operation is None:
+            right = suggest(name, operations) if operations else "describe it in operations"
+            node.problem("healthy", f"no operation named {name} in this file", right)
+        elif operation.is_change or operation.reads:
+            wrong = f"{name} changes something, or reads what another operation wrote"
+            node.problem("healthy", wrong, "name an operation that only reads")
+        elif operation.named:
+            wrong = f"{name} needs a value for {{{min(operation.named)}}}, and nothing gives it one"
+            node.problem("healthy", wrong, "name an operation without places of your own")
+    return found
 
 
 def _there(node: Node, key: str, folder: Path, said: str) -> Path | None:

@@ -40,6 +40,7 @@ class Kind:
     images         names of its images, without registry and tag: the last part, or the last two
     ports          what it listens on as it comes; clients connect to the first
     survives_kill  SIGKILL costs it no acknowledged data, and it starts again within seconds
+    reads_back     its image has the client that writes are read back with
     """
 
     name: str
@@ -47,16 +48,17 @@ class Kind:
     images: tuple[str, ...]
     ports: tuple[int, ...] = ()
     survives_kill: bool = False
+    reads_back: bool = False
 
 
 KINDS = (
     Kind("PostgreSQL", Use.DATABASE,
          ("postgres", "postgresql", "postgis", "timescaledb", "pgvector", "citus"), (5432,),
-         survives_kill=True),
+         survives_kill=True, reads_back=True),
     Kind("MySQL", Use.DATABASE, ("mysql", "mysql-server", "percona", "percona-server"),
-         (3306, 33060), survives_kill=True),
+         (3306, 33060), survives_kill=True, reads_back=True),
     Kind("MariaDB", Use.DATABASE, ("mariadb", "mariadb-galera"), (3306,),
-         survives_kill=True),
+         survives_kill=True, reads_back=True),
     Kind("MongoDB", Use.DATABASE,
          ("mongo", "mongodb", "mongodb-community-server", "percona-server-mongodb"),
          (27017,), survives_kill=True),

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.compose_files import compose_files_in
-from harness.experiment_file import target as target_file
 from harness.init.proposal import Proposal
 from harness.init.roles import Played
 from harness.init.yaml_text import aligned, comment, scalar, sequence
@@ -24,6 +23,7 @@ def target_text(proposal: Proposal, target: Target, folder: Path) -> str:
         _project(target, folder),
         _services(proposal),
         _operations(proposal),
+        _readback(proposal),
         _links(proposal),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
@@ -90,10 +90,22 @@ def _operations(proposal: Proposal) -> list[str]:
     ]
     for name, path in proposal.paths.items():
         lines.append(f"  {name}: {{path: {scalar(path)}, status: [200], limit: 5s}}")
-    if "healthy" in target_file.KEYS:
-        why = "each must succeed before a run starts, and after it"
-        lines += aligned([(f"healthy: {sequence(proposal.paths)}", why)])
-    return lines
+    why = "each must succeed before a run starts, and after it"
+    return [*lines, *aligned([(f"healthy: {sequence(proposal.paths)}", why)])]
+
+
+def _readback(proposal: Proposal) -> list[str]:
+    """How to look up writes in the first database that can be asked; the tables are unknown."""
+    services = proposal.found.services.values()
+    stores = [service.name for service in services if service.kind and service.kind.reads_back]
+    if not stores:
+        return []
+    text = (
+        "Is each write that was acknowledged still there after a run? Name the table and the column"
+        " that hold what an operation sends as {token}, and add `writes: token` to that operation."
+    )
+    sql = "select COLUMN from TABLE where COLUMN in ({tokens})"
+    return [*comment(text), f'# readback: {{service: {scalar(stores[0])}, sql: "{sql}"}}']
 
 
 def _links(proposal: Proposal) -> list[str]:

@@ -10,16 +10,16 @@ from __future__ import annotations
 import math
 
 from harness.aspects import Findings, aspect_of, metric_of
-from harness.judge.doubts import doubt, excuse, holds
+from harness.judge.doubts import NOT_STEADY, doubt, excuse, holds
 from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment
 from harness.model.findings import Run
-from harness.model.surprise import Surprise
+from harness.model.surprise import EXITS, Surprise
 from harness.model.verdict import Judgement, Outcome, Reason, Verdict
 
 TOO_SLOW = ("replica_not_caught_up",)
 """Surprises that a busy machine can cause."""
-OF_THE_RUN = ("load_unhealthy", "fault_not_proven", "run_interrupted")
+OF_THE_RUN = ("load_unhealthy", "fault_not_proven", "run_interrupted", NOT_STEADY)
 """Reasons that are given once for the whole run."""
 
 
@@ -38,21 +38,36 @@ def judge(experiment: Experiment, findings: Findings) -> Verdict:
 
 
 def _of_the_run(run: Run) -> list[tuple[Outcome, Reason]]:
-    """What in the run as a whole is against a pass, and how strongly."""
+    """What in the run as a whole is against a pass, and how strongly; exits of containers first."""
     found: list[tuple[Outcome, Reason]] = []
     if run.status == "aborted":
         text = f"a safeguard aborted the run: {run.message}"
         found.append(("fail", Reason("safeguard_tripped", text)))
+    elif run.status == NOT_STEADY:
+        found.append(("inconclusive", _not_steady(run)))
     elif run.status != "completed":
         text = f"the run ended as {run.status}: {run.message}"
         found.append(("inconclusive", Reason("run_interrupted", text)))
     for fault in run.faults:
-        if not fault.proven:
+        if not fault.proven and run.status != NOT_STEADY:  # left out on purpose
             text = f"{fault.kind} {fault.target} is not proven: {fault.detail}"
             found.append(("inconclusive", Reason("fault_not_proven", text)))
     for text in run.load.problems if run.load else ():
         found.append(("inconclusive", Reason("load_unhealthy", text)))
-    return [*found, *(_surprise(row, run) for row in run.surprises if row.outcome != "note")]
+    counting = [row for row in run.surprises if row.outcome != "note"]
+    lead = [row for row in counting if row.code in EXITS and row.outcome == "fail"]
+    others = [_surprise(row, run) for row in counting if row not in lead]
+    return [*(_surprise(row, run) for row in lead), *found, *others]
+
+
+def _not_steady(run: Run) -> Reason:
+    """That it was not steady, or what kept it from being so."""
+    judged = [span.start_s for name, span in run.phases.items() if name != "warmup"]
+    if disturbance := run.machine.disturbed_in(min(judged, default=0.0), math.inf):
+        return Reason("machine_disturbed", f"{run.message}; {disturbance.text}")
+    if too_small := run.machine.no_headroom:
+        return Reason("no_headroom", f"{run.message}; {too_small.text}")
+    return Reason(NOT_STEADY, run.message)
 
 
 def _surprise(row: Surprise, run: Run) -> tuple[Outcome, Reason]:

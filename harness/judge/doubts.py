@@ -12,6 +12,8 @@ from harness.model.verdict import Reason
 
 CUT_OFF = ("interrupted", "error")
 """Statuses of runs that prove nothing: their measurements are incomplete."""
+NOT_STEADY = "not_steady"
+"""The status, and the code, of a run that ended before its first fault: nothing was broken."""
 
 
 def doubt(item: Expectation, figure: Figure, run: Run) -> Reason | None:
@@ -21,6 +23,8 @@ def doubt(item: Expectation, figure: Figure, run: Run) -> Reason | None:
     """
     if run.status in CUT_OFF:
         return Reason("run_interrupted", "the run did not finish")
+    if run.status == NOT_STEADY and not _fails_anyhow(item, figure):
+        return Reason(NOT_STEADY, "the run ended before the fault")
     if not _fails_anyhow(item, figure) and (missing := _missing_evidence(item, figure, run)):
         return missing
     if figure.gap:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
 from time import monotonic
 from typing import NoReturn
 
 from harness.errors import LoadError
-from harness.load.engine.config import EngineConfig, check_endpoints
+from harness.load.engine.config import EngineConfig, Entry, check_endpoints
 from harness.load.engine.statistics import summarise
 from harness.load.generator_process import GeneratorProcess
 from harness.load.replay import write_replay
+from harness.model.answer_headers import Header, Who
+from harness.model.http import Address
 from harness.model.load import Load, LoadSnapshot, LoadSummary, Operation
 from harness.record.folder import RunFolder
 
@@ -34,13 +36,14 @@ class LoadConfig:
 
     `duration_s` bounds the load, whatever else happens; `state_file` is the JSON file with
     run_id, phase and faults that Locust's page shows; `entry_file`, if the entry can move, says
-    where it is now (entry_follower.py). With `load.locustfile` (path::UserClass)
-    the main load is that class, one user for each arrival a second of `load.rate_per_s`.
+    where it is now (entry_follower.py). `entries` has those that operations name themselves.
+    With `load.locustfile` (path::UserClass) the main load is that class, one user for each arrival
+    a second of `load.rate_per_s`. `headers`: those that say who answered, as the target names them.
     """
 
     load: Load
     operations: Mapping[str, Operation]
-    endpoints: list[tuple[str, int]]
+    endpoints: list[Address]
     seed: int
     run_id: str
     duration_s: float
@@ -48,6 +51,8 @@ class LoadConfig:
     samples_dir: Path
     state_file: Path | None = None
     entry_file: Path | None = None
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    headers: Mapping[Who, Header] = field(default_factory=dict)
 
 
 class LoadDriver:
@@ -58,6 +63,8 @@ class LoadDriver:
 
     def __init__(self, config: LoadConfig, folder: RunFolder) -> None:
         check_endpoints(config.endpoints)
+        for entry in config.entries.values():
+            check_endpoints(entry.endpoints)
         self._config = config
         self._work = folder.path / "load"  # configurations and the processes' own output
         self._main: GeneratorProcess | None = None
@@ -125,6 +132,7 @@ class LoadDriver:
             duration_s=max(0.0, stopped_s - self._began_s) if self._began_s else 0.0,
             stalls=sum(t.stalls for t in totals),
             stall_max_s=max((t.stall_max_s for t in totals), default=0.0),
+            not_reached=sum(t.not_reached for t in totals),
             exit_code=next((code for code in codes if code), 4 if is_cut else 0),
         )
 
@@ -207,18 +215,22 @@ def _rate_per_user(load: Load) -> float:
 def _write_engine_config(config: LoadConfig, stream: str, work: Path) -> Path:
     is_canary = stream == "canary"
     load = config.load
-    names = load.canaries if is_canary else load.sent
+    names = load.canaries if is_canary else load.drawn
+    operations = dict.fromkeys(step for name in names for step in load.steps(name))
     engine = EngineConfig(
         stream=stream,
         run_id=config.run_id,
         seed=config.seed + is_canary,
         endpoints=config.endpoints,
         load=load.model_dump(mode="json"),
-        operations={name: config.operations[name].model_dump(mode="json") for name in names},
+        operations={n: config.operations[n].model_dump(mode="json") for n in operations},
         mix={name: 1.0 if is_canary else load.mix[name] for name in names},
         samples=str(config.samples_dir.absolute()),
         max_duration_s=config.duration_s + 60,
         entry_file=str(config.entry_file or ""),
+        entries=dict(config.entries),
+        data=[str(data.path.absolute()) for data in load.data],
+        headers={key: header.model_dump(mode="json") for key, header in config.headers.items()},
     )
     if is_canary:
         engine = replace(

@@ -29,6 +29,7 @@ class Totals:
     cpu_s: float = 0.0
     stalls: int = 0
     stall_max_s: float = 0.0
+    not_reached: int = 0
     error: str = ""
     recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=3))
 
@@ -131,5 +132,6 @@ class GeneratorProcess:
         totals.cpu_s = report["cpu_s"]
         totals.stalls = report.get("stalls", 0)  # a user's own class has no loop of ours
         totals.stall_max_s = report.get("stall_max_s", 0.0)
+        totals.not_reached = report.get("not_reached", 0)
         totals.error = report["error"]
         totals.recent.append(report)

@@ -34,6 +34,7 @@ from locust.stats import StatsEntry, StatsError
 
 from harness.load.engine.schedule import RateProfile
 from harness.load.user_recorder import UserRecorder
+from harness.model.answer_headers import headers_by_column
 from harness.model.http import authority
 
 CONFIG = json.loads(Path(os.environ["HARNESS_ENGINE_CONFIG"]).read_text())
@@ -200,7 +201,8 @@ class UsersOwnLoad:
     def __init__(self, environment: Any, config: Path) -> None:
         value = json.loads(config.read_text())
         self._environment = environment
-        self._recorder = UserRecorder(Path(value["samples"]), CONFIG["stream"])
+        headers = headers_by_column(CONFIG["headers"])
+        self._recorder = UserRecorder(Path(value["samples"]), CONFIG["stream"], headers)
         self._is_stopping = False
         environment.events.request.add_listener(self._recorder.add)
         environment.events.quitting.add_listener(self.finish)

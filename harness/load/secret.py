@@ -7,15 +7,15 @@ import re
 from collections.abc import Iterable
 
 from harness.errors import LoadError
+from harness.model.answer import SECRET_PREFIX, Auth
 from harness.model.load import Operation
 
-PREFIX = "HARNESS_SECRET_"
-"""Only variables that begin so: a file must not be able to send whatever else is there."""
+PREFIX = SECRET_PREFIX
 _PLACE = re.compile(r"\{secret:(\w+)\}")
 
 
 def with_secrets(operation: Operation) -> Operation:
-    """With HARNESS_SECRET_NAME for each `{secret:NAME}` in path, headers and body.
+    """With HARNESS_SECRET_NAME for each `{secret:NAME}` in path, headers and body, and in `auth`.
 
     LoadError if it is not set.
     """
@@ -26,15 +26,32 @@ def with_secrets(operation: Operation) -> Operation:
             "path": _filled(operation.path),
             "body": _filled(operation.body),
             "headers": {name: _filled(text) for name, text in operation.headers.items()},
+            "auth": _with_secret(operation.auth) if operation.auth else None,
         }
     )
 
 
 def missing_secrets(operations: Iterable[Operation]) -> list[str]:
     """The variables that operations need and that are not set, or hold a line break; sorted."""
-    texts = [t for each in operations for t in (each.path, each.body, *each.headers.values())]
-    named = {PREFIX + name for text in texts for name in _PLACE.findall(text)}
-    return sorted(n for n in named if not os.environ.get(n) or "\n" in os.environ[n])
+    needed = needed_secrets(operations)
+    return [n for n in needed if not os.environ.get(n) or "\n" in os.environ[n]]
+
+
+def needed_secrets(operations: Iterable[Operation]) -> list[str]:
+    """The variables that operations need; sorted."""
+    texts = [text for each in operations for text in _texts(each)]
+    return sorted({PREFIX + name for text in texts for name in _PLACE.findall(text)})
+
+
+def _texts(operation: Operation) -> list[str]:
+    """Where secrets are filled in."""
+    of_auth = operation.auth.texts if operation.auth else ()
+    return [operation.path, operation.body, *operation.headers.values(), *of_auth]
+
+
+def _with_secret(auth: Auth) -> Auth:
+    secret = os.environ[PREFIX + auth.secret_from] if auth.secret_from else _filled(auth.secret)
+    return auth.model_copy(update={"user": _filled(auth.user), "secret": secret})
 
 
 def _filled(text: str) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, process_time
 from typing import Any
 
+from harness.load.engine.examples import Examples, Seen
 from harness.load.engine.recorder import SIZE_MAX, Recorder
 from harness.load.engine.statistics import Statistics
-from harness.model.http import WHO_ANSWERED
+from harness.model.answer_headers import Header
 
 FLUSH_S = 2.0
 _CLASSES = (
@@ -36,8 +38,11 @@ class UserRecorder:
     those of the event, less Locust's own response time. A write's outcome is not known ("").
     """
 
-    def __init__(self, samples: Path, stream: str) -> None:
+    def __init__(self, samples: Path, stream: str, headers: Mapping[str, Header]) -> None:
+        self._headers = headers
         self._recorder = Recorder(samples, stream)
+        self._samples, self._stream = samples, stream
+        self._examples = Examples(stream, run_id="")
         self._methods: dict[str, str] = {}
         self._statistics = Statistics(self._recorder.names, self._methods)
         self._flushed_s = monotonic()
@@ -61,9 +66,14 @@ class UserRecorder:
             op = names["op"][name]
             self._methods.setdefault(list(names["op"])[op], request_type)
             answer = (status, names["error"][error], size)
-            served = (names[column][headers.get(key) or ""] for column, key in WHO_ANSWERED.items())
+            served = (
+                names[column][header.means(headers.get(header.name) or "")]
+                for column, header in self._headers.items()
+            )
             self._recorder.add((op, self._number, *times, *answer, *served, 0))
             self._number += 1
+            if error and self._examples.wants(name, error, done_s):
+                self._keep((list(names["op"])[op], error, status), sent_s, more)
 
     def report(self) -> bytes:
         """The statistics since the last report, as the engine would write them."""
@@ -85,6 +95,23 @@ class UserRecorder:
         with self._lock:
             self._statistics.add(self._recorder.collect())
         self._recorder.close()
+        self._examples.write(self._samples, self._stream, self._recorder.began_s)
+
+    def _keep(self, what: tuple[str, str, int], sent_s: float, more: Mapping[str, Any]) -> None:
+        """Keep what the user's class, or its client, said was wrong."""
+        name, error, status = what
+        request = getattr(more.get("response"), "request", None)
+        headers = dict(getattr(request, "headers", None) or {})
+        why = str(more.get("exception") or "").encode("utf-8", "replace")
+        seen = Seen(
+            operation=name,
+            error=error,
+            due_s=sent_s,
+            status=status,
+            body=why,
+            headers=[(str(key), str(value)) for key, value in headers.items()],
+        )
+        self._examples.keep(seen, monotonic())
 
 
 def error_class(exception: object, status: int) -> str:

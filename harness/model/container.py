@@ -12,6 +12,7 @@ LOOPBACK = "127.0.0.1"
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
 COMPOSE_NETWORK = "com.docker.compose.network"
+ONE_OFF = "com.docker.compose.oneoff"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.model.check import CheckSpec
 from harness.model.expectation import Expectation
 from harness.model.load import Load, Operation
 from harness.model.target import Target
@@ -60,7 +61,10 @@ class Experiment(_Frozen):
     """Everything one YAML file says, with all names resolved and all times in seconds.
 
     `title` is the claim in one sentence, `description` what else is claimed and done, "" for none.
+    `checks` are looked at while it runs; what they expect is in `hypothesis`.
     `allowed_surprises`: codes of model/surprise.py that are reported, and judge nothing.
+    `ignores_steady_state`: it goes on although an operation fails before the load, or the phases
+    before the first fault miss their own limits.
     `scale` is what the file's rates were multiplied by (`--scale`); those in `load` are the result.
     """
 
@@ -74,16 +78,25 @@ class Experiment(_Frozen):
     phases: tuple[Phase, ...]
     faults: tuple[FaultSpec, ...]
     hypothesis: tuple[Expectation, ...]
+    checks: tuple[CheckSpec, ...] = ()
     safeguards: tuple[Safeguard, ...] = ()
     max_duration_s: float = 600.0
     allow_total_loss: bool = False
     allowed_surprises: tuple[str, ...] = ()
+    ignores_steady_state: bool = False
     scale: float = 1.0
 
     @property
     def end_s(self) -> float:
         """Seconds from run start to the end of the last phase."""
         return self.phases[-1].end_s
+
+    @property
+    def other_entries(self) -> tuple[str, ...]:
+        """The entries that operations name, but for that of the load."""
+        sent = (self.operations[name] for name in self.load.shares if name in self.operations)
+        named = dict.fromkeys(operation.entry for operation in sent)
+        return tuple(entry for entry in named if entry not in ("", self.load.entry))
 
     def phase(self, name: str) -> Phase:
         """The phase called `name`; KeyError if there is none."""

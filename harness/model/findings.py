@@ -63,6 +63,7 @@ class LoadHealth:
     cpu_share: float | None = None
     stalls: int | None = None
     stall_max_s: float | None = None
+    not_reached: int | None = None
     healthy: bool | None = None
     problems: Sequence[str] = ()
 

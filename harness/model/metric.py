@@ -7,8 +7,8 @@ from typing import Literal
 
 Unit = Literal["s", "share", "count", "flag"]
 Scope = Literal["phase", "fault", "run"]
-OPERATION, BREAKER = "operation", "breaker"
-"""Subjects that stand for names: that of an operation, and `breaker.NAME`."""
+OPERATION, BREAKER, CHECK, COUNTER = "operation", "breaker", "check", "counter"
+"""Subjects that stand for names: that of an operation, `breaker.NAME`, and so on."""
 ANY = "*"
 """The metric of a subject whose metrics are names of parts, and `min` and `max` over them."""
 VICTIM, OTHERS = "victim", "others"

@@ -8,7 +8,7 @@ from typing import Literal
 
 Cell = object
 """A figure, written as its column says; a text is shown as it is."""
-Format = Literal["seconds", "clock", "share", "count", "flag", "plain", "uncertainty"]
+Format = Literal["seconds", "clock", "share", "count", "flag", "plain", "text", "uncertainty"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`plain` cells are words, all others numbers."""
+    """`plain` cells are words, those of `text` many of them, all others numbers."""
 
     label: str
     format: Format = "plain"
@@ -33,7 +33,7 @@ class Column:
     @property
     def is_number(self) -> bool:
         """Whether its cells stand to the right."""
-        return self.format != "plain"
+        return self.format not in ("plain", "text")
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,15 +28,18 @@ def phase_of(name: str, experiment: Experiment) -> Phase:
 
 
 def requests_due(load: Load, operation: str, phase: Phase) -> float:
-    """How many of an operation are due in a phase, of main load and canary."""
-    share = load.mix.get(operation, 0.0) / (sum(load.mix.values()) or 1.0)
+    """How many of an operation are due in a phase, of main load and canary.
+
+    Of a step of a chain, if no step before it fails.
+    """
+    share = load.shares.get(operation, 0.0)
     canary_per_s = load.canary_rate_per_s if operation in load.canaries else 0.0
     main = share * main_requests(load, phase.start_s, phase.end_s)
     return main + canary_per_s * (phase.end_s - phase.start_s)
 
 
 def main_requests(load: Load, start_s: float, end_s: float) -> float:
-    """How many of the main load are due in a stretch of the run, all operations together.
+    """How many arrivals of the main load are due in a stretch of the run.
 
     The integral of its rate, which is linear between the corners of its stages.
     """

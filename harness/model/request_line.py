@@ -9,15 +9,17 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from harness.model.place import begins_with_a_place
+
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 EXPECTS_BODY = frozenset({"POST", "PUT", "PATCH"})
 """Without a body, these requests send `Content-Length: 0`; otherwise servers answer 411."""
 COMPUTED = ("content-length", "transfer-encoding", "connection")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
-_PLACE = re.compile(r"(\{[a-z]+(?::\w+)?\})")
+_PLACE = re.compile(r"(\{[A-Za-z_]\w*(?::\w+)?\})")
 _NO_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_ALLOWED = "/?:@!$&'()*+,;=-._~%"
+ALLOWED = "/?:@!$&'()*+,;=-._~%"
 
 
 def read_method(text: str) -> str:
@@ -29,8 +31,11 @@ def read_method(text: str) -> str:
 
 
 def read_path(text: str) -> str:
-    """A path with its query; ValueError for a whole URL, a fragment or a relative path."""
-    if not text.startswith("/"):
+    """A path with its query; ValueError for a whole URL, a fragment or a relative path.
+
+    It may begin with a value, such as that of a header Location.
+    """
+    if not text.startswith("/") and not begins_with_a_place(text):
         raise ValueError(f"{text!r} does not start with /; write only the path, such as /cart?id=1")
     if "#" in text:
         raise ValueError(f"{text!r} contains a #, which clients do not send; write %23")
@@ -64,7 +69,7 @@ def encoded(target: str) -> str:
     """
     parts = _PLACE.split(target)
     return "".join(
-        part if index % 2 else quote(_NO_ESCAPE.sub("%25", part), safe=_ALLOWED)
+        part if index % 2 else quote(_NO_ESCAPE.sub("%25", part), safe=ALLOWED)
         for index, part in enumerate(parts)
     )
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness.model.readback import Readback
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """`labels` by service; `readings`: what else is read, such as `writes`, `clicks`, `caches`."""
+    """`labels` by service; `readings`: what else is read, such as `writes`, `clicks`, `caches`.
+
+    `readback`: how acknowledged writes are read back, where the target's own settings say it.
+    `tiers`: all cache tiers that an answer can name; empty if that may be anything.
+    """
 
     labels: Mapping[str, Mapping[str, str]]
     readings: frozenset[str] = frozenset()
+    readback: Readback | None = None
+    tiers: frozenset[str] = frozenset()
 
     def lacks_label(self, label: str) -> str:
         """Why nothing is known for want of a label, "" if a service has it."""

@@ -21,6 +21,8 @@ SURPRISES = {
     "probe_gap": "a probe failed, or was late",
 }
 """The stable code of each kind, and what it means."""
+EXITS = ("container_died", "container_out_of_memory")
+"""What is said first: it explains most of the rest."""
 
 
 @dataclass(frozen=True, slots=True)

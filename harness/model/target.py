@@ -8,8 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from harness.model.answer_headers import Header, Who
 from harness.model.labels import ENTRY, PROTECT, ROLE, STANDBY, TOXIPROXY
 from harness.model.load import Operation
+from harness.model.readback import Readback
 
 
 class _Frozen(BaseModel):
@@ -78,8 +80,12 @@ class Target(_Frozen):
     name               of the project; "": as Compose finds it
     services           what labels would say, by service
     operations         what every experiment on it may send
+    healthy            those of them that must each succeed once for it to be healthy: NAME, or
+                       ENTRY.NAME where it has several entries
     links              what Toxiproxy is put between, by the name of the link
     links_image        the image of that Toxiproxy
+    readback           how it is asked which acknowledged writes it has stored; None: not at all
+    headers            by which its answers say who sent them: `server`, `cache`, `database`
     """
 
     compose: tuple[Path, ...] = ()
@@ -88,8 +94,11 @@ class Target(_Frozen):
     name: str = ""
     services: Mapping[str, Part] = Field(default_factory=dict)
     operations: Mapping[str, Operation] = Field(default_factory=dict)
+    healthy: tuple[str, ...] = ()
     links: Mapping[str, Link] = Field(default_factory=dict)
     links_image: str = LINKS_IMAGE
+    readback: Readback | None = None
+    headers: Mapping[Who, Header] = Field(default_factory=dict)
 
     @field_validator("compose", mode="before")
     @classmethod
@@ -119,6 +128,8 @@ class Target(_Frozen):
             "name": self.name,
             "services": {k: _said(v) for k, v in self.services.items()},
             "links": {k: _said(v) for k, v in self.links.items()},
+            "readback": _said(self.readback) if self.readback else None,
+            "headers": {k: _said(v) for k, v in self.headers.items()},
         }
         return {
             "compose": files[0] if len(files) == 1 else files,

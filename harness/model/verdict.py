@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Outcome = Literal["pass", "fail", "inconclusive"]
-RunStatus = Literal["completed", "aborted", "interrupted", "error"]
+RunStatus = Literal["completed", "aborted", "interrupted", "error", "not_steady"]
+"""How a run ended; `not_steady`: before its first fault, because it missed its limits already."""
 
 
 @dataclass(frozen=True, slots=True)

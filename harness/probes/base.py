@@ -42,10 +42,14 @@ class Probe(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProbeKind:
-    """What looks at the containers with a label; `make` takes their URLs by service."""
+    """What looks at the containers with a label; `make` takes their URLs by service.
+
+    `wrong`: what is wrong with the label of a service, "" if nothing is.
+    """
 
     label: str
     make: Callable[[Mapping[str, str], Http, Clock], Sequence[Probe]]
+    wrong: Callable[[str, str], str] = lambda _, __: ""
 
 
 def one_each(

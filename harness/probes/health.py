@@ -1,4 +1,4 @@
-"""Whether the target is as a run needs it, asked over HTTP only."""
+"""Whether the target is as a run needs it: what the engine says, and what HTTP answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.model.container import Container
+from harness.model.container import ONE_OFF, Container
 from harness.model.http import Address, Http, authority
 from harness.model.labels import labelled_entry
 from harness.probes.breakers import KIND as BREAKERS
@@ -16,6 +16,9 @@ from harness.probes.patroni import KIND as PATRONI
 
 RoundTrip = Callable[[str, Http], str]
 """Does what a client does, at the base URL of an entry; what went wrong, "" if nothing did."""
+RESTARTED_S = 10.0
+"""So long a container must run since the engine restarted it; Docker waits as long, too, until it
+counts a restart as successful. Before that it may be in a crash loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,15 @@ class Health:
 
 
 def check_health(
-    containers: Sequence[Container], http: Http, round_trip: RoundTrip | None = None
+    containers: Sequence[Container],
+    http: Http,
+    round_trip: RoundTrip | None = None,
+    wall_s: float = 0.0,
 ) -> Health:
-    """A round trip through each entry, breakers, servers in rotation, replication.
+    """Containers by their own health checks; round trips, breakers, rotation, replication.
 
     What a project has no label for is not asked, and no round trip is made where none is known.
+    `wall_s` is the time of the look, in seconds since the epoch.
     """
     members = [c for c in containers if not c.is_standby]
     problems: list[str] = []
@@ -46,8 +53,7 @@ def check_health(
         _check_breakers,
         _check_patroni,
     )
-    stopped = [c.service for c in members if c.role and not c.is_running]
-    problems += [f"{service} does not run" for service in stopped]
+    problems += [f"{_name(c, members)} {wrong}" for c in members if (wrong := _unwell(c, wall_s))]
     if round_trip is not None:
         problems += _check_entries(members, http, details, round_trip)
     for check in checks:
@@ -55,11 +61,48 @@ def check_health(
     return Health(tuple(problems), details)
 
 
+def _unwell(container: Container, wall_s: float) -> str:
+    """What the engine says is wrong with it, "" for nothing.
+
+    A job has no role, and has ended well if it ended with 0. What `docker compose run` left behind
+    is no part of the project.
+    """
+    if ONE_OFF in container.labels and container.labels[ONE_OFF] == "True":
+        return ""
+    if container.status == "restarting":
+        return f"is in a crash loop: it ended with {container.exit_code} and waits for its restart"
+    if not container.is_running:
+        is_job = not container.role and container.status == "exited" and not container.exit_code
+        ended = container.status == "exited" and container.exit_code
+        return "" if is_job else f"does not run{f': it ended with {ended}' if ended else ''}"
+    since_s = wall_s - container.started_s
+    if container.restart_count and 0 <= since_s < RESTARTED_S:
+        times = "once" if container.restart_count == 1 else f"{container.restart_count} times"
+        return f"was restarted by the engine {times}, last {since_s:.0f} s ago"
+    if container.health in ("unhealthy", "starting"):
+        return f"is {container.health} by its own health check"
+    return ""
+
+
+def _name(container: Container, members: Sequence[Container]) -> str:
+    """Its service; where a service has several, its own name."""
+    is_alone = sum(c.service == container.service for c in members) == 1
+    return container.service if is_alone else container.name
+
+
 def entry_of(container: Container) -> tuple[str, Address] | None:
     """(name, where it is published) of the entry in label `harness.entry: name:port`."""
     name, port = labelled_entry(container.labels)
     address = container.address(port)
     return (name, address) if address else None
+
+
+def entries_of(containers: Sequence[Container]) -> dict[str, list[Address]]:
+    """By name of each entry where it is published, of all containers but standbys."""
+    found: dict[str, list[Address]] = {}
+    for name, address in filter(None, (entry_of(c) for c in containers if not c.is_standby)):
+        found.setdefault(name, []).append(address)
+    return found
 
 
 def _check_entries(

@@ -10,7 +10,7 @@ cannot be placed is taken to explain: a surprise is only what surely nothing exp
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.record.run import Record
@@ -19,6 +19,39 @@ EARLY_S = 0.5
 """By how much an event of the engine's clock can be placed before the fault that caused it."""
 SETTLE_S = 20.0
 """How long after its healing a fault still explains: a server boots, a database node rejoins."""
+
+
+WHILE = {
+    "kill": "{} was down",
+    "stop": "{} was stopped",
+    "pause": "{} was frozen",
+    "disconnect": "{} was disconnected",
+    "limit_cpu": "{} had little CPU time",
+    "limit_memory": "{} had little memory",
+    "delay": "packets of {} were delayed",
+    "loss": "{} lost packets",
+    "start": "{} ran as well",
+    "wipe": "{} was down and without its data",
+    "down": "the link {} was cut",
+    "latency": "the link {} was slow",
+    "bandwidth": "the link {} had little bandwidth",
+    "timeout": "the link {} carried nothing",
+    "reset_peer": "the link {} was reset",
+    "slow_close": "the link {} closed late",
+    "slicer": "the link {} carried small pieces",
+    "limit_data": "the link {} carried few bytes",
+}
+"""What is so while a fault lasts, by its kind."""
+AFTER = {
+    "crash": "{} crashed",
+    "restart": "{} was restarted",
+    "out_of_memory": "{} ran out of memory",
+    "flush_cache": "{} was emptied",
+    "exec": "a command was run in {}",
+}
+"""What has happened, for the kinds that do not last."""
+NAMED_MAX = 3
+"""How many services, links or faults are named in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +72,36 @@ class Cause:
     def covers(self, at_s: float) -> bool:
         """Whether something at that time can follow from it."""
         return self.start_s - EARLY_S <= at_s <= self.end_s
+
+    def words(self, at_s: float) -> str:
+        """What it means at that time: `while redis was frozen`, `after web crashed`."""
+        names = sorted(self.services or self.links) or [self.name]
+        happens = (WHILE | AFTER).get(self.kind, f"{self.kind} of {{}} lasted")
+        if len(names) > 1:
+            happens = happens.replace("{} was", "{} were").replace("link {}", "links {}")
+        happens = happens.format(enumerated(names))
+        if self.kind in AFTER:
+            return f"after {happens}"
+        return f"while {happens}" if at_s <= self.healing_s else f"soon after {happens}"
+
+
+def during(faults: Iterable[Cause], at_s: float) -> str:
+    """Which faults were active at that time, in words; "" in a run without any."""
+    faults = list(faults)
+    active = [fault.words(at_s) for fault in faults if fault.covers(at_s)]
+    if active or not faults:
+        return enumerated(active)
+    is_early = at_s < min(fault.start_s for fault in faults)
+    return "before any fault" if is_early else "while nothing was broken"
+
+
+def enumerated(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`, `a, b, c and 2 more`."""
+    shown, more = list(names[:NAMED_MAX]), len(names) - NAMED_MAX
+    if more > 0:
+        shown.append(f"{more} more")
+    *first, last = shown or [""]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def causes_of_faults(record: Record) -> list[Cause]:

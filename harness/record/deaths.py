@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,40 +11,108 @@ from harness.record.causes import EARLY_S, SETTLE_S, Cause, Places
 from harness.record.run import Record
 
 Row = dict[str, Any]
+Member = tuple[str, str]
+"""One container: its service and its name."""
 ONE_DEATH = ("kill", "crash", "out_of_memory", "stop", "restart", "wipe")
 """Kinds whose target dies once; a second death is not explained."""
 ANY_DEATH = ("limit_memory", "exec")
 """Kinds that may end a container at any moment while they last."""
+LOOP_MIN = 3
+"""From so many exits on, each soon after the container ran again, it is a crash loop."""
+LIVED_S = 30.0
+"""A container that ran for longer before its next exit was not in a loop."""
 OOM_S = 5.0
 """How far apart the engine may report a process killed for memory and the end of its container."""
 
 
 @dataclass(frozen=True)
 class Death:
-    """An unplanned end of a container; `back_s`: when the engine started it again."""
+    """An unplanned end of a container; `back_s`: when the engine started it again.
+
+    `container`: its name, "" where that is not known; a scaled service has several.
+    """
 
     service: str
     at_s: float
     exit_code: int | None
     is_for_memory: bool
     back_s: float | None
+    container: str = ""
 
 
 def unplanned_deaths(record: Record, places: Places, causes: Iterable[Cause]) -> list[Death]:
     """In order of time; those that end by design (code 0, no role, no place) are left out."""
     spent: set[str] = set()
-    found = []
-    for event in _seen(record, "container.die"):
-        service, code = str(event["service"]), event.get("exit_code")
-        if _is_explained(service, event["t_s"], causes, spent) or _is_by_design(event, places):
-            continue
-        is_for_memory = any(
-            e["service"] == service and abs(e["t_s"] - event["t_s"]) <= OOM_S
-            for e in _seen(record, "container.oom")
-        )
-        back_s = _first_start(record, service, event["t_s"])
-        found.append(Death(service, float(event["t_s"]), code, is_for_memory, back_s))
-    return found
+    ends = [
+        event
+        for event in _seen(record, "container.die")
+        if not _is_explained(str(event["service"]), event["t_s"], causes, spent)
+    ]
+    restless = _restless(record, [e for e in ends if _is_by_design(e, places)], causes)
+    return [
+        _death(record, event)
+        for event in ends
+        if not _is_by_design(event, places) or _member(event) in restless
+    ]
+
+
+def _death(record: Record, event: Row) -> Death:
+    (service, container), at_s = _member(event), float(event["t_s"])
+    is_for_memory = any(
+        _member(e) == _member(event) and abs(e["t_s"] - at_s) <= OOM_S
+        for e in _seen(record, "container.oom")
+    )
+    back_s = _first_start(record, event)
+    return Death(service, at_s, event.get("exit_code"), is_for_memory, back_s, container)
+
+
+def _member(event: Row) -> Member:
+    return str(event["service"]), str(event.get("container", ""))
+
+
+def _restless(record: Record, jobs: Iterable[Row], causes: Iterable[Cause]) -> set[Member]:
+    """Containers whose exits with code 0 are not by design, though nothing says what they are for.
+
+    They began with a fault, and the engine started them again each time: a job that is done is
+    not started again, and one that is run now and then also ends while nothing is broken.
+    """
+    first_s = min((cause.start_s for cause in causes), default=math.inf)
+    ends: dict[Member, list[Row]] = {}
+    for event in jobs:
+        ends.setdefault(_member(event), []).append(event)
+    return {
+        member
+        for member, mine in ends.items()
+        if mine[0]["t_s"] >= first_s
+        and sum(_first_start(record, event) is not None for event in mine) >= LOOP_MIN
+    }
+
+
+def loops_of(deaths: Iterable[Death]) -> list[list[Death]]:
+    """The deaths of each container in order of time; those of a crash loop together, others alone.
+
+    Three replicas that end once each are no loop.
+    """
+    chains: list[list[Death]] = []
+    latest: dict[Member, list[Death]] = {}
+    for death in deaths:
+        member = death.service, death.container
+        chain = latest.get(member)
+        if chain is None or not _follows(chain[-1], death):
+            chain = latest[member] = []
+            chains.append(chain)
+        chain.append(death)
+    return [part for chain in chains for part in _parts(chain)]
+
+
+def _follows(before: Death, death: Death) -> bool:
+    """Whether the container died soon after it ran again; that it did, even if nobody saw it."""
+    began_s = before.at_s if before.back_s is None else before.back_s
+    return death.at_s - began_s <= LIVED_S
+
+
+def _parts(chain: list[Death]) -> list[list[Death]]:
+    return [chain] if len(chain) >= LOOP_MIN else [[death] for death in chain]
 
 
 def death_causes(deaths: Iterable[Death], places: Places) -> list[Cause]:
@@ -132,6 +201,7 @@ def _touched(
     )
 
 
-def _first_start(record: Record, service: str, after_s: float) -> float | None:
-    starts = (e for e in record.events_of("container.start") if e["service"] == service)
-    return next((float(e["t_s"]) for e in starts if e["t_s"] > after_s), None)
+def _first_start(record: Record, end: Row) -> float | None:
+    """When the container of this `container.die` ran again."""
+    starts = (e for e in record.events_of("container.start") if _member(e) == _member(end))
+    return next((float(e["t_s"]) for e in starts if e["t_s"] > end["t_s"]), None)

@@ -20,6 +20,8 @@ EVENTS: Mapping[str, Mapping[str, type]] = {
     "run.clock": {"wall_s": float},  # both clocks at one moment, each second
     "run.finished": {"status": str},
     "target.check": {"when": str, "healthy": bool},  # when: before, after
+    "steady_state.missed": {"limits": list},  # before the first fault, which is left out
+    "check.look": {"check": str, "took_s": float, "seen": str},  # `holds`, null: not seen
     "fault.injecting": {"fault": str, "kind": str, "target": str, "resolved": dict},
     "fault.active": {"fault": str, "start_s": float},
     "fault.unproven": {"fault": str, "start_s": float},
@@ -37,6 +39,7 @@ EVENTS: Mapping[str, Mapping[str, type]] = {
     "lb.retries": {"lb": str, "backend": str, "server": str, "retries": int, "redispatches": int},
     "link.traffic": {"link": str},
     "clicks.waiting": {"server": str, "waiting": int, "dropped": int},
+    "counter.value": {"service": str, "counter": str, "value": float},  # at each look
     "container.die": {"service": str},
     "container.oom": {"service": str},
     "lb.server": {"lb": str, "backend": str, "server": str, "status": str},

@@ -5,7 +5,9 @@ reports/<run-id>/
   plan.json           steps, faults, seed                           run
   environment.json    allow-listed facts of machine and target      run
   events.jsonl        one event a line, in order of time            run
-  samples/*.parquet   one row per request: main-*.parquet (load), canary-*.parquet
+  samples/*.parquet   one row per request: main-*.parquet (load), canary-*.parquet; tokens-*: what
+                      acknowledged writes returned, where they are read back by it
+  samples/*.json      a few wrong answers of each kind              run
   load/               what the generators were told and said        run
   target/*.json       what the target was asked after the run (writes, clicks, settings)
   findings.json       every figure                                  analyze
@@ -25,13 +27,17 @@ from typing import Any
 import pyarrow as pa
 
 from harness.errors import RunFolderError
+from harness.model.example import Example
 from harness.model.experiment import Experiment
 from harness.model.plan_json import experiment_from_json
 from harness.record.damage import DAMAGED, lacking, understood
 from harness.record.events import events_in
+from harness.record.examples import read_examples
 from harness.record.tables import (
     CLICKS,
     SAMPLES,
+    TOKENS,
+    TOKENS_PREFIX,
     WRITES,
     read_replay,
     read_table,
@@ -118,6 +124,16 @@ class RunFolder:
             return SAMPLES.empty_table().select(columns or SAMPLES.names)
         return pa.concat_tables(tables).unify_dictionaries()
 
+    def read_tokens(self, stream: str) -> pa.Table:
+        """What acknowledged writes of a stream returned, where it counts (columns: TOKENS)."""
+        parts = self.sample_parts(f"{TOKENS_PREFIX}{stream}")
+        tables = [read_table(part, TOKENS) for part in parts]
+        return pa.concat_tables(tables) if tables else TOKENS.empty_table()
+
+    def read_examples(self) -> list[Example]:
+        """A few wrong answers of each operation and class of error, in order of time."""
+        return read_examples(self.samples_dir)
+
     def read_replay(self) -> pa.Table | None:
         """What was planned to be sent again: `intended_s` (rising) and `op`, the place in the mix.
 
@@ -134,12 +150,19 @@ class RunFolder:
         """What the click counts gained (columns: CLICKS)."""
         return read_table(self.path / "target" / "clicks.parquet", CLICKS)
 
-    def write_readback(self, nodes: Mapping[str, Any], rows: Mapping[str, Any]) -> None:
-        """Write `target/writes.parquet` (columns: WRITES), and the nodes to `writes.json` there."""
+    def write_readback(
+        self,
+        nodes: Mapping[str, Any],
+        rows: Mapping[str, Any],
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write `target/writes.parquet` (columns: WRITES), and the nodes to `writes.json` there.
+
+        `facts` (see aspects/writes.py) say what was read back, if that is not every write.
+        """
         write_table(self.path / "target" / "writes.parquet", WRITES, rows)
-        self.write_json(
-            "target/writes.json", {"nodes": nodes, "rows_file": "target/writes.parquet"}
-        )
+        about = {"nodes": nodes, "rows_file": "target/writes.parquet", **(facts or {})}
+        self.write_json("target/writes.json", about)
 
     def write_clicks(self, facts: Mapping[str, Any], gained: Mapping[str, int]) -> None:
         """Write `target/clicks.parquet` (columns: CLICKS), and the facts to `clicks.json` there."""

@@ -43,7 +43,18 @@ WRITES = pa.schema(
         ("rows", pa.int32()),  # how many rows carry the token; more than 1 is a duplicate
     ]
 )
-"""What was found when the acknowledged writes were looked up: one row per node and token."""
+"""What was found when the acknowledged writes were looked up: one row per node and token. -1 rows:
+it was not looked up, which is no evidence that it is not there."""
+NOT_LOOKED_UP = -1
+
+TOKENS = pa.schema(
+    [
+        ("n", pa.int64()),  # the number of the write, the sample's `key`
+        ("token", pa.string()),
+    ]
+)
+"""By what acknowledged writes are read back, where their answers say it."""
+TOKENS_PREFIX = "tokens-"
 
 CLICKS = pa.schema(
     [
@@ -68,6 +79,16 @@ def write_samples(
     pq.write_table(table, temporary, use_dictionary=_REPEATING, **_PARQUET)
     temporary.replace(target)
     return target
+
+
+def write_tokens(folder: Path, stream: str, part: int, tokens: Sequence[tuple[int, str]]) -> None:
+    """Write one part of what the acknowledged writes of a stream returned, whole or not at all."""
+    target = folder / f"{TOKENS_PREFIX}{stream}-{part:05d}.parquet"
+    temporary = folder / f".{target.name}.part"
+    numbers, texts = zip(*tokens, strict=True)
+    table = pa.table([pa.array(numbers), pa.array(texts)], schema=TOKENS)
+    pq.write_table(table, temporary, **_PARQUET)
+    temporary.replace(target)
 
 
 def _array(values: Iterable[Any] | pa.Array) -> pa.Array:

@@ -45,8 +45,11 @@ MAX_ROWS = 40
 """The most rows in a chart of states; what never changed is listed as text."""
 
 
-def make_charts(run: Run) -> list[Chart]:
-    """The charts that the findings have series for, in the order in which they are read."""
+def make_charts(run: Run, *, has_cold_keys: bool = True) -> list[Chart]:
+    """The charts that the findings have series for, in the order in which they are read.
+
+    `has_cold_keys`: the canary asks for keys that no cache holds.
+    """
     series = run.series
     axis = _time_axis(run, series.t_s)
     if axis is None:
@@ -54,7 +57,8 @@ def make_charts(run: Run) -> list[Chart]:
     made: list[Chart | None] = [_strip(axis)]
     made.append(_machine(axis, run.machine.series))
     if series.t_s:
-        made += [*_load_charts(axis, series), *_canary_charts(axis, series)]
+        made += _load_charts(axis, series)
+        made += _canary_charts(axis, series, has_cold_keys=has_cold_keys)
         made += _share_charts(axis, series)
     made += _state_charts(axis, series)
     return [chart for chart in made if chart is not None]
@@ -129,12 +133,20 @@ def _machine(axis: TimeAxis, series: MachineSeries) -> Chart | None:
 def _load_charts(axis: TimeAxis, series: Series) -> Iterable[Chart | None]:
     rates = {"offered": series.offered_per_s, "achieved": series.achieved_per_s}
     yield _lines(axis, series, "rate", "Planned and achieved rate", "requests a second", rates)
-    failed = {f"{op} failed": values for op, values in series.failed_per_s.items()}
-    if any(value for values in failed.values() for value in values):
-        yield _lines(axis, series, "errors", "Failed requests", "a second, by operation", failed)
-    elif failed:
-        yield Chart("errors", "Failed requests", "none in the whole run", None)
+    yield _failures(axis, series)
     yield _percentiles(axis, series)
+
+
+def _failures(axis: TimeAxis, series: Series) -> Chart | None:
+    """Those of the canary too: a verdict counts both."""
+    main = {f"{op} failed": values for op, values in series.failed_per_s.items()}
+    canary = {f"{op} failed (canary)": found.failed for op, found in series.canary.items()}
+    if not any(value for values in (*main.values(), *canary.values()) for value in values):
+        text = "none in the whole run"
+        return Chart("errors", "Failed requests", text, None) if main else None
+    failed = {name: values for name, values in canary.items() if any(values)}
+    note = "a second, by operation" if failed or not canary else "a second; none of the canary"
+    return _lines(axis, series, "errors", "Failed requests", note, {**main, **failed})
 
 
 def _percentiles(axis: TimeAxis, series: Series) -> Chart | None:
@@ -156,14 +168,17 @@ def _milliseconds(value: Any) -> float | None:
     return value * 1e3 if is_number(value) and value > 0 else None
 
 
-def _canary_charts(axis: TimeAxis, series: Series) -> Iterable[Chart | None]:
+def _canary_charts(
+    axis: TimeAxis, series: Series, *, has_cold_keys: bool
+) -> Iterable[Chart | None]:
     names = ("ok", "slow", "failed") if _has_slow(series.canary) else ("ok", "failed")
     lines = {
         f"{op} {name}": getattr(found, name) or []
         for op, found in series.canary.items()
         for name in names
     }
-    note = "a second, from a separate process, with keys that no cache holds"
+    note = "a second, from a separate process"
+    note += ", with keys that no cache holds" if has_cold_keys else ""
     if "slow" in names:
         note += "; slow: successes over the experiment's limit"
     yield _lines(axis, series, "canary", "Canary", note, lines, per_color=len(names))

@@ -103,7 +103,7 @@ def words(name: Any) -> str:
 
 FILTERS: dict[str, Callable[..., str]] = {
     "seconds": seconds, "clock": clock, "uncertainty": uncertainty, "share": share,
-    "count": count, "flag": flag, "by_unit": by_unit, "plain": plain, "prose": prose,
+    "count": count, "flag": flag, "by_unit": by_unit, "plain": plain, "text": plain, "prose": prose,
     "words": words, "formatted": formatted, "symbol": symbol,
 }  # fmt: skip
 """The filters that the templates may use."""

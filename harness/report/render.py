@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from harness.aspects import ASPECTS, Aspect, Findings
+from harness.aspects import ASPECTS, Aspect, Findings, recovery
 from harness.model.findings import Run
 from harness.model.page import Tile
 from harness.record.folder import RunFolder
@@ -40,7 +41,10 @@ def render(folder: RunFolder, findings: Findings, result: Mapping[str, Any]) -> 
     `findings` and `result` are those of the folder; a part that they lack is left out.
     """
     run, environment = findings.run, _optional(folder, "environment.json")
-    charts = make_charts(run)
+    recoveries = findings.of(recovery.ASPECT).values()
+    charts = make_charts(
+        run, has_cold_keys=any(found.cold_share is not None for found in recoveries)
+    )
     text = templates().get_template("report.html").render(
         run_id=run.run_id or folder.run_id,
         title=result.get("title") or run.title or result.get("experiment") or folder.run_id,
@@ -50,9 +54,9 @@ def render(folder: RunFolder, findings: Findings, result: Mapping[str, Any]) -> 
         reasons=_by_code(result.get("reasons") or []),
         run=run,
         machine=_machine_words(run),
-        tiles=[tile for aspect in ASPECTS for tile in aspect.tiles(findings)] + _load_tiles(run),
+        tiles=_tiles(findings, result.get("status") or run.status),
         judged=_by_phase(result.get("judgements") or [], run),
-        aspects=[_shown(aspect, findings) for aspect in ASPECTS],
+        aspects=[_shown(aspect, findings) for aspect in ASPECTS if aspect.has_any(findings)],
         clocks=_clock_words(run),
         facts=[(n, environment[n]) for n in ENVIRONMENT_FACTS if environment.get(n) is not None],
         command=_command(result, _optional(folder, "plan.json")),
@@ -91,6 +95,15 @@ def templates() -> Environment:
 def _optional(folder: RunFolder, name: str) -> Mapping[str, Any]:
     value = folder.read_json(name) if folder.has(name) else {}
     return value if isinstance(value, dict) else {}
+
+
+def _tiles(findings: Findings, status: str) -> list[Tile]:
+    """The key figures; none of them is good news where the run did not finish."""
+    tiles = [tile for aspect in ASPECTS for tile in aspect.tiles(findings)]
+    tiles += _load_tiles(findings.run)
+    if status == "completed":
+        return tiles
+    return [replace(tile, tone="") if tile.tone == "good" else tile for tile in tiles]
 
 
 def _load_tiles(run: Run) -> list[Tile]:

@@ -17,8 +17,10 @@ from harness.errors import HarnessError
 Kind = Literal["", "failure", "error", "skipped"]
 KINDS: dict[str, Kind] = {"pass": "", "fail": "failure", "inconclusive": "error"}
 THE_END = "run: finishes"
-ENDS = ("safeguard_tripped", "run_interrupted")
+ENDS = ("safeguard_tripped", "run_interrupted", "not_steady")
 """Codes of the reasons why a run did not."""
+TRIPPED = "safeguard_tripped"
+"""The one that is also a failure of its own: it is what the target did."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,12 @@ def junit_xml(result: Mapping[str, Any], page: str = "") -> str:
     """A test case for the end of the run, each reason of the run, and each expectation."""
     reasons = list(_of_the_run(result["reasons"], result["judgements"]))
     failing = {row["code"] for row in result.get("surprises", ()) if row["outcome"] == "fail"}
-    cases = [_end(result), *_reasons(reasons, failing), *_judgements(result["judgements"])]
-    return _xml(result, _agreeing(cases, result["verdict"]), page)
+    of_the_end = [code for code in ENDS if code != TRIPPED]
+    others = _reasons(reasons, {*failing, TRIPPED}, told=of_the_end)
+    cases = [_end(result), *others, *_judgements(result["judgements"])]
+    is_cut_off = result["status"] != "completed" and result["verdict"] == "pass"
+    verdict = "inconclusive" if is_cut_off else result["verdict"]
+    return _xml(result, _agreeing(cases, verdict), page)
 
 
 def junit_of_group(group: Mapping[str, Any], page: str = "") -> str:
@@ -48,7 +54,7 @@ def junit_of_group(group: Mapping[str, Any], page: str = "") -> str:
     ]
     reasons = list(_of_the_run(group["reasons"], judgements))
     facts = {**group, "run_id": ", ".join(group["run_ids"])}
-    cases = [*_reasons(reasons, {"safeguard_tripped"}, told=()), *_judgements(judgements)]
+    cases = [*_reasons(reasons, {TRIPPED}), *_judgements(judgements)]
     return _xml(facts, _agreeing(cases, group["verdict"]), page)
 
 
@@ -62,15 +68,17 @@ def junit_of_error(experiment: str, title: str, error: HarnessError) -> str:
 
 
 def _end(result: Mapping[str, Any]) -> Case:
-    """Whether the run finished; it has the duration of the whole run."""
+    """Whether the run finished; it has the duration of the whole run.
+
+    One that did not is an error for every reason: what was left could not be tested.
+    """
     time_s = float(result.get("lasted_s") or 0.0)
     if result["status"] == "completed":
         return Case(THE_END, time_s=time_s)
     found = next((r for r in result["reasons"] if r["code"] in ENDS), None)
     code = found["code"] if found else "run_interrupted"
     text = found["text"] if found else f"the run ended as {result['status']}"
-    kind: Kind = "failure" if result["status"] == "aborted" else "error"
-    return Case(THE_END, kind, code, text, time_s)
+    return Case(THE_END, "error", code, text, time_s)
 
 
 def _of_the_run(
@@ -82,7 +90,7 @@ def _of_the_run(
 
 
 def _reasons(
-    reasons: Sequence[Mapping[str, str]], failing: Set[str], told: Sequence[str] = ENDS
+    reasons: Sequence[Mapping[str, str]], failing: Set[str], told: Sequence[str] = ()
 ) -> Iterator[Case]:
     """A case for each code, in their order, with the texts of all its reasons.
 
@@ -120,13 +128,14 @@ def _agreeing(cases: Sequence[Case], verdict: str) -> list[Case]:
         return [replace(case, kind="skipped") if case.kind else case for case in cases]
     kinds = {case.kind for case in cases}
     if verdict == "fail" and "failure" not in kinds:
-        cases = [
-            replace(c, kind="failure") if c.name.startswith("run: ") and c.kind else c
-            for c in cases
-        ]
+        cases = [replace(c, kind="failure") if _is_reason(c) and c.kind else c for c in cases]
     if not kinds & {"failure", "error"}:
         return [*cases, Case("verdict", KINDS[verdict], verdict, f"the verdict is {verdict}")]
     return list(cases)
+
+
+def _is_reason(case: Case) -> bool:
+    return case.name.startswith("run: ") and case.name != THE_END
 
 
 def _xml(facts: Mapping[str, Any], cases: Sequence[Case], page: str) -> str:

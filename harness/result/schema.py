@@ -36,7 +36,7 @@ def result_schema() -> Schema:
         "machine": {**found["machine"], "type": ["object", "null"]},
         "surprises": _list(_surprise(found["surprises"]["items"])),
     }
-    statuses = {"enum": ["completed", "aborted", "interrupted", "error"]}
+    statuses = {"enum": ["completed", "aborted", "interrupted", "error", "not_steady"]}
     texts = dict.fromkeys(("command", "description"), TEXT)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -1,7 +1,7 @@
 """Walks a plan against the clock: load, faults, probes; writes events; heals whatever happens.
 
     start load -> t0 -> [tick each second | steps: phase, inject, heal] -> heal the rest
-                                                 (exception, Ctrl-C, safeguard) --^
+                     (not steady before the first fault, exception, Ctrl-C, safeguard) --^
     -> stop load -> wait for a healthy target -> take the readings -> last look of each probe
 
 The runner judges nothing. Every wait has a limit, and healing has its own, which nothing shortens.
@@ -9,6 +9,7 @@ The runner judges nothing. Every wait has a limit, and healing has its own, whic
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from harness.errors import (
     HarnessError,
     HealError,
     Interrupted,
+    NotSteady,
     RecordError,
     SafeguardTripped,
 )
@@ -40,7 +42,10 @@ from harness.safeguard import SafeguardWatch
 LEAD_S = 0.5  # between "the load is ready" and second 0
 TICK_S, SLICE_S = 1.0, 0.2  # an interruption is noticed within a slice
 SETTLE_S = 60.0
+ASKED_S = 1.0  # so long before the first fault: the answer takes a moment, which delays no fault
 BY_USER = "interrupted by the user"
+SETTLING = ("completed", "aborted", "not_steady")
+"""How a run may end for which it is still of interest how its target is."""
 
 
 def run_plan(plan: Plan, experiment: Experiment, world: World, folder: RunFolder) -> RunStatus:
@@ -68,6 +73,7 @@ class _Run:
         self._specs = {spec.id: spec for spec in plan.faults}
         self._watch = SafeguardWatch(experiment.safeguards)
         self._phase = "warmup"
+        self._has_asked = False  # whether the target is steady, before the first fault
         self._readings = Readings(world.readings, folder, self._gap)
         self._t0_s = self._clock.now_s()
         self._next_tick_s = self._t0_s
@@ -78,7 +84,7 @@ class _Run:
         status, message = _guarded(self._walk)
         failures = self._faults.heal_all()
         self._stop_load()
-        if status in ("completed", "aborted") and not failures:
+        if status in SETTLING and not failures:
             settled, why = _guarded(self._settle)
             if settled != "completed" and status == "completed":
                 status, message = settled, why
@@ -101,7 +107,12 @@ class _Run:
 
     def _walk(self) -> None:
         self._begin()
+        injected_s = [step.at_s for step in self._plan.steps if step.action == "inject"]
+        first_s = min(injected_s, default=math.inf)
         for step in self._plan.steps:
+            if step.at_s >= first_s and not self._has_asked:
+                self._wait_until(self._t0_s + first_s - ASKED_S)
+                self._refuse_unsteady()
             self._wait_until(self._t0_s + step.at_s)
             self._do(step)
 
@@ -175,6 +186,13 @@ class _Run:
             self._faults.inject(self._specs[step.name], self._experiment)
         elif step.action == "heal" and (failure := self._faults.heal(step.name)):
             raise HealError(failure, "harness heal")
+
+    def _refuse_unsteady(self) -> None:
+        """NotSteady if limits are missed although nothing is broken yet."""
+        self._has_asked = True
+        if missed := self._world.missed(self._since(self._clock.now_s())):
+            self._write("steady_state.missed", limits=list(missed))
+            raise NotSteady(f"not steady before the fault: {'; '.join(missed)}")
 
     def _stop_load(self) -> None:
         """Drain and record; a generator that does not end is killed."""
@@ -255,6 +273,8 @@ def _ending(error: BaseException) -> tuple[RunStatus, str]:
         return "interrupted", error.message
     if isinstance(error, SafeguardTripped):
         return "aborted", error.message
+    if isinstance(error, NotSteady):
+        return "not_steady", error.message
     if isinstance(error, HarnessError):
         return "error", f"{error.message} {error.hint}".strip()
     return "error", f"{type(error).__name__}: {error}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -70,7 +70,11 @@ class Site:
 
 @dataclass(frozen=True, kw_only=True)
 class World(Site):
-    """Everything outside that a run needs, made by the session (or by a test)."""
+    """Everything outside that a run needs, made by the session (or by a test).
+
+    `missed` says just before the first fault, at that time of the run, which limits are missed
+    already; then nothing is broken.
+    """
 
     probes: tuple[Probe, ...]
     driver: Driver
@@ -78,3 +82,4 @@ class World(Site):
     show: Callable[[Progress], None]
     is_stopped: Callable[[], bool]
     readings: tuple[Reading, ...] = ()
+    missed: Callable[[float], Sequence[str]] = lambda _: ()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from harness.bundled.shortener import SHORTENER, application_of
+from harness.bundled.shortener import SHORTENER
 from harness.errors import InvalidExperiment, UsageError
 from harness.experiment_file import load_experiment
 from harness.experiment_file.foreseen import Known, refusals
@@ -15,6 +15,7 @@ from harness.experiment_file.names import Services
 from harness.faults import KINDS
 from harness.model.experiment import Experiment
 from harness.model.target import Target
+from harness.session.application import application_of
 from harness.session.targets import FILES, find_target, traffic_of
 
 FOLDER = Path("experiments")
@@ -54,12 +55,13 @@ def read_experiment(
     if wrong := unknown_labels(services or {}, SHORTENER.probes):
         raise InvalidExperiment(str(path), wrong)
     about = find_target(experiment=path) if target is None else target
-    experiment = load_experiment(path, KINDS, services, lambda _: traffic_of(about))
+    found = load_experiment(path, KINDS, services, lambda _: traffic_of(about))
+    experiment = found.model_copy(update={"target": about})
     if known is not None:
         sources = application_of(about).sources(services or {})
         if wrong := refusals(experiment, known, sources):
             raise InvalidExperiment(str(path), wrong)
-    return experiment.model_copy(update={"target": about})
+    return experiment
 
 
 def check_overrides(paths: Sequence[Path]) -> None:

@@ -22,6 +22,7 @@ from harness.model.quantity import AUTO
 from harness.probes.machine import HIDDEN
 from harness.record.folder import RunFolder
 from harness.scale import STEPS, scaled, smallest_scale
+from harness.session.entries import other_entries
 from harness.session.listener import Listener
 from harness.session.project import Project
 from harness.session.quiet import look_for
@@ -82,7 +83,7 @@ class LoadScale:
         return scaled(experiment, scale)
 
     def _cost(self, experiment: Experiment, project: Project, listener: Listener) -> Cost:
-        key = f"{experiment.load.entry} {' '.join(sorted(experiment.load.mix))}"
+        key = f"{experiment.load.entry} {' '.join(sorted(experiment.load.shares))}"
         if key not in self._costs:
             path = project.state_dir / "request_cost.json"
             known = read_cost(path, key, project)
@@ -162,11 +163,13 @@ def _config(experiment: Experiment, project: Project, folder: RunFolder) -> Load
         load=load,
         operations=experiment.operations,
         endpoints=project.endpoints(load),
+        entries=other_entries(experiment, project),
         seed=1,
         run_id=f"scale-{project.clock.wall_s():.0f}",
         duration_s=duration_s,
         canary_key_offset=max(0, load.keys.cold_population - cold),
         samples_dir=folder.samples_dir,
+        headers=experiment.target.headers,
     )
 
 

@@ -17,7 +17,7 @@ from harness.adapters.target_settings import TargetSettings
 from harness.adapters.tools import tools_of
 from harness.application import Application, Reading
 from harness.bundled.environment import prepare_environment
-from harness.bundled.shortener import application_of, is_bundled, is_stack
+from harness.bundled.shortener import is_bundled, is_stack
 from harness.compose_files import compose_files_in
 from harness.errors import HealError, TargetError
 from harness.experiment_file.foreseen import made_services, moves
@@ -25,16 +25,17 @@ from harness.faults.base import Tools
 from harness.host_access import host_access
 from harness.load.entry_follower import EntryFollower
 from harness.model.clock import wait_until
-from harness.model.container import Container
 from harness.model.http import Address
-from harness.model.load import Load
+from harness.model.load import Load, address_of
 from harness.model.target import LINKS_IMAGE, Target
+from harness.preflight import unwell
 from harness.probes import KINDS, labelled_probes
 from harness.probes.base import Probe
 from harness.probes.containers import ContainerProbe
-from harness.probes.health import Health, check_health, entry_of
+from harness.probes.health import Health, check_health, entries_of, entry_of
 from harness.probes.machine import MachineProbe
 from harness.remembered import remember
+from harness.session.application import application_of
 from harness.session.generated_links import FILE, links_override
 from harness.session.targets import find_target, require_project
 from harness.state_folder import JOURNAL, state_root
@@ -136,7 +137,12 @@ class Project:
         containers = self.engine.containers()
         if not containers:
             return Health(("the project has no containers",), {})
-        return check_health(containers, self.http, self.application.round_trip)
+        trip, wall_s = self.application.round_trip, self.clock.wall_s()
+        found = check_health(containers, self.http, trip, wall_s)
+        operations = unwell(self.target, entries_of(containers)) if self.target.healthy else {}
+        problems = [f"{name}: {problem}" for name, problem in operations.items() if problem]
+        details = {f"{name}.operation": problem or "ok" for name, problem in operations.items()}
+        return Health((*found.problems, *problems), {**found.details, **details})
 
     def remember(self) -> None:
         """For whoever heals it or stops it later, without this command's files and flags.
@@ -181,20 +187,22 @@ class Project:
             listed = ", ".join(f"{e.spec.kind} of {e.undo.target}" for e in entries)
             raise HealError(f"not healed yet: {listed}", "harness heal")
 
-    def endpoints(self, load: Load) -> list[tuple[str, int]]:
+    def endpoints(self, load: Load) -> list[Address]:
         """Where the load enters: the published ports of all containers with that entry."""
-        if load.address is not None:
-            return [load.address]
-        entries = self._entries()
-        found = [address for _, name, address in entries if name == load.entry]
-        if not found:
-            known = sorted({name for _, name, _ in entries})
+        return self.addresses(load.entry)
+
+    def addresses(self, entry: str) -> list[Address]:
+        """Where a name is published, or ADDRESS:PORT itself."""
+        if (address := address_of(entry)) is not None:
+            return [address]
+        entries = entries_of(self.engine.containers())
+        if entry not in entries:
             raise TargetError(
-                f"no entry {load.entry!r} is published on a loopback address of this machine; "
-                f"published: {', '.join(known) or 'none'}",
-                "change load.entry, or publish the entry's port on 127.0.0.1",
+                f"no entry {entry!r} is published on a loopback address of this machine; "
+                f"published: {', '.join(sorted(entries)) or 'none'}",
+                "change load.entry, or the operation's `entry`; or publish its port on 127.0.0.1",
             )
-        return found
+        return entries[entry]
 
     def probes(self) -> tuple[Probe, ...]:
         """The probes that every project has, and those that labels ask for."""
@@ -205,29 +213,25 @@ class Project:
             *labelled_probes(self.engine.containers(), self.http, self.clock, kinds),
         )
 
-    def entry_follower(self, load: Load) -> EntryFollower | None:
-        """What follows the entry, if it is another one after each start of its container.
+    def entry_follower(self, entry: str, number: int = 0) -> EntryFollower | None:
+        """What follows an entry, if it is another one after each start of its container.
 
-        What an earlier run has written of it is gone.
+        What an earlier run has written of it is gone. `number` tells the entries of a run apart.
         """
-        file = self.state_dir / ENTRY
+        file = self.state_dir / (f"entry-{number}.json" if number else ENTRY)
         file.unlink(missing_ok=True)
         made = made_services(self.compose.known(), self.compose.services())
-        entries = [c for c, name, _ in self._entries() if name == load.entry]
-        if not any(moves(made[c.service], load.entry) for c in entries if c.service in made):
+        members = [c for c in self.engine.containers() if not c.is_standby]
+        entries = [c for c in members if (named := entry_of(c)) and named[0] == entry]
+        if not any(moves(made[c.service], entry) for c in entries if c.service in made):
             return None
 
         def look() -> list[Address | None]:
             found = [self.engine.inspect(c.id) for c in entries]
-            named = [entry_of(c) if c is not None else None for c in found]
-            return [entry[1] if entry else None for entry in named]
+            published = [entry_of(c) if c is not None else None for c in found]
+            return [each[1] if each else None for each in published]
 
-        return EntryFollower(look, file, self.clock)
-
-    def _entries(self) -> list[tuple[Container, str, Address]]:
-        """Where load can enter now: container, name of the entry, and where it is published."""
-        members = [c for c in self.engine.containers() if not c.is_standby]
-        return [(c, *entry) for c in members if (entry := entry_of(c))]
+        return EntryFollower(look, file, self.clock, entry if number else "")
 
     def readings(self) -> tuple[Reading, ...]:
         """What the target is queried for before and after a run."""

@@ -13,12 +13,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
+from harness.checks import KINDS as CHECKS
+from harness.checks.probe import CheckProbe, checks_of, missed_checks, requests_of
 from harness.errors import HarnessError, HealError, Interrupted, LoadError, UsageError
 from harness.experiment_file.foreseen import Known
 from harness.faults import KINDS
@@ -29,15 +31,18 @@ from harness.load.driver import LoadConfig, LoadDriver
 from harness.load.secret import missing_secrets
 from harness.lock import run_lock
 from harness.model.experiment import Experiment
+from harness.model.load import address_of
 from harness.model.plan_json import plan_to_json
 from harness.model.target import Target
 from harness.model.verdict import RunStatus
 from harness.outlook import measured_without_canary
 from harness.plan import aimed, make_plan
+from harness.preflight import preflight
 from harness.record.folder import RunFolder, new_folder
 from harness.rescue import forget_rescue
 from harness.runner import Progress, Site, World, run_plan
 from harness.session.canary_keys import CanaryKeys, take_canary_keys
+from harness.session.entries import entry_followers, other_entries
 from harness.session.environment import environment_facts
 from harness.session.experiment_files import (
     all_at_once,
@@ -61,6 +66,7 @@ from harness.session.stages import (
 )
 from harness.session.stop import Stop
 from harness.session.targets import AS_FOUND, Choice, find_target
+from harness.steady_state import missed
 from harness.undo import Journal, boot_id
 from harness.watchdog import Watchdog
 from harness.whole_file import write_whole
@@ -73,6 +79,7 @@ class Settings:
     `scale` is a factor or "auto"; `when_quiet_s` how long to wait for a quiet machine, None: not
     at all; `command` is kept in environment.json and result.json. What `target` says comes before
     what the experiments say. With `recreate` containers that differ from the files are recreated.
+    With `ignores_steady_state` every experiment is run as if it said so itself.
     """
 
     output: Path = Path("reports")
@@ -85,6 +92,7 @@ class Settings:
     recreate: bool = False
     allow_exec: bool = False
     allow_host_access: bool = False
+    ignores_steady_state: bool = False
     command: str = ""
 
 
@@ -121,7 +129,7 @@ class Session:
         """
         _check_paths(self._settings)
         jobs = self._read_all(experiment_files(named))
-        planned = [replace(job, experiment=self._scale.planned(job.experiment)) for job in jobs]
+        planned = [replace(job, experiment=self._planned(job.experiment)) for job in jobs]
         return [
             replace(job, experiment=aimed(job.experiment, self._settings.seed, repetition))
             for repetition in range(repeat)
@@ -150,9 +158,11 @@ class Session:
             return Outcome(name, 130, message="not started: interrupted")
         try:
             self._make_ready(job.project)
+            asked = self._preflight(job)
             machine = look_first(job.project, self._settings.when_quiet_s, listener)
             experiment = self._scale.fit(experiment, job.project, listener)
-            status = self._execute(replace(job, experiment=experiment), folder, machine)
+            known = {**machine, "preflight": asked}
+            status = self._execute(replace(job, experiment=experiment), folder, known)
             return self._finish(experiment, folder, status)
         except KeyboardInterrupt:
             interrupted = Interrupted("interrupted; no fault is active")
@@ -235,6 +245,13 @@ class Session:
             raise all_at_once(problems)
         return read
 
+    def _planned(self, experiment: Experiment) -> Experiment:
+        """With its scale, and with what the user's flags say of it."""
+        planned = self._scale.planned(experiment)
+        if not self._settings.ignores_steady_state:
+            return planned
+        return planned.model_copy(update={"ignores_steady_state": True})
+
     def _make_ready(self, project: Project) -> None:
         """A stack that runs, is healthy, and has no fault of an earlier run."""
         project.check_journal()
@@ -243,11 +260,26 @@ class Session:
             project.start(recreate=self._settings.recreate)
         project.wait_healthy()
 
-    def _execute(self, job: Job, folder: RunFolder, machine: Mapping[str, Any]) -> RunStatus:
-        """Everything that can be wrong is asked before the run folder is made."""
+    def _preflight(self, job: Job) -> list[dict[str, Any]]:
+        """What each operation was answered; nothing where that is ignored.
+
+        TargetError if one fails.
+        """
+        experiment, project = job.experiment, job.project
+        if experiment.ignores_steady_state:
+            return []
+        addresses = project.endpoints(experiment.load)
+        others = {name: project.addresses(name) for name in experiment.other_entries}
+        return preflight(experiment, addresses, project.clock, self._listener.say, others)
+
+    def _execute(self, job: Job, folder: RunFolder, known: Mapping[str, Any]) -> RunStatus:
+        """Everything that can be wrong is asked before the run folder is made.
+
+        `known` goes into environment.json.
+        """
         experiment, project, seed = job.experiment, job.project, self._settings.seed
         plan = make_plan(experiment, seed)
-        facts = {**environment_facts(project, experiment, self._settings.overrides), **machine}
+        facts = {**environment_facts(project, experiment, self._settings.overrides), **known}
         keys = take_canary_keys(experiment, project.state_dir)
         if keys.read_before:
             self._listener.say(
@@ -266,20 +298,38 @@ class Session:
             self._stop.is_walking = False
 
     def _world(self, job: Job, folder: RunFolder, keys: CanaryKeys) -> World:
-        project = job.project
-        follower = project.entry_follower(job.experiment.load)
+        project, experiment = job.project, job.experiment
+        checks = checks_of(experiment, project.engine, project.clock, project.endpoints)
+        follower, *others = entry_followers(experiment, project)
         config = self._load_config(job, folder, keys.offset)
         if follower is not None:
             config = replace(config, entry_file=follower.file)
+        entries = other_entries(experiment, project, others)
+        config = replace(config, entries=entries)
         return World(
             **_site_of(project),
-            probes=(*project.probes(), *filter(None, [follower])),
+            probes=(*project.probes(), *checks, *filter(None, [follower, *others])),
             driver=LoadDriver(config, folder),
             health=project.health,
             readings=project.readings(),
+            missed=self._missed(job, folder, checks),
             show=lambda progress: self._show(progress, project),
             is_stopped=lambda: self._stop.asked,
         )
+
+    def _missed(
+        self, job: Job, folder: RunFolder, checks: Sequence[CheckProbe]
+    ) -> Callable[[float], Sequence[str]]:
+        """Asked before the first fault, at a time of the run, whether the target is steady."""
+        if job.experiment.ignores_steady_state:
+            return lambda _: ()
+
+        def look(at_s: float) -> list[str]:
+            began_s = job.project.clock.now_s() - at_s
+            found = missed(job.experiment, folder, at_s)
+            return [*found, *missed_checks(job.experiment, checks, began_s)]
+
+        return look
 
     def _load_config(self, job: Job, folder: RunFolder, canary_key_offset: int) -> LoadConfig:
         experiment, project = job.experiment, job.project
@@ -292,6 +342,7 @@ class Session:
             duration_s=experiment.end_s,
             canary_key_offset=canary_key_offset,
             samples_dir=folder.samples_dir,
+            headers=experiment.target.headers,
             state_file=project.state_dir / "state.json",
         )
 
@@ -360,13 +411,17 @@ def _check_paths(settings: Settings) -> None:
 def _check_allowed(experiment: Experiment, project: Project, settings: Settings) -> None:
     """UsageError for what needs the user's word: flags, and a list of hosts that load may go to."""
     needing = [f.id for f in experiment.faults if KINDS[f.kind].needs_flag]
+    needing += [f"check {c.name}" for c in experiment.checks if CHECKS[c.kind].needs_flag]
     check_flags(experiment, needing, allow_exec=settings.allow_exec)
     check_host_access(project.host_access(), allow=settings.allow_host_access)
-    if missing := missing_secrets(experiment.operations[name] for name in experiment.load.mix):
+    sent = [experiment.operations[name] for name in experiment.load.shares]
+    if missing := missing_secrets([*sent, *requests_of(experiment.checks)]):
         raise UsageError(f"{experiment.name}: {missing[0]} is not set", f"export {missing[0]}=...")
-    if experiment.load.address is not None:
+    for address in filter(
+        None, map(address_of, (experiment.load.entry, *experiment.other_entries))
+    ):
         try:
-            check_hosts([experiment.load.address[0]])
+            check_hosts([address[0]])
         except LoadError as error:
             raise UsageError(f"{experiment.name}: {error.message}", error.hint) from error
 

@@ -42,7 +42,7 @@ class Case:
 
 
 CASES = {
-    "two servers behind nginx": Case("gallery", ("kill-web", "freeze-web")),
+    "two servers behind nginx": Case("gallery", ("kill-web",)),
     "a cache that hangs": Case("counter", ("freeze-redis",)),
     "a database that is killed": Case("orders", ("kill-db",), init=("--path", "/orders")),
     "a connection that is never renewed": Case(

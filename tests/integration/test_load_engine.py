@@ -26,6 +26,7 @@ from ground_truth import BIG_BODY, GroundTruth, ground_truth
 from harness.bundled.traffic import OPERATIONS, TRAFFIC
 from harness.load.engine.config import EngineConfig
 from harness.model.load import Load, Operation
+from harness.record.examples import read_examples
 from harness.whole_file import write_whole
 
 TIMEOUT_S = 0.6
@@ -167,6 +168,12 @@ def test_each_kind_of_failure_gets_its_class_at_its_time(
         before_s = times[2 * number - 1] if number else 0.0
         allowed = {"", "closed", "reset"} if mode == "refuse" else {""}
         assert errors(rows, before_s + LATE_S, from_s - LATE_S) <= allowed, f"before {mode}"
+    examples = read_examples(tmp_path)
+    assert {(example.operation, example.error) for example in examples} == {
+        ("redirect", "wrong_status"), ("create", "wrong_status"), ("redirect", "wrong_content"),
+    }  # fmt: skip
+    assert {example.came[:10] for example in examples} <= {"status 503", "status 302"}
+    assert all(0 < example.at_s < times[-1] for example in examples)
     writes = {(row["error"], row["write"]) for row in rows if row["op"] == "create"}
     assert writes <= {("", "ok")} | {
         (error, "unknown")
@@ -539,3 +546,24 @@ def test_an_entry_that_moves_is_followed_and_no_request_is_lost(
     assert set(outcomes[:first]) | set(outcomes[last:]) == {""}
     assert set(outcomes[first:last]) == {"refused"}
     assert len(outcomes) - last > 20
+
+
+def test_what_writes_return_and_what_headers_mean_is_recorded(
+    truth: GroundTruth, tmp_path: Path
+) -> None:
+    """Each acknowledged write has the token that its answer said, and every answer its tier."""
+    create = OPERATIONS["create"].model_copy(update={"writes": "$.url"})
+    headers = {"server": {"name": "X-Db-Node"}, "cache": {"name": "x-cache", "values": {"D*": "o"}}}
+    with engine(truth, tmp_path, operations={"create": create}, headers=headers) as under_test:
+        under_test.begin(100)
+        wait_for(lambda: under_test.total("num_requests") > 100, 5, "100 requests")
+        rows = under_test.stop()
+    assert {(row["served_by"], row["cache"], row["db_node"]) for row in rows} == {
+        ("db-1", "o", "db-1")
+    }
+    [*parts] = sorted(tmp_path.glob("tokens-main-*.parquet"))
+    tokens = [row for part in parts for row in pq.read_table(part).to_pylist()]
+    written = {row["key"] for row in rows if row["write"] == "ok"}
+    assert {row["n"] for row in tokens} == written
+    assert len(tokens) == len(written) > 5
+    assert all(row["token"] == f"https://example.com/new/run-m{row['n']}" for row in tokens)

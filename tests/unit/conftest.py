@@ -58,6 +58,7 @@ def shop(here: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     for module in (session, stack_commands, stage_commands):
         monkeypatch.setattr(module, "Project", made.project)
     monkeypatch.setattr(session, "LoadDriver", made.driver)
+    monkeypatch.setattr(session, "preflight", made.preflight)
     monkeypatch.setattr(session, "Watchdog", made.watchdog)
     monkeypatch.setattr(stack_commands, "DockerEngine", lambda *_: made.tools.engine)
     monkeypatch.setattr(stack_commands, "tools_of", lambda *_: made.tools)

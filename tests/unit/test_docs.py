@@ -8,11 +8,23 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from harness.experiment_file import load_target
-from harness.model.target import Part
+from harness.aspects.clause import parse_expectation
+from harness.experiment_file import load_experiment, load_target, parse_experiment
+from harness.experiment_file.target import KEYS
+from harness.faults import KINDS
+from harness.model.readback import Readback
+from harness.model.target import Part, Target
 
 ROOT = Path(__file__).parents[2]
+WHOLE = """
+title: A claim
+load: {rate: 20/s, mix: {home: 1}, operations: {home: {path: /}}}
+phases: {baseline: 20s, fault: 20s, recovery: 20s}
+faults: [{kill: {service: web}}]
+expect: {run: {home: [failed_requests == 0]}}
+"""
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
@@ -38,12 +50,73 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
 
 def test_the_target_file_in_the_document_can_be_read(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "YOUR_PROJECT.md").read_text(encoding="utf-8")
-    [example] = re.findall(r"```yaml\n(.*?)```", text, re.S)
-    path = tmp_path / "target.yaml"
-    path.write_text(example)
-    (tmp_path / "compose.yaml").touch()
-    target = load_target(path)
+    section = text.partition("\n## target.yaml\n")[2].partition("\n## ")[0]
+    [example] = _examples(section)
+    target = target_in(example, tmp_path)
     assert set(target.services) == {"web", "cache", "db", "admin"}
     assert set(target.operations) == {"home", "item"}
-    named = set(re.findall(r"^\| `(\w+):", text, re.M))
+    assert target.healthy == ("home",)
+    named = set(re.findall(r"^\| `(\w+):", section, re.M))
     assert named == set(Part.model_fields)
+
+
+def test_the_checks_in_the_document_can_be_read() -> None:
+    text = (ROOT / "docs" / "YOUR_PROJECT.md").read_text(encoding="utf-8")
+    [example] = [each for each in _examples(text) if each.startswith("checks:")]
+    services = {"web": {"harness.entry": "web:80"}, "cache": {}, "db": {}}
+    experiment = parse_experiment(f"{WHOLE}{example}".encode(), Path("x.yaml"), KINDS, services)
+    assert {spec.kind for spec in experiment.checks} == {"http", "sql", "redis"}
+
+
+def _examples(text: str) -> list[str]:
+    return re.findall(r"```yaml\n(.*?)```", text, re.S)
+
+
+def test_the_example_of_a_shop_is_valid_with_its_own_labels() -> None:
+    folder = ROOT / "docs" / "examples" / "shop" / "harness"
+    target = load_target(folder / "target.yaml")
+    services = target.labelled({name: {} for name in target.services})
+    experiment = load_experiment(folder / "buy.yaml", KINDS, services)
+    assert experiment.load.chains == {"buy": ("sign_in", "order", "look")}
+    assert experiment.load.data[0].columns == ("mail", "password")
+    assert experiment.other_entries == ("api",)
+
+
+def test_every_kind_of_fault_that_other_tools_are_compared_by_is_there() -> None:
+    text = (ROOT / "docs" / "FROM_OTHER_TOOLS.md").read_text(encoding="utf-8")
+    compared = text[text.index("## Pumba") :]
+    named = set(re.findall(r"`([a-z_]+)`", compared.replace("`pumba kill`", "")))
+    ours = {"kill", "pause", "latency", "delay", "loss", "bandwidth", "limit_cpu", "crash"}
+    assert ours <= named
+    assert named - KINDS.keys() <= {
+        *("stop", "rm", "stress", "service", "role", "container", "at", "for", "mix", "harness"),
+    }
+
+
+def target_in(example: str, folder: Path) -> Target:
+    (folder / "compose.yaml").touch()
+    (folder / "target.yaml").write_text(example)
+    return load_target(folder / "target.yaml")
+
+
+def test_every_other_example_of_a_target_and_of_expectations_can_be_read(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "YOUR_PROJECT.md").read_text(encoding="utf-8")
+    examples = _examples(text)
+    targets = [one for one in examples if set(yaml.safe_load(one)) <= set(KEYS)]
+    for example in targets:
+        target_in(example, tmp_path)
+    expected = [one["expect"] for one in map(yaml.safe_load, examples) if set(one) == {"expect"}]
+    for phase, subjects in (pair for phases in expected for pair in phases.items()):
+        for subject, clauses in subjects.items():
+            assert [parse_expectation(phase, subject, clause, set()) for clause in clauses]
+    assert len(targets) >= 4
+    assert len(expected) >= 2
+
+
+def test_each_way_to_read_back_and_each_of_its_keys_is_in_the_document() -> None:
+    text = (ROOT / "docs" / "YOUR_PROJECT.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Are acknowledged writes still there?\n")[2].partition("\n## ")[0]
+    named = {key for row in re.findall(r"^\| (`.*?`) \|", section, re.M)
+             for key in re.findall(r"`(\w+)", row)}  # fmt: skip
+    assert {*Readback.model_fields, "within"} - {"within_s"} <= named
+    assert {"token", "returned"} <= named

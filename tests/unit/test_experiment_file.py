@@ -818,3 +818,120 @@ def test_a_duration_may_have_several_units(text: str, seconds: float) -> None:
 @pytest.mark.parametrize("text", ["30s1m", "1m1m", "1m30", "m", "1m-5s"])
 def test_units_of_a_duration_get_smaller(text: str) -> None:
     assert "is not a duration" in problems(GOOD.replace("warmup: 10s", f"warmup: {text}"))[0]
+
+
+def test_an_experiment_may_break_what_is_not_well_already() -> None:
+    assert not parse(GOOD).ignores_steady_state
+    assert not parse(GOOD + "steady_state: require\n").ignores_steady_state
+    assert parse(GOOD + "steady_state: ignore\n").ignores_steady_state
+    for wrong in ("maybe", "[ignore]", "true"):
+        [problem] = problems(GOOD + f"steady_state: {wrong}\n")
+        assert problem.endswith("is not a valid value; require or ignore")
+        assert "line 10: steady_state: " in problem
+
+
+CHECKED = (
+    GOOD.replace("recovery: 20s", "recovery: 30s")
+    + """\
+checks:
+  drained:
+    redis: {service: redis, command: LLEN jobs}
+    expect: [count <= 0]
+    within: 10s
+  up:
+    http: {path: /health}
+    expect: [duration < 500ms]
+    when: [before, after]
+    every: 2s
+    timeout: 1500ms
+"""
+)
+
+
+def test_a_check_is_read_with_its_times_and_is_an_expectation() -> None:
+    experiment = parse(CHECKED)
+    drained, up = experiment.checks
+    assert (drained.kind, drained.expect, drained.when) == ("redis", ("count <= 0",), ())
+    assert (drained.within_s, drained.every_s, drained.timeout_s) == (10.0, 1.0, 5.0)
+    assert (up.when, up.every_s, up.timeout_s) == (("before", "after"), 2.0, 1.5)
+    assert up.parameters["path"] == "/health"
+    assert [item.id for item in experiment.hypothesis[1:]] == [
+        "run.check.drained.within", "run.check.up.before", "run.check.up.after",
+    ]  # fmt: skip
+    assert parse(GOOD).checks == ()
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "problem"),
+    [
+        (
+            "redis: {s",
+            "rdis: {s",
+            "checks.drained: unknown kind of check: rdis; did you mean r",
+        ),
+        (
+            "    redis: {service: redis, command: LLEN jobs}\n",
+            "",
+            "checks.drained: unknown kind of check: nothing; known: command, http, redis, sql",
+        ),
+        (
+            "service: redis, c",
+            "service: rediss, c",
+            "checks.drained.redis.service: no service named rediss; did you mean redis?",
+        ),
+        ("command: LLEN", "command: LPOP", "checks.drained.redis.command: not a command that only"),
+        ("command: LLEN jobs", "cmd: a", "checks.drained.redis.cmd: unknown key; did you mean"),
+        ("count <= 0", "count = 0", "checks.drained.expect: 'count = 0' is not a valid expect"),
+        ("    within: 10s\n", "", "checks.drained.when: missing; write when: [before, during, aft"),
+        ("within: 10s", "within: soon", "checks.drained.within: 'soon' is not a duration"),
+        (
+            "within: 10s",
+            "within: 50m",
+            "checks.drained.within: the run ends 55.00 s after the last healing; add a phase after",
+        ),
+        (
+            "[before, after]",
+            "[before, later]",
+            "checks.up.when: later is not a valid value; did you",
+        ),
+        ("every: 2s", "every: 1ms", "checks.up.every: too small; 0.5s or more"),
+        ("timeout: 1500ms", "timeout: 1m", "checks.up.timeout: too large; 5s or less"),
+        ("every: 2s", "evry: 2s", "checks.up: unknown kind of check: "),
+        (
+            "path: /health",
+            "path: /, entry: edgy",
+            "checks.up.http.entry: no service has the label harness.entry: edgy; did you mean edge",
+        ),
+        ("drained:", "dra.ined:", "checks.dra.ined: not a name; write letters, digits, - and _"),
+        ("  up:", "  up: 1\n  x:", "checks.up: not a mapping; write one of http, sql, redis, comm"),
+    ],
+)
+def test_what_is_wrong_with_a_check_is_said_with_its_place(
+    was: str, now: str, problem: str
+) -> None:
+    assert was in CHECKED
+    assert any(problem in text for text in problems(CHECKED.replace(was, now, 1)))
+
+
+def test_a_check_of_faults_needs_one() -> None:
+    faultless = re.sub(r"faults:.*?(?=expect:\n  fault)", "", CHECKED, flags=re.DOTALL)
+    faultless = faultless.replace("expect:\n  fault: {redirect: [p95 < 200ms]}",
+                                  "expect: {baseline: {redirect: [p95 < 200ms]}}")  # fmt: skip
+    assert [text.partition(": ")[2] for text in problems(faultless)] == [
+        "checks.drained.within: within needs a fault, and the experiment has none",
+        "checks.up.when: after needs a fault, and the experiment has none",
+    ]
+
+
+def test_what_a_check_expects_is_not_written_twice() -> None:
+    text = CHECKED.replace("expect:\n  fault:", "expect:\n  run: {check.up: [after]}\n  fault:")
+    [problem] = problems(text)
+    assert problem.endswith("a check says itself when it must hold; write it in `checks`")
+
+
+def test_there_are_so_many_checks_and_no_more() -> None:
+    one = "  c{}: {{http: {{path: /}}, when: before}}\n"
+    many = GOOD + "checks:\n" + "".join(one.format(n) for n in range(20))
+    assert len(parse(many).checks) == 20
+    [problem] = problems(many + one.format(20))
+    assert problem.endswith("checks: more than 20 checks")

@@ -23,7 +23,10 @@ from harness.experiment_file.foreseen import (
 )
 from harness.model.experiment import Experiment, FaultSpec, Phase
 from harness.model.load import Load, Operation
+from harness.model.readback import Readback
 from harness.model.sources import Sources
+from harness.model.target import Target
+from harness.session.application import own_application
 
 OPERATIONS = {"look": Operation(path="/"), "buy": Operation(path="/", is_write=True)}
 WEB = Made({"harness.role": "app", "harness.entry": "shop:80"}, 2, {80: "127.0.0.1"})
@@ -187,7 +190,7 @@ def test_an_entry_that_is_an_address_needs_no_port() -> None:
     [
         ("breaker.redis: opened_on_all", "no service has the label harness.probe.breakers; label"),
         ("rotation: leaves_rotation < 9s", "no service has the label harness.probe.haproxy"),
-        ("writes: lost == 0", "nothing reads back what this target stored; leave it out"),
+        ("writes: lost == 0", "nothing reads back what this target stored; say how in target.yaml"),
         ("clicks: lost == 0", "nothing counts this target's clicks; leave it out"),
         ("settings: durable", "nothing reads the settings of this target's databases"),
         ("settings: cache_bounded", "nothing reads the settings of this target's caches"),
@@ -229,6 +232,82 @@ def test_what_has_the_labels_and_the_application_is_asked() -> None:
     assert refused(primary, expect=expect, sources=SHORTENER.sources(labels)) == []
     bare = refused(primary, expect=expect, sources=NO_APPLICATION.sources({}))
     assert len(bare) == len(expect)
+
+
+BY_SQL = Readback(service="db", sql="select t from x where t in ({tokens})")
+BY_HTTP = Readback(http="GET /items/{token}")
+PUT = Operation(path="/{token}", method="PUT", writes="token")
+POST = Operation(path="/", method="POST", writes="$.id")
+
+
+@pytest.mark.parametrize(
+    ("readback", "buy", "clause", "said"),
+    [
+        (BY_SQL, PUT, "lost == 0", ""),
+        (BY_SQL, PUT, "duplicates == 0", ""),
+        (BY_SQL, PUT, "phantom == 0", ""),
+        (BY_SQL, POST, "lost == 0", ""),
+        (BY_SQL, POST, "phantom == 0", "what a refused write would have returned is not known"),
+        (BY_HTTP, PUT, "lost == 0", ""),
+        (BY_HTTP, PUT, "duplicates == 0", "reading back by http shows no duplicates; use sql"),
+        (BY_SQL, OPERATIONS["buy"], "lost == 0",
+         "says by what its writes are read back; give one `writes: token`, or the JSON path"),
+        (BY_SQL, OPERATIONS["buy"], "unknown < 9", ""),
+        (None, PUT, "lost == 0", "say how in target.yaml (`readback`), or leave it out"),
+    ],
+)  # fmt: skip
+def test_what_a_way_to_read_back_cannot_show(
+    readback: Readback | None, buy: Operation, clause: str, said: str
+) -> None:
+    operations = {**OPERATIONS, "buy": buy}
+    sources = own_application(Target(readback=readback)).sources({})
+    found = refused(expect=(f"writes: {clause}",), operations=operations, sources=sources)
+    assert len(found) == bool(said)
+    assert all(said in text for text in found)
+
+
+def test_more_writes_than_are_read_back_are_known_beforehand() -> None:
+    """At 4,000/s, half of them writes, for 9 s."""
+    load = Load(entry="shop", rate_per_s=4000, mix={"look": 1.0, "buy": 1.0}, canary_rate_per_s=0)
+    facts: dict[str, Any] = {"operations": {**OPERATIONS, "buy": PUT}, "load": load}
+    by_http = own_application(Target(readback=BY_HTTP)).sources({})
+    [text] = refused(expect=("writes: lost == 0",), sources=by_http, **facts)
+    assert text.endswith(
+        "about 18,000 writes, of which 10,000 are read back; use sql, or send fewer"
+    )
+    by_sql = own_application(Target(readback=BY_SQL)).sources({})
+    assert refused(expect=("writes: lost == 0",), sources=by_sql, **facts) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "buy", "is_right"),
+    [("x" * 36, PUT, True), ("x" * 37, PUT, False), ("x.y", PUT, False), ("x.y", POST, True)],
+)
+def test_a_name_that_makes_no_token_is_known_beforehand(
+    name: str, buy: Operation, is_right: bool
+) -> None:
+    sources = own_application(Target(readback=BY_SQL)).sources({})
+    facts: dict[str, Any] = {"operations": {**OPERATIONS, "buy": buy}, "name": name}
+    found = refused(expect=("writes: lost == 0",), sources=sources, **facts)
+    assert [f"{name} makes none; rename the file" in text for text in found] == [True][is_right:]
+
+
+def test_the_service_that_is_read_back_is_one_of_the_project() -> None:
+    gone = Target(readback=BY_SQL.model_copy(update={"service": "plane"}))
+    [text] = refused(target=gone)
+    assert text == "target: readback.service: no service named plane; did you mean plain?"
+    assert refused(target=Target(readback=BY_SQL)) == []
+    assert refused(target=Target(readback=BY_HTTP)) == []
+
+
+def test_a_counter_that_no_service_has() -> None:
+    labels = {"db": {"harness.probe.counter": "80/s#depth=$.a&oldest=$.b"}, "web": {}}
+    expect = ("counter.depth: max < 9", "counter.oldest: at_end < 9")
+    assert refused(expect=expect, sources=Sources(labels)) == []
+    [text] = refused(expect=("counter.width: max < 9",), sources=Sources(labels))
+    assert text.endswith("no counter named width; known: depth, oldest")
+    [text] = refused(expect=("counter.width: max < 9",))
+    assert "no service has the label harness.probe.counter" in text
 
 
 def test_a_crash_of_what_has_no_init_is_a_note() -> None:
@@ -335,3 +414,25 @@ def test_what_could_only_be_refused_starts_nothing(
     cli(*command, "x.yaml").is_one_clear_error(2, "x.yaml: 1 problem", text)
     assert shop.cut.names == []
     assert shop.runs() == []
+
+
+@pytest.mark.parametrize(
+    ("healthy", "entries", "problems"),
+    [
+        ((), ("web", "result"), []),
+        (("home",), ("web",), []),
+        (("web.home", "result.home"), ("web", "result"), []),
+        (("home",), ("web", "result"),
+         ["target: healthy: home: there are 2 entries; write result.home"]),
+        (("home",), (), ["target: healthy: home: there are 0 entries; give a service an `entry`"]),
+        (("wep.home",), ("web",),
+         ["target: healthy: wep.home: no entry named wep; did you mean web?"]),
+    ],
+)  # fmt: skip
+def test_where_an_operation_of_healthy_goes_must_be_clear(
+    healthy: tuple[str, ...], entries: tuple[str, ...], problems: list[str]
+) -> None:
+    made = {name: Made({"harness.entry": f"{name}:80"}, 1, {80: "127.0.0.1"}) for name in entries}
+    made["spare"] = Made({"harness.entry": "spare:80", "harness.standby": "true"})
+    mine = experiment(target=Target(healthy=healthy), load=Load(entry="web", rate_per_s=9, mix={}))
+    assert refusals(mine, Known(made), Sources({})) == problems

@@ -145,8 +145,10 @@ def test_a_container_that_is_not_the_projects_is_refused() -> None:
 
 
 def test_exec_needs_a_flag() -> None:
-    with pytest.raises(UsageError, match=r"x: the faults exec-1 run commands inside") as caught:
+    with pytest.raises(UsageError, match=r"x: exec-1 runs commands inside") as caught:
         check_flags(_experiment(), ["exec-1"], allow_exec=False)
+    with pytest.raises(UsageError, match=r"x: exec-1, check drained run commands inside"):
+        check_flags(_experiment(), ["exec-1", "check drained"], allow_exec=False)
     assert "--allow-exec" in caught.value.hint
     check_flags(_experiment(), ["exec-1"], allow_exec=True)
     check_flags(_experiment(), [], allow_exec=False)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import judge as judging
-from harness.aspects import METRICS, metric_named, subject_kind
+from harness.aspects import METRICS, NAMED, metric_named, subject_kind
 from harness.aspects.clause import parse_expectation
 from harness.aspects.findings_json import findings_from_json
 from harness.bundled.traffic import OPERATIONS as ALL
@@ -24,7 +24,7 @@ from harness.result import junit_xml, make_result, result_schema, summary_markdo
 
 OPERATIONS = {"redirect", "create"}
 FIGURES = [
-    (f"{aspect}.redis" if aspect == "breaker" else aspect, "app-1" if name == ANY else name, kind)
+    (f"{aspect}.redis" if aspect in NAMED else aspect, "app-1" if name == ANY else name, kind)
     for aspect, metrics in METRICS.items() if aspect != OPERATION
     for name, kind in metrics.items()
 ] + [("redirect", name, kind) for name, kind in METRICS[OPERATION].items()]  # fmt: skip
@@ -74,6 +74,9 @@ def findings(**changes: Any) -> dict[str, Any]:
         }}},
         "traffic_share": {"app-1": {"fault": 0.5}, "app-3": {"fault": 0.5}},
         "replica_share": {}, "cache_share": {"redis": {"fault": 0.2}},
+        "counters": {"redis": {"worker": {"fault": {
+            "min": 1.0, "max": 9.0, "at_end": 2.0, "looks": 60, "silent_s": 1.1, "late_s": 0.9,
+        }}}},
         "rotation": [ROTATION],
         "settings": {"durable": True, "problems": {"durable": ["db-1: fsync is off"]},
                      "gaps": {"restarts": "there are no containers"}},
@@ -91,7 +94,7 @@ def findings(**changes: Any) -> dict[str, Any]:
 def expectation(subject: str, clause: str) -> Expectation:
     """Under `fault`, or under `run` where it can stand nowhere else."""
     aspect, metric = subject_kind(subject, OPERATIONS), clause.split()[0]
-    of_the_run = aspect == "breaker" or metric_named(aspect, metric).scope == "run"
+    of_the_run = aspect in NAMED or metric_named(aspect, metric).scope == "run"
     return parse_expectation("run" if of_the_run or aspect == "reads" else "fault",
                              subject, clause, OPERATIONS)  # fmt: skip
 
@@ -374,6 +377,21 @@ def test_a_surprise_weighs_what_it_says(outcome):
     _, verdict = verdict_of("redirect", "p95 < 200ms", findings(surprises=[row]))
     assert verdict.outcome == ("pass" if outcome == "note" else outcome)
     assert [r.code for r in verdict.reasons] == ["container_died"] * (outcome != "note")
+
+
+def test_unexpected_exits_lead_and_those_that_only_hide_evidence_do_not():
+    def row(code, outcome):
+        return {"code": code, "at_s": 40.0, "who": "x", "text": code, "phase": "",
+                "outcome": outcome}  # fmt: skip
+
+    rows = [row("container_paused", "fail"), row("container_out_of_memory", "inconclusive"),
+            row("container_died", "fail")]  # fmt: skip
+    found = findings(status="aborted", message="too many errors", surprises=rows)
+    reasons = verdict_of("redirect", "p95 < 50ms", found)[1].reasons
+    assert [reason.code for reason in reasons] == [
+        "container_died", "safeguard_tripped", "container_paused", "container_out_of_memory",
+        "response_time_exceeded",
+    ]  # fmt: skip
 
 
 def test_of_two_recoveries_the_less_certain_one_may_be_the_longer_one():
@@ -755,3 +773,43 @@ def test_what_rests_on_no_requests_misses_none():
         1
     ].judgements
     assert judged.outcome == "pass"
+
+
+WHY = "not steady before the fault: baseline.redirect: p95 < 200ms, but 3 s"
+BUSY = {"start_s": 35.0, "end_s": 60.0, "share": 0.6, "why": "others", "who": []}
+
+
+@pytest.mark.parametrize(
+    ("machine", "code", "text"),
+    [
+        ({}, "not_steady", WHY),
+        ({"disturbed": [BUSY]}, "machine_disturbed", WHY),
+        ({"disturbed": [{**BUSY, "start_s": 2.0, "end_s": 5.0}]}, "not_steady", WHY),
+        ({"headroom": {"no_headroom": True, "idle_share": 0.0}}, "no_headroom", WHY),
+    ],
+)
+def test_a_run_that_ended_before_its_fault_says_why_first_and_proves_nothing(
+    machine: dict[str, Any], code: str, text: str
+) -> None:
+    phases = {"warmup": {"start_s": 0, "end_s": 30}, "baseline": {"start_s": 30, "end_s": 90}}
+    fault = {**FAULT, "proven": False, "start_s": None, "detail": "never injected"}
+    found = findings(status="not_steady", message=WHY, phases=phases, machine=machine,
+                     faults=[fault], operations={})  # fmt: skip
+    _, verdict = verdict_of("redirect", "p95 < 200ms", found)
+    assert verdict.outcome == "inconclusive"
+    assert [reason.code for reason in verdict.reasons] == [code]
+    assert verdict.reasons[0].text.startswith(text)
+    (judgement,) = verdict.judgements
+    assert (judgement.code, judgement.evidence) == ("not_steady", "the run ended before the fault")
+
+
+def test_what_must_never_happen_fails_a_run_that_was_not_steady_too() -> None:
+    lost = findings(status="not_steady", message=WHY, writes__lost=3)
+    experiment, verdict = verdict_of("writes", "lost == 0", lost)
+    assert verdict.outcome == "fail"
+    assert [reason.code for reason in verdict.reasons] == ["not_steady", "writes_lost"]
+    result = make_result(experiment, lost, verdict)
+    end = ET.fromstring(junit_xml(result).partition("\n")[2]).findall("testcase")[0]
+    error = end.find("error")
+    assert error is not None
+    assert (error.get("type"), error.get("message")) == ("not_steady", WHY)

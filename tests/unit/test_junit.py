@@ -87,10 +87,14 @@ def test_a_pass_says_when_how_long_and_where_the_report_is() -> None:
     assert suite.findtext("system-out") == "PASS: A claim\nreport: 20270101-x/index.html"
 
 
-def test_a_safeguard_is_a_failure_of_its_own() -> None:
+def test_a_safeguard_is_a_failure_of_its_own_and_the_run_an_error() -> None:
     tripped = reason("safeguard_tripped", "a safeguard aborted the run: errors")
     suite = parsed(junit_xml(result(status="aborted", verdict="fail", reasons=[tripped])))
-    assert kinds(suite) == {"run: finishes": "failure", "fault.redirect: p95 < 1s": ""}
+    assert kinds(suite) == {
+        "run: finishes": "error", "run: safeguard_tripped": "failure",
+        "fault.redirect: p95 < 1s": "",
+    }  # fmt: skip
+    assert (suite.get("errors"), suite.get("failures")) == ("1", "1")
     [failure] = suite.findall("testcase/failure")
     assert (failure.get("type"), failure.text) == ("safeguard_tripped", tripped["text"])
 
@@ -104,6 +108,15 @@ def test_a_run_without_its_end_is_an_error(status: str) -> None:
     suite = parsed(junit_xml(found))
     assert kinds(suite) == {"run: finishes": "error", "fault.redirect: p95 < 1s": "error"}
     assert suite.find("testcase/error").text == f"the run is {status}: no engine"
+
+
+@pytest.mark.parametrize("status", ["aborted", "interrupted", "error"])
+@pytest.mark.parametrize("verdict", ["pass", "fail", "inconclusive"])
+def test_a_run_that_did_not_finish_is_red_whatever_else_is_right(status: str, verdict: str) -> None:
+    for judgements in ([], [judgement("pass")]):
+        suite = parsed(junit_xml(result(status=status, verdict=verdict, judgements=judgements)))
+        assert (suite.get("errors"), suite.get("skipped")) == ("1", "0")
+        assert kinds(suite)["run: finishes"] == "error"
 
 
 def test_each_reason_of_the_run_is_a_case_and_an_expectations_own_is_not_told_twice() -> None:
@@ -220,7 +233,7 @@ def test_it_is_green_if_and_only_if_the_verdict_is_a_pass(
     )  # fmt: skip
     suite = parsed(junit_xml(found))
     is_red = suite.get("failures") != "0" or suite.get("errors") != "0"
-    assert is_red == (verdict != "pass")
+    assert is_red == (verdict != "pass" or status != "completed")
     if verdict == "fail":
         assert suite.get("failures") != "0" or suite.get("errors") != "0"
     as_group = group(verdict, outcomes[0] if outcomes else "pass", found["reasons"])

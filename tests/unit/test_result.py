@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from json_schema import at, problems
 
-from harness.aspects import ASPECTS, METRICS
+from harness.aspects import ASPECTS, METRICS, subject_kind
 from harness.aspects.clause import parse_expectation
 from harness.aspects.findings_json import findings_from_json
 from harness.aspects.operations import PERCENTILES
 from harness.bundled.traffic import OPERATIONS
 from harness.judge import judge
+from harness.model.check import MOMENTS
 from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment, Phase
 from harness.model.load import Load
@@ -36,6 +37,10 @@ def _fault(number: int) -> dict[str, Any]:
 
 def _recovery(time_s: float) -> dict[str, Any]:
     return {"recovery_time_s": time_s, "uncertainty_s": 0.01, "recovered": True}
+
+
+LOOKS = {"holds": True, "looks": 9, "held": 9, "unseen": 0, "missed_s": None, "missed": "",
+         "last_s": 60.0, "last": "0"}  # fmt: skip
 
 
 def _server(flaps: int) -> dict[str, Any]:
@@ -111,7 +116,15 @@ def findings() -> dict[str, Any]:
         "share_answers": {name: {"fault": 5000, "run": 9000}
                           for name in ("traffic_share", "replica_share", "cache_share")},
         "db_reached": _shares("redirect", "create"),
+        "counters": {"depth": {"worker": {"fault": {
+            "min": 701.0, "max": 703.0, "at_end": 702.0, "looks": 60, "silent_s": 1.5,
+            "late_s": 0.5,
+        }}}},
         "rotation": [_rotation("app-1", 0.5, 1.5), _rotation("app-2", 0.75, 1.25)],
+        "checks": {"drained": {
+            "kind": "redis", "expect": ["count <= 0"], "before": LOOKS,
+            "during": LOOKS, "after": LOOKS, "held_after_s": 2.5,
+            "uncertainty_s": 0.5, "watched_s": 30.0}},
         "restarts": {"unexpected": 2, "by_container": {"app-1": 2}, "exits": []},
         "target": {**dict.fromkeys(METRICS["target"], True), "healthy_before": True,
                    "details": {"problems": []}},
@@ -186,13 +199,19 @@ PLACES: dict[tuple[str, str], tuple[Step, ...]] = {
     **{("clicks", name): ("clicks", name) for name in METRICS["clicks"]},
     **{("target", name): ("target", name) for name in METRICS["target"]},
     ("restarts", "unexpected"): ("restarts", "unexpected"),
+    **{("check.drained", m): ("checks", "drained", m, "holds") for m in MOMENTS},
+    ("check.drained", "within"): ("checks", "drained", "held_after_s"),
+    **{
+        ("counter.depth", name): ("counters", "depth", "worker", "fault", name)
+        for name in METRICS["counter"]
+    },
     **{("settings", name): ("settings", name) for name in METRICS["settings"]},
 }
 """Where each figure of an expectation stands in result.json."""
 
 
 def _expectation(subject: str, metric: str) -> Expectation:
-    aspect = {"redirect": "operation", "breaker.redis": "breaker"}.get(subject, subject)
+    aspect = subject_kind(subject, set(OPERATIONS))
     found = METRICS[aspect].get(metric) or METRICS[aspect]["*"]
     phase = "run" if found.scope == "run" else "fault"
     limit = {"flag": "", "s": " < 1h", "share": " < 100%", "count": " < 99999"}[found.unit]
@@ -260,7 +279,7 @@ def test_all_that_an_aspect_can_be_judged_by_is_in_the_result_and_typed() -> Non
             for path in _fields_of(found, (name,)):
                 assert at(schema, path), f"{path} has no type"
                 assert at(schema, path) != {"type": "object"}, f"{path} is any object"
-    assert sections == 15
+    assert sections == 17
 
 
 def _fields_of(value: Any, path: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:

@@ -31,6 +31,7 @@ from harness.probes.health import Health
 from harness.record.faults import fault_rows
 from harness.record.folder import RunFolder
 from harness.runner import LEAD_S, World, run_plan
+from harness.runner.run import ASKED_S
 from harness.undo import Journal, replay
 
 
@@ -133,6 +134,40 @@ def test_a_run_injects_proves_heals_and_says_so(tmp_path: Path) -> None:
     assert healed["kill-1"] == pytest.approx(6, abs=0.01)
     assert len(case.events("run.clock")) >= 8
     assert case.events("run.finished")[0]["status"] == "completed"
+
+
+def test_a_target_that_is_not_steady_is_not_broken_and_is_read_all_the_same(
+    tmp_path: Path,
+) -> None:
+    case = _Case(tmp_path, Cut())
+    asked: list[float] = []
+    case.world = replace(case.world, missed=lambda at_s: asked.append(at_s) or ["a: x", "b: y"])
+    log = _with_readings(case, writes=None)
+    assert case.run() == "not_steady"
+    case.assert_whole()
+    assert asked == [pytest.approx(2 - ASKED_S, abs=0.01)]
+    assert case.events("fault.injecting") == []
+    assert case.events("steady_state.missed")[0]["limits"] == ["a: x", "b: y"]
+    (finished,) = case.events("run.finished")
+    assert finished["message"] == "not steady before the fault: a: x; b: y"
+    assert [when for _, when, _ in log] == ["before", "after run"]
+    assert [event["when"] for event in case.events("target.check")] == ["before", "after"]
+
+
+def test_a_steady_target_is_asked_once_and_no_fault_comes_later_for_it(tmp_path: Path) -> None:
+    case = _Case(tmp_path, Cut())
+    asked: list[float] = []
+
+    def missed(at_s: float) -> list[str]:
+        asked.append(at_s)
+        case.tools.clock.at_s += ASKED_S  # type: ignore[attr-defined]  # it takes that long
+        return []
+
+    case.world = replace(case.world, missed=missed)
+    assert case.run() == "completed"
+    assert len(asked) == 1
+    first = min(event["start_s"] for event in case.events("fault.active"))
+    assert first == pytest.approx(2, abs=0.01)
 
 
 @dataclass

@@ -8,6 +8,8 @@ import pytest
 
 from harness.errors import InvalidExperiment, UsageError
 from harness.experiment_file import load_target, said_target
+from harness.model.answer_headers import Header
+from harness.model.readback import Readback
 from harness.model.target import LINKS_IMAGE, Link, Part, Target
 
 
@@ -31,6 +33,12 @@ services:
   db:  {role: db, protect: false}
 operations:
   home: {path: /, status: 200, limit: 100ms}
+  add:  {path: /items, method: POST, writes: $.id}
+healthy: [home, web.home]
+readback: {service: db, sql: "select id from items where id in ({tokens})", within: 1m}
+headers:
+  server: X-Backend
+  cache: {name: X-Cache-Status, values: {HIT: cache, "*": origin}}
 """
 
 
@@ -45,6 +53,15 @@ def test_all_that_a_file_can_say(path: Path, tmp_path: Path) -> None:
         "db": Part(role="db", protect=False),
     }
     assert target.operations["home"].limit_s == 0.1
+    assert target.healthy == ("home", "web.home")
+    assert target.operations["add"].is_write
+    assert target.readback == Readback(
+        service="db", sql="select id from items where id in ({tokens})", within_s=60
+    )
+    assert target.headers == {
+        "server": Header(name="X-Backend"),
+        "cache": Header(name="X-Cache-Status", values={"HIT": "cache", "*": "origin"}),
+    }
 
 
 LINKS = """
@@ -144,6 +161,35 @@ def test_files_that_are_not_named_are_found_from_its_folder_upward(
         ("services: {web: {protect: maybe}}", "services.web.protect: not true or false"),
         ("operations: {home: {pth: /}}", "operations.home.pth: unknown key; did you mean path?"),
         ("operations: {home: {path: /, limit: soon}}", "operations.home.limit: "),
+        ("healthy: home", "line 1: healthy: not a list of texts"),
+        ("healthy: [home]", "no operation named home in this file; describe it in operations"),
+        (
+            "operations: {home: {path: /}}\nhealthy: [web.hom]",
+            "line 2: healthy: no operation named web.hom in this file; known: home",
+        ),
+        (
+            "operations: {add: {path: /, method: POST}}\nhealthy: [add]",
+            "line 2: healthy: add changes something, or reads .*; name an operation that only",
+        ),
+        (
+            "operations: {a: {path: /, is_write: true}, b: {path: /, reads: a}}\nhealthy: [b]",
+            "line 2: healthy: b changes something, or reads what another operation wrote",
+        ),
+        ("operations: {a: {path: /, writes: id}}", "operations.a.writes: 'id' says not where"),
+        ("readback: GET /{token}", "line 1: readback: not a mapping; write key"),
+        ("readback: {}", "readback: nothing in it; write {service: db, sql: "),
+        ("readback: {service: db}", "line 1: readback: write either {service: db, sql: ...} or"),
+        ("readback: {srvice: db}", "readback.srvice: unknown key; did you mean service?"),
+        ("readback: {sql: delete from x}", "readback.sql: not a SELECT; write select COLUMN"),
+        ("readback: {http: PUT /x}", "readback.http: 'PUT /x' is no request that only reads"),
+        ('readback: {http: "GET /{token}", within: soon}', "readback.within: 'soon' is not a dura"),
+        ('readback: {http: "GET /{token}", within: 2m}', "readback.within: too large; 60s or less"),
+        ('readback: {http: "GET /{token}", status: ok}', "readback.status: not a list"),
+        ("headers: {servr: X}", "line 1: headers.servr: unknown key; did you mean server?"),
+        ("headers: {server: X Y}", "headers.server: 'X Y' is not the name of a header"),
+        ("headers: {cache: {name: X, value: {}}}", "headers.cache.value: unknown key; did you"),
+        ("headers: {cache: [X]}", "headers.cache: not a mapping"),
+        ("headers: {cache: {name: X, values: [HIT]}}", "headers.cache.values: not a mapping"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(path: Path, text: str, problem: str) -> None:

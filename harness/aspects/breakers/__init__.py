@@ -258,6 +258,11 @@ def _lacks(_: Expectation, __: Experiment, sources: Sources) -> str:
     return sources.lacks_label("harness.probe.breakers")
 
 
+def _has_any(findings: Findings) -> bool:
+    found = findings.of(ASPECT)
+    return bool(found.by_breaker or found.contradictions)
+
+
 METRICS = {
     "opened_on_all": Metric("flag", "breaker_never_opened"),
     "failures_to_open": Metric("count", "breaker_opened_late"),
@@ -281,4 +286,5 @@ ASPECT = Aspect[Breakers](
     lacks=_lacks,
     compare=_compare,
     template="breakers.html",
+    has_any=_has_any,
 )

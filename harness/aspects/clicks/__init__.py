@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXAMPLES = 10
+NOT_READ = "the target's counts were not read"
+"""Also of a target that counts none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +141,7 @@ def figures(record: Record, folder: RunFolder) -> Clicks:
         explanations=[words(loss) for loss in found if loss.in_memory],
     )
     if not folder.has("target/clicks.json"):
-        return replace(result, why_not="the target's counts were not read")
+        return replace(result, why_not=NOT_READ)
     if record.experiment.load.locustfile is not None:
         why_not = "a custom locustfile does not report which links it follows"
         return replace(result, why_not=why_not)
@@ -304,6 +306,12 @@ def _compare(findings: Findings, _: object) -> Comparison:
     return never("clicks", counts, is_known=found.checked)
 
 
+def _has_any(findings: Findings) -> bool:
+    """Whether something counted clicks, or was asked to."""
+    found = findings.of(ASPECT)
+    return found.checked or found.why_not not in ("", NOT_READ)
+
+
 ASPECT = Aspect[Clicks](
     section="clicks",
     found=Clicks,
@@ -323,4 +331,5 @@ ASPECT = Aspect[Clicks](
     lacks=_lacks,
     compare=_compare,
     template="clicks.html",
+    has_any=_has_any,
 )

@@ -111,7 +111,7 @@ def figures(record: Record) -> Recoveries:
     A canary that recorded nothing is no evidence (see coverage): the main load asks for keys that
     caches hold, and must not stand in for it.
     """
-    return {name: _of_operation(record, name) for name in record.experiment.load.mix}
+    return {name: _of_operation(record, name) for name in record.experiment.load.shares}
 
 
 def _of_operation(record: Record, name: str) -> Recovery:
@@ -284,6 +284,8 @@ def _degradation(item: Expectation, found: Degradation | None, findings: Finding
 def _after(one: Recovered, what: str, never: str) -> str:
     half_s = one.uncertainty_s or 0.0
     text = f"{what} after {duration_s(one):.3f} s (± {half_s * 1e3:.0f} ms)"
+    if one.after_healing_s is not None:
+        text += f", {one.after_healing_s:.3f} s after healing"
     return text if one.recovery_time_s else never
 
 
@@ -310,9 +312,13 @@ def _tiles(findings: Findings) -> Iterator[Tile]:
         elif found.recovery_time_s == 0:
             note = f"{found.failed_requests:,} scattered failures; {note}"
             yield Tile(f"{name} recovery", "no outage", note)
-        else:
+        elif found.after_healing_s is None:
             time_s, half_s = found.recovery_time_s, found.uncertainty_s
             yield Tile(f"{name} recovery time", time_s, note, "", half_s, "seconds")
+        else:
+            time_s, half_s = found.after_healing_s, found.uncertainty_s
+            note = f"{found.recovery_time_s:.1f} s after the fault, which the harness held; {note}"
+            yield Tile(f"{name} recovery after healing", time_s, note, "", half_s, "seconds")
 
 
 ASPECT = Aspect[Recoveries](

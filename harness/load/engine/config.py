@@ -8,9 +8,18 @@ from typing import Any
 
 from harness.errors import LoadError
 from harness.load.allowed_hosts import check_hosts
+from harness.model.http import Address
 
 WORKER_NUMBERS = 10**12
 """Each Locust worker counts its requests from a number of its own: tokens stay unique."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where some operations are sent; `file` says where it has moved to, see moving_entry.py."""
+
+    endpoints: list[Address]
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,7 @@ class EngineConfig:
     stream: str  # main or canary
     run_id: str
     seed: int
-    endpoints: list[tuple[str, int]]
+    endpoints: list[Address]
     load: dict[str, Any]  # model.load.Load as JSON data
     operations: dict[str, dict[str, Any]]
     mix: dict[str, float]
@@ -36,6 +45,9 @@ class EngineConfig:
     max_duration_s: float = 3600.0
     worker: int = -1  # -1: the only one
     entry_file: str = ""  # where the entry has moved to; see moving_entry.py
+    entries: dict[str, Entry] = field(default_factory=dict)  # other ones, that operations name
+    data: list[str] = field(default_factory=list)  # the files of load.data, in its order
+    headers: dict[str, dict[str, Any]] = field(default_factory=dict)  # Target.headers as JSON data
 
     def to_json(self) -> str:
         """The configuration as text, for the file that the engine is started with."""
@@ -51,16 +63,30 @@ class EngineConfig:
         """The number of the first request."""
         return max(self.worker, 0) * WORKER_NUMBERS
 
+    @property
+    def all_entries(self) -> dict[str, Entry]:
+        """By name; that of the load is ""."""
+        return {"": Entry(self.endpoints, self.entry_file), **self.entries}
+
 
 def engine_config_from_json(text: str) -> EngineConfig:
     """The configuration in `text`; LoadError unless load may go to all endpoints."""
     value = json.loads(text)
-    value["endpoints"] = [(host, port) for host, port in value["endpoints"]]
-    check_endpoints(value["endpoints"])
+    value["endpoints"] = _addresses(value["endpoints"])
+    value["entries"] = {
+        name: Entry(_addresses(entry["endpoints"]), entry["file"])
+        for name, entry in value["entries"].items()
+    }
     return EngineConfig(**value)
 
 
-def check_endpoints(endpoints: list[tuple[str, int]]) -> None:
+def _addresses(listed: list[tuple[str, int]]) -> list[Address]:
+    addresses = [(host, port) for host, port in listed]
+    check_endpoints(addresses)
+    return addresses
+
+
+def check_endpoints(endpoints: list[Address]) -> None:
     """LoadError unless there are endpoints, and all are on this machine or allowed by its user."""
     if not endpoints:
         raise LoadError("no endpoint to send load to", "is the entry published on a port?")

@@ -52,7 +52,11 @@ class Connection:
     def begin(self, request: Request, values: Values, due_s: float) -> None:
         """Send `request`; on a new connection as soon as it stands."""
         self.request, self.values, self.due_s = request, values, due_s
-        self.response.begin(has_body=request.has_body, reads_body=request.reads_body)
+        self.response.begin(
+            has_body=request.has_body,
+            reads_body=request.reads_body,
+            expected=request.operation.status,
+        )
         self._unsent = request.render(values)
         self.sent_s = monotonic()
         if self.is_connected:

@@ -20,7 +20,7 @@ import os
 import select
 import signal
 import sys
-from itertools import chain, cycle
+from itertools import chain
 from pathlib import Path
 from time import monotonic, process_time
 from typing import Any
@@ -28,8 +28,10 @@ from typing import Any
 from harness.errors import LoadError
 from harness.load.engine.config import EngineConfig, engine_config_from_json
 from harness.load.engine.connection import Connection
-from harness.load.engine.moving_entry import MovingEntry
+from harness.load.engine.examples import Examples
+from harness.load.engine.moving_entry import Entries
 from harness.load.engine.recorder import SIZE_MAX, Recorder
+from harness.load.engine.request import KEY, Values
 from harness.load.engine.response import Head
 from harness.load.engine.schedule import RateProfile
 from harness.load.engine.setup import (
@@ -37,9 +39,12 @@ from harness.load.engine.setup import (
     make_connector,
     make_requests,
     make_schedule,
+    make_walks,
 )
 from harness.load.engine.statistics import Statistics
+from harness.load.engine.walks import Walk
 from harness.load.engine.written import Written
+from harness.model.answer_headers import headers_by_column
 from harness.model.http import WHO_ANSWERED
 from harness.model.load import Load
 
@@ -49,8 +54,10 @@ SENT_PER_TURN = 32
 """At most this many requests are sent before answers are read again."""
 OUTPUT_MAX = 8 * 2**20
 GIL_SWITCH_S = 0.0005  # the writer's thread gives way to the sending one within this
-KEPT_HEADERS = {column: name.lower().encode() for column, name in WHO_ANSWERED.items()}
-NO_NAMES = (0,) * len(KEPT_HEADERS)
+ANSWERED = ("", "too_slow")
+Step = tuple[float, int, Values, Walk]
+"""When a request of a walk is due, which one it is, its values, the walk."""
+NO_NAMES = (0,) * len(WHO_ANSWERED)
 
 
 class Engine:
@@ -62,8 +69,15 @@ class Engine:
         self._timeout_s = load.timeout_s
         self._connect_timeout_s = load.connect_timeout_s or load.timeout_s
         self._requests = make_requests(config, load)
+        self._walks = make_walks(config, load, self._requests)
+        self._walking: dict[Connection, Walk] = {}
         self._schedule = make_schedule(config, load, self._requests)
+        self._headers = {
+            column: (header.name.lower().encode(), header)
+            for column, header in headers_by_column(config.headers).items()
+        }
         self._recorder = Recorder(Path(config.samples), config.part_name)
+        self._examples = Examples(config.stream, config.run_id)
         names = self._recorder.names
         self._op_codes = [names["op"][request.name] for request in self._requests]
         self._statistics = Statistics(names, {r.name: r.operation.method for r in self._requests})
@@ -72,6 +86,7 @@ class Engine:
             for index, request in enumerate(self._requests)
             if request.operation.reads
         }
+        self._special = frozenset(self._written) | frozenset(self._walks)
         self._followers = {
             index: found
             for index, request in enumerate(self._requests)
@@ -79,19 +94,17 @@ class Engine:
         }
         self._epoll = select.epoll()
         self._open: dict[int, Connection] = {}
-        self._idle: dict[tuple[str, int], list[Connection]] = {e: [] for e in config.endpoints}
         self._in_flight: dict[Connection, int] = {}  # operations, in the order they were sent
-        self._next_endpoint = cycle(config.endpoints)
-        self._entry = MovingEntry(config.entry_file)
+        self._entries = Entries(config.all_entries, [r.operation.entry for r in self._requests])
+        self._next_endpoint = self._entries.turns
+        self._idle = {address: list[Connection]() for address in self._entries.addresses}
         self._connect = make_connector(load)
-        self._number = config.first_number
-        self._rate_per_s = config.rate_per_s
+        self._number, self._rate_per_s = config.first_number, config.rate_per_s
         self._stop_at_s = math.inf
-        self._in_flight_max = config.in_flight_max or in_flight_limit(load, len(config.endpoints))
-        self._commands = b""
-        self._output = bytearray()
+        self._in_flight_max = config.in_flight_max or in_flight_limit(load, self._entries.fewest)
+        self._commands, self._output = b"", bytearray()
         self._chore_s = self._report_s = self._flush_s = 0.0
-        self._stalls, self._stall_max_s = 0, 0.0
+        self._stalls, self._stall_max_s, self._not_reached = 0, 0.0, 0
 
     def _reads(self, op: int, name: str) -> bool:
         return self._requests[op].operation.reads == name
@@ -123,8 +136,8 @@ class Engine:
         if now_s < self._chore_s:
             return
         self._chore_s = now_s + SWEEP_S
-        if moved := self._entry.moved():
-            self._send_to(moved)
+        if self._entries.have_moved():
+            self._move()
         self._sweep(now_s)
         self._statistics.add(self._recorder.collect())
         if now_s >= self._report_s:
@@ -134,11 +147,11 @@ class Engine:
             self._flush_s = now_s + FLUSH_S
             self._recorder.flush()
 
-    def _send_to(self, endpoints: list[tuple[str, int]]) -> None:
+    def _move(self) -> None:
         """What is under way ends where it began; kept connections to elsewhere are of no use."""
+        self._next_endpoint = self._entries.turns
         left = self._idle
-        self._idle = {endpoint: left.pop(endpoint, []) for endpoint in dict.fromkeys(endpoints)}
-        self._next_endpoint = cycle(endpoints)
+        self._idle = {address: left.pop(address, []) for address in self._entries.addresses}
         for connection in chain.from_iterable(left.values()):
             self._forget(connection)
 
@@ -154,29 +167,37 @@ class Engine:
                 return
             if turn and len(in_flight) >= self._in_flight_max:
                 return  # there may be answers by now; nothing is dropped before they are read
-            self._send(schedule.due_s, schedule.op, schedule.key)
+            number = self._number
+            self._number = number + 1
+            if schedule.op in self._special:
+                self._send_special(schedule.due_s, schedule.op, schedule.key, number)
+            else:
+                self._send(schedule.due_s, schedule.op, (schedule.key, number, 0, b""))
             schedule.advance()
 
-    def _send(self, due_s: float, op: int, key: int) -> None:
-        number = self._number
-        self._number = number + 1
-        returned = b""
-        if op in self._written:
-            acknowledged = self._written[op].newest(monotonic())
-            if acknowledged is None:
-                return  # there is nothing to be read yet
-            key, returned = acknowledged
+    def _send_special(self, due_s: float, op: int, key: int, number: int) -> None:
+        """What reads a write back, unless there is none yet; the first step of a walk."""
+        if op in self._walks:
+            walk, values = self._walks.begin(op, key, number)
+            self._send(due_s, op, values, walk)
+        elif acknowledged := self._written[op].newest(monotonic()):
+            written, returned = acknowledged
+            self._send(due_s, op, (written, number, 0, returned))
+
+    def _send(self, due_s: float, op: int, values: Values, walk: Walk | None = None) -> None:
         if len(self._in_flight) >= self._in_flight_max:
-            self._record_unsent(op, key, due_s, "dropped")
+            self._record_unsent(op, values[KEY], due_s, "dropped", walk)
             return
-        endpoint = next(self._next_endpoint)
+        endpoint = next(self._next_endpoint[op])
         idle = self._idle[endpoint]
         connection = idle.pop() if idle else self._new_connection(endpoint)
         if connection is None:
-            self._record_unsent(op, key, due_s, "no_descriptors")
+            self._record_unsent(op, values[KEY], due_s, "no_descriptors", walk)
             return
-        connection.begin(self._requests[op], (key, number, 0, returned), due_s)
+        connection.begin(self._requests[op], values, due_s)
         self._in_flight[connection] = op
+        if walk is not None:
+            self._walking[connection] = walk
         if connection.outcome is not None:
             self._end(connection)
         elif connection.wants_write or not connection.events:
@@ -231,7 +252,8 @@ class Engine:
             self._watch(connection)
 
     def _end(self, connection: Connection) -> None:
-        self._record(connection, self._in_flight.pop(connection))
+        error = self._record(connection, self._in_flight.pop(connection))
+        step = self._next_step(connection, error) if connection in self._walking else None
         is_reusable = connection.is_reusable and connection.endpoint in self._idle
         connection.release()
         if is_reusable:
@@ -240,6 +262,22 @@ class Engine:
             self._idle[connection.endpoint].append(connection)
         else:
             self._forget(connection)
+        if step is not None:
+            self._send(*step)
+
+    def _next_step(self, connection: Connection, error: str) -> Step | None:
+        """What follows in the walk: due now that the answer is there, unless that was an error.
+
+        An answer that is only too slow is one to go on with. When the load is over, nothing is.
+        """
+        walk = self._walking.pop(connection)
+        if error not in ANSWERED:
+            self._not_reached += walk.left
+        elif self._stop_at_s == math.inf:
+            found = self._walks.go_on(walk, connection.response, connection.values)
+            if found is not None:
+                return connection.done_s, *found, walk
+        return None
 
     def _forget(self, connection: Connection) -> None:
         del self._open[connection.descriptor]
@@ -261,7 +299,8 @@ class Engine:
             while idle and idle[0].done_s < now_s - IDLE_MAX_S:
                 self._forget(idle.pop(0))
 
-    def _record(self, connection: Connection, op: int) -> None:
+    def _record(self, connection: Connection, op: int) -> str:
+        """Keep what came of a request; its class of error."""
         request, response = self._requests[op], connection.response
         head, error, values = response.head, connection.outcome or "", connection.values
         due_s, done_s = connection.due_s, connection.done_s
@@ -271,11 +310,15 @@ class Engine:
             status, served = head.status, head.names or self._names_of(head)
             if not error:
                 error = request.error_of(response, values, done_s - due_s)
+            if error and self._examples.wants(request.name, error, done_s):
+                self._examples.add(request, connection, error)
         write = request.write_outcome(head, error) if request.operation.is_write else ""
-        if op in self._followers and error in ("", "too_slow"):
+        if op in self._followers and error in ANSWERED:
             kept = request.kept(values, response.body)
             for written in self._followers[op]:
                 written.add(done_s, kept)
+        if request.returns_token and write == "ok":
+            self._recorder.add_token((values[0], request.token_in(response.body)))
         names = self._recorder.names
         self._recorder.add(
             (
@@ -291,17 +334,22 @@ class Engine:
                 names["write"][write],
             )
         )
+        return error
 
     def _names_of(self, head: Head) -> tuple[int, ...]:
         """The codes of the headers that are recorded, found once for each head."""
         names = self._recorder.names
         head.names = tuple(
-            names[column][head.header(header).decode("latin-1")]
-            for column, header in KEPT_HEADERS.items()
+            names[column][header.means(head.header(name).decode("latin-1"))]
+            for column, (name, header) in self._headers.items()
         )
         return head.names
 
-    def _record_unsent(self, op: int, key: int, due_s: float, error: str) -> None:
+    def _record_unsent(
+        self, op: int, key: int, due_s: float, error: str, walk: Walk | None = None
+    ) -> None:
+        if walk is not None:
+            self._not_reached += walk.left
         names = self._recorder.names
         write = names["write"][self._requests[op].write_outcome(None, error)]
         unsent = (math.nan, math.nan, 0, names["error"][error], 0)
@@ -341,6 +389,7 @@ class Engine:
         batch["in_flight"] = len(self._in_flight)
         batch["rate_per_s"] = self._schedule.profile.rate_at(monotonic())
         batch["stalls"], batch["stall_max_s"] = self._stalls, self._stall_max_s
+        batch["not_reached"] = self._not_reached
         batch["error"] = self._recorder.error
         self._say(batch)
 
@@ -357,10 +406,15 @@ class Engine:
             self._end(connection)
         schedule, end_s = self._schedule, min(self._stop_at_s, monotonic())
         while schedule.due_s <= end_s:
-            self._record_unsent(schedule.op, schedule.key, schedule.due_s, "dropped")
+            key = schedule.key
+            if schedule.op in self._walks:
+                _, (key, *_) = self._walks.begin(schedule.op, key, self._number)
+            self._record_unsent(schedule.op, key, schedule.due_s, "dropped")
+            self._number += 1
             schedule.advance()
         self._statistics.add(self._recorder.collect())
         self._recorder.close()
+        self._write_examples()
         os.set_blocking(1, True)
         self._report()
         self._say({"finished": True})
@@ -368,6 +422,11 @@ class Engine:
     def abandon(self) -> None:
         """The owner is gone: keep what is recorded, be quick."""
         self._recorder.close(1)
+        self._write_examples()
+
+    def _write_examples(self) -> None:
+        config = self.config
+        self._examples.write(Path(config.samples), config.part_name, self._recorder.began_s)
 
 
 def main() -> None:

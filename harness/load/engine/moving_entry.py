@@ -8,11 +8,48 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, cycle
 from pathlib import Path
 
 from harness.errors import LoadError
-from harness.load.engine.config import check_endpoints
+from harness.load.engine.config import Entry, check_endpoints
 from harness.model.http import Address
+
+
+class Entries:
+    """Where each operation is sent now; `names` are the entries of the operations, "" for ours.
+
+    `turns` has for each of them its addresses in turn, without end.
+    """
+
+    def __init__(self, entries: Mapping[str, Entry], names: Sequence[str]) -> None:
+        self._moving = {name: MovingEntry(entry.file) for name, entry in entries.items()}
+        self._addresses = {name: entry.endpoints for name, entry in entries.items()}
+        self._names = names
+        self.turns = self._turns()
+
+    @property
+    def addresses(self) -> list[Address]:
+        """All that load is sent to, each once."""
+        return list(dict.fromkeys(chain.from_iterable(self._addresses.values())))
+
+    @property
+    def fewest(self) -> int:
+        """How many addresses the smallest entry has: all load may be for that one."""
+        return min(map(len, self._addresses.values()))
+
+    def have_moved(self) -> bool:
+        """Whether one is elsewhere now; `turns` and `addresses` are other ones then."""
+        found = {name: moved for name, each in self._moving.items() if (moved := each.moved())}
+        if found:
+            self._addresses |= found
+            self.turns = self._turns()
+        return bool(found)
+
+    def _turns(self) -> list[Iterator[Address]]:
+        turns = {name: cycle(addresses) for name, addresses in self._addresses.items()}
+        return [turns.get(name, turns[""]) for name in self._names]
 
 
 class MovingEntry:

@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from harness.record.tables import write_samples
+from harness.record.tables import write_samples, write_tokens
 
 Columns = dict[str, np.ndarray[Any, Any]]
+Token = tuple[int, str]
+"""The number of a write, and by what it is read back, as its answer said."""
 Row = tuple[float, ...]
 """op, key, intended, sent, done, status, error, bytes, served_by, cache, db_node, write; times are
 monotonic seconds, names are codes."""
@@ -64,7 +66,10 @@ class Names(dict[str, int]):
 
 
 class Recorder:
-    """`add` a row, `collect` now and then, `flush` hands on to a writer thread and returns."""
+    """`add` a row, `collect` now and then, `flush` hands on to a writer thread and returns.
+
+    `add_token` goes with a row: tokens are written where rows are.
+    """
 
     def __init__(self, folder: Path, stream: str) -> None:
         self._folder, self._stream = folder, stream
@@ -74,9 +79,11 @@ class Recorder:
         pa.set_memory_pool(pa.system_memory_pool())  # gives back what a part took
         self._rows: list[Row] = []
         self.add = self._rows.append
+        self._tokens: list[Token] = []
+        self.add_token = self._tokens.append
         self._collected: list[Columns] = []
-        self._part = 0
-        self._queue: SimpleQueue[list[Columns] | None] = SimpleQueue()
+        self._part = self._token_part = 0
+        self._queue: SimpleQueue[tuple[list[Columns], list[Token]] | None] = SimpleQueue()
         _warm_up()
         self._thread = threading.Thread(target=self._write, name="recorder", daemon=True)
         self._thread.start()
@@ -104,7 +111,8 @@ class Recorder:
         """Have all that was collected written as the next part."""
         if self._collected:
             collected, self._collected = self._collected, []
-            self._queue.put(collected)
+            self._queue.put((collected, self._tokens.copy()))
+            self._tokens.clear()
 
     def close(self, timeout_s: float = 10) -> None:
         """Write what is left and wait for it."""
@@ -116,14 +124,21 @@ class Recorder:
     def _write(self) -> None:
         with suppress(OSError):  # on Linux the niceness of this thread alone
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), WRITER_NICENESS)
-        while (collected := self._queue.get()) is not None:
+        while (waiting := self._queue.get()) is not None:
+            collected, tokens = waiting
             try:
                 columns = self._arrays(collected)
                 write_samples(self._folder, self._stream, self._part, columns)
                 self._part += 1
+                self._write_tokens(tokens)
             except (OSError, pa.ArrowException) as error:
                 # Disk full: the schedule goes on, what is written stays, the owner is told.
                 self.error = f"{self._folder}: {error}"
+
+    def _write_tokens(self, tokens: list[Token]) -> None:
+        if tokens:
+            write_tokens(self._folder, self._stream, self._token_part, tokens)
+            self._token_part += 1
 
     def _arrays(self, collected: list[Columns]) -> dict[str, pa.Array]:
         columns = {name: np.concatenate([part[name] for part in collected]) for name in COLUMNS}

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 
 HEAD_MAX, BODY_KEPT_MAX, LINE_MAX, HEADS_MAX = 65_536, 2**20, 1024, 2048
+BEGIN_MAX = 1024
+"""How much is kept of a body that nobody reads, if its status was not expected: it may say why."""
+ANY_STATUS = range(1000)
 _LENGTH, _CHUNK_SIZE = re.compile(rb"[0-9]{1,15}"), re.compile(rb"[0-9A-Fa-f]{1,12}")
 UNTIL_CLOSE, CHUNKED = -1, -2
 
@@ -16,10 +20,11 @@ class BadResponse(Exception):
 class Head:
     """Status line and headers; names in lower case, the first of each name counts.
 
-    `length` is that of the body, or UNTIL_CLOSE, or CHUNKED.
+    `cookies` are the values of all headers `Set-Cookie`. `length` is that of the body, or
+    UNTIL_CLOSE, or CHUNKED.
     """
 
-    __slots__ = ("_headers", "keeps_connection", "length", "names", "status")
+    __slots__ = ("_headers", "cookies", "keeps_connection", "length", "names", "status")
 
     def __init__(self, raw: bytes) -> None:
         if not raw.startswith((b"HTTP/1.1 ", b"HTTP/1.0 ")) or not raw[9:12].isdigit():
@@ -29,6 +34,9 @@ class Head:
         for line in raw.split(b"\r\n")[1:]:
             name, _, value = line.partition(b":")
             self._headers.setdefault(name.lower(), value.strip())
+        self.cookies: list[bytes] = (
+            _all(raw, b"set-cookie") if b"set-cookie" in self._headers else []
+        )
         option = self._headers.get(b"connection", b"").lower()
         is_old = raw.startswith(b"HTTP/1.0")
         self.keeps_connection = option == b"keep-alive" if is_old else b"close" not in option
@@ -53,6 +61,12 @@ class Head:
         return int(length)
 
 
+def _all(raw: bytes, name: bytes) -> list[bytes]:
+    """The values of all headers called `name` (lower case)."""
+    lines = (line.partition(b":") for line in raw.split(b"\r\n")[1:])
+    return [value.strip() for found, _, value in lines if found.lower() == name]
+
+
 class Heads:
     """Heads by their bytes: equal ones, the most of a steady load, are parsed once."""
 
@@ -72,12 +86,14 @@ class Heads:
 class Response:
     """One response after another on one connection: `begin`, then `feed` until `is_complete`.
 
-    At most BODY_KEPT_MAX bytes of a body are kept, and none that nobody reads; `size` counts all
-    that came.
+    At most BODY_KEPT_MAX bytes of a body are kept, and none that nobody reads, unless its status is
+    not one of those that were expected: then BEGIN_MAX. `size` counts all that came.
     """
 
     __slots__ = (
+        "_body_max",
         "_buffer",
+        "_expected",
         "_has_body",
         "_heads",
         "_left",
@@ -94,9 +110,12 @@ class Response:
         self._heads = heads
         self.begin(has_body=True)
 
-    def begin(self, *, has_body: bool, reads_body: bool = True) -> None:
+    def begin(
+        self, *, has_body: bool, reads_body: bool = True, expected: Container[int] = ANY_STATUS
+    ) -> None:
         """Expect the next response, to a request other than HEAD if it `has_body`."""
-        self._has_body, self._reads_body = has_body, reads_body
+        self._has_body, self._reads_body, self._expected = has_body, reads_body, expected
+        self._body_max = BODY_KEPT_MAX
         self.is_whole = True
         self._buffer = self.body = b""
         self._left = 0  # body bytes still to come, UNTIL_CLOSE or CHUNKED
@@ -138,6 +157,8 @@ class Response:
             if head.status >= 200:
                 break  # 1xx are followed by the real one
         self.head, self._buffer = head, b""
+        if not self._reads_body:
+            self._body_max = 0 if head.status in self._expected else BEGIN_MAX
         length = head.length if self._has_body else 0
         self._left = max(length, UNTIL_CLOSE)
         self.is_complete = length == 0
@@ -185,9 +206,9 @@ class Response:
         return True
 
     def _keep(self, data: bytes) -> None:
-        if not self._reads_body:
+        room = self._body_max - len(self.body)
+        if room <= 0 and not self._reads_body:
             return
-        room = BODY_KEPT_MAX - len(self.body)
         self.body += data[:room]
         self.is_whole = self.is_whole and len(data) <= room
 

@@ -532,3 +532,35 @@ def test_how_seldom_a_whole_poisson_run_looks_short(tmp_path: Path) -> None:
         [without(run.main, 30, 31), run.main[run.main["intended_s"].between(30, 30.5)]]
     ).sort_values("intended_s")
     assert [(gap.start_s, gap.end_s) for gap in run.gaps() if not gap.operation] == [(30, 31)]
+
+
+CHAIN = (
+    "rate: 400/s, mix: {buy: 1, home: 1}, canary_rate: 0/s, chains: {buy: [login, look]},"
+    " operations: {home: {path: /}, login: {path: /login}, look: {path: /look}}"
+)
+
+
+def walked(run: Run, until_s: float) -> None:
+    """Each chain's second step 0.3 s after its first one; from `until_s` on all first ones fail."""
+    first = run.main.replace({"op": {"buy": "login"}})
+    later = first[first["op"] == "login"].assign(op="look")
+    later["intended_s"] += 0.3
+    main = pd.concat([first, later[later["intended_s"] < until_s]])
+    run.main = main.sort_values("intended_s", ignore_index=True)
+
+
+def test_what_was_not_sent_as_a_step_before_it_failed_is_no_gap(tmp_path: Path) -> None:
+    run = Run(tmp_path, CHAIN)
+    walked(run, 30)
+    assert run.gaps() == []
+
+
+def test_arrivals_of_chains_that_are_missing_are_a_gap(tmp_path: Path) -> None:
+    run = Run(tmp_path, CHAIN)
+    walked(run, END_S)
+    run.main = without(run.main, 40, 42)
+    assert {gap.operation for gap in run.gaps()} >= {"", "login", "home"}
+    run = Run(tmp_path, CHAIN)
+    walked(run, END_S)
+    run.main = without(run.main, 40, 42, "login")
+    assert "login" in {gap.operation for gap in run.gaps()}

@@ -113,7 +113,7 @@ def test_a_load_that_never_began() -> None:
     assert found == {
         "intended": 0, "sent": 0, "dropped": 0, "on_schedule_share": None,
         "send_lateness_s": {"p50": None, "p99": None, "max": None},
-        "cpu_share": None, "stalls": None, "stall_max_s": None,
+        "cpu_share": None, "stalls": None, "stall_max_s": None, "not_reached": None,
         "healthy": False, "problems": ["no request was sent; see load.log"],
     }  # fmt: skip
 
@@ -146,3 +146,9 @@ def test_each_problem_is_told() -> None:
     assert "exit code 4" in code
     assert _problems(0, 0, None, FINE) == ["no request was sent; see load.log"]
     assert problems(p99_s=None) == []
+
+
+def test_steps_that_were_not_reached_are_counted_where_the_engine_says_so() -> None:
+    told = {**SUMMARY, "not_reached": 3}
+    assert figures(record(MAIN, CANARY, told)).not_reached == 3
+    assert figures(record(MAIN, CANARY, SUMMARY)).not_reached is None

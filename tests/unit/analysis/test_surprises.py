@@ -154,7 +154,9 @@ def test_memory_deaths_that_no_fault_explains_fail_the_run() -> None:
     rows = surprises(*events, faults=(fault("kill", "app-2"),))
     code = "container_out_of_memory"
     assert codes(rows) == [(code, s, "fail") for s in ("app-1", "db-3", "lb-2")]
-    assert rows[0].text == "app-1 was killed for memory with exit code 137 and did not run again"
+    assert rows[0].text == (
+        "app-1 was killed for memory with exit code 137 while app-2 was down and did not run again"
+    )
     assert (rows[0].at_s, rows[0].phase) == (40.1, "fault")
 
 
@@ -369,11 +371,89 @@ def test_a_database_node_that_never_caught_up() -> None:
     assert row.text == f"db-3 did not catch up with the primary: {why}"
 
 
-def test_a_crash_loop_is_listed_three_times_and_counted() -> None:
-    loop = [dies(10.0 + n, "worker", 1) for n in range(9)]
-    rows = surprises(*loop)
-    assert [row.at_s for row in rows] == [10.0, 11.0, 12.0]
-    assert rows[-1].text.endswith("; 6 more of this kind later")
+def loop(first_s: float, service: str, *codes: int) -> list[dict[str, Any]]:
+    """An exit every two seconds, each half a second before the container runs again."""
+    times = [first_s + 2 * n for n in range(len(codes))]
+    ends = [dies(at_s, service, code) for at_s, code in zip(times, codes, strict=True)]
+    return [*ends, *(starts(at_s + 0.5, service) for at_s in times)]
+
+
+def test_a_crash_loop_is_one_line_that_says_how_often_when_and_during_which_fault() -> None:
+    rows = surprises(*loop(31.2, "app-1", *[1] * 10), faults=(fault("pause", "redis"),))
+    assert codes(rows) == [("container_died", "app-1", "fail")]
+    assert rows[0].text == (
+        "app-1 crash-looped while redis was frozen: 10 exits, exit code 1, from 31.2 to 49.2 s"
+    )
+    assert (rows[0].at_s, rows[0].phase) == (31.2, "fault")
+
+
+@pytest.mark.parametrize(("count", "is_loop"), [(2, False), (3, True)])
+def test_from_three_exits_on_it_is_a_crash_loop(count: int, is_loop: bool) -> None:
+    rows = surprises(*loop(10.0, "app-1", *[1] * count))
+    assert len(rows) == (1 if is_loop else count)
+    assert ("crash-looped" in rows[0].text) is is_loop
+
+
+@pytest.mark.parametrize(("lived_s", "lines"), [(30.0, 1), (30.25, 3)])
+def test_a_container_that_ran_for_over_half_a_minute_was_in_no_loop(
+    lived_s: float, lines: int
+) -> None:
+    times = [1.0 + (lived_s + 0.5) * n for n in range(3)]
+    ends = [dies(at_s, "app-1", 1) for at_s in times]
+    rows = surprises(*ends, *(starts(at_s + 0.5, "app-1") for at_s in times))
+    assert [row.code for row in rows] == ["container_died"] * lines
+
+
+def test_the_exits_of_a_loop_may_differ_and_its_last_may_be_for_good() -> None:
+    ends = loop(10.0, "app-1", 1, 137, 1, 1)[:-1]
+    killed = event("container.oom", 6.0, service="app-1")  # near the first alone
+    (row,) = surprises(killed, *ends)
+    assert row.text == (
+        "app-1 crash-looped: 4 exits, exit codes 1 (3 times) and 137 (once), "
+        "1 killed for memory, from 10.0 to 16.0 s; it did not run again"
+    )
+    assert row.code == "container_died"
+    all_killed = [event("container.oom", 10.0 + 2 * n, service="app-1") for n in range(3)]
+    (row,) = surprises(*all_killed, *loop(10.0, "app-1", 137, 137, 137))
+    assert row.code == "container_out_of_memory"
+
+
+def test_a_loop_of_an_instrument_leaves_no_evidence_and_an_allowed_one_is_a_note() -> None:
+    (row,) = surprises(*loop(10.0, "toxiproxy", 1, 1, 1))
+    assert row.text.startswith("toxiproxy (an instrument) crash-looped: 3 exits")
+    assert row.outcome == "inconclusive"
+    (row,) = surprises(*loop(10.0, "app-1", 1, 1, 1), allow=("container_died",))
+    assert row.outcome == "note"
+
+
+def test_exits_that_nobody_saw_the_start_between_are_a_loop_too() -> None:
+    (row,) = surprises(*[dies(10.0 + n, "worker", 1) for n in range(9)])
+    assert row.text.startswith("worker crash-looped: 9 exits, exit code 1, from 10.0 to 18.0 s")
+
+
+@pytest.mark.parametrize(
+    ("kind", "at_s", "words"),
+    [
+        ("pause", 10.0, "before any fault"),
+        ("pause", 40.0, "while redis was frozen"),
+        ("pause", 70.0, "soon after redis was frozen"),
+        ("pause", 85.0, "while nothing was broken"),
+        ("kill", 40.0, "while redis was down"),
+        ("crash", 40.0, "after redis crashed"),
+    ],
+)
+def test_a_single_exit_says_during_which_fault(kind: str, at_s: float, words: str) -> None:
+    healing = event("fault.healing", 60.0, fault=f"{kind}-1")
+    (row,) = surprises(healing, dies(at_s, "worker", 1), faults=(fault(kind, "redis"),))
+    assert row.text == f"worker died with exit code 1 {words} and did not run again"
+
+
+def test_exits_come_before_all_else_of_the_same_weight() -> None:
+    rows = surprises(
+        event("container.pause", 12.0, service="redis"), *loop(40.0, "app-1", 1, 1, 1),
+        dies(90.0, "app-2"), dies(5.0, "toxiproxy"),
+    )  # fmt: skip
+    assert [row.who for row in rows] == ["app-1", "app-2", "redis", "toxiproxy"]
 
 
 def test_the_gravest_come_first() -> None:
@@ -475,12 +555,12 @@ def test_a_fault_explains_from_half_a_second_before_it_to_20_s_after_it(
 
 
 def test_exactly_three_of_a_kind_are_listed_whole_and_each_service_has_its_own_three() -> None:
-    three = [dies(10.0 + n, "worker", 1) for n in range(3)]
-    four = [dies(20.0 + n, "app-1", 1) for n in range(4)]
+    three = [event("container.pause", 10.0 + n, service="worker") for n in range(3)]
+    four = [event("container.pause", 20.0 + n, service="app-1") for n in range(4)]
     more = [row for row in surprises(*three, *four) if "of this kind" in row.text]
     assert [(row.who, row.at_s) for row in more] == [("app-1", 22.0)]
     assert more[0].text.endswith("; 1 more of this kind later")
-    mixed = [event("container.pause", 15.0, service="worker"), *three]
+    mixed = [dies(15.0, "worker", 1), *three]
     assert len(surprises(*mixed)) == 4
 
 

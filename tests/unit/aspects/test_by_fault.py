@@ -88,6 +88,35 @@ def test_each_fault_that_was_injected_has_its_recovery() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("end_s", "uncertainty_s", "held_s", "after_s"),
+    [
+        (52.0, 0.25, 50.0, 1.75),
+        (50.25, 0.0, 50.0, 0.0),
+        (50.0, 0.25, 50.0, 0.0),  # within its uncertainty
+        (49.9, 0.25, 50.0, None),  # over before
+        (None, 0.25, 50.0, None),
+        (52.0, 0.25, None, None),  # it ended by itself, or does not last
+    ],
+)
+def test_the_part_of_a_recovery_after_the_harness_began_to_heal(
+    end_s: float | None, uncertainty_s: float, held_s: float | None, after_s: float | None
+) -> None:
+    faults = [{"fault": "pause-1", "start_s": 10.0, "healed_s": 51.0, "held_s": held_s}]
+    healing = [
+        {"event": "fault.healing", "t_s": t_s, "fault": fault}
+        for t_s, fault in ((49.0, "kill-2"), (50.25, "pause-1"), (50.5, "pause-1"))
+    ]
+    record = Record(cast(Any, None), healing, pd.DataFrame(), pd.DataFrame(), faults)
+    found = by_fault(record, [outage(10.0, 10.5, end_s, uncertainty_s)])["pause-1"]
+    assert found.after_healing_s == after_s
+    assert found.recovery_time_s == (None if end_s is None else end_s - 10.0)
+
+
+def test_what_had_no_outage_has_none_after_healing() -> None:
+    assert of_fault([], 10.0, [10.0], 50.0).after_healing_s is None
+
+
 SHORT, LONG = recovered(10.0, 2.0), recovered(20.0, 9.0)
 LOST, LOST_TOO = recovered(5.0, None), recovered(30.0, None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from harness.aspects.findings_json import findings_from_json
 from harness.aspects.operations import ASPECT, Requests, figures
 from harness.bundled.traffic import OPERATIONS
 from harness.model.compared import Measured
+from harness.model.example import Example
 from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment, Phase
 from harness.model.figure import Basis
@@ -31,7 +33,12 @@ FAULT = {"fault": "kill-1", "kind": "kill", "start_s": 60.0, "proven": True}
 def stream(*rows: tuple[str, float, float, float, str]) -> pd.DataFrame:
     columns = ["op", "intended_s", "sent_s", "done_s", "error"]
     samples = pd.DataFrame(list(rows), columns=columns)
-    return samples.assign(ok=samples["error"] == "")
+    split = [error.partition(" ") for error in samples["error"]]  # `wrong_status 503`
+    return samples.assign(
+        error=pd.Series([name for name, _, _ in split], dtype=object),
+        status=[int(status or 200) for _, _, status in split],
+        ok=samples["error"] == "",
+    )
 
 
 def item(clause: str, phase: str = "early", subject: str = "redirect") -> Expectation:
@@ -70,7 +77,7 @@ def test_main_load_and_canary_count_together_and_what_was_never_sent_does_not() 
         ("redirect", 59.9, 59.9, 67.9, ""),
     )
     judged = [Phase(name=n, start_s=s, end_s=e) for n, s, e in (("a", 30, 60), ("none", 80, 90))]
-    load = SimpleNamespace(mix={"redirect": 1.0, "delete": 1.0})
+    load = Load(rate_per_s=1, mix={"redirect": 1.0, "delete": 1.0})
     record = SimpleNamespace(
         main=main, canary=canary, judged=judged, experiment=SimpleNamespace(load=load)
     )
@@ -85,6 +92,94 @@ def test_main_load_and_canary_count_together_and_what_was_never_sent_does_not() 
     assert [a.service_time_s["p50"], a.service_time_s["max"]] == pytest.approx([1.0, 8.0])
     assert a.response_time_s["p95"] == pytest.approx(6.8)  # linear between 2 s and 8 s
     assert (min(a.response_time_s), len(a.response_time_s)) == ("max", 6)
+
+
+def example(at_s: float, error: str = "wrong_status", operation: str = "redirect") -> Example:
+    return Example(
+        operation=operation, error=error, stream="main", at_s=at_s, status=503,
+        expected="status 302", came="status 503, no redis",
+    )  # fmt: skip
+
+
+def counted(*rows: tuple[str, float, float, float, str], examples: Any = ()) -> Any:
+    """Of `redirect`, in the phases `a` (30 to 60 s) and `run` (0 to 90 s)."""
+    judged = [Phase(name=n, start_s=s, end_s=e) for n, s, e in (("a", 30, 60), ("run", 0, 90))]
+    load = Load(rate_per_s=1, mix={"redirect": 1.0})
+    experiment = SimpleNamespace(load=load)
+    samples = stream(*rows)
+    record = SimpleNamespace(main=samples, canary=samples[:0], judged=judged, experiment=experiment)
+    return figures(cast(Record, record), examples)["redirect"]
+
+
+def failing(at_s: float, *errors: str) -> list[tuple[str, float, float, float, str]]:
+    return [("redirect", at_s, at_s, at_s + 0.1, error) for error in errors]
+
+
+def test_wrong_statuses_are_counted_each_the_most_frequent_first() -> None:
+    rows = failing(31.0, *["wrong_status 503"] * 3, "timeout 503", "wrong_status 404", "")
+    rows += [
+        *failing(40.0, "wrong_status 502", "wrong_status 502"),
+        *failing(70.0, "wrong_status 1"),
+    ]
+    found = counted(*rows)
+    assert list(found["a"].statuses.items()) == [("503", 3), ("502", 2), ("404", 1)]
+    assert found["run"].statuses == {"503": 3, "502": 2, "1": 1, "404": 1}
+    assert counted(*failing(31.0, "timeout 503"))["a"].statuses == {}
+
+
+def test_of_very_many_statuses_the_most_frequent_are_kept() -> None:
+    rows = failing(31.0, *[f"wrong_status {400 + n}" for n in range(30)], "wrong_status 429")
+    found = counted(*rows)["a"]
+    assert len(found.statuses) == 20
+    assert next(iter(found.statuses.items())) == ("429", 2)
+
+
+def test_a_phase_has_three_examples_of_each_class_and_the_whole_run_repeats_none() -> None:
+    examples = [
+        example(29.9), *(example(30.0 + n) for n in range(5)), example(60.0),
+        example(31.0, "wrong_content"), example(32.0, operation="create"),
+    ]  # fmt: skip
+    found = counted(*failing(31.0, "wrong_status 503"), examples=examples)
+    times = [(one.error, one.at_s) for one in found["a"].examples]
+    assert times == [
+        ("wrong_content", 31.0), ("wrong_status", 30.0), ("wrong_status", 31.0),
+        ("wrong_status", 32.0),
+    ]  # fmt: skip
+    assert found["run"].examples == ()
+
+
+def test_the_evidence_says_which_statuses_came_and_how_often() -> None:
+    errors, statuses = {"closed": 2, "wrong_status": 397}, {"500": 7, "502": 390}
+    known = findings(early=found(failed=399, errors=errors, statuses=statuses))
+    evidence = ASPECT.figure(item("failed_requests == 0"), known).evidence
+    assert (
+        evidence == "399 over 5,000 requests (2 closed, 397 wrong_status: 390 with 502, 7 with 500)"
+    )
+    many = {"500": 1, "501": 2, "502": 3, "503": 4, "504": 5}
+    known = findings(early=found(failed=20, errors={"wrong_status": 20}, statuses=many))
+    evidence = ASPECT.figure(item("failed_requests == 0"), known).evidence
+    assert evidence.endswith(
+        "(20 wrong_status: 5 with 504, 4 with 503, 3 with 502, 2 with 501, 6 with others)"
+    )
+    same = findings(early=found(failed=3, errors={"wrong_status": 3}, statuses={"503": 3}))
+    assert ASPECT.figure(item("failed_requests == 0"), same).evidence.endswith(
+        "(3 wrong_status: all with 503)"
+    )
+    old = findings(early=found(failed=3, errors={"wrong_status": 3}))
+    assert ASPECT.figure(item("failed_requests == 0"), old).evidence.endswith("(3 wrong_status)")
+
+
+def test_examples_have_a_table_of_their_own() -> None:
+    one = asdict(example(61.5))
+    known = findings(run=found(9), late=found(9, 1, examples=[one]), early=found(9))
+    _, table = ASPECT.tables(known)
+    assert (table.title, table.id) == ("Examples of wrong answers", "")
+    assert list(table.columns)[-2:] == [Column("Expected", "text"), Column("Came", "text")]
+    assert [(group.name, list(group.rows)) for group in table.groups if group.rows] == [
+        ("redirect", [
+            ("late", "wrong_status", 61.5, "main", "status 302", "status 503, no redis"),
+        ]),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -263,14 +358,14 @@ def test_the_report_has_a_tile_for_each_operation_and_a_row_for_each_phase() -> 
         Column("Phase"), Column("Requests", "count"), Column("Failed", "count"),
         Column("Error rate", "share"), Column("p50", "seconds"), Column("p90", "seconds"),
         Column("p95", "seconds"), Column("p99", "seconds"), Column("p999", "seconds"),
-        Column("Errors"),
+        Column("Errors", "text"),
     ]  # fmt: skip
     times = (0.01, 0.05, 0.1, 0.2, 0.25)
     assert [(group.name, list(group.rows)) for group in table.groups] == [
-        ("create", [("late", 7, 7, 1.0, *times, {})]),
+        ("create", [("late", 7, 7, 1.0, *times, None)]),
         ("redirect", [
-            ("early", 4000, 0, 0.0, *times, {}),
-            ("late", 2000, 3, 0.0015, *times, errors),
-            ("whole run", 6000, 3, 0.0005, *times, errors),
+            ("early", 4000, 0, 0.0, *times, None),
+            ("late", 2000, 3, 0.0015, *times, "3 timeout"),
+            ("whole run", 6000, 3, 0.0005, *times, "3 timeout"),
         ]),
     ]  # fmt: skip

@@ -39,7 +39,7 @@ class Folder:
 
 def found(main: list[Row], canary: list[Row], *names: str) -> dict[str, Any]:
     operations = {**OPERATIONS, "read_back": READ, "delete": DELETE}
-    load = SimpleNamespace(mix=dict.fromkeys(names, 1.0))
+    load = Load(rate_per_s=1, mix=dict.fromkeys(names, 1.0))
     experiment = SimpleNamespace(load=load, operations=operations)
     phases = [Phase(name="early", start_s=0, end_s=4), Phase(name="late", start_s=4, end_s=10)]
     judged = [*phases, Phase(name="run", start_s=0, end_s=10)]

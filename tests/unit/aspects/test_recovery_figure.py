@@ -214,6 +214,7 @@ def test_each_operation_has_a_tile_that_says_how_it_did() -> None:
         "c": Recovery(failed_requests=7, recovered=False),
         "d": Recovery(failed_requests=1200, recovered=True, recovery_time_s=0.0),
         "e": Recovery(recovered=True, recovery_time_s=2.5, uncertainty_s=0.5, stream="main"),
+        "f": Recovery(recovered=True, recovery_time_s=42.5, after_healing_s=1.5, uncertainty_s=0.5),
     }
     assert list(recovery.ASPECT.tiles(Findings(Run(), {"recovery": found}))) == [
         Tile("a recovery", "never failed", "measured by the main", "good"),
@@ -221,6 +222,11 @@ def test_each_operation_has_a_tile_that_says_how_it_did() -> None:
         Tile("c recovery", "not recovered", "still failing at the end of the run", "bad"),
         Tile("d recovery", "no outage", "1,200 scattered failures; measured by the canary"),
         Tile("e recovery time", 2.5, "measured by the main", "", 0.5, "seconds"),
+        Tile(
+            *("f recovery after healing", 1.5),
+            "42.5 s after the fault, which the harness held; measured by the canary",
+            *("", 0.5, "seconds"),
+        ),
     ]
 
 

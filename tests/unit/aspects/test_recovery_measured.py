@@ -76,9 +76,9 @@ def test_all_that_is_said_of_an_operation() -> None:
     found = figures_of(record_of(reads, writes, probes("look", (0, 99))))
     assert list(found) == ["read", "write"]
     kill = {"recovery_time_s": 1.4765625, "uncertainty_s": 0.0390625, "recovered": True,
-            "fault_start_s": 40.0}  # fmt: skip
+            "fault_start_s": 40.0, "after_healing_s": None}  # fmt: skip
     down = {"recovery_time_s": 5.9765625, "uncertainty_s": 0.0390625, "recovered": True,
-            "fault_start_s": 20.0}  # fmt: skip
+            "fault_start_s": 20.0, "after_healing_s": None}  # fmt: skip
     assert found["read"] == {
         **down,
         "failed_requests": 3 + 88 + 24,
@@ -103,7 +103,7 @@ def test_all_that_is_said_of_an_operation() -> None:
         "by_fault": {"kill-1": kill, "down-1": down},
     }  # fmt: skip
     lost = {"recovery_time_s": None, "uncertainty_s": 0.03125, "recovered": False,
-            "fault_start_s": 40.0}  # fmt: skip
+            "fault_start_s": 40.0, "after_healing_s": None}  # fmt: skip
     assert found["write"]["by_fault"] == {
         "kill-1": lost,
         "down-1": {**down, "recovery_time_s": 10.4765625},

@@ -96,6 +96,18 @@ def test_it_stands_on_top_of_the_report_and_each_exit_in_a_table() -> None:
     assert list(table.groups) == [Group("", [("app-2", 10.0, 137, True, None)])]
 
 
+def test_the_report_lists_twenty_exits_and_says_how_many_more_there_were() -> None:
+    death = {"service": "web", "exit_code": 1, "is_for_memory": False, "back_s": None}
+    exits = [{**death, "at_s": float(n)} for n in range(23)]
+    section = {"unexpected": 23, "by_container": {"web": 23}, "exits": exits}
+    (table,) = ASPECT.tables(findings_from_json({"restarts": section}))
+    assert [len(group.rows) for group in table.groups] == [20]
+    assert table.text == "The first 20; 3 more are in findings.json."
+    section["exits"] = exits[:20]
+    (table,) = ASPECT.tables(findings_from_json({"restarts": section}))
+    assert table.text == ""
+
+
 def test_without_an_exit_the_tile_is_good_and_without_a_watch_there_is_none() -> None:
     none = findings_from_json({"restarts": {"unexpected": 0}})
     assert list(ASPECT.tiles(none)) == [Tile("unexpected exits", 0, "of containers", "good")]

@@ -19,6 +19,7 @@ from harness.model.experiment import Experiment, Phase
 from harness.model.load import Load
 from harness.model.page import Column
 from harness.model.planned import Need
+from harness.model.sources import Sources
 from harness.record.run import Record
 
 NAMES = {"redirect", "create"}
@@ -91,10 +92,11 @@ def test_the_evidence_has_all_parts_of_the_phase() -> None:
          "not enough samples: 299 answers say which server sent them, 300 needed",
          "too_few_samples"),
         ("cache", "run",
-         "not enough samples: 298 answers say which server sent them, 300 needed",
+         "not enough samples: 298 answers say which cache tier had them, 300 needed",
          "too_few_samples"),
         ("traffic_share", "quiet", "no answer in quiet says which server sent it", "not_measured"),
         ("replica_share", "late", "no answer in late says which server sent it", "not_measured"),
+        ("cache", "late", "no answer in late says which cache tier had it", "not_measured"),
     ],
 )  # fmt: skip
 def test_without_enough_answers_there_is_no_share(
@@ -195,7 +197,7 @@ def test_what_each_stream_is_counted_for() -> None:
         {"intended_s": 43.0, "op": "create", "write": "ok", "cache": "db", "db_node": "db-3"},
         {"intended_s": 44.0},
     )
-    load = SimpleNamespace(mix={"redirect": 1.0, "delete": 1.0})
+    load = Load(rate_per_s=1, mix={"redirect": 1.0, "delete": 1.0})
     judged = [Phase(name=n, start_s=s, end_s=e) for n, s, e in (("a", 30, 60), ("b", 60, 90))]
     record = SimpleNamespace(
         main=main, canary=canary, judged=judged, experiment=SimpleNamespace(load=load)
@@ -224,6 +226,15 @@ def test_what_each_stream_is_counted_for() -> None:
     assert found.db_reached == {
         "redirect": {"a": 0.75, "b": None}, "delete": {"a": None, "b": None},
     }  # fmt: skip
+
+
+def test_of_a_target_that_names_no_tier_nobody_knows_what_reached_its_database() -> None:
+    requests = stream({"intended_s": 30.0, "served_by": "web"})
+    record = SimpleNamespace(
+        main=requests, canary=requests, judged=[Phase(name="a", start_s=30, end_s=60)],
+        experiment=SimpleNamespace(load=SimpleNamespace(mix={"redirect": 1.0})),
+    )  # fmt: skip
+    assert figures(cast(Record, record)).db_reached == {}
 
 
 @pytest.mark.parametrize(
@@ -269,3 +280,34 @@ def test_the_report_has_a_table_of_each_kind_with_all_phases_that_were_measured(
         [("", [("db-1", 1.0, None, None), ("db-2", 0.0, None, None)])],
         [("", [("create", 0.5, None, None)])],
     ]
+
+
+def test_a_target_that_names_no_database_has_no_share_that_reached_one() -> None:
+    main = stream({"intended_s": 30.0, "cache": "origin"}, {"intended_s": 31.0, "cache": "cache"})
+    load = SimpleNamespace(mix={"redirect": 1.0})
+    judged = [Phase(name="a", start_s=30, end_s=60)]
+    record = SimpleNamespace(
+        main=main, canary=main, judged=judged, experiment=SimpleNamespace(load=load)
+    )
+    found = figures(cast(Record, record))
+    assert found.db_reached == {}
+    assert found.cache_share == {"cache": {"a": 0.5}, "origin": {"a": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("subject", "clause", "tiers", "lack"),
+    [
+        ("cache", "cache_share > 1%", ("cache", "origin"), ""),
+        ("cache", "cache_share > 1%", (), ""),  # the target may name any
+        ("cache", "max < 99%", ("cache", "origin"), ""),
+        ("cache", "hit_share > 1%", ("cache", "origin"),
+         "no cache tier named hit; known: cache, origin"),
+        ("cache", "cache > 1%", ("cache",), "write cache_share, or name another cache tier so"),
+        ("traffic_share", "anybody > 1%", ("cache",), ""),
+    ],
+)  # fmt: skip
+def test_a_tier_that_no_answer_can_name_is_known_beforehand(
+    subject: str, clause: str, tiers: tuple[str, ...], lack: str
+) -> None:
+    sources = Sources({}, tiers=frozenset(tiers))
+    assert ASPECT.lacks(item(subject, clause), cast(Experiment, None), sources) == lack

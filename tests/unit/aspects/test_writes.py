@@ -384,3 +384,84 @@ def test_what_was_lost_is_compared_where_it_was_checked(
 )  # fmt: skip
 def test_the_tile_says_what_was_lost_if_that_was_checked(writes: Any, tiles: list[Tile]) -> None:
     assert list(ASPECT.tiles(findings_from_json({"writes": writes}))) == tiles
+
+
+def read_back(case: Case, *covered: str, **facts: Any) -> dict[str, Any]:
+    """The figures where a target's own settings say what is read back: one node, by operation."""
+    case.nodes = {PRIMARY: case.nodes[PRIMARY]}
+    about = {
+        "nodes": case.nodes, "operations": list(covered), "not_read": {},
+        "judges": ["lost", "phantom", "duplicates"], **facts,
+    }  # fmt: skip
+    case.rows = {key: rows for key, rows in case.rows.items() if key[0] == PRIMARY}
+    columns = [[*key, count] for key, count in case.rows.items()]
+    table = pa.table(list(map(list, zip(*columns, strict=True))), schema=WRITES)
+    pq.write_table(table, case.folder.path / "target" / "writes.parquet")
+    case.folder.write_json("target/writes.json", about)
+    main, canary = (sent(case.outcomes[stream]) for stream in "mc")
+    main["op"], canary["op"] = ["put", "pay"] * (COUNT // 2), ["put"] * COUNT
+    record = Record(cast(Any, None), [], main, canary, case.faults)
+    found: dict[str, Any] = plain(figures(record, case.folder))
+    return found
+
+
+def test_what_is_not_read_back_is_not_lost(case: Case) -> None:
+    """Every second write of the main load is a payment, of which nothing was looked up."""
+    for n in (*range(1, COUNT, 2), 4):
+        del case.rows[PRIMARY, "m", n]
+    found = read_back(case, "put")
+    assert (found["lost"], found["acknowledged"], found["read_back"]) == (1, 2 * COUNT, 1500)
+    assert found["examples"]["lost"] == ["m4, acknowledged at 0.044 s"]
+    assert found["acknowledged_last_second_before_fault"] == 150
+    found = read_back(case, "put", "pay")
+    assert (found["lost"], found["read_back"]) == (501, 2 * COUNT)
+
+
+def test_what_was_looked_for_and_not_found_is_lost_and_what_was_not_looked_for_is_not(
+    case: Case,
+) -> None:
+    case.outcomes["m"][6] = case.outcomes["m"][8] = "failed"
+    case.rows |= {(PRIMARY, "m", 2): 0, (PRIMARY, "m", 4): -1, (PRIMARY, "m", 6): 0,
+                  (PRIMARY, "m", 8): -1, (PRIMARY, "c", 5): 2}  # fmt: skip
+    found = read_back(case, "put", not_read={"the time was over": 1})
+    assert (found["lost"], found["phantom"], found["duplicates"]) == (1, 0, 1)
+    assert (found["read_back"], found["not_read"]) == (1497, {"the time was over": 1})
+
+
+def test_what_a_way_to_read_back_does_not_show_is_no_figure(case: Case) -> None:
+    found = read_back(case, "put", judges=["lost"])
+    assert (found["lost"], found["phantom"], found["duplicates"]) == (0, None, None)
+    whole = findings_from_json({"writes": found})
+    for metric in ("phantom", "duplicates"):
+        figure = ASPECT.figure(item(metric), whole)
+        assert (figure.value, figure.gap_code) == (None, "writes_not_checked")
+        assert f"does not show {metric} writes" in figure.gap
+    assert ASPECT.figure(item("lost"), whole).evidence == "0 of 1,500 acknowledged writes"
+
+
+@pytest.mark.parametrize(
+    ("clause", "lost", "is_gap"),
+    [("lost == 0", 0, True), ("lost == 0", 2, False), ("lost <= 3", 2, True),
+     ("lost <= 1", 2, False)],
+)  # fmt: skip
+def test_a_limit_is_kept_only_if_all_were_looked_up(clause: str, lost: int, is_gap: bool) -> None:
+    writes = {**FOUND, "lost": lost, "read_back": 900,
+              "not_read": {"no token": 90, "the time was over": 10}}  # fmt: skip
+    expected = parse_expectation("run", "writes", clause, set())
+    figure = ASPECT.figure(expected, findings_from_json({"writes": writes}))
+    gap = (
+        "100 acknowledged writes were not read back (90: no token; 10: the time was over)"
+        if is_gap
+        else ""
+    )
+    assert (figure.value, figure.gap) == (lost, gap)
+    assert figure.evidence.startswith(f"{lost} of 900 acknowledged writes")
+
+
+def test_what_was_not_looked_up_is_no_good_news() -> None:
+    missed = {**FOUND, "lost": 0, "read_back": 900, "not_read": {"no token": 90}}
+    [tile] = ASPECT.tiles(findings_from_json({"writes": missed}))
+    assert (tile.value, tile.tone) == (0, "")
+    assert list(ASPECT.compare(findings_from_json({"writes": missed}), set())) == []
+    [tile] = ASPECT.tiles(findings_from_json({"writes": {**missed, "not_read": {}}}))
+    assert tile.tone == "good"

@@ -208,6 +208,7 @@ def test_a_run_is_one_command_and_what_it_left_behind(
     run = harness_command.run_experiment("b", ("scene", "wrong"), tmp_path / "reports")
     assert (tmp_path / "arguments").read_text().split() == [
         "run", "b", "--output", str(tmp_path / "reports"), "--scale", "auto",
+        "--ignore-steady-state",
         "--override", "tests/defects/scene.yaml", "--override", "tests/defects/wrong.yaml",
     ]  # fmt: skip
     assert (run.exit_code, run.verdict, run.codes) == (1, "fail", ("x",))

@@ -140,7 +140,7 @@ def test_exec_without_its_flag(shop: Shop, cli: Cli) -> None:
     faults = "{exec: {service: app-1, command: ['true']}, at: fault + 0s}"
     _change(shop.root / "x.yaml", "{kill: {service: app-1}, at: fault + 0s}", faults)
     done = cli("run", "x.yaml")
-    done.is_one_clear_error(2, "the faults exec-1 run commands inside", "--allow-exec")
+    done.is_one_clear_error(2, "exec-1 runs commands inside", "--allow-exec")
     assert shop.cut.names == []
     assert cli("run", "x.yaml", "--allow-exec").code == 0
 

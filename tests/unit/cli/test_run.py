@@ -21,7 +21,7 @@ from fakes import FakeEngine, FakeLinks
 from json_schema import problems
 
 from harness.cli import main
-from harness.errors import LoadError
+from harness.errors import LoadError, TargetError
 from harness.lock import run_lock
 from harness.probes.health import Health
 from harness.record.event_log import EventLog
@@ -106,6 +106,106 @@ def test_a_limit_for_which_too_few_requests_are_due_starts_no_run(shop: Shop, cl
     cli("run", "x.yaml").is_one_clear_error(2, text)
     assert shop.runs() == []
     assert shop.cut.names == []
+
+
+def test_each_operation_is_sent_before_the_load_and_what_came_is_kept(shop: Shop, cli: Cli) -> None:
+    done = cli("run", "x.yaml")
+    assert done.code == 0
+    assert "preflight: all is well" in done.out
+    assert shop.asked_before == ["x at 127.0.0.1:1"]
+    assert shop.cut.names.index("preflight") < shop.cut.names.index("driver.start")
+    environment = json.loads((shop.runs()[0] / "environment.json").read_text())
+    assert environment["preflight"] == [{"operation": "redirect"}]
+
+
+def test_an_operation_that_fails_ends_the_run_before_anything_is_broken(
+    shop: Shop, cli: Cli
+) -> None:
+    error = TargetError("x: operations fail: home: 500", "fix the target")
+    shop.fail_at("preflight", error)
+    cli("run", "x.yaml").is_one_clear_error(4, "home: 500", "fix the target")
+    assert "driver.start" not in shop.cut.names
+    assert shop.runs() == []
+    (folder,) = shop.refused()
+    assert "home: 500" in (folder / "junit.xml").read_text()
+    _assert_whole(shop)
+
+
+def test_a_target_that_misses_its_limits_before_the_fault_is_not_broken(
+    shop: Shop, cli: Cli
+) -> None:
+    text = EXPERIMENT.replace("{run: ", "{baseline: {redirect: [max < 5ms]}, run: ")
+    text = text.replace("baseline: 3s, fault: 3s", "baseline: 6s, fault: 3s")
+    (shop.root / "x.yaml").write_text(text)
+    done = cli("run", "x.yaml")
+    assert done.code == 3, done.out + done.err
+    result = _result(shop)
+    assert (result["status"], result["verdict"]) == ("not_steady", "inconclusive")
+    [reason] = result["reasons"]
+    assert reason["code"] == "not_steady"
+    why = "not steady before the fault: baseline.redirect: max < 5ms, but 10 ms over "
+    assert reason["text"].startswith(why)
+    assert not any(name.startswith("engine.") for name in shop.cut.names)
+    assert list(problems(result, result_schema())) == []
+    page = (shop.runs()[0] / "index.html").read_text()
+    assert "The run ended before its first fault" in page
+    _assert_whole(shop)
+
+
+@pytest.mark.parametrize("way", ["flag", "file"])
+def test_it_is_broken_all_the_same_where_that_is_asked(shop: Shop, cli: Cli, way: str) -> None:
+    text = EXPERIMENT.replace("{run: ", "{baseline: {redirect: [max < 5ms]}, run: ")
+    said = "steady_state: ignore\n" if way == "file" else ""
+    (shop.root / "x.yaml").write_text(text + said)
+    shop.fail_at("preflight", TargetError("never asked"))
+    done = cli("run", "x.yaml", *(["--ignore-steady-state"] if way == "flag" else []))
+    assert done.code == 1, done.out + done.err
+    assert _result(shop)["faults"][0]["proven"]
+    assert shop.asked_before == []
+
+
+CHECK = """
+checks:
+  well:
+    command: {service: redis, run: [redis-cli, ping]}
+    expect: [text == %s]
+    when: after
+"""
+
+
+@pytest.mark.parametrize(("text", "code"), [("OK", 0), ("PONG", 1)])
+def test_a_check_of_ones_own_decides_with_the_rest(
+    shop: Shop, cli: Cli, text: str, code: int
+) -> None:
+    """The fake engine answers OK to each command."""
+    (shop.root / "x.yaml").write_text(EXPERIMENT + CHECK % text)
+    cli("run", "x.yaml").is_one_clear_error(2, "check well runs commands inside containers")
+    done = cli("run", "x.yaml", "--allow-exec")
+    assert done.code == code, done.out + done.err
+    result = _result(shop)
+    assert list(problems(result, result_schema())) == []
+    judged = next(j for j in result["judgements"] if j["expectation_id"] == "run.check.well.after")
+    assert result["checks"]["well"]["after"]["looks"] >= 1
+    run = shop.runs()[-1]
+    assert 'id="checks"' in (run / "index.html").read_text()
+    assert f"run.check.well: text == {text} after healing" in (run / "junit.xml").read_text()
+    if code:
+        assert judged["evidence"].endswith('text was "OK" (1 of 1 looks)')
+        assert [reason["code"] for reason in result["reasons"]] == ["check_failed"]
+    else:
+        assert judged["evidence"] == "held at all 1 looks; last seen: OK"
+
+
+def test_a_dry_run_says_what_checks_and_preflight_would_do(shop: Shop, cli: Cli) -> None:
+    (shop.root / "x.yaml").write_text(EXPERIMENT + CHECK % "OK")
+    done = cli("run", "x.yaml", "--allow-exec", "--dry-run")
+    assert "would look at `redis-cli ping` in redis every 1.00 s (check well)" in done.out
+    assert "would first send one request of each to each address: redirect" in done.out
+    for command in ("validate", "plan"):
+        text = "looks at `redis-cli ping` in redis every 1.00 s (check well)"
+        assert text in cli(command, "x.yaml").out
+    quiet = cli("run", "x.yaml", "--allow-exec", "--dry-run", "--ignore-steady-state")
+    assert "would first send" not in quiet.out
 
 
 def test_a_safeguard_that_trips(shop: Shop, cli: Cli) -> None:

@@ -320,6 +320,31 @@ def test_links_that_are_commented_become_links_without_the_sign(
     assert "#   db: 5432     # used by api, migrate, worker" in lines
 
 
+def test_what_is_asked_for_must_succeed_for_the_target_to_be_healthy(
+    repository: Repository, cli: Cli
+) -> None:
+    root = repository(projects.WORKER_QUEUE)
+    cli("init", "--yes", "--path", "/", "--path", "/items")
+    target = load_target(root / "harness" / "target.yaml")
+    assert target.healthy == tuple(target.operations)
+    assert len(target.healthy) == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "service"), [(projects.WORKER_QUEUE, "db"), (projects.NGINX_REDIS, "")]
+)
+def test_a_readback_is_proposed_where_there_is_a_database_to_ask(
+    files: Mapping[str, str], service: str, repository: Repository, cli: Cli
+) -> None:
+    path = repository(files) / "harness" / "target.yaml"
+    cli("init", "--yes")
+    text = path.read_text()
+    assert load_target(path).readback is None
+    path.write_text(text.replace("# readback:", "readback:"))
+    readback = load_target(path).readback
+    assert (readback.service if readback else "") == service
+
+
 def test_the_target_can_be_found_from_the_projects_folder(repository: Repository, cli: Cli) -> None:
     root = repository(projects.RANDOM_PORT)
     cli("init", "--yes")

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from harness.load.driver import LoadConfig, _write_engine_config
+from harness.model.answer_headers import Header
 from harness.model.load import Load, Operation
+
+CACHE = {"name": "X-Cache-Status", "values": {"HIT*": "cache"}}
 
 
 def config(folder: Path, **load: Any) -> LoadConfig:
@@ -19,7 +22,7 @@ def config(folder: Path, **load: Any) -> LoadConfig:
         load=Load(rate_per_s=100, mix=mix, **load),
         operations={"look": Operation(path="/"), "buy": Operation(path="/", method="POST")},
         endpoints=[("127.0.0.1", 80)], seed=3, run_id="run", duration_s=30,
-        canary_key_offset=40, samples_dir=folder,
+        canary_key_offset=40, samples_dir=folder, headers={"cache": Header.model_validate(CACHE)},
     )  # fmt: skip
 
 
@@ -52,3 +55,8 @@ def test_both_engines_know_where_to_read_that_the_entry_has_moved(
     for stream in ("main", "canary"):
         text = _write_engine_config(moving, stream, tmp_path).read_text()
         assert json.loads(text)["entry_file"] == str(told)
+
+
+@pytest.mark.parametrize("stream", ["main", "canary"])
+def test_both_engines_are_told_which_headers_say_who_answered(tmp_path: Path, stream: str) -> None:
+    assert written(tmp_path, stream, canary_rate_per_s=20)["headers"] == {"cache": CACHE}

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.model.answer_headers import Header
 from harness.model.experiment import Experiment
+from harness.model.readback import Readback
 from harness.model.target import Part, Target
 
 
@@ -71,6 +73,14 @@ def test_a_record_names_files_as_seen_from_the_project_and_nothing_of_whose_they
         "services": {"web": {"role": "app", "entry": "80"}},
     }
     assert Target().to_json() == {"compose": [], "profiles": []}
+    by_http = Readback(http="GET /{token}", within_s=2)
+    told = Target(readback=by_http, headers={"server": Header(name="X-Backend")})
+    assert told.to_json() == {
+        "compose": [],
+        "profiles": [],
+        "readback": {"http": "GET /{token}", "within_s": 2.0},
+        "headers": {"server": {"name": "X-Backend"}},
+    }
 
 
 @pytest.mark.parametrize(
@@ -80,6 +90,12 @@ def test_a_record_names_files_as_seen_from_the_project_and_nothing_of_whose_they
         {"compose": ["a.yaml", "b/c.yaml"], "profiles": [], "services": {"web": {"role": "app"}}},
         {"compose": [], "profiles": [], "name": "shop"},
         {"compose": [], "profiles": [], "links": {"db": {"service": "db", "port": 5432}}},
+        {
+            "compose": [],
+            "profiles": [],
+            "readback": {"http": "GET /{token}", "status": [200, 206]},
+            "headers": {"cache": {"name": "X-Cache", "values": {"HIT": "cache"}}},
+        },
     ],
 )
 def test_a_record_can_be_read_and_is_written_again_as_it_was(recorded: dict[str, object]) -> None:

@@ -22,9 +22,9 @@ from recorded_answers import (
 from recorded_answers import patroni_member as member
 
 from harness.bundled.round_trip import TRIES, round_trip
-from harness.model.container import Container
+from harness.model.container import ONE_OFF, Container
 from harness.model.http import Answer
-from harness.probes.health import Health, check_health, entry_of
+from harness.probes.health import Health, check_health, entries_of, entry_of
 
 EDGE, LB_1, LB_2, STATS_1, STATS_2 = 20001, 20002, 20003, 20012, 20013
 
@@ -159,6 +159,62 @@ def test_parts_with_a_role_must_run_unless_they_stand_by(stack: Stack) -> None:
     stack.change("db-2", status="exited")
     stack.change("app-3", status="paused")
     assert stack.check().problems == ("app-3 does not run", "db-2 does not run")
+
+
+NOW_S = 2_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("facts", "problem"),
+    [
+        ({"health": "healthy"}, ""),
+        ({"health": "unhealthy"}, "web is unhealthy by its own health check"),
+        ({"health": "starting"}, "web is starting by its own health check"),
+        ({"status": "exited", "exit_code": 0}, ""),
+        ({"status": "exited", "exit_code": 3}, "web does not run: it ended with 3"),
+        ({"status": "paused", "health": "healthy"}, "web does not run"),
+        ({"status": "created"}, "web does not run"),
+        ({"status": "restarting", "exit_code": 1},
+         "web is in a crash loop: it ended with 1 and waits for its restart"),
+        ({"restart_count": 1, "started_s": NOW_S - 4},
+         "web was restarted by the engine once, last 4 s ago"),
+        ({"restart_count": 3, "started_s": NOW_S - 9.9},
+         "web was restarted by the engine 3 times, last 10 s ago"),
+        ({"restart_count": 3, "started_s": NOW_S - 10}, ""),
+        ({"restart_count": 0, "started_s": NOW_S - 1}, ""),
+        ({"restart_count": 1, "started_s": NOW_S + 60}, ""),
+        ({"status": "exited", "exit_code": 1, "labels": {ONE_OFF: "True"}}, ""),
+        ({"status": "exited", "exit_code": 1, "labels": {ONE_OFF: "False"}},
+         "web does not run: it ended with 1"),
+        ({"health": "unhealthy", "labels": {"harness.standby": "true"}}, ""),
+    ],
+)  # fmt: skip
+def test_a_part_without_a_role_is_looked_at_too(facts: dict[str, Any], problem: str) -> None:
+    """As in a project that has no labels of ours; only a job may end, and only with 0."""
+    found = check_health([container("web", "", **facts)], Stack(parts=[]), None, NOW_S)
+    assert found.problems == ((problem,) if problem else ())
+
+
+def test_a_part_with_a_role_is_no_job() -> None:
+    ended = container("web", "app", status="exited", exit_code=0)
+    assert check_health([ended], Stack(parts=[])).problems == ("web does not run",)
+
+
+def test_one_of_several_replicas_is_named_by_itself() -> None:
+    parts = [
+        container("web", name="shop-web-1"),
+        container("web", name="shop-web-2", id="2", status="paused"),
+    ]
+    assert check_health(parts, Stack(parts=[])).problems == ("shop-web-2 does not run",)
+
+
+def test_the_addresses_of_each_entry() -> None:
+    parts = [*_parts(), container("spare", labels={"harness.entry": "lb:1", "harness.standby": "1"},
+                                  ports={1: 2})]  # fmt: skip
+    assert entries_of(parts) == {
+        "edge": [("127.0.0.1", EDGE)],
+        "lb": [("127.0.0.1", LB_1), ("127.0.0.1", LB_2)],
+    }
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,18 @@ from typing import Any, cast
 import pandas as pd
 import pytest
 
-from harness.record.causes import Cause, Explanations, Places, causes_of_faults, places_of
+from harness.faults import KINDS
+from harness.record.causes import (
+    AFTER,
+    WHILE,
+    Cause,
+    Explanations,
+    Places,
+    causes_of_faults,
+    during,
+    enumerated,
+    places_of,
+)
 from harness.record.run import Record
 
 
@@ -192,3 +203,43 @@ def test_a_service_reaches_itself_and_all_that_it_sends_requests_on_to() -> None
     assert (
         PLACES.reach("db-lb") == PLACES.reach("pool") == {"db-lb", "pool", "db-1", "db-2", "db-3"}
     )
+
+
+def test_every_kind_of_fault_has_its_words_and_whether_it_lasts_is_right() -> None:
+    assert {name for name, kind in KINDS.items() if kind.lasts} <= WHILE.keys()
+    assert {name for name, kind in KINDS.items() if not kind.lasts} <= AFTER.keys()
+    assert all(words.count("{}") == 1 for words in (*WHILE.values(), *AFTER.values()))
+
+
+@pytest.mark.parametrize(
+    ("broken", "at_s", "words"),
+    [
+        ([], 40.0, ""),
+        ([cause("web")], 10.0, "before any fault"),
+        ([cause("web")], 90.0, "while nothing was broken"),
+        ([cause("web")], 40.0, "while web was down"),
+        ([cause("web"), cause("db", start_s=35.0)], 40.0,
+         "while web was down and while db was down"),
+        ([cause("web"), cause("db", start_s=60.0)], 40.0, "while web was down"),
+        ([cause(links=("web.db",))], 40.0, "while web.db was down"),
+        ([cause("b", "a")], 40.0, "while a and b were down"),
+        ([Cause("x-1", "new", frozenset({"a"}), frozenset(), 30.0, 80.0)], 40.0,
+         "while new of a lasted"),
+        ([Cause("x-1", "crash", frozenset(), frozenset(), 30.0, 80.0)], 40.0, "after x-1 crashed"),
+    ],
+)  # fmt: skip
+def test_the_words_for_what_was_broken_at_a_moment(
+    broken: list[Cause], at_s: float, words: str
+) -> None:
+    assert during(broken, at_s) == words
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c"),
+        (["a", "b", "c", "d", "e"], "a, b, c and 2 more"),
+    ],
+)  # fmt: skip
+def test_names_in_a_sentence_are_bounded(names: list[str], text: str) -> None:
+    assert enumerated(names) == text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from itertools import chain
 from typing import Any, cast
 
 import pandas as pd
@@ -13,6 +15,7 @@ from harness.record.deaths import (
     Death,
     death_causes,
     lone_memory_kills,
+    loops_of,
     unplanned_deaths,
     unplanned_pauses,
     unplanned_starts,
@@ -111,6 +114,58 @@ def test_a_job_without_role_or_place_ends_well_by_design(
     service: str, code: int | None, is_by_design: bool
 ) -> None:
     assert deaths(dies(40.0, service, code)) == ([] if is_by_design else [(service, 40.0)])
+
+
+def test_each_replica_ends_and_runs_again_by_itself() -> None:
+    events = [
+        event("die", 40.0, "web", container="web-1", exit_code=1),
+        event("die", 41.0, "web", container="web-2", exit_code=1),
+        event("oom", 41.5, "web", container="web-2"),
+        event("start", 42.0, "web", container="web-2"),
+        event("start", 43.0, "web", container="web-1"),
+    ]
+    assert unplanned_deaths(record(*events), PLACES, ()) == [
+        Death("web", 40.0, 1, False, 43.0, "web-1"), Death("web", 41.0, 1, True, 42.0, "web-2"),
+    ]  # fmt: skip
+
+
+def test_replicas_that_end_once_each_are_no_crash_loop() -> None:
+    once = [Death("web", 40.0 + n, 1, False, 41.0 + n, f"web-{n}") for n in range(3)]
+    again = [replace(once[1], at_s=at_s, back_s=at_s + 1) for at_s in (45.0, 50.0)]
+    assert loops_of(once) == [[death] for death in once]
+    assert loops_of([*once, *again]) == [[once[0]], [once[1], *again], [once[2]]]
+
+
+def test_jobs_that_end_well_once_each_since_a_fault_are_in_no_loop() -> None:
+    replicas = [again("job", at_s, container=f"job-{at_s}") for at_s in (31, 33, 35)]
+    assert deaths(*chain.from_iterable(replicas), causes=(FROZEN,)) == []
+
+
+FROZEN = cause("pause", "redis")
+
+
+def again(service: str, *times_s: float, **facts: Any) -> list[dict[str, Any]]:
+    """Exits with code 0, after each of which it ran again."""
+    ends = [event("die", at_s, service, exit_code=0, **facts) for at_s in times_s]
+    return [*ends, *(event("start", at_s + 0.25, service, **facts) for at_s in times_s)]
+
+
+@pytest.mark.parametrize(
+    ("events", "causes", "is_told"),
+    [
+        pytest.param(again("job", 31, 33, 35), (FROZEN,), True, id="since the fault"),
+        pytest.param(again("job", 30, 33, 35), (FROZEN,), True, id="with the fault"),
+        pytest.param(again("job", 31, 33), (FROZEN,), False, id="twice is no loop"),
+        pytest.param(again("job", 5, 31, 33, 35), (FROZEN,), False, id="before it, too"),
+        pytest.param(again("job", 31, 33, 35), (), False, id="without a fault"),
+        pytest.param(again("job", 31, 33, 35)[:-1], (FROZEN,), False, id="done in the end"),
+    ],
+)
+def test_a_job_that_ends_well_again_and_again_since_a_fault_is_in_a_crash_loop(
+    events: list[dict[str, Any]], causes: tuple[Cause, ...], is_told: bool
+) -> None:
+    times = [("job", e["t_s"]) for e in events if e["event"] == "container.die"]
+    assert deaths(*events, causes=causes) == (times if is_told else [])
 
 
 @pytest.mark.parametrize("kind", ["kill", "crash", "out_of_memory", "stop", "restart", "wipe"])

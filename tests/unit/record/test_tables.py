@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness.errors import RecordError, RunFolderError
 from harness.record.folder import RunFolder
-from harness.record.tables import SAMPLES, write_samples
+from harness.record.tables import SAMPLES, write_samples, write_tokens
 
 
 def _write_parts(folder: RunFolder, *names: str) -> None:
@@ -90,6 +90,22 @@ def test_the_read_back_comes_back(folder: RunFolder) -> None:
     folder.write_readback({"db-1": {"role": "primary"}}, rows)
     assert folder.read_writes().to_pydict() == rows
     assert folder.read_json("target/writes.json")["nodes"] == {"db-1": {"role": "primary"}}
+
+
+def test_what_a_read_back_says_of_itself_comes_back(folder: RunFolder) -> None:
+    rows: dict[str, list[Any]] = {"node": [], "stream": [], "n": [], "rows": []}
+    folder.write_readback({}, rows, {"operations": ["put"]})
+    assert folder.read_json("target/writes.json")["operations"] == ["put"]
+
+
+def test_tokens_come_back_apart_from_the_samples_of_their_stream(folder: RunFolder) -> None:
+    assert folder.read_tokens("main").to_pylist() == []
+    write_tokens(folder.samples_dir, "main", 0, [(1, "a")])
+    write_tokens(folder.samples_dir, "main-w1", 0, [(2, "b")])
+    write_tokens(folder.samples_dir, "canary", 0, [(1, "c")])
+    assert folder.read_tokens("main").to_pydict() == {"n": [1, 2], "token": ["a", "b"]}
+    assert folder.read_tokens("canary").to_pydict() == {"n": [1], "token": ["c"]}
+    assert folder.sample_parts("main") == []
 
 
 def test_the_clicks_come_back(folder: RunFolder) -> None:

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from made_up_run import findings, machine, make_run, result, write
 
+from harness.aspects import clicks
 from harness.aspects.findings_json import findings_from_json
 from harness.errors import RunFolderError
 from harness.record.folder import RunFolder
@@ -262,7 +263,117 @@ def test_a_run_that_left_next_to_nothing_still_has_a_report(tmp_path):
     text = page_of(folder).text
     assert "INCONCLUSIVE" in text
     assert "The run ended before anything was recorded to draw." in text
-    assert "were not read back" in text
+    assert "were not read back" not in text
+
+
+FOREIGN_ONLY = ("writes", "breakers", "traffic_share", "replica_share", "cache_share", "rotation")
+OF_THE_SHORTENER = (
+    "Acknowledged writes", "read back", "ircuit breaker", "Clicks", "cache", "database",
+    "app server", "load balancer", "Load balancer", "rotation",
+)  # fmt: skip
+
+
+def foreign():
+    """What analysis finds of a target with nothing of the shortener's."""
+    found = findings("x", "completed")
+    found |= {name: [] if name == "rotation" else {} for name in FOREIGN_ONLY}
+    found["writes"] = {"acknowledged": 0, "failed": 0, "unknown": 0, "checked": False}
+    found["clicks"] = {"acknowledged": 9, "unknown": 0, "why_not": clicks.NOT_READ}
+    kept = ("bucket_s", "t_s", "offered_per_s", "achieved_per_s", "failed_per_s", "canary",
+            "response_time_s")  # fmt: skip
+    found["series"] = {name: found["series"][name] for name in kept}
+    found["target"] = {"healthy": True}
+    return found
+
+
+def test_a_target_without_what_the_shortener_has_reads_nothing_of_it(tmp_path):
+    folder = make_run(tmp_path)
+    judged = result("x", "pass", "completed")
+    judged["judgements"] = [j for j in judged["judgements"] if "create" in j["expectation_id"]]
+    judged["title"] = "The shop survives"
+    write(folder, foreign(), judged)
+    text = page_of(folder).text
+    assert [words for words in OF_THE_SHORTENER if words in text] == []
+    for heading in ("Recovery", "Requests by phase", "The target after the run", "Canary"):
+        assert heading in text
+
+
+def test_the_bundled_stack_reads_all_of_it(tmp_path):
+    found = findings("x", "completed")
+    found["recovery"]["redirect"]["cold_share"] = 1.0
+    text = page_of(make_run(tmp_path, **found)).text
+    for heading in ("Acknowledged writes", "Circuit breakers", "Load balancer rotation"):
+        assert heading in text
+    assert "with keys that no cache holds" in text
+
+
+def test_writes_that_nothing_reads_back_are_still_mentioned(tmp_path):
+    found = foreign() | WORDS_ONLY
+    found["writes"] = {"acknowledged": 3, "failed": 0, "unknown": 0, "checked": False}
+    folder = make_run(tmp_path)
+    write(folder, found, result("x", "pass", "completed"))
+    assert "were not read back" in page_of(folder).text
+
+
+@pytest.mark.parametrize("status", ["completed", "aborted", "interrupted", "error"])
+def test_no_figure_is_good_news_where_the_run_did_not_finish(tmp_path, status):
+    folder = make_run(tmp_path, verdict="fail", status=status, **WORDS_ONLY)
+    page = page_of(folder)
+    tones = [attrs.get("class") for tag, attrs in page.elements if tag == "div"]
+    assert ("good" in tones) == (status == "completed")
+    assert "redirect recovery never failed" in page.text
+
+
+def test_the_recovery_of_a_fault_that_was_held_leads_with_the_time_after_healing(tmp_path):
+    found = findings("x", "completed") | WORDS_ONLY
+    create = found["recovery"]["create"]
+    create |= {"after_healing_s": 1.43}
+    create["degradation"] = {
+        "metric": "p95", "limit_s": 0.2, "recovered": True, "recovery_time_s": 22.0,
+        "after_healing_s": 2.0, "slow": 3, "stretches": [{"start_s": 30.0, "end_s": 52.0}],
+    }  # fmt: skip
+    create["by_fault"] = {
+        "kill-1": {"recovery_time_s": 21.43, "after_healing_s": 1.43, "recovered": True},
+        "crash-2": {"recovery_time_s": 3.0, "recovered": True},
+    }
+    folder = make_run(tmp_path)
+    write(folder, found, {**result("x", "pass", "completed"), "recovery": found["recovery"]})
+    text = page_of(folder).text.replace(GAP, " ")
+    assert "create recovery after healing 1.43 s ± 5 ms 21.4 s after the fault, which" in text
+    assert "create: 1.43 s ± 5 ms after healing 21.4 s after the fault, which the harness" in text
+    assert "regained 2.00 s after healing, 22.0 s after the fault; 3 successes" in text
+    assert "crash-2 3.00 s, kill-1 1.43 s after healing, 21.4 s after the fault." in text
+    listed = Page(render_index(tmp_path).read_text(encoding="utf-8")).text.replace(GAP, " ")
+    assert "create: 1.43 s ± 5 ms after healing" in listed
+
+
+def test_examples_of_wrong_answers_are_text_and_cannot_become_markup(tmp_path):
+    found = findings("x", "completed") | WORDS_ONLY
+    of_fault = found["operations"]["create"]["fault"]
+    of_fault |= {"errors": {"wrong_status": 348}, "statuses": {"500": 340, "503": 8}}
+    of_fault["examples"] = [
+        {"operation": "create", "error": "wrong_status", "stream": "canary", "at_s": 31.5,
+         "status": 500, "expected": "status 201", "came": f"status 500, {HOSTILE}"},
+    ]  # fmt: skip
+    folder = make_run(tmp_path)
+    write(folder, found, result("x", "fail", "completed"))
+    page = page_of(folder)
+    text = page.text.replace(GAP, " ")
+    assert "348 wrong_status: 340 with 500, 8 with 503" in text
+    assert "Examples of wrong answers" in text
+    assert f"wrong_status 31.50 s canary status 201 status 500, {HOSTILE}" in text
+    assert "img" not in [tag for tag, _ in page.elements]
+
+
+def test_what_a_read_back_could_not_look_up_is_said(tmp_path):
+    folder = make_run(tmp_path)
+    found = findings("x", "completed") | WORDS_ONLY
+    found["writes"] |= {"read_back": 77, "not_read": {"'<b>' is not a token": 5}}
+    write(folder, found, result("x", "pass", "completed"))
+    text = page_of(folder).text
+    assert "77 acknowledged writes were looked up as readback of the target says" in text
+    assert "Not looked up: 5, because '<b>' is not a token." in text
+    assert "in the primary and in each replica" not in text
 
 
 def test_writes_that_were_not_read_back_are_not_called_kept(tmp_path):

@@ -6,15 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from answering import answering
 from fakes import Cut, FakeClock, FakeEngine, FakeHttp, container
 from stack_copy import ROOT, copy_of_the_stack
 
 from harness.application import NO_APPLICATION
 from harness.bundled.shortener import SHORTENER, stack_target
 from harness.bundled.traffic import TRAFFIC
-from harness.errors import InvalidExperiment
-from harness.model.load import Load
+from harness.errors import InvalidExperiment, TargetError
+from harness.load.engine.config import Entry
+from harness.model.experiment import Experiment
+from harness.model.load import Load, Operation
 from harness.model.target import Target
+from harness.session.entries import entry_followers, other_entries
 from harness.session.experiment_files import read_experiment
 from harness.session.project import Project
 
@@ -27,9 +31,9 @@ def _in_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("mine.yml").write_text("services: {}\n")
 
 
-def _project(target: Target | None = None) -> Project:
+def _project(target: Target | None = None, port: int = 9) -> Project:
     labels = {"harness.entry": "lb:80", "harness.probe.clicks": "80/metrics"}
-    found = container("lb-1", "lb", labels=labels, ports={80: 9})
+    found = container("lb-1", "lb", labels=labels, ports={80: port})
     project = Project(target)
     project.engine = FakeEngine({found.id: found}, FakeClock(), Cut())  # type: ignore[assignment]
     project.http = FakeHttp()  # type: ignore[assignment]
@@ -50,6 +54,36 @@ def test_another_compose_file_in_the_same_folder_has_none() -> None:
     assert [reading.name for reading in project.readings()] == ["settings"]
     assert project.health().healthy
     assert [probe.name for probe in project.probes()] == ["containers", "machine"]
+
+
+def test_the_operations_that_a_target_calls_healthy_are_part_of_its_health() -> None:
+    right, wrong = Operation(path="/"), Operation(path="/", status=(204,))
+    mine = Target(
+        compose=(Path("mine.yml").resolve(),), healthy=("right", "lb.wrong"),
+        operations={"right": right, "wrong": wrong},
+    )  # fmt: skip
+    with answering(lambda *_: (200, b"hello", {})) as server:
+        project = _project(mine, port=server.address[1])
+        found = project.health()
+    assert server.seen == ["GET /", "GET /"]
+    assert found.details["right.operation"] == "ok"
+    (problem,) = found.problems
+    assert problem.startswith(f"lb.wrong: GET / to 127.0.0.1:{server.address[1]}: 200 in ")
+    assert problem.endswith("(expected status 204): hello")
+    assert found.details["lb.wrong.operation"] == problem.removeprefix("lb.wrong: ")
+
+
+def test_a_container_that_the_engine_restarts_is_not_healthy() -> None:
+    project = _project(Target(compose=(Path("mine.yml").resolve(),)))
+    engine = project.engine
+    assert isinstance(engine, FakeEngine)
+    project.clock = engine.clock  # type: ignore[assignment]
+    (found,) = engine.containers()
+    started_s = engine.clock.wall_s() - 3
+    engine.found[found.id] = replace(found, restart_count=2, started_s=started_s)
+    assert project.health().problems == (
+        "lb-1 was restarted by the engine 2 times, last 3 s ago",
+    )  # fmt: skip
 
 
 def test_a_shipped_experiment_need_not_describe_its_requests(tmp_path: Path) -> None:
@@ -85,11 +119,10 @@ def test_an_entry_is_followed_where_each_start_moves_it(
     engine = FakeEngine({c.id: c for c in members}, FakeClock(), Cut())
     project = Project(Target(compose=(Path("mine.yml").resolve(),)))
     project.engine = engine  # type: ignore[assignment]
-    load = Load(entry="shop", rate_per_s=1, mix={"a": 1.0})
     stale = project.state_dir / "entry.json"
     stale.parent.mkdir(parents=True)
     stale.write_text("[]")
-    follower = project.entry_follower(load)
+    follower = project.entry_follower("shop")
     assert follower is not None
     assert follower.file == stale
     assert not stale.exists()
@@ -100,5 +133,35 @@ def test_an_entry_is_followed_where_each_start_moves_it(
     assert follower.observe().events[0]["to"] == ["nowhere"]
     del engine.found["id-web"]
     assert follower.observe().events == ()
-    assert project.entry_follower(load.model_copy(update={"entry": "still"})) is None
-    assert project.entry_follower(load.model_copy(update={"entry": "192.0.2.7:80"})) is None
+    assert project.entry_follower("still") is None
+    assert project.entry_follower("192.0.2.7:80") is None
+
+
+def test_each_of_several_entries_has_a_file_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    Path("mine.yml").write_text(MOVING)
+    members = [
+        container("web", labels={"harness.entry": "shop:80"}, ports={80: 32768}),
+        container("fixed", labels={"harness.entry": "still:80"}, ports={80: 8080}),
+    ]
+    project = Project(Target(compose=(Path("mine.yml").resolve(),)))
+    project.engine = FakeEngine({c.id: c for c in members}, FakeClock(), Cut())  # type: ignore[assignment]
+    load = Load(entry="still", rate_per_s=1, mix={"a": 1.0})
+    experiment = Experiment(
+        name="x", title="t", load=load, operations={"a": Operation(path="/", entry="shop")},
+        phases=(), faults=(), hypothesis=(),
+    )  # fmt: skip
+    project.state_dir.mkdir(parents=True)
+    first, second = entry_followers(experiment, project)
+    assert first is None
+    assert second is not None
+    assert second.file == project.state_dir / "entry-1.json"
+    assert second.observe().events[0]["entry"] == "shop"
+    assert other_entries(experiment, project, [second]) == {
+        "shop": Entry([("127.0.0.1", 32768)], str(second.file))
+    }
+    with pytest.raises(TargetError, match="no entry 'nope' is published"):
+        project.addresses("nope")
+    assert project.addresses("127.0.0.2:81") == [("127.0.0.2", 81)]

@@ -63,3 +63,20 @@ def test_what_cannot_be_written_is_told_and_does_not_end_the_recorder(tmp_path: 
     recorder.add(row(recorder, 1))
     recorder.close()
     assert str(folder) in recorder.error
+
+
+def test_tokens_are_written_with_their_rows(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, "main-w3")
+    recorder.add(row(recorder, 1))
+    recorder.collect()
+    recorder.flush()
+    for number in (2, 3):
+        recorder.add_token((number, f"t-{number}"))
+        recorder.add(row(recorder, number))
+    recorder.close()
+    parts = sorted(path.name for path in tmp_path.iterdir())
+    assert parts == [
+        "main-w3-00000.parquet", "main-w3-00001.parquet", "tokens-main-w3-00000.parquet",
+    ]  # fmt: skip
+    found = pq.read_table(tmp_path / parts[-1]).to_pylist()
+    assert found == [{"n": 2, "token": "t-2"}, {"n": 3, "token": "t-3"}]

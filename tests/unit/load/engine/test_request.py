@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from harness.bundled.traffic import OPERATIONS
 from harness.load.engine.request import Places, Request, Values
-from harness.load.engine.response import BODY_KEPT_MAX, Head, Heads, Response
+from harness.load.engine.response import BEGIN_MAX, BODY_KEPT_MAX, Head, Heads, Response
 from harness.model.load import Operation, percent_format
 from harness.model.request_line import METHODS
 
@@ -254,6 +254,27 @@ def test_a_body_that_nobody_reads_is_not_kept() -> None:
     assert ignored.error_of(response, VALUES, 0.1) == ""
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "kept"),
+    [
+        (200, b"x" * 9000, b""),
+        (404, b"x" * 9000, b""),  # expected as well
+        (500, b"no redis", b"no redis"),
+        (500, b"x" * 9000, b"x" * BEGIN_MAX),
+    ],
+)
+def test_the_beginning_of_an_unread_body_is_kept_if_its_status_was_not_expected(
+    status: int, body: bytes, kept: bytes
+) -> None:
+    response = Response(Heads())
+    for _ in range(2):  # the next answer on the connection is treated alike
+        response.begin(has_body=True, reads_body=False, expected=(200, 404))
+        response.feed(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(body)))
+        for start in range(0, len(body), 3000):
+            response.feed(body[start : start + 3000])
+        assert (response.is_complete, response.body) == (True, kept)
+
+
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 
 
@@ -283,3 +304,41 @@ def test_whatever_a_file_may_say_a_strict_server_understands(values: dict[str, A
         assert isinstance(data, h11.Data)
         assert data.data.decode() == operation.body
     assert isinstance(server.next_event(), h11.EndOfMessage)
+
+
+@pytest.mark.parametrize(
+    ("writes", "body", "token"),
+    [
+        ("$.id", b'{"id": "a-1"}', "a-1"),
+        ("$.id", b'{"id": 17}', "17"),
+        ("$.items[0].id", b'{"items": [{"id": "x"}]}', "x"),
+        ("$", b'"x"', "x"),
+        ("$.id", b'{"id": "' + b"a" * 200 + b'"}', "a" * 100),  # too long to be looked up
+        ("$.id", b'{"id": "x y"}', "x y"),  # nothing that is looked up, but what it returned
+        ("$.id", b'{"id": 1.5}', ""),
+        ("$.id", b'{"id": true}', ""),
+        ("$.id", b'{"id": null}', ""),
+        ("$.id", b'{"ids": 1}', ""),
+        ("$.id", b"not JSON", ""),
+        ("$.id", b"[" * 100_000, ""),
+        ("$.id", b"\xff\xfe", ""),
+        ("returned", b"id=abc;", "abc"),
+        ("returned", b"nothing", ""),
+    ],
+)
+def test_by_what_a_write_is_read_back_is_in_its_answer(
+    writes: str, body: bytes, token: str
+) -> None:
+    returns = "id=([a-z]+)" if writes == "returned" else ""
+    operation = Operation(path="/", method="POST", writes=writes, returns=returns)
+    made = request("make", operation)
+    assert made.reads_body
+    assert made.token_in(body) == token
+    error = made.error_of(with_body(answer(200), body), VALUES, 0.1)
+    assert error == ("" if token else "wrong_content")
+    assert made.write_outcome(answer(200), error) == ("ok" if token else "unknown")
+
+
+def test_a_token_that_was_sent_is_not_looked_for_in_the_answer() -> None:
+    made = request("make", Operation(path="/{token}", method="PUT", writes="token"))
+    assert (made.returns_token, made.reads_body) == (False, False)

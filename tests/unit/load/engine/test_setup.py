@@ -50,3 +50,14 @@ def test_an_answer_must_return_something_only_if_somebody_asks_for_it(
     created = Response(Heads())
     created.feed(b"HTTP/1.1 201 X\r\nContent-Length: 28\r\n\r\nhttps://example.com/new/r-m5")
     assert create.error_of(created, (5, 5, 0, b""), 0.1) == wrong
+
+
+def test_what_is_read_back_by_what_it_returned_is_always_asked_for() -> None:
+    operation = OPERATIONS["create"].model_copy(update={"writes": "returned"})
+    load = Load(rate_per_s=1, mix={"create": 1.0})
+    config = EngineConfig(
+        stream="main", run_id="r", seed=1, endpoints=[("127.0.0.1", 80)], load={},
+        operations={"create": operation.model_dump(mode="json")}, mix=dict(load.mix), samples="",
+    )  # fmt: skip
+    [create] = setup.make_requests(config, load)
+    assert create.token_in(b'"code": "abc"') == "abc"

@@ -1,0 +1,44 @@
+"""The first bytes of an answer, as people may see them: bounded, printable, without secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from harness.load.secret import PREFIX
+
+LENGTH_MAX, READ_MAX = 120, 4096
+HIDDEN, UNPRINTABLE = "***", "\N{REPLACEMENT CHARACTER}"
+SECRET_LENGTH_MIN = 4
+"""A shorter one would be found everywhere."""
+_SPACE = re.compile(r"\s+")
+_NAMED = re.compile(
+    r"""(?ix) ((?<![\w-])
+    (?= [\w-]*? (?:passw|secret|token|api[_-]?key|authori|session|credential)) [\w-]++
+    ["']? \s*+ [:=] \s*+) ("[^"]*+"? | '[^']*+'? | [^\s,;&}<]+)"""
+)
+"""A value that its own name says is a secret, as in JSON, forms and headers."""
+_TOKEN = re.compile(r"(?<![\w-])eyJ[\w-]++\.[\w-]++(?:\.[\w-]*)?|\b(?:Bearer|Basic)\s+[\w.~+/=-]+")
+"""A JSON Web Token, credentials of an Authorization header.
+
+Each word is looked at once: a long one without spaces must not take seconds.
+"""
+
+
+def excerpt(body: bytes, length: int = LENGTH_MAX) -> str:
+    """What `body` begins with, on one line; "" for an empty one.
+
+    Taken out are the values of the environment's HARNESS_SECRET_..., and what looks like a secret.
+    """
+    text = body[:READ_MAX].decode("utf-8", "replace")
+    text = without_secrets(_SPACE.sub(" ", text).strip())
+    shown = "".join(letter if letter.isprintable() else UNPRINTABLE for letter in text)
+    return shown if len(shown) <= length else f"{shown[: length - 1]}…"
+
+
+def without_secrets(text: str) -> str:
+    """`text` with *** in place of each secret that is known, or that is called one."""
+    for name, value in os.environ.items():
+        if name.startswith(PREFIX) and len(value) >= SECRET_LENGTH_MIN:
+            text = text.replace(value, HIDDEN)
+    return _NAMED.sub(rf"\1{HIDDEN}", _TOKEN.sub(HIDDEN, text))
