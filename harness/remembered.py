@@ -19,22 +19,28 @@ FILE = "target.json"
 
 
 class Remembered(BaseModel):
-    """`overrides` are absolute paths, `services` what the target said of them."""
+    """`overrides` are absolute paths, `services` what the target said of them.
+
+    `engine` is the one that the project runs on, "" if that is not known.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     overrides: tuple[Path, ...] = ()
     services: Mapping[str, Part] = Field(default_factory=dict)
+    engine: str = ""
 
 
-def remember(state_dir: Path, overrides: tuple[Path, ...], services: Mapping[str, Part]) -> None:
+def remember(
+    state_dir: Path, overrides: tuple[Path, ...], services: Mapping[str, Part], engine: str = ""
+) -> None:
     """Keep them, with the overrides of earlier runs: their containers may still be there.
 
     RecordError where that cannot be written.
     """
     known = recall(state_dir)
     every = tuple(dict.fromkeys((*known.overrides, *overrides)))
-    kept = Remembered(overrides=every, services=services)
+    kept = Remembered(overrides=every, services=services, engine=engine)
     if kept != known:
         write_whole(state_dir / FILE, kept.model_dump_json())
 

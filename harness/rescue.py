@@ -174,10 +174,11 @@ def _say_done(channel: socket.socket) -> bool:
 
 def _tools(state: Path, clock: SystemClock) -> Tools:
     """Waits for an engine that is being restarted; its error after 180 s."""
-    deadline_s, services = clock.now_s() + TRY_S, recall(state).services
+    deadline_s, known = clock.now_s() + TRY_S, recall(state)
     while True:
         try:
-            return tools_of(DockerEngine(state.name, services), clock, HttpClient())
+            engine = DockerEngine(state.name, known.services, known.engine)
+            return tools_of(engine, clock, HttpClient())
         except HarnessError:
             if clock.now_s() > deadline_s:
                 raise

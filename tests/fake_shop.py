@@ -110,6 +110,7 @@ class Shop:
     cut: Cut = field(default_factory=Cut)
     health: list[Health] = field(default_factory=lambda: [Health((), {})])
     error_rate: float = 0.0
+    missing: tuple[str, ...] = ()
     recorded_share: float = 1.0
     looks: list[Look | None] = field(default_factory=lambda: [QUIET])
     watchdogs: list[FakeWatchdog] = field(default_factory=list)
@@ -160,6 +161,12 @@ class Shop:
         path = self.root.parent / "asked"
         return path.read_text() if path.exists() else ""
 
+    def publish(self, published: str) -> None:
+        """The entry at this port of this machine, in the Compose file."""
+        [port] = self.answers["config"]["services"]["app-1"]["ports"]
+        port["published"] = published
+        self.write_compose()
+
     def write_compose(self, failing: str = "", error: str = "", events: Sequence[Any] = ()) -> None:
         """The script answers each verb with `answers`; `failing` ends with 1 and `error`.
 
@@ -204,7 +211,7 @@ class Shop:
         rate_per_s = config.load.rate_per_s * self.recorded_share
         rates_per_s = (rate_per_s, config.load.canary_rate_per_s)
         made = FakeDriver(self.cut, self.error_rate, samples=folder.samples_dir)
-        return replace(made, rates_per_s=rates_per_s)
+        return replace(made, rates_per_s=rates_per_s, missing=self.missing)
 
     def preflight(
         self,

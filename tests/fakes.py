@@ -379,6 +379,7 @@ class FakeDriver:
     is_stopped: bool = False
     samples: Path | None = None
     rates_per_s: tuple[float, float] = (1.0, 0.0)
+    missing: tuple[str, ...] = ()
 
     def start(self) -> None:
         self.cut("driver.start")
@@ -393,7 +394,8 @@ class FakeDriver:
         self.cut("driver.check")
 
     def snapshot(self) -> LoadSnapshot:
-        return LoadSnapshot(0.0, 10, 0, 0, 10.0, {"redirect": self.error_rate}, 0.01)
+        rates = {"redirect": self.error_rate}
+        return LoadSnapshot(0.0, 10, 0, 0, 10.0, rates, 0.01, missing=self.missing)
 
     def stop(self) -> LoadSummary:
         self.cut("driver.stop")

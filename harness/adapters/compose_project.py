@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.adapters.engine_address import engine_address
 from harness.adapters.host_network import is_port_free, port_holder
 from harness.compose_files import members_of, read_environment
 from harness.errors import EngineError, TargetError
@@ -204,6 +205,8 @@ class ComposeProject:
     def _refuse_taken_ports(self, status: dict[str, str]) -> None:
         """Compose would say so too, but only with the stack half up and not by whom."""
         self._refuse_shared_ports()
+        if engine_address().machine:
+            return  # they are another machine's
         ports = self.published_ports()
         waiting = [p for p in ports if status.get(p.service) not in ("running", "paused")]
         if taken := [who for port in waiting if (who := port.taken())]:

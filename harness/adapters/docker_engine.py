@@ -12,7 +12,13 @@ import docker
 import docker.errors
 import requests.exceptions
 
-from harness.adapters.docker_records import endpoint_config, read_container, read_event
+from harness.adapters.docker_records import (
+    endpoint_config,
+    read_container,
+    read_event,
+    read_time,
+)
+from harness.adapters.engine_address import connect, engine_address
 from harness.errors import EngineError
 from harness.model.container import (
     COMPOSE_NETWORK,
@@ -56,14 +62,24 @@ def _explained(call: Callable[P, R]) -> Callable[P, R]:
 class DockerEngine:
     """What faults and probes may do to containers; only those of `project` are ever handed out.
 
-    What the target says of `services` is among their containers' labels.
+    What the target says of `services` is among their containers' labels. EngineError if another
+    engine is meant than the one `expected` ("": any), whose containers have the same names perhaps.
     """
 
     @_explained
-    def __init__(self, project: str, services: Mapping[str, Part] = NOTHING_SAID) -> None:
+    def __init__(
+        self, project: str, services: Mapping[str, Part] = NOTHING_SAID, expected: str = ""
+    ) -> None:
         self.project = project
         self._services = services
-        self._client = docker.from_env(timeout=CALL_S)
+        self.address = engine_address()
+        if expected not in ("", self.address.text):
+            raise EngineError(
+                f"{project} was run on {expected}, but {self.address.text} is meant here",
+                "set DOCKER_HOST or DOCKER_CONTEXT as it was for that run",
+            )
+        self._reach = self.address.reach
+        self._client = connect(self.address, CALL_S)
 
     @_explained
     def containers(self) -> list[Container]:
@@ -226,6 +242,17 @@ class DockerEngine:
         return True
 
     @_explained
+    def clock_ahead_s(self, wall_s: Callable[[], float]) -> tuple[float, float]:
+        """How far the wall clock of the engine's machine is ahead of ours, and how surely.
+
+        Its events carry the times of that clock.
+        """
+        asked_s = wall_s()
+        there_s = read_time(str(self._client.api.info()["SystemTime"]))
+        answered_s = wall_s()
+        return there_s - (asked_s + answered_s) / 2, (answered_s - asked_s) / 2
+
+    @_explained
     def version(self) -> str:
         """The engine's version."""
         return str(self._client.api.version()["Version"])
@@ -244,7 +271,7 @@ class DockerEngine:
 
     def _read(self, container_id: str) -> Container | None:
         try:
-            found = read_container(self._client.api.inspect_container(container_id))
+            found = read_container(self._client.api.inspect_container(container_id), self._reach)
         except docker.errors.NotFound:
             return None
         if found.project != self.project:
@@ -254,7 +281,7 @@ class DockerEngine:
 
     def _with_timeout(self, timeout_s: float) -> Any:
         """A client of its own, as the SDK's limit is per client; untyped in its stubs."""
-        return docker.from_env(timeout=int(timeout_s)).api
+        return connect(self.address, int(timeout_s)).api
 
 
 @contextmanager

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from ipaddress import ip_address
 from typing import Any
 
+from harness.load.reach import HERE, Reach
 from harness.model.container import (
     COMPOSE_SERVICE,
     LOOPBACK,
@@ -16,16 +16,16 @@ from harness.model.container import (
 )
 from harness.model.http import Address
 
-EVERYWHERE = {"0.0.0.0": LOOPBACK, "::": "::1"}
-"""What is published on all addresses of the machine is used at its loopback address."""
 
+def read_container(raw: Mapping[str, Any], reach: Reach = HERE) -> Container:
+    """A container out of `docker inspect`.
 
-def read_container(raw: Mapping[str, Any]) -> Container:
-    """A container out of `docker inspect`."""
+    Of one on another machine neither its own addresses nor its network can be used from here.
+    """
     state, host = raw["State"], raw["HostConfig"]
-    published = _published(
-        raw["NetworkSettings"].get("Ports") or {}, host.get("PortBindings") or {}
-    )
+    live, declared = raw["NetworkSettings"].get("Ports") or {}, host.get("PortBindings") or {}
+    published = _published(live, declared, reach)
+    is_here = not reach.machine
     return Container(
         id=raw["Id"],
         name=raw["Name"].lstrip("/"),
@@ -47,10 +47,10 @@ def read_container(raw: Mapping[str, Any]) -> Container:
         ports={inner: port for inner, (_, port) in published.items()},
         hosts={inner: at for inner, (at, _) in published.items() if at != LOOPBACK},
         networks=_networks(raw),
-        addresses=_addresses(raw),
+        addresses=_addresses(raw) if is_here else (),
         health=(state.get("Health") or {}).get("Status", "").replace("none", ""),
         volumes=tuple(m["Destination"] for m in raw.get("Mounts", []) if m["Type"] == "volume"),
-        namespace=_namespace(raw["NetworkSettings"].get("SandboxKey") or ""),
+        namespace=_namespace(raw["NetworkSettings"].get("SandboxKey") or "") if is_here else "",
         restart_policy=(host.get("RestartPolicy") or {}).get("Name") or "no",
     )
 
@@ -78,26 +78,27 @@ def read_time(text: str) -> float:
     return seconds + float(f"0.{fraction}") if fraction else seconds
 
 
-def _published(live: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[int, Address]:
-    """Where each TCP port is published on a loopback address; what is declared stands in while
-    the container does not run, unless it is a range, of which the engine takes any."""
+def _published(
+    live: Mapping[str, Any], declared: Mapping[str, Any], reach: Reach
+) -> dict[int, Address]:
+    """Where each TCP port is published that can be reached from here; what is declared stands in
+    while the container does not run, unless it is a range, of which the engine takes any."""
     found: dict[int, Address] = {}
     for bindings in (declared, live):
         for inner, outer in bindings.items():
             number, _, protocol = inner.partition("/")
-            if protocol == "tcp" and (addresses := _loopback(outer or ())):
+            if protocol == "tcp" and (addresses := _reached(outer or (), reach)):
                 found[int(number)] = min(addresses, key=_preference)
     return found
 
 
-def _loopback(bindings: Iterable[Mapping[str, str]]) -> list[Address]:
-    """Of the bindings of a port those that can be reached from this machine alone."""
+def _reached(bindings: Iterable[Mapping[str, str]], reach: Reach) -> list[Address]:
+    """Of the bindings of a port those that can be reached from here."""
     addresses = []
     for binding in bindings:
-        host, port = binding.get("HostIp") or "0.0.0.0", binding.get("HostPort") or ""
-        host = EVERYWHERE.get(host, host)
-        if port.isdecimal() and int(port) and ip_address(host).is_loopback:
-            addresses.append((host, int(port)))
+        port = binding.get("HostPort") or ""
+        if port.isdecimal() and int(port) and (at := reach.at(binding.get("HostIp") or "")):
+            addresses.append((at, int(port)))
     return addresses
 
 

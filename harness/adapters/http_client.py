@@ -1,13 +1,13 @@
-"""HTTP to loopback addresses, for probes and checks: one try, one deadline, no raise."""
+"""HTTP for probes and checks, to here or an allowed host: one try, one deadline, no raise."""
 
 from __future__ import annotations
 
 import http.client
 from collections.abc import Mapping
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from harness.errors import HarnessError
+from harness.load.allowed_hosts import is_allowed
 from harness.model.http import Answer
 
 BODY_MAX_BYTES = 4_000_000
@@ -25,11 +25,13 @@ class HttpClient:
     ) -> Answer:
         """One GET (POST if there is a body), redirects not followed; status 0 if none came."""
         parts = urlsplit(url)
-        if not parts.hostname or not _is_loopback(parts.hostname):
+        host = parts.hostname or ""
+        if not is_allowed(host):
             raise HarnessError(
-                f"{url}: probes ask loopback addresses only", "publish the port on 127.0.0.1"
+                f"{url}: probes ask loopback addresses and hosts that you have allowed only",
+                "publish the port on 127.0.0.1",
             )
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout_s)
+        connection = http.client.HTTPConnection(host, parts.port, timeout=timeout_s)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         try:
             connection.request("POST" if body else "GET", path or "/", body, dict(headers or {}))
@@ -40,11 +42,3 @@ class HttpClient:
             return Answer(0, error=f"{type(error).__name__}: {error}")
         finally:
             connection.close()
-
-
-def _is_loopback(host: str) -> bool:
-    """Addresses only: what a name means is decided elsewhere."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -16,10 +16,11 @@ import docker.errors
 import requests.exceptions
 
 from harness.adapters.compose_project import ComposeProject, compose_command, has_buildx
+from harness.adapters.engine_address import connect, engine_address
 from harness.adapters.host_network import is_port_free, port_holder, routed_networks
 from harness.adapters.speed import machine_speed
 from harness.compose_files import read_environment
-from harness.errors import HarnessError
+from harness.errors import EngineError, HarnessError
 from harness.model.target import Target
 from harness.state_folder import unhealed
 
@@ -143,8 +144,12 @@ def _speed() -> Check:
 def _engine(setup: str) -> tuple[docker.DockerClient | None, Check]:
     """`setup` is the command that installs and starts one, "" where there is none."""
     try:
-        client = docker.from_env(timeout=CALL_S)
-        found = f"Docker {client.version()['Version']}"
+        address = engine_address()
+        client = connect(address, CALL_S)
+        where = f" on {address.machine}" if address.machine else ""
+        found = f"Docker {client.version()['Version']}{where}"
+    except EngineError as error:
+        return None, Check("engine", ok=False, found=error.message, remedy=error.hint)
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
         return None, _engine_missing(str(error), setup)
     return client, Check("engine", ok=True, found=found)

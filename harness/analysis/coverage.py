@@ -11,7 +11,7 @@ run in which nothing is missing the chance of any gap is below one in a million.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby, pairwise
@@ -26,6 +26,7 @@ from harness.model.findings import Coverage
 from harness.model.load import Load
 from harness.record.folder import RunFolder
 from harness.record.run import Array, Record
+from harness.record.tables import part_name
 
 NEEDED_EXACT, NEEDED_RANDOM = 20, 50
 """A step lasts 1 s, or as long as it takes to plan so many requests."""
@@ -72,8 +73,13 @@ def figures(record: Record, folder: RunFolder) -> Coverage:
     is_planned = not load.locustfile and (not load.replay or recorded is not None)
     main: Iterable[Line] = ()
     if is_planned:
-        main = _main_lines(record) if recorded is None else _replay_lines(record, recorded)
-    gaps = list(_gaps(chain(_canary_lines(record), main), end_s))
+        since_s = _since_s(record, "main", _operations(load), folder)
+        main = (
+            _main_lines(record, since_s)
+            if recorded is None
+            else _replay_lines(record, since_s, recorded)
+        )
+    gaps = list(_gaps(chain(_canary_lines(record, folder), main), end_s))
     if not is_planned:
         gaps += _silences(record.main["intended_s"].to_numpy(), end_s, load.timeout_s)
     return Coverage(planned={"main": is_planned, "canary": True}, gaps=gaps)
@@ -89,55 +95,80 @@ def _end_s(record: Record) -> float:
     return min([end_s, *(told or [max(last_s, default=0.0)])])
 
 
-def _canary_lines(record: Record) -> Iterator[Line]:
+def _canary_lines(record: Record, folder: RunFolder) -> Iterator[Line]:
     """A canary asks for each of its operations in turn, each at the full rate."""
     load = record.experiment.load
     rate_per_s, is_exact = load.canary_rate_per_s, load.arrivals == "constant"
-    for name in load.canaries:
-        yield _line(record, "canary", name, lambda at_s: rate_per_s * at_s, is_exact=is_exact)
+    for name, since_s in _since_s(record, "canary", load.canaries, folder).items():
+        times_s = _due_s(record.canary, name)
+        yield Line("canary", name, lambda at_s: rate_per_s * at_s, is_exact, times_s, since_s)
 
 
-def _main_lines(record: Record) -> Iterator[Line]:
+def _main_lines(record: Record, since_s: Mapping[str, float]) -> Iterator[Line]:
     """All of the main load, and each operation that arrivals begin with.
 
     When a later step of a chain is due, the answer before it decides: none is planned.
     """
-    load, names = record.experiment.load, _operations(record.experiment.load)
+    load, main = record.experiment.load, record.main
     whole, shares = arrivals(load), load.first_shares
-    is_first = record.main["op"].isin(names).to_numpy()
-    times_s = record.main["intended_s"].to_numpy()[is_first]
-    since_s = max(_readable_s(record, record.main, name) for name in names)
-    yield Line("main", "", whole, load.arrivals == "constant", times_s, since_s)
-    for name in names:
-        mine = _share(whole, shares[name])
-        yield _line(record, "main", name, mine, is_exact=False)
+    times_s = main["intended_s"].to_numpy()[main["op"].isin(list(since_s)).to_numpy()]
+    is_exact = load.arrivals == "constant"
+    yield Line("main", "", whole, is_exact, times_s, max(since_s.values()))
+    for name, from_s in since_s.items():
+        mine, times_s = _share(whole, shares[name]), _due_s(main, name)
+        yield Line("main", name, mine, is_exact=False, times_s=times_s, since_s=from_s)
 
 
-def _replay_lines(record: Record, recorded: pa.Table) -> Iterator[Line]:
+def _replay_lines(
+    record: Record, since_s: Mapping[str, float], recorded: pa.Table
+) -> Iterator[Line]:
     due_s, op = recorded["intended_s"].to_numpy(), recorded["op"].to_numpy()
-    for index, name in enumerate(_operations(record.experiment.load)):
-        yield _line(record, "main", name, _counted(due_s[op == index]), is_exact=True)
+    for index, (name, from_s) in enumerate(since_s.items()):
+        planned, times_s = _counted(due_s[op == index]), _due_s(record.main, name)
+        yield Line("main", name, planned, is_exact=True, times_s=times_s, since_s=from_s)
 
 
 def _operations(load: Load) -> list[str]:
     return [name for name, share in load.first_shares.items() if share > 0]
 
 
-def _line(record: Record, stream: str, name: str, planned: Planned, *, is_exact: bool) -> Line:
-    samples = record.canary if stream == "canary" else record.main
-    times_s = samples["intended_s"].to_numpy()[(samples["op"] == name).to_numpy()]
-    since_s = _readable_s(record, samples, name)
-    return Line(stream, name, planned, is_exact, times_s, since_s)
+def _due_s(samples: pd.DataFrame, name: str) -> Array:
+    """When the requests of one operation that were recorded had been due."""
+    times_s: Array = samples["intended_s"].to_numpy()[(samples["op"] == name).to_numpy()]
+    return times_s
 
 
-def _readable_s(record: Record, samples: pd.DataFrame, name: str) -> float:
-    """When the first write was there for the operation to read; 0 for one that reads none."""
-    operation = record.experiment.operations[name]
-    if not operation.reads:
-        return 0.0
-    is_written = (samples["op"] == operation.reads) & samples["error"].isin(["", "too_slow"])
-    done_s = samples["done_s"].to_numpy()[is_written.to_numpy()]
-    return float(done_s.min()) + operation.read_after_s if done_s.size else inf
+def _since_s(
+    record: Record, stream: str, names: Iterable[str], folder: RunFolder
+) -> dict[str, float]:
+    """When each operation had something to read from each engine of the stream; 0 if it reads none.
+
+    Each engine reads what it wrote itself.
+    """
+    found = dict[str, float]()
+    for name in names:
+        operation, found[name] = record.experiment.operations[name], 0.0
+        if operation.reads:
+            written = (_written_s(s, operation.reads) for s in _engines(record, stream, folder))
+            found[name] = max(written) + operation.read_after_s
+    return found
+
+
+def _engines(record: Record, stream: str, folder: RunFolder) -> Iterator[pd.DataFrame]:
+    """What each engine of a stream recorded; workers of the main load have parts of their own."""
+    workers = record.experiment.load.workers
+    if stream == "canary" or workers == 1:
+        yield record.canary if stream == "canary" else record.main
+        return
+    for worker in range(workers):
+        name = part_name(stream, worker, workers)
+        yield folder.read_samples(name, ["op", "done_s", "error"]).to_pandas()
+
+
+def _written_s(samples: pd.DataFrame, name: str) -> float:
+    """When the first of these writes was acknowledged; without end if none was."""
+    is_written = (samples["op"] == name) & samples["error"].isin(["", "too_slow"])
+    return float(samples["done_s"].to_numpy()[is_written.to_numpy()].min(initial=inf))
 
 
 def arrivals(load: Load) -> Planned:

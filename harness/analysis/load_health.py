@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from harness.model.findings import LoadHealth
-from harness.record.run import Array, Record, within
+from harness.model.findings import LoadHealth, WorkerFound
+from harness.record.run import Array, Record, within, workers_of
 
 LATENESS_MAX_S, DROPPED_MAX, ON_TIME_S = 0.050, 0.001, 0.010
 BUSY_SHARE = 0.8
@@ -24,6 +26,7 @@ class Generator:
     stall_max_s: float | None = None
     not_reached: int | None = None
     exit_code: int | None = None
+    workers: Sequence[Mapping[str, Any]] = ()
 
 
 def figures(record: Record) -> LoadHealth:
@@ -40,6 +43,8 @@ def figures(record: Record) -> LoadHealth:
     lateness = _lateness(late_s)
     generator = _generator(record)
     problems = _problems(intended, dropped, lateness["p99"], generator)
+    workers = [WorkerFound(**_known(state)) for state in generator.workers]
+    lost = _lost(record, workers)
     return LoadHealth(
         intended=intended,
         sent=intended - dropped,
@@ -50,9 +55,34 @@ def figures(record: Record) -> LoadHealth:
         stalls=generator.stalls,
         stall_max_s=generator.stall_max_s,
         not_reached=generator.not_reached,
-        healthy=not problems,
+        healthy=not problems and not lost,
         problems=problems,
+        workers=workers,
+        lost=lost,
     )
+
+
+def _known(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {field.name: state[field.name] for field in fields(WorkerFound) if field.name in state}
+
+
+def _lost(record: Record, workers: Sequence[WorkerFound]) -> str:
+    """Whose share of the load is missing, the first that was lost; "" if nobody's is.
+
+    Where it is not known that all are whole, they are not taken for whole.
+    """
+    of = record.experiment.load.workers
+    lost = sorted((w for w in workers if w.problem), key=lambda worker: worker.lost_s or 0.0)
+    if lost:
+        first = lost[0]
+        more = f", and {len(lost) - 1} more" if len(lost) > 1 else ""
+        return (
+            f"worker {first.number} of {of} ({first.host}){more}: {first.problem}; "
+            f"its share of the load is missing from {first.lost_s or 0.0:.1f} s on"
+        )
+    if of > 1 and len(workers) < of:
+        return f"only {len(workers)} of {of} workers are known to have recorded their share"
+    return ""
 
 
 def _generator(record: Record) -> Generator:
@@ -64,6 +94,7 @@ def _generator(record: Record) -> Generator:
         stall_max_s=summary.get("stall_max_s"),
         not_reached=summary.get("not_reached"),
         exit_code=summary.get("exit_code"),
+        workers=workers_of(record),
     )
 
 
@@ -98,9 +129,12 @@ def _problems(intended: int, dropped: int, p99_s: float | None, generator: Gener
 
 def _hint(generator: Generator) -> str:
     """What to change, by who had the processor."""
-    cpu_share, stalls = generator.cpu_share, generator.stalls
-    if cpu_share is not None and cpu_share > BUSY_SHARE:
-        return f"the generator took {cpu_share:.0%} of a core: lower load.rate or load.canary_rate"
+    cpu_share, stalls, workers = generator.cpu_share, generator.stalls, len(generator.workers)
+    if cpu_share is not None and cpu_share > BUSY_SHARE * max(1, workers):
+        text = f"the generator took {cpu_share:.0%} of a core"
+        if workers > 1:
+            return f"{text} in {workers} workers: lower load.rate, or raise load.workers"
+        return f"{text}: lower load.rate or load.canary_rate"
     if stalls:
         text = f"it stood still {stalls:,} times, up to {(generator.stall_max_s or 0) * 1e3:.0f} ms"
         text += f", with {cpu_share:.0%} of a core used" if cpu_share is not None else ""

@@ -25,6 +25,13 @@ def port(text: str) -> int:
     return int(text)
 
 
+def count(text: str) -> int:
+    """A number of things."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
 def repetitions(text: str) -> int:
     """The number of `--repeat`."""
     if not text.isdecimal() or not 1 <= int(text) <= REPEAT_MAX:

@@ -172,9 +172,10 @@ def _line(progress: Progress) -> str:
     canary = snapshot.canary_rate_per_s
     rate = f"{snapshot.window_rate_per_s:6.0f}/s" + (f" + canary {canary:.0f}/s" if canary else "")
     scale = "" if progress.scale == 1 else f"  scale {progress.scale:g}"
+    missing = f"  workers missing: {len(snapshot.missing)}" if snapshot.missing else ""
     return (
         f"{max(0.0, progress.at_s):5.0f}/{progress.end_s:.0f} s  {progress.phase:<9}"
-        f" {rate}  errors: {errors or '-'}  fault: {faults}{scale}"
+        f" {rate}  errors: {errors or '-'}  fault: {faults}{scale}{missing}"
     )
 
 

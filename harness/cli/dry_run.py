@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,7 @@ def _looked_at(job: Job, settings: Settings) -> dict[str, Any]:
         "starts": sorted(services.keys() - running - standby),
         "replaces": project.compose.would_replace() if containers and settings.starts_stack else [],
         "links": list(project.generated_links),
+        "listens": authority(settings.listen) if settings.listen else "",
         "load": _load_facts(experiment, project, containers),
         "notes": notes_of(experiment, job.known),
         "faults": _faults(experiment, project, containers, services),
@@ -95,6 +96,7 @@ def _load_facts(
         "scale": experiment.scale,
         "seconds": experiment.end_s,
         "locustfile": load.locustfile,
+        "workers": load.workers,
     }
 
 
@@ -184,7 +186,7 @@ def _show(path: Path, facts: Mapping[str, Any], screen: Screen) -> None:
     what = f"up to {load['peak_per_s']:g}/s for {load['seconds']:.0f} s to {', '.join(load['to'])}"
     scale = "" if load["scale"] == 1 else f", scale {load['scale']:g}"
     screen.say(f"  would send {what}{scale}")
-    for text in _sent_words(load):
+    for text in (*_sent_words(load), *_worker_words(facts)):
         screen.say(f"  {text}")
     for text in facts["notes"]:
         screen.say(f"  note: {text}")
@@ -218,6 +220,14 @@ def _sent_words(load: Mapping[str, Any]) -> list[str]:
         first = ", ".join(load["preflight"])
         said.append(f"would first send one request of each to each address: {first}")
     return said
+
+
+def _worker_words(facts: Mapping[str, Any]) -> Iterator[str]:
+    """By how many processes it is sent, and where others may join."""
+    if (workers := facts["load"]["workers"]) > 1:
+        yield f"by {workers} workers, each with its share of the same requests"
+    if facts["listens"]:
+        yield f"would let workers of other machines join at {facts['listens']}"
 
 
 def _at(fault: Mapping[str, Any]) -> str:

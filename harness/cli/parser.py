@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.cli.arguments import (
     WHEN_QUIET,
+    count,
     duration,
     port,
     repetitions,
@@ -38,6 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_init(commands)
     _add_run(commands)
+    _add_worker(commands)
     _add_stages(commands)
     _add_compare(commands)
     _add_stack(commands)
@@ -108,6 +110,17 @@ def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
         "if they do not, exit with 3",
     )
     run.add_argument(
+        "--listen",
+        metavar="ADDRESS[:PORT]",
+        help="let workers of other machines join there (`harness worker`); default port: 5557",
+    )
+    run.add_argument(
+        "--join",
+        type=count,
+        metavar="K",
+        help="so many of load.workers join from other machines; default with --listen: all",
+    )
+    run.add_argument(
         "--no-up", action="store_true", help="use the running stack; do not start or update it"
     )
     run.add_argument("--recreate", action="store_true", help=_RECREATE)
@@ -128,6 +141,20 @@ def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
     run.add_argument("--json", action="store_true", help=_JSON)
     _add_target(run)
     run.set_defaults(act=_later("run_command", "run"))
+
+
+def _add_worker(commands: Commands[argparse.ArgumentParser]) -> None:
+    worker = commands.add_parser("worker", help="send a share of the load of another machine's run")
+    what = "where `harness run --listen` runs: an IP address in your list of allowed hosts"
+    worker.add_argument("--master", required=True, metavar="HOST[:PORT]", help=what)
+    worker.add_argument(
+        "--wait",
+        type=duration,
+        default="10m",
+        metavar="DURATION",
+        help="give up if no run has begun by then; default: 10m, at most 1h",
+    )
+    worker.set_defaults(act=_later("worker_command", "worker"))
 
 
 def _add_override(command: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from harness.cli.console import Screen
 from harness.cli.dry_run import dry_run
 from harness.cli.repeat import Group, show_groups, write_groups
 from harness.cli.target_flags import choice_of
+from harness.load.workers.launch import read_address
 from harness.model.quantity import AUTO
 from harness.session.outcome import GRAVEST_FIRST, Outcome
 from harness.session.session import Job, Session, Settings
@@ -52,6 +53,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         allow_exec=options.allow_exec,
         allow_host_access=options.allow_host_access,
         ignores_steady_state=options.ignore_steady_state,
+        listen=None if options.listen is None else read_address(options.listen),
+        join=options.join,
         command=shlex.join(["harness", *sys.argv[1:]]),
     )
 

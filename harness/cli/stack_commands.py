@@ -216,10 +216,9 @@ def _heal_project(folder: Path, screen: Screen) -> int:
         since = "" if entry.boot_id == boot_id() else " (from before a reboot)"
         screen.say(f"{word}: {entry.spec.kind} of {entry.undo.target}{since}: {detail}")
 
-    tools = tools_of(
-        DockerEngine(folder.name, recall(folder).services), SystemClock(), HttpClient()
-    )
-    return len(replay(journal, tools, say))
+    known = recall(folder)
+    engine = DockerEngine(folder.name, known.services, known.engine)
+    return len(replay(journal, tools_of(engine, SystemClock(), HttpClient()), say))
 
 
 def ui(options: argparse.Namespace, screen: Screen) -> int:

@@ -146,6 +146,8 @@ def _read_run(folder: RunFolder) -> Run:
 def _why_no_evidence(run: RunFound) -> str:
     if run.status in ("interrupted", "error", "not_steady"):
         return f"the run ended as {run.status}"
+    if run.load and run.load.lost:
+        return run.load.lost
     if run.load and run.load.problems:
         return f"the load generator was not healthy: {run.load.problems[0]}"
     unproven = [fault for fault in run.faults if not fault.proven]

@@ -10,15 +10,15 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from harness.aspects import aspect_of
-from harness.compose_files import ANY_ADDRESS, members_of
+from harness.compose_files import members_of
 from harness.experiment_file.problems import suggest
 from harness.faults import KINDS
 from harness.faults.target import labelled_role
+from harness.load.reach import HERE, Reach
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.labels import STANDBY, TOXIPROXY, is_instrument, labelled_entry, role_of
 from harness.model.load import address_of
@@ -34,10 +34,10 @@ INITS = ("tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "init")
 class Made:
     """A service as its Compose file makes it.
 
-    `members`: how many containers. `ports` of the container by where they are published: a loopback
-    address of this machine, or another one; of `random_ports` the engine chooses the port there
-    anew at each start, from a range or from all. `has_init`: PID 1 is an init, for all that is
-    written.
+    `members`: how many containers. `ports` of the container by the address they are published on,
+    "" for all of them; `reach` says which of these can be used. Of `random_ports` the engine
+    chooses the port there anew at each start, from a range or from all. `has_init`: PID 1 is an
+    init, for all that is written.
     """
 
     labels: Mapping[str, str]
@@ -45,6 +45,7 @@ class Made:
     ports: Mapping[int, str] = field(default_factory=dict)
     random_ports: frozenset[int] = frozenset()
     has_init: bool = False
+    reach: Reach = HERE
 
     @property
     def role(self) -> str:
@@ -70,14 +71,15 @@ class Known:
 
 
 def made_services(
-    config: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]]
+    config: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]], reach: Reach = HERE
 ) -> dict[str, Made]:
     """Each service out of `docker compose config`, with its labels (by service)."""
     return {
         name: Made(
             labels=labels.get(name, {}),
             members=members_of(facts),
-            ports=_ports(facts),
+            ports=_ports(facts, reach),
+            reach=reach,
             random_ports=_random_ports(facts),
             has_init=_has_init(facts),
         )
@@ -218,11 +220,12 @@ def _unpublished(service: str, made: Made, port: str) -> str:
     if not port.isdecimal():
         return f"the label harness.entry of {service} names no port; write NAME:PORT"
     host = made.ports.get(int(port))
+    at = made.reach.address
     if host is None:
-        ports = f'ports: ["127.0.0.1::{port}"]'
-        return f"{service} publishes no port {port}; add {ports} to it"
-    if not ip_address(host).is_loopback:
-        return f"port {port} of {service} is published on {host} alone; publish it on 127.0.0.1"
+        return f'{service} publishes no port {port}; add ports: ["{at}::{port}"] to it'
+    if not made.reach.at(host):
+        where = host or "0.0.0.0"
+        return f"port {port} of {service} is published on {where} alone; publish it on {at}"
     return ""
 
 
@@ -256,15 +259,14 @@ def _services(how: str, name: str, known: Known) -> list[str]:
     return [service for service, made in known.made.items() if made.role == role]
 
 
-def _ports(facts: Mapping[str, Any]) -> dict[int, str]:
-    """By TCP port of the container the address it is published on; a loopback one if there is."""
+def _ports(facts: Mapping[str, Any], reach: Reach) -> dict[int, str]:
+    """By TCP port of the container the address it is published on; one in reach if there is."""
     found: dict[int, str] = {}
     for port in facts.get("ports") or ():
-        host = port.get("host_ip") or ""
-        host = "127.0.0.1" if host in ANY_ADDRESS else host
         number = int(port["target"])
-        if port.get("protocol", "tcp") == "tcp" and not _is_loopback(found.get(number, "")):
-            found[number] = host
+        is_reached = number in found and reach.at(found[number])
+        if port.get("protocol", "tcp") == "tcp" and not is_reached:
+            found[number] = port.get("host_ip") or ""
     return found
 
 
@@ -272,10 +274,6 @@ def _random_ports(facts: Mapping[str, Any]) -> frozenset[int]:
     """Those for which the file leaves the choice to the engine, from a range or from all."""
     published = [(p["target"], str(p.get("published") or "0")) for p in facts.get("ports") or ()]
     return frozenset(int(port) for port, text in published if text == "0" or "-" in text)
-
-
-def _is_loopback(host: str) -> bool:
-    return bool(host) and ip_address(host).is_loopback
 
 
 def _has_init(facts: Mapping[str, Any]) -> bool:

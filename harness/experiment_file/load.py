@@ -51,6 +51,7 @@ KEYS = (
     "locustfile",
     "chains",
     "data",
+    "workers",
 )
 
 
@@ -78,8 +79,11 @@ def read_load(root: Node, names: Names, traffic: Traffic, folder: Path) -> LoadR
     operations = {**traffic.operations, **read_operations(node)}
     written = _written(node, traffic)
     values: dict[str, Any] = {
-        key: node.get(key) for key in ("arrivals", "locustfile") if key in node
+        key: node.get(key) for key in ("arrivals", "locustfile", "workers") if key in node
     }
+    if "locustfile" in node and node.get("workers", 1) != 1:
+        right = "leave out one: only arrivals of a schedule can be shared"
+        node.problem("workers", "cannot be combined with locustfile", right)
     values["entry"] = names.entry(node, traffic.entry)
     if ":" in values["entry"] and address_of(values["entry"]) is None:
         node.problem("entry", f"{values['entry']} is not an IP address and port", "192.0.2.7:8080")

@@ -11,7 +11,7 @@ from harness.experiment_file.names import FaultKinds
 from harness.experiment_file.times import unit_s
 from harness.faults.base import FaultKind
 from harness.model.check import MOMENTS
-from harness.model.load import Tls
+from harness.model.load import WORKERS_MAX, Tls
 from harness.model.surprise import SURPRISES
 
 DURATION = {"type": "string", "pattern": r"^(\d+(\.\d+)?\s*(us|ms|s|min|m|h)\s*)+$"}
@@ -45,6 +45,7 @@ def experiment_schema(kinds: FaultKinds) -> dict[str, Any]:
                     "connect_timeout": DURATION,
                     "tls": Tls.model_json_schema(),
                     "replay": {"type": "string"},
+                    "workers": {"type": "integer", "minimum": 1, "maximum": WORKERS_MAX},
                 },
             },
             "phases": {"type": "object", "additionalProperties": DURATION},

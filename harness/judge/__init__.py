@@ -19,7 +19,10 @@ from harness.model.verdict import Judgement, Outcome, Reason, Verdict
 
 TOO_SLOW = ("replica_not_caught_up",)
 """Surprises that a busy machine can cause."""
-OF_THE_RUN = ("load_unhealthy", "fault_not_proven", "run_interrupted", NOT_STEADY)
+OF_THE_RUN = (
+    *("worker_lost", "load_unhealthy", "fault_not_proven", "run_interrupted"),
+    NOT_STEADY,
+)
 """Reasons that are given once for the whole run."""
 
 
@@ -40,9 +43,10 @@ def judge(experiment: Experiment, findings: Findings) -> Verdict:
 def _of_the_run(run: Run) -> list[tuple[Outcome, Reason]]:
     """What in the run as a whole is against a pass, and how strongly; exits of containers first."""
     found: list[tuple[Outcome, Reason]] = []
+    is_lost = bool(run.load and run.load.lost)  # then even what tripped a safeguard proves nothing
     if run.status == "aborted":
         text = f"a safeguard aborted the run: {run.message}"
-        found.append(("fail", Reason("safeguard_tripped", text)))
+        found.append(("inconclusive" if is_lost else "fail", Reason("safeguard_tripped", text)))
     elif run.status == NOT_STEADY:
         found.append(("inconclusive", _not_steady(run)))
     elif run.status != "completed":
@@ -52,6 +56,8 @@ def _of_the_run(run: Run) -> list[tuple[Outcome, Reason]]:
         if not fault.proven and run.status != NOT_STEADY:  # left out on purpose
             text = f"{fault.kind} {fault.target} is not proven: {fault.detail}"
             found.append(("inconclusive", Reason("fault_not_proven", text)))
+    if run.load and run.load.lost:
+        found.append(("inconclusive", Reason("worker_lost", run.load.lost)))
     for text in run.load.problems if run.load else ():
         found.append(("inconclusive", Reason("load_unhealthy", text)))
     counting = [row for row in run.surprises if row.outcome != "note"]

@@ -19,12 +19,11 @@ NOT_STEADY = "not_steady"
 def doubt(item: Expectation, figure: Figure, run: Run) -> Reason | None:
     """Why the figure can neither pass nor fail, None if it can.
 
-    A missed invariant fails whatever the generator and the faults did.
+    A missed invariant fails whatever the generator and the faults did; but not in a run that was
+    cut off, or where requests were sent that nobody recorded.
     """
-    if run.status in CUT_OFF:
-        return Reason("run_interrupted", "the run did not finish")
-    if run.status == NOT_STEADY and not _fails_anyhow(item, figure):
-        return Reason(NOT_STEADY, "the run ended before the fault")
+    if of_the_run := _of_the_run(run, fails_anyhow=_fails_anyhow(item, figure)):
+        return of_the_run
     if not _fails_anyhow(item, figure) and (missing := _missing_evidence(item, figure, run)):
         return missing
     if figure.gap:
@@ -32,6 +31,17 @@ def doubt(item: Expectation, figure: Figure, run: Run) -> Reason | None:
     if not figure.failure and figure.value is None:
         return Reason("not_measured", "nothing was measured")
     return _uncertain(item, figure) or (figure.weakness if holds(item, figure) else None)
+
+
+def _of_the_run(run: Run, *, fails_anyhow: bool) -> Reason | None:
+    """Why nothing of this run is evidence."""
+    if run.status in CUT_OFF:
+        return Reason("run_interrupted", "the run did not finish")
+    if run.load and run.load.lost:
+        return Reason("worker_lost", run.load.lost)
+    if run.status == NOT_STEADY and not fails_anyhow:
+        return Reason(NOT_STEADY, "the run ended before the fault")
+    return None
 
 
 def _fails_anyhow(item: Expectation, figure: Figure) -> bool:

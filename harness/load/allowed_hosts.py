@@ -1,4 +1,7 @@
-"""The other machines that load may go to: a list that the user writes, never an experiment."""
+"""The other machines that may be spoken to: a list that the user writes, never an experiment.
+
+Load may go there, a worker may join a run there, and an engine there may have the target.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,16 @@ def check_hosts(hosts: Iterable[str]) -> None:
     Addresses only: what a name means may change between this look and the connection.
     """
     for host in hosts:
-        if not _is_loopback(host) and host not in _allowed():
+        if not is_allowed(host):
             raise LoadError(
                 f"{host} is not an address of this machine: load goes to 127.0.0.1 only",
                 f"if the machine is yours, write its IP address on a line of {list_path()}",
             )
+
+
+def is_allowed(host: str) -> bool:
+    """Whether it is a loopback address or stands in the list; LoadError if that cannot be read."""
+    return _is_loopback(host) or host in _allowed()
 
 
 def list_path() -> Path:

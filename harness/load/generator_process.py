@@ -7,40 +7,117 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
-from collections import deque
+from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import IO, Any
 
 from harness.errors import LoadError
+from harness.load.engine.statistics import WindowFigures, summarise
+from harness.model.load import WorkerState
 
-TERM_S = 3.0
+TERM_S, STALE_S = 3.0, 4.0
 
 
 @dataclass
-class Totals:
-    """What the process reported so far; `recent` are its last reports."""
+class EngineTotals:
+    """What one engine reported of itself; `recent` are its last reports, up to `heard_s`."""
 
-    sent: int = 0
-    failed: int = 0
-    dropped: int = 0
     cpu_s: float = 0.0
     stalls: int = 0
     stall_max_s: float = 0.0
     not_reached: int = 0
+    recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=2))
+    heard_s: float = 0.0
+
+
+@dataclass
+class Totals:
+    """What the process reported so far, of its engine or of those of all workers."""
+
+    sent: int = 0
+    failed: int = 0
+    dropped: int = 0
     error: str = ""
-    recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=3))
+    engines: defaultdict[int, EngineTotals] = field(
+        default_factory=lambda: defaultdict(EngineTotals)
+    )
+    workers: tuple[WorkerState, ...] = ()
+    refused: str = ""  # the last worker that could not take part, and why
+
+    def take(self, report: dict[str, Any], now_s: float) -> None:
+        """Count one report."""
+        self.error = report.get("error", self.error)
+        self.refused = report.get("refused", self.refused)
+        if "workers" in report:
+            self.workers = tuple(WorkerState(**state) for state in report["workers"])
+        if "ops" in report:
+            self._count(report, now_s)
+
+    def _count(self, report: dict[str, Any], now_s: float) -> None:
+        for op in report["ops"]:
+            self.sent += op["num_requests"] - op["num_none_requests"]
+            self.failed += op["num_failures"]
+            self.dropped += op["num_none_requests"]
+        engine = self.engines[report.get("engine", 0)]
+        engine.cpu_s = report["cpu_s"]
+        engine.stalls = report.get("stalls", 0)  # a user's own class has no loop of ours
+        engine.stall_max_s = report.get("stall_max_s", 0.0)
+        engine.not_reached = report.get("not_reached", 0)
+        engine.heard_s = now_s
+        engine.recent.append(report)
+
+    @property
+    def cpu_s(self) -> float:
+        """Of all engines together."""
+        return sum(engine.cpu_s for engine in list(self.engines.values()))
+
+    @property
+    def stalls(self) -> int:
+        """Of all engines together."""
+        return sum(engine.stalls for engine in list(self.engines.values()))
+
+    @property
+    def not_reached(self) -> int:
+        """Of all engines together."""
+        return sum(engine.not_reached for engine in list(self.engines.values()))
+
+    @property
+    def stall_max_s(self) -> float:
+        """The longest of any."""
+        return max((engine.stall_max_s for engine in list(self.engines.values())), default=0.0)
+
+    def window(self, now_s: float) -> WindowFigures:
+        """The last second or so, of all engines that still report."""
+        engines = [e for e in list(self.engines.values()) if now_s - e.heard_s < STALE_S]
+        return summarise([batch for e in engines for batch in list(e.recent)], len(engines))
+
+
+def locust_command(locustfile: Path) -> list[str]:
+    """How Locust is started with a file of ours."""
+    return [sys.executable, "-m", "locust", "-f", str(locustfile), "--loglevel", "WARNING"]
 
 
 class GeneratorProcess:
-    """One child with a command pipe and a report pipe; `lines` are read in a thread."""
+    """One child with a command pipe and a report pipe, which is read in a thread.
+
+    `heard` gets each report, in that thread.
+    """
 
     def __init__(
-        self, name: str, command: list[str], log: Path, environment: dict[str, str]
+        self,
+        name: str,
+        command: list[str],
+        log: Path,
+        environment: dict[str, str],
+        heard: Callable[[dict[str, Any]], object] = bool,
     ) -> None:
         self.name, self.log = name, log
+        self._heard = heard
         self.totals = Totals()
         self.ready = threading.Event()
         self.is_finished = False
@@ -122,16 +199,5 @@ class GeneratorProcess:
         if report.get("ready"):
             self.ready.set()
         self.is_finished = self.is_finished or bool(report.get("finished"))
-        if "ops" not in report:
-            return
-        totals = self.totals
-        for op in report["ops"]:
-            totals.sent += op["num_requests"] - op["num_none_requests"]
-            totals.failed += op["num_failures"]
-            totals.dropped += op["num_none_requests"]
-        totals.cpu_s = report["cpu_s"]
-        totals.stalls = report.get("stalls", 0)  # a user's own class has no loop of ours
-        totals.stall_max_s = report.get("stall_max_s", 0.0)
-        totals.not_reached = report.get("not_reached", 0)
-        totals.error = report["error"]
-        totals.recent.append(report)
+        self._heard(report)
+        self.totals.take(report, monotonic())

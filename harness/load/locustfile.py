@@ -1,8 +1,8 @@
 """Locust as the control plane: its users, page and statistics; the engine sends and records.
 
-One user is a token for a fixed rate of arrivals, so Locust's user count, spawn rate, shapes and
-worker balancing all become an arrival rate. This is the only file that imports Locust, which must
-be imported first in its process.
+One user is a token for a fixed rate of arrivals, so Locust's user count, spawn rate and shapes all
+become an arrival rate. Load of several workers is workers/locustfile.py. Locust must be imported
+first in its process.
 
     HARNESS_ENGINE_CONFIG   the engine's configuration, a JSON file
     HARNESS_COMMAND_FD      the driver's commands (`begin T0`, `stop S`); absent under the page
@@ -13,26 +13,22 @@ be imported first in its process.
 # mypy: disable-error-code="misc,untyped-decorator,no-untyped-call,explicit-override"
 from __future__ import annotations
 
-import contextlib
-import functools
 import importlib.util
 import json
-import logging
 import os
 import signal
-import subprocess
-import sys
+from functools import partial
 from itertools import count
 from pathlib import Path
 from time import monotonic, time
 from typing import Any
 
 import gevent  # type: ignore[import-untyped]
-from locust import LoadTestShape, User, argument_parser, constant, events, runners, task
-from locust.runners import MasterRunner, WorkerRunner
-from locust.stats import StatsEntry, StatsError
+from locust import LoadTestShape, User, constant, events, runners, task
+from typing_extensions import override
 
 from harness.load.engine.schedule import RateProfile
+from harness.load.locust_engine import EngineProcess, follow_commands, report
 from harness.load.user_recorder import UserRecorder
 from harness.model.answer_headers import headers_by_column
 from harness.model.http import authority
@@ -45,11 +41,8 @@ STAGES = CONFIG["stages"]
 PROFILE = RateProfile.of_stages(0, LOAD["rate_per_s"], STAGES)
 HAS_DRIVER = "HARNESS_COMMAND_FD" in os.environ
 HOST = f"http://{authority(tuple(CONFIG['endpoints'][0]))}"
-STEER_S, REPORT_S, ENGINE_END_S, ENGINE_DIED = 0.1, 0.5, 5.0, 4
+STEER_S, REPORT_S = 0.1, 0.5
 STATE_OLD_S = 15.0
-runners.WORKER_REPORT_INTERVAL = 1.0
-# A worker would build the whole argument parser again for each message, 165 ms of CPU.
-argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
 
 
 def _users_own_class(locator: str) -> type[User]:
@@ -85,7 +78,7 @@ else:
 if STAGES:
 
     class Stages(LoadTestShape):
-        """The stages of the experiment as user counts, for the page and for workers."""
+        """The stages of the experiment as user counts, for the page."""
 
         def tick(self) -> tuple[int, float] | None:
             """The user count of this second; the last stage is kept."""
@@ -93,106 +86,33 @@ if STAGES:
             return max(1, round(rate_per_s / RATE_PER_USER)), 10_000
 
 
-class Engine:
-    """One engine process per test, so that nothing of one test leaks into the next."""
+class Engine(EngineProcess):
+    """An engine whose rate follows Locust's users."""
 
     def __init__(self, environment: Any, config: Path) -> None:
-        self._environment = environment
-        self._is_stopping = False
         self._is_steered = False
-        self._cpu_s = self._cpu_seen_s = 0.0
-        self._child: Any = subprocess.Popen(  # gevent's; Ctrl-C is for Locust to handle
-            [sys.executable, "-m", "harness.load.engine", str(config)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        self._reader = gevent.spawn(self._read)
+        super().__init__(environment, config, DRAIN_S)
         gevent.spawn(self._steer)
         if not HAS_DRIVER:
             self.begin(monotonic() + 0.2)
 
-    def say(self, command: str) -> None:
-        """Send the engine one command; if it is dead, the reader notices."""
-        with contextlib.suppress(OSError):
-            self._child.stdin.write(f"{command}\n".encode())
-            self._child.stdin.flush()
-
-    def begin(self, start_s: float) -> None:
-        """Arrivals start at `start_s`."""
-        self.say(f"begin {start_s!r}")
-
-    def stop(self) -> None:
-        """End the arrivals and wait for the last batch; may be called twice."""
-        if not self._is_stopping:
-            self.say(f"stop {DRAIN_S}")
-        self._is_stopping = True
-        self._reader.join(DRAIN_S + ENGINE_END_S)
-        if not self._reader.ready():
-            self._child.kill()
-
-    def hang_up(self) -> None:
-        """End the engine at once: to it, its owner is gone."""
-        self._is_stopping = True
-        with contextlib.suppress(OSError):
-            self._child.stdin.close()
-
-    def cpu_percent(self, period_s: float) -> float:
-        """CPU of the engine since this was asked last, `period_s` ago."""
-        used_s, self._cpu_seen_s = self._cpu_s - self._cpu_seen_s, self._cpu_s
-        return 100 * used_s / period_s
+    @override
+    def heard(self, line: bytes, batch: dict[str, Any]) -> None:
+        if "ready" not in batch:  # told to the driver once the rate is reached
+            report(line)
 
     def _steer(self) -> None:
         """The user count is the rate, but for stages: the engine itself follows these."""
         runner, said = self._environment.runner, -1.0
-        follows_users = not STAGES or isinstance(runner, WorkerRunner)
-        while not self._is_stopping:
+        while not self.is_stopping:
             rate_per_s = float(runner.user_count * RATE_PER_USER)
-            if follows_users and rate_per_s != said:
+            if not STAGES and rate_per_s != said:
                 self.say(f"rate {rate_per_s}")
                 said = rate_per_s
             if not self._is_steered and runner.user_count == runner.target_user_count > 0:
                 self._is_steered = True
                 report(b'{"ready": true}\n')
             gevent.sleep(STEER_S)
-
-    def _read(self) -> None:
-        for line in self._child.stdout:
-            batch = json.loads(line)
-            if "ready" not in batch:  # told to the driver once the rate is reached
-                report(line)
-            self._cpu_s = batch.get("cpu_s", self._cpu_s)
-            for op in batch.get("ops", ()):
-                merge(self._environment.stats, op)
-        code = self._child.wait()
-        if code or not self._is_stopping:
-            logging.error("the engine ended with exit code %s", code)
-            self._environment.process_exit_code = ENGINE_DIED
-            gevent.spawn(self._environment.runner.quit)
-
-
-def merge(stats: Any, op: dict[str, Any]) -> None:
-    """Add one operation of one batch, as a master does with an entry of a worker's report."""
-    errors = op.pop("errors")
-    for key in ("response_times", "num_reqs_per_sec", "num_fail_per_sec"):
-        op[key] = dict(op[key])  # JSON would have made the int keys strings
-    data: Any = op
-    entry = StatsEntry.unserialize(data, stats)
-    stats.entries[entry.name, entry.method].extend(entry)
-    stats.total.extend(entry)  # looked up each time: clear_all() replaces both
-    for error, occurrences in errors:
-        key = StatsError.create_key(entry.method, entry.name, error)
-        row = stats.errors.setdefault(key, StatsError(entry.method, entry.name, error))
-        row.occurrences += occurrences
-        row.first_seen = row.first_seen or entry.start_time
-        row.last_seen = entry.last_request_timestamp
-
-
-def report(line: bytes) -> None:
-    """Pass a line on to the driver, where there is one."""
-    if descriptor := os.environ.get("HARNESS_REPORT_FD"):
-        with contextlib.suppress(OSError):
-            os.write(int(descriptor), line)
 
 
 class UsersOwnLoad:
@@ -241,40 +161,28 @@ class UsersOwnLoad:
 
 
 GENERATORS: list[Engine | UsersOwnLoad] = []
-DRAINED: set[str] = set()
 TESTS = count()
 
 
-def obey(environment: Any) -> None:
-    """Take the driver's commands; end with it, however it ends."""
-    descriptor = int(os.environ["HARNESS_COMMAND_FD"])
-    buffer = b""
-    while True:
-        gevent.socket.wait_read(descriptor)
-        data = os.read(descriptor, 4096)
-        if not data:  # the driver is gone: no drain, no farewell
-            for generator in GENERATORS:
-                generator.hang_up()
-            os._exit(ENGINE_DIED)
-        *lines, buffer = (buffer + data).split(b"\n")
-        for line in lines:
-            word, _, value = line.partition(b" ")
-            if word == b"begin" and GENERATORS:
-                GENERATORS[0].begin(float(value))
-            elif word == b"stop":
-                gevent.spawn(environment.runner.quit)
+def obey(environment: Any, word: bytes, value: float) -> None:
+    """One command of the driver's."""
+    if word == b"begin" and GENERATORS:
+        GENERATORS[0].begin(value)
+    elif word == b"stop":
+        gevent.spawn(environment.runner.quit)
 
 
-def _config_of_test(runner: Any) -> Path:
-    """The engine's configuration, with the worker's number and a folder for each test."""
+def abandon() -> None:
+    """The driver is gone."""
+    for generator in GENERATORS:
+        generator.hang_up()
+
+
+def _config_of_test() -> Path:
+    """The engine's configuration; under the page each test has a folder of its own."""
     value = dict(CONFIG)
-    if isinstance(runner, WorkerRunner):
-        value["worker"] = runner.worker_index
-        value["seed"] = CONFIG["seed"] + 1000 * (runner.worker_index + 1)
-        # Each worker sends the share that its users stand for.
-        value["rate_per_s"], value["stages"] = 0.0, []
     number = next(TESTS)
-    if not HAS_DRIVER and not isinstance(runner, WorkerRunner):
+    if not HAS_DRIVER:
         value["samples"] = f"{CONFIG['samples']}/{os.getpid()}-{number}"
     Path(value["samples"]).mkdir(parents=True, exist_ok=True)
     given = Path(os.environ["HARNESS_ENGINE_CONFIG"])
@@ -285,63 +193,35 @@ def _config_of_test(runner: Any) -> Path:
 
 @events.test_start.add_listener
 def start_generator(environment: Any, **_: Any) -> None:
-    """A test begins: start its engine (a master has none)."""
-    DRAINED.clear()
-    if LOAD["replay"] and isinstance(environment.runner, WorkerRunner):
-        logging.error("a recorded run is replayed by one process: leave out the workers")
-        environment.process_exit_code = ENGINE_DIED
-        environment.runner.quit()
-        return
-    if isinstance(environment.runner, MasterRunner) or (LOAD["locustfile"] and GENERATORS):
+    """A test begins: start its engine."""
+    if LOAD["locustfile"] and GENERATORS:
         return
     kind = UsersOwnLoad if LOAD["locustfile"] else Engine
-    GENERATORS[:] = [kind(environment, _config_of_test(environment.runner))]
+    GENERATORS[:] = [kind(environment, _config_of_test())]
 
 
 @events.test_stopping.add_listener
-def stop_generator(environment: Any, **_: Any) -> None:
+def stop_generator(**_: Any) -> None:
     """A test ends: the engine first, so that all it did is counted."""
-    runner = environment.runner
     for generator in GENERATORS:
         generator.stop()
-    if isinstance(runner, MasterRunner):  # its quit() waits only 0.5 s for the last reports
-        runner.send_message("drain")
-        with gevent.Timeout(DRAIN_S + ENGINE_END_S, False):  # noqa: FBT003
-            while any(
-                c.id not in DRAINED for c in runner.clients.running + runner.clients.spawning
-            ):
-                gevent.sleep(0.05)
 
 
 @events.init.add_listener
-def initialise(environment: Any, runner: Any, **_: Any) -> None:
+def initialise(environment: Any, **_: Any) -> None:
     """Route Ctrl-C to the main greenlet, listen to the driver, extend the page."""
     # Python would raise KeyboardInterrupt in whatever greenlet runs.
     gevent.signal_handler(signal.SIGINT, gevent.kill, gevent.getcurrent(), KeyboardInterrupt)
     if HAS_DRIVER:
         environment.process_exit_code = 0  # failed requests are the experiment's to judge
-        gevent.spawn(obey, environment)
+        gevent.spawn(follow_commands, partial(obey, environment), abandon)
     if environment.web_ui:
         extend_page(environment.web_ui)
-    if isinstance(runner, WorkerRunner):
-        _drain_before_quitting(runner)
-    elif isinstance(runner, MasterRunner):
-        runner.register_message("drained", lambda msg, **_: DRAINED.add(msg.node_id))
-
-
-def _drain_before_quitting(runner: Any) -> None:
-    def send_last_report(environment: Any, **_: Any) -> None:
-        stop_generator(environment)
-        runner._send_stats()
-        runner.send_message("drained")
-
-    runner.register_message("drain", send_last_report, concurrent=True)
-    events.quitting.add_listener(send_last_report)
 
 
 @events.usage_monitor.add_listener
 def show_engine_cpu(environment: Any, cpu_usage: float, **_: Any) -> None:
-    """Let the page of workers show the engine's CPU, as that is what limits the rate."""
+    """Let the page show the engine's CPU, as that is what limits the rate."""
     for generator in GENERATORS:
         used = generator.cpu_percent(runners.CPU_MONITOR_INTERVAL)
         environment.runner.current_cpu_usage = max(cpu_usage, used)

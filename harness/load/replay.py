@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import LoadError
-from harness.load.engine.schedule import CHUNK
+from harness.load.engine.schedule import CHUNK, Chunk
 from harness.record.folder import RunFolder
 
 Array = np.ndarray[Any, Any]
@@ -41,15 +41,13 @@ def write_replay(folder: RunFolder, operations: Sequence[str], path: Path) -> No
     pq.write_table(table.sort_by("intended_s"), path, row_group_size=ROW_GROUP)
 
 
-def replayed(
-    path: Path, draws_key: Sequence[bool], first_number: int
-) -> Iterator[tuple[Array, list[int], list[int]]]:
+def replayed(path: Path, draws_key: Sequence[bool]) -> Iterator[Chunk]:
     """Chunks for a Schedule, whose units are the recorded seconds: rate 1 is the recorded pace.
 
     A request that draws no key gets a number of its own, so that a write is made anew.
     """
     is_drawing = np.asarray(draws_key)
-    number = first_number
+    number = 0
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=CHUNK):
             op = batch.column("op").to_numpy()

@@ -56,10 +56,10 @@ class Container:
     """Times are seconds since the epoch, 0 for never.
 
     `memory_bytes`, `nano_cpus` and `cpu_quota_us` (in each `cpu_period_us`): 0 for no limit; the
-    engine keeps a processor limit in one of two forms. `ports` maps a container port to the port of
-    this machine it is published on, `hosts` to the loopback address, where that is not 127.0.0.1.
-    What is published on no loopback address is in neither. `volumes` are the paths that named
-    volumes are mounted at; `addresses` are the IPv4 addresses it has now.
+    engine keeps a processor limit in one of two forms. `ports` maps a container port to the port it
+    is published on, `hosts` to the address, where that is not 127.0.0.1: a loopback one, or that of
+    the engine's machine where it is another one. What cannot be reached so is in neither. `volumes`
+    are the paths that named volumes are mounted at; `addresses` are the IPv4 addresses it has now.
     """
 
     id: str

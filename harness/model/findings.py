@@ -52,8 +52,22 @@ class FaultFound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFound:
+    """One of several workers of the main load; its clock is in Clocks.
+
+    `problem` says why its share is not whole, from `lost_s` on, "" if it is.
+    """
+
+    number: int
+    host: str = ""
+    requests: int | None = None
+    problem: str = ""
+    lost_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadHealth:
-    """Whether the generator kept its schedule, and how it did."""
+    """Whether the generator kept its schedule, and how it did; `lost`: a worker that is missing."""
 
     intended: int | None = None
     sent: int | None = None
@@ -66,6 +80,8 @@ class LoadHealth:
     not_reached: int | None = None
     healthy: bool | None = None
     problems: Sequence[str] = ()
+    workers: Sequence[WorkerFound] = ()
+    lost: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +186,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
-    """A container's monotonic clock against the host's."""
+    """The monotonic clock of a container, or of a worker of the load, against the host's."""
 
     offset_s: float | None = None
     uncertainty_s: float | None = None
@@ -190,6 +206,7 @@ class Clocks:
     """How far the clocks of a run agree."""
 
     containers: Mapping[str, Clock] = field(default_factory=dict)
+    workers: Mapping[str, Clock] = field(default_factory=dict)
     wall: WallClock = WallClock()
 
 

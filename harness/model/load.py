@@ -36,6 +36,7 @@ _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):(\d{1,5})")
 _INDEX = re.compile(r"\{index(?::(0?\d*)d)?\}")
 TOKEN_SENT, RETURNED = "token", "returned"
 """Where the token of a write is, in `writes`; anything else is a JSON path of its answers."""
+WORKERS_MAX = 64
 
 
 class _Frozen(BaseModel):
@@ -255,6 +256,7 @@ class Load(_Frozen):
     `entry` is the name of a published entry; or ADDRESS:PORT, where the user has allowed that host.
     `replay` is the run folder whose main load is sent again; its highest rate is `rate_per_s`.
     `connect_timeout_s` is `timeout_s` where it is not given.
+    `workers` processes send the main load, each its share of the same arrivals.
     `canary` names the operations that have one, None: all that are sent; each of them has a canary
     of `canary_rate_per_s`.
     A name in `mix` is an operation, or one of `chains`: operations that follow each other, each as
@@ -277,6 +279,7 @@ class Load(_Frozen):
     locustfile: str | None = None
     chains: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     data: tuple[Data, ...] = ()
+    workers: int = Field(default=1, ge=1, le=WORKERS_MAX, strict=True)
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -284,6 +287,8 @@ class Load(_Frozen):
         data: dict[str, Any] = write(self)
         if self.canary is None:
             data.pop("canary", None)
+        if self.workers == 1:
+            data.pop("workers", None)
         return {key: value for key, value in data.items() if value or key not in ("chains", "data")}
 
     def steps(self, name: str) -> tuple[str, ...]:
@@ -381,7 +386,8 @@ class Traffic(_Frozen):
 class LoadSnapshot:
     """Live counters of the main load since it began; `window_*` cover the last second or so.
 
-    `canary_rate_per_s` is what all canaries sent in the same time.
+    `canary_rate_per_s` is what all canaries sent in the same time; `missing` are the workers of the
+    main load that are gone, or have not been heard of for a while, each in words.
     """
 
     at_s: float
@@ -392,6 +398,26 @@ class LoadSnapshot:
     window_error_rate: Mapping[str, float] = field(default_factory=dict)
     window_p95_s: float = 0.0
     canary_rate_per_s: float = 0.0
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerState:
+    """One of several workers that sent the main load, each its share of one schedule.
+
+    `requests` are those whose record arrived. `offset_s` is how far its clock was ahead of this
+    machine's; its times were put on the latter, and may be off by `uncertainty_s`. `problem` says
+    why its share is not whole, "" if it is; then it is missing from second `lost_s` on.
+    """
+
+    number: int  # from 1
+    host: str = ""
+    requests: int = 0
+    offset_s: float = 0.0
+    uncertainty_s: float = 0.0
+    is_shared: bool = True  # one clock: nothing had to be measured
+    problem: str = ""
+    lost_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,6 +426,7 @@ class LoadSummary:
 
     `stalls`: how often an engine's loop did not turn for over 10 ms, `stall_max_s`: the longest.
     `not_reached`: steps of chains that were not sent, because one before them failed.
+    `workers` are those of the main load; empty where one process sent it.
     """
 
     intended: int
@@ -411,3 +438,4 @@ class LoadSummary:
     stalls: int = 0
     stall_max_s: float = 0.0
     not_reached: int = 0
+    workers: tuple[WorkerState, ...] = ()

@@ -34,7 +34,12 @@ def read_examples(folder: Path) -> list[Example]:
 
 def _read(path: Path) -> list[Example]:
     with understood(path, DAMAGED):
-        return [_example(row) for row in json.loads(path.read_text(encoding="utf-8"))]
+        return examples_in(path.read_text(encoding="utf-8"))
+
+
+def examples_in(text: str) -> list[Example]:
+    """What one generator wrote; ValueError or TypeError if that is something else."""
+    return [_example(row) for row in json.loads(text)]
 
 
 def _example(row: Any) -> Example:

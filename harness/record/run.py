@@ -138,6 +138,18 @@ def clock_uncertainty_s(record: Record, service: str) -> float | None:
     return abs(event["offset_s"]) + event["uncertainty_s"] if event else None
 
 
+def workers_of(record: Record) -> list[dict[str, Any]]:
+    """What is known of each worker of the main load (model.load.WorkerState); [] if it had none."""
+    summary = (record.events_of("load.summary") or [{}])[-1]
+    return [state for state in summary.get("workers") or () if isinstance(state, dict)]
+
+
+def load_clock_uncertainty_s(record: Record, stream: str) -> float:
+    """By how much a time of a stream may be off, because a worker's clock recorded it."""
+    workers = workers_of(record) if stream == "main" else []
+    return max((float(state.get("uncertainty_s") or 0.0) for state in workers), default=0.0)
+
+
 def clock_offsets(record: Record) -> dict[str, dict[str, Any]]:
     """By service the measurement of its clock with the least uncertainty."""
     best: dict[str, dict[str, Any]] = {}

@@ -68,6 +68,11 @@ _PARQUET = {"compression": "zstd", "write_page_checksum": True}
 _REPEATING = [field.name for field in SAMPLES if field.type not in (pa.float64(), pa.int64())]
 
 
+def part_name(stream: str, worker: int, workers: int) -> str:
+    """The start of the name of each part that one worker of a stream recorded."""
+    return stream if workers == 1 else f"{stream}-w{worker}"
+
+
 def write_samples(
     folder: Path, stream: str, part: int, rows: Mapping[str, Iterable[Any] | pa.Array]
 ) -> Path:

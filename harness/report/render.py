@@ -110,6 +110,7 @@ def _load_tiles(run: Run) -> list[Tile]:
     if run.load is None:
         return []
     note = "the load was on schedule" if run.load.healthy else "the load fell behind"
+    note = "a part of the load is missing" if run.load.lost else note
     return [Tile("requests sent", run.load.sent, note, "" if run.load.healthy else "bad")]
 
 
@@ -150,6 +151,13 @@ def _clock_words(run: Run) -> str:
         shared = all(found.is_shared for found in containers.values())
         verdict = "the host's, within the measurement" if shared else "not the host's"
         sentences.append(f"the containers' monotonic clock is {verdict}: {', '.join(offsets)}.")
+    listed = [
+        f"{name} {seconds(found.offset_s)}{uncertainty(found.uncertainty_s)}"
+        for name, found in run.clocks.workers.items()
+        if not found.is_shared
+    ]
+    if listed:
+        sentences.append(f"Clocks of the load's workers, already allowed for: {', '.join(listed)}.")
     if wall_s is not None:
         sentences.append(f"Times known only by the wall clock are accurate to {seconds(wall_s)}.")
     return " ".join(sentences)

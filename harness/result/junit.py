@@ -54,7 +54,8 @@ def junit_of_group(group: Mapping[str, Any], page: str = "") -> str:
     ]
     reasons = list(_of_the_run(group["reasons"], judgements))
     facts = {**group, "run_id": ", ".join(group["run_ids"])}
-    cases = [*_reasons(reasons, {TRIPPED}), *_judgements(judgements)]
+    failing = {TRIPPED} if group["verdict"] == "fail" else set[str]()
+    cases = [*_reasons(reasons, failing), *_judgements(judgements)]
     return _xml(facts, _agreeing(cases, group["verdict"]), page)
 
 

@@ -74,6 +74,7 @@ class _Run:
         self._watch = SafeguardWatch(experiment.safeguards)
         self._phase = "warmup"
         self._has_asked = False  # whether the target is steady, before the first fault
+        self._missing: set[str] = set()
         self._readings = Readings(world.readings, folder, self._gap)
         self._t0_s = self._clock.now_s()
         self._next_tick_s = self._t0_s
@@ -164,6 +165,7 @@ class _Run:
             error_rate=dict(snapshot.window_error_rate),
             p95_s=snapshot.window_p95_s,
         )
+        self._note_missing(snapshot)
         self._show(snapshot)
         tripped = self._watch.tripped(at_s, snapshot)
         if tripped is not None:
@@ -171,6 +173,12 @@ class _Run:
             raise SafeguardTripped(
                 f"{tripped.operation} error_rate > {tripped.error_rate:.1%} for {tripped.for_s:g} s"
             )
+
+    def _note_missing(self, snapshot: LoadSnapshot) -> None:
+        """Each worker of the load that is missed, once."""
+        for text in set(snapshot.missing) - self._missing:
+            self._write("load.worker_missing", worker=text)
+        self._missing |= set(snapshot.missing)
 
     def _show(self, snapshot: LoadSnapshot) -> None:
         at_s = self._clock.now_s() - self._t0_s

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from harness.adapters.engine_address import engine_address
 from harness.adapters.packet_queues import TcPacketQueues
 from harness.bundled.shortener import SHORTENER, links_of_stack
 from harness.errors import HarnessError
@@ -27,7 +29,14 @@ def known_of(project: Project) -> Known:
     """By its Compose files, its links, and what this machine can do to packets."""
     config, labels = project.compose.config(), project.compose.services()
     links = _links_of(project, config, labels)
-    return Known(made_services(config, labels), links, TcPacketQueues().lacks)
+    address = engine_address()
+    made = made_services(config, labels, address.reach)
+    lacks = partial(_only_here, address.machine) if address.machine else TcPacketQueues().lacks
+    return Known(made, links, lacks)
+
+
+def _only_here(machine: str) -> str:
+    return f"the engine is on {machine}, and packets can be delayed or dropped on this machine only"
 
 
 def _links_of(project: Project, config: Mapping[str, Any], labels: Services) -> Links:

@@ -10,6 +10,7 @@ import harness
 from harness.adapters.clock import SystemClock
 from harness.adapters.compose_project import ComposeProject
 from harness.adapters.docker_engine import DockerEngine
+from harness.adapters.engine_address import engine_address
 from harness.adapters.http_client import HttpClient
 from harness.adapters.processor_time import ProcessorTime
 from harness.adapters.speed import machine_speed
@@ -43,6 +44,8 @@ from harness.undo import Journal
 from harness.whole_file import write_whole
 
 HEALTHY_S = 60.0
+CLOCKS_APART_S = 0.1
+"""What the wall clock of an engine's machine may differ from ours."""
 ENTRY = "entry.json"
 """Where the entry of a run has moved to, in the state folder."""
 
@@ -150,7 +153,7 @@ class Project:
         Overrides of the bundled stack are not needed: all that is its own goes with it.
         """
         overrides = () if self.compose.is_bundled else self._overrides
-        remember(self.state_dir, overrides, self.target.services)
+        remember(self.state_dir, overrides, self.target.services, engine_address().text)
 
     def wait_healthy(self) -> Health:
         """Wait until healthy; TargetError with what is wrong after 60 s."""
@@ -180,6 +183,20 @@ class Project:
                 "file, or HARNESS_LINKS_IMAGE: any image of Toxiproxy 2.6 or newer",
             )
 
+    def check_clock(self) -> None:
+        """TargetError if the engine's machine has another time: its events would be misplaced."""
+        machine = engine_address().machine
+        if not machine:
+            return
+        ahead_s, uncertainty_s = self.engine.clock_ahead_s(self.clock.wall_s)
+        if abs(ahead_s) > CLOCKS_APART_S + uncertainty_s:
+            word = "ahead of" if ahead_s > 0 else "behind"
+            raise TargetError(
+                f"the clock of {machine} is {abs(ahead_s):.1f} s {word} that of this machine: "
+                "what its engine reports could not be placed in time",
+                "synchronise both clocks (NTP)",
+            )
+
     def check_journal(self) -> None:
         """HealError if a fault of an earlier run is not healed yet."""
         entries = [*self.journal.entries(), *self.old_journal.entries()]
@@ -197,10 +214,13 @@ class Project:
             return [address]
         entries = entries_of(self.engine.containers())
         if entry not in entries:
+            reach = engine_address().reach
+            where = reach.machine or "a loopback address of this machine"
             raise TargetError(
-                f"no entry {entry!r} is published on a loopback address of this machine; "
+                f"no entry {entry!r} is published on {where}; "
                 f"published: {', '.join(sorted(entries)) or 'none'}",
-                "change load.entry, or the operation's `entry`; or publish its port on 127.0.0.1",
+                "change load.entry, or the operation's `entry`; or publish its port on "
+                f"{reach.address}",
             )
         return entries[entry]
 

@@ -19,19 +19,22 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
+from harness.adapters.engine_address import hold_engine
 from harness.checks import KINDS as CHECKS
 from harness.checks.probe import CheckProbe, checks_of, missed_checks, requests_of
 from harness.errors import HarnessError, HealError, Interrupted, LoadError, UsageError
-from harness.experiment_file.foreseen import Known
+from harness.experiment_file.foreseen import Known, moves
 from harness.faults import KINDS
 from harness.faults.base import Tools
 from harness.guard import check_flags, check_host_access
 from harness.load.allowed_hosts import check_hosts
 from harness.load.driver import LoadConfig, LoadDriver
 from harness.load.secret import missing_secrets
+from harness.load.workers.launch import Elsewhere, check_elsewhere, check_listen
 from harness.lock import run_lock
 from harness.model.experiment import Experiment
-from harness.model.load import address_of
+from harness.model.http import Address
+from harness.model.load import Load, address_of
 from harness.model.plan_json import plan_to_json
 from harness.model.target import Target
 from harness.model.verdict import RunStatus
@@ -80,6 +83,8 @@ class Settings:
     at all; `command` is kept in environment.json and result.json. What `target` says comes before
     what the experiments say. With `recreate` containers that differ from the files are recreated.
     With `ignores_steady_state` every experiment is run as if it said so itself.
+    Where `listen` is an address of this machine, `join` of the load's workers (None: all) join
+    there from other machines.
     """
 
     output: Path = Path("reports")
@@ -93,6 +98,8 @@ class Settings:
     allow_exec: bool = False
     allow_host_access: bool = False
     ignores_steady_state: bool = False
+    listen: Address | None = None
+    join: int | None = None
     command: str = ""
 
 
@@ -238,6 +245,7 @@ class Session:
                     known[project] = known_of(project)
                 experiment = read_on(path, project, known[project])
                 _check_allowed(experiment, project, self._settings)
+                _check_workers(experiment, known[project], self._settings)
                 read.append(Job(path, experiment, project, known[project]))
             except UsageError as error:
                 problems.append(error)
@@ -254,7 +262,9 @@ class Session:
 
     def _make_ready(self, project: Project) -> None:
         """A stack that runs, is healthy, and has no fault of an earlier run."""
+        hold_engine()
         project.check_journal()
+        project.check_clock()
         project.remember()
         if self._settings.starts_stack:
             project.start(recreate=self._settings.recreate)
@@ -288,6 +298,9 @@ class Session:
         facts |= {"canary_keys": asdict(keys), "seed": seed, "command": self._settings.command}
         forget_rescue(project.state_dir)
         world = self._world(job, folder, keys)
+        if elsewhere := _elsewhere(self._settings, experiment.load):
+            who = f"{elsewhere.workers} of {experiment.load.workers} workers join from elsewhere"
+            self._listener.say(f"  {who}; there: {elsewhere.command}")
         self._stop.is_walking = True
         try:
             _begin_folder(folder, job, plan_to_json(plan, experiment), facts)
@@ -344,6 +357,7 @@ class Session:
             samples_dir=folder.samples_dir,
             headers=experiment.target.headers,
             state_file=project.state_dir / "state.json",
+            elsewhere=_elsewhere(self._settings, experiment.load),
         )
 
     def _show(self, progress: Progress, project: Project) -> None:
@@ -395,6 +409,25 @@ def _site_of(project: Project) -> _SiteFacts:
         "tools": project.tools(),
         "journal": project.journal,
     }
+
+
+def _elsewhere(settings: Settings, load: Load) -> Elsewhere | None:
+    if settings.listen is None:
+        return None
+    return Elsewhere(settings.listen, load.workers if settings.join is None else settings.join)
+
+
+def _check_workers(experiment: Experiment, known: Known, settings: Settings) -> None:
+    """UsageError for what `--listen` and `--join` ask of this load and cannot have."""
+    load, elsewhere = experiment.load, _elsewhere(settings, experiment.load)
+    if elsewhere is None:
+        if settings.join is not None:
+            raise UsageError("--join needs --listen", "say at which address of this machine")
+        return
+    entries = (load.entry, *experiment.other_entries)
+    entry_moves = any(moves(made, name) for made in known.made.values() for name in entries)
+    check_elsewhere(elsewhere, load, entry_moves=entry_moves)
+    check_listen(elsewhere.listen)
 
 
 def _check_paths(settings: Settings) -> None:

@@ -22,8 +22,7 @@ from ground_truth import GroundTruth, ground_truth
 from harness.analysis import coverage
 from harness.bundled.traffic import OPERATIONS
 from harness.errors import LoadError
-from harness.load.driver import LOCUSTFILE, LoadConfig, LoadDriver
-from harness.load.engine.config import EngineConfig
+from harness.load.driver import LoadConfig, LoadDriver
 from harness.model.experiment import Experiment, Phase
 from harness.model.load import Load, Stage
 from harness.record.folder import RunFolder
@@ -373,53 +372,3 @@ def test_the_page_starts_edits_and_stops_the_arrivals(
     finally:
         page.terminate()
         page.wait(10)
-
-
-def test_workers_share_the_rate_and_record_apart(
-    truth: GroundTruth, folder: RunFolder, tmp_path: Path
-) -> None:
-    """A master and two workers: tokens are unique, and all that was sent is recorded."""
-    truth.set("ok")
-    first, port = len(truth.received()), free_port()
-    load = Load(rate_per_s=200, mix=MIX, timeout_s=1, canary_rate_per_s=0)
-    path = tmp_path / "engine.json"
-    path.write_text(
-        EngineConfig(
-            stream="main",
-            run_id="run",
-            seed=3,
-            endpoints=[("127.0.0.1", truth.port)],
-            load=load.model_dump(mode="json"),
-            operations={k: v.model_dump(mode="json") for k, v in OPERATIONS.items()},
-            mix=MIX,
-            samples=str(folder.samples_dir),
-        ).to_json()
-    )
-    environment = {
-        **os.environ,
-        "HARNESS_ENGINE_CONFIG": str(path),
-        "HARNESS_RATE_PER_USER": "10",
-    }
-    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--loglevel", "ERROR"]
-    master = [*command, "--master", "--headless", "--master-bind-host", "127.0.0.1"]
-    master += ["--master-bind-port", str(port), "--expect-workers", "2"]
-    master += ["--users", "20", "--spawn-rate", "1000", "--run-time", "4s", "--only-summary"]
-    worker = [*command, "--worker", "--master-host", "127.0.0.1", "--master-port", str(port)]
-    children = [
-        subprocess.Popen(each, env=environment, stdout=subprocess.DEVNULL)
-        for each in (master, worker, worker)
-    ]
-    try:
-        for child in children:
-            child.wait(30)
-    finally:
-        for child in children:
-            child.kill()
-            child.wait(5)
-    names = {part.name[:7] for part in folder.sample_parts("main")}
-    received, recorded = truth.received()[first:], rows(folder, "main")
-    assert names == {"main-w0", "main-w1"}
-    assert len(received) == len(recorded) > 100
-    tokens = [body for _, _, body in received if body]
-    assert len(set(tokens)) == len(tokens) == sum(row["op"] == "create" for row in recorded)
-    assert children[0].returncode == 0

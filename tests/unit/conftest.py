@@ -18,6 +18,13 @@ from harness.session import session
 settings.register_profile("mutants", phases=[Phase.explicit, Phase.generate])
 
 
+@pytest.fixture(autouse=True)
+def own_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever engine is meant where the tests run."""
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setenv("DOCKER_CONTEXT", "default")
+
+
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
     """`harness ARGUMENTS`, as wide as 100 columns."""

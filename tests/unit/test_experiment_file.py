@@ -460,6 +460,32 @@ def test_an_own_target_is_sent_a_small_canary_of_reads_unless_the_file_asks_for_
     assert found.total_peak_per_s == found.rate_per_s + rate_per_s * len(canaries)
 
 
+@pytest.mark.parametrize(
+    ("written", "workers"), [("", 1), (", workers: 1", 1), (", workers: 4", 4)]
+)
+def test_a_load_may_be_sent_by_several_workers(written: str, workers: int) -> None:
+    load = parse_own(OWN.replace("rate: 10/s", f"rate: 10/s{written}")).load
+    assert load.workers == workers
+    assert ("workers" in load.model_dump(mode="json")) == (workers > 1)  # plans of one stay as is
+
+
+@pytest.mark.parametrize(
+    ("written", "wrong"),
+    [
+        ("0", "load.workers: too small; 1 or more"),
+        ("65", "load.workers: too large; 64 or less"),
+        ("2.5", "load.workers: not a whole number"),
+        ("many", "load.workers: not a whole number"),
+        ("true", "load.workers: not a whole number"),
+        ("2, locustfile: x.py::User", "load.workers: cannot be combined with locustfile; leave"),
+    ],
+)
+def test_workers_that_cannot_be_are_refused(written: str, wrong: str) -> None:
+    with pytest.raises(InvalidExperiment) as caught:
+        parse_own(OWN.replace("rate: 10/s", f"rate: 10/s, workers: {written}"))
+    assert any(wrong in problem for problem in caught.value.problems)
+
+
 MIX = "mix: {look: 1, list: 1, buy: 1, see: 1}"
 OPERATIONS = (
     "operations: {list: {path: /, method: HEAD}, buy: {path: /, method: POST, is_write: true},"

@@ -16,11 +16,13 @@ from harness.bundled.shortener import SHORTENER, links_of_stack
 from harness.experiment_file.foreseen import (
     Known,
     Made,
+    _unpublished,
     links_of,
     made_services,
     notes,
     refusals,
 )
+from harness.load.reach import Reach
 from harness.model.experiment import Experiment, FaultSpec, Phase
 from harness.model.load import Load, Operation
 from harness.model.readback import Readback
@@ -333,12 +335,35 @@ def test_what_compose_says_of_a_service() -> None:
         "c": {"command": ["sleep", "9"], "ports": None, "scale": 0},
     }}  # fmt: skip
     made = made_services(config, {"a": {"x": "y"}})
-    ports = {80: "127.0.0.1", 81: "127.0.0.2", 82: "::1"}
+    ports = {80: "", 81: "127.0.0.2", 82: "::1"}
     assert made == {
         "a": Made({"x": "y"}, 3, ports, frozenset({81, 82}), has_init=True),
         "b": Made({}, 2, has_init=True),
         "c": Made({}, 0),
     }
+
+
+def test_a_port_of_another_machine_is_in_reach_at_its_address_alone() -> None:
+    config = {"services": {"web": {"ports": [
+        {"target": 80, "published": "80"},
+        {"target": 81, "host_ip": "192.0.2.7", "published": "81"},
+        {"target": 82, "host_ip": "127.0.0.1", "published": "82"},
+        {"target": 83, "host_ip": "127.0.0.1", "published": "83"},
+        {"target": 83, "host_ip": "0.0.0.0", "published": "84"},
+        {"target": 84, "host_ip": "::", "published": "84"},
+    ]}}}  # fmt: skip
+    far = "192.0.2.7"
+    [(_, made)] = made_services(config, {}, Reach(far)).items()
+    assert made.ports == {80: "", 81: far, 82: "127.0.0.1", 83: "0.0.0.0", 84: "::"}
+    assert [_unpublished("web", made, port) for port in ("80", "81", "83")] == ["", "", ""]
+    assert "84 of web is published on :: alone" in _unpublished("web", made, "84")
+    [(_, here)] = made_services(config, {}).items()
+    assert here.ports[83] == "127.0.0.1"
+    assert [_unpublished("web", here, port) for port in ("80", "82", "83", "84")] == [""] * 4
+    assert _unpublished("web", made, "82") == (
+        "port 82 of web is published on 127.0.0.1 alone; publish it on 192.0.2.7"
+    )
+    assert 'add ports: ["192.0.2.7::90"] to it' in _unpublished("web", made, "90")
 
 
 PROXIES = json.dumps([{"name": "shop_redis_master"}, {"name": "b"}])

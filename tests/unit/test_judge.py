@@ -623,10 +623,42 @@ def test_of_two_faults_the_victim_is_that_of_the_phase() -> None:
     assert verdict_of("traffic_share", "victim <= 2%", found)[1].outcome == "pass"
 
 
+@pytest.mark.parametrize(
+    ("subject", "clause", "changes"),
+    [
+        ("writes", "lost == 0", {"writes__lost": 2}),
+        ("writes", "phantom == 0", {"writes__phantom": 1}),
+        ("clicks", "double == 0", {"clicks__double": 7}),
+        ("redirect", "error_rate < 0.1%", {"operations__redirect__fault__error_rate": 0.5}),
+        ("redirect", "recovery_time <= 1s", {}),
+    ],
+)
+def test_with_a_lost_worker_nothing_fails_and_nothing_passes(subject, clause, changes) -> None:
+    """What it sent last was recorded by nobody, so not even an invariant can be held against it."""
+    assert verdict_of(subject, clause, findings(**changes))[1].outcome == "fail"
+    _, verdict = verdict_of(subject, clause, findings(**changes, load__lost=GONE))
+    (judgement,) = verdict.judgements
+    assert (judgement.outcome, judgement.code) == ("inconclusive", "worker_lost")
+    assert verdict.outcome == "inconclusive"
+
+
+def test_a_safeguard_that_tripped_when_a_worker_was_lost_is_not_held_against_the_target() -> None:
+    """What it counted was a part of the load; what the engine saw is evidence all the same."""
+    found = {"status": "aborted", "load__lost": GONE}
+    _, verdict = verdict_of("redirect", "p95 < 200ms", findings(**found))
+    assert verdict.outcome == "inconclusive"
+    codes = [reason.code for reason in verdict.reasons]
+    assert codes == ["safeguard_tripped", "worker_lost"]
+    died = {**LEFT_BEHIND, "code": "container_died"}
+    _, verdict = verdict_of("redirect", "p95 < 200ms", findings(**found, surprises=[died]))
+    assert verdict.outcome == "fail"
+
+
 NEVER_INJECTED = {**FAULT, "start_s": None, "effect_s": None, "healed_s": None, "proven": False,
                   "healed": False, "detail": "never injected"}  # fmt: skip
 NOT_PROVEN = "kill app-2 is not proven: never injected"
 LATE = "sent late"
+GONE = "worker 2 of 4 (far): silent; its share of the load is missing from 12.3 s on"
 
 
 @pytest.mark.parametrize(
@@ -639,6 +671,11 @@ LATE = "sent late"
         ("p95 < 50ms", {"load__problems": [LATE, "too few sent"]},
          ("inconclusive", 0.1, "the load generator was not healthy: sent late", "load_unhealthy"),
          [("load_unhealthy", LATE), ("load_unhealthy", "too few sent")]),
+        ("p95 < 50ms", {"load__lost": GONE, "load__problems": [LATE]},
+         ("inconclusive", 0.1, GONE, "worker_lost"),
+         [("worker_lost", GONE), ("load_unhealthy", LATE)]),
+        ("p95 < 200ms", {"load__lost": GONE},
+         ("inconclusive", 0.1, GONE, "worker_lost"), [("worker_lost", GONE)]),
         ("p95 < 50ms", {"faults": [FAULT, NEVER_INJECTED]},
          ("inconclusive", 0.1, NOT_PROVEN, "fault_not_proven"),
          [("fault_not_proven", NOT_PROVEN)]),

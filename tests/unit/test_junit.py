@@ -97,6 +97,8 @@ def test_a_safeguard_is_a_failure_of_its_own_and_the_run_an_error() -> None:
     assert (suite.get("errors"), suite.get("failures")) == ("1", "1")
     [failure] = suite.findall("testcase/failure")
     assert (failure.get("type"), failure.text) == ("safeguard_tripped", tripped["text"])
+    of_a_part = result(status="aborted", verdict="inconclusive", reasons=[tripped])
+    assert kinds(parsed(junit_xml(of_a_part)))["run: finishes"] == "error"
 
 
 @pytest.mark.parametrize("status", ["interrupted", "error"])
@@ -211,6 +213,8 @@ def test_a_group_with_an_expectation_that_failed_and_a_run_that_was_aborted() ->
     assert types == ["safeguard_tripped", "response_time_exceeded"]
     assert "g/index.html" in suite.findtext("system-out", "")
     assert set(kinds(parsed(junit_of_group(group("pass", "pass", [])))).values()) == {""}
+    unproven = group("inconclusive", "inconclusive", reasons[1:2])
+    assert set(kinds(parsed(junit_of_group(unproven))).values()) == {"error"}
 
 
 @given(

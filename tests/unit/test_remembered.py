@@ -22,6 +22,15 @@ def test_overrides_of_all_runs_are_kept_and_the_services_of_the_last(tmp_path: P
     forget(tmp_path)
 
 
+def test_the_engine_is_that_of_the_last_run(tmp_path: Path) -> None:
+    remember(tmp_path, (), {}, "tcp://192.0.2.7:2376")
+    assert recall(tmp_path).engine == "tcp://192.0.2.7:2376"
+    remember(tmp_path, (), {}, "unix:///var/run/docker.sock")
+    assert recall(tmp_path).engine == "unix:///var/run/docker.sock"
+    (tmp_path / FILE).write_text('{"overrides": [], "services": {}}')  # of an earlier version
+    assert recall(tmp_path).engine == ""
+
+
 def test_where_there_is_nothing_to_keep_nothing_is_written(tmp_path: Path) -> None:
     remember(tmp_path, (), {})
     assert not (tmp_path / FILE).exists()

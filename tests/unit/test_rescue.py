@@ -394,18 +394,20 @@ def test_an_engine_that_is_being_restarted_is_waited_for(
     clock, tools = make_tools().clock, make_tools()
     state, asked = tmp_path / "p", list[object]()
     state.mkdir()
-    remember(state, (), {"proxy": Part(toxiproxy="8474")})
+    remember(state, (), {"proxy": Part(toxiproxy="8474")}, "unix:///own.sock")
     back_s = clock.now_s() + 5
 
-    def engine(project: str, services: Mapping[str, Part]) -> tuple[str, Mapping[str, Part]]:
+    def engine(
+        project: str, services: Mapping[str, Part], expected: str
+    ) -> tuple[str, Mapping[str, Part], str]:
         if clock.now_s() < back_s:
             raise EngineError("no engine")
-        return project, services
+        return project, services, expected
 
     monkeypatch.setattr(rescue_module, "DockerEngine", engine)
     monkeypatch.setattr(rescue_module, "tools_of", lambda *found: asked.append(found[0]) or tools)
     assert rescue_module._tools(state, clock) is tools  # type: ignore[arg-type]
-    assert asked == [("p", {"proxy": Part(toxiproxy="8474")})]
+    assert asked == [("p", {"proxy": Part(toxiproxy="8474")}, "unix:///own.sock")]
     assert clock.now_s() == 106.0
     back_s = 1e9
     with pytest.raises(HarnessError, match="no engine"):

@@ -269,6 +269,17 @@ def test_a_safeguard_aborts_and_heals(tmp_path: Path) -> None:
     assert case.events("safeguard.tripped")
 
 
+def test_a_worker_that_is_missed_is_said_once_and_ends_nothing(tmp_path: Path) -> None:
+    case = _Case(tmp_path, Cut())
+    gone = ("worker 2 of 4 (far): nothing was heard of it after second 3",)
+    case.at_s(3, lambda: setattr(case.driver, "missing", gone))
+    assert case.run() == "completed"
+    case.assert_whole()
+    [event] = case.events("load.worker_missing")
+    assert event["worker"] == gone[0]
+    assert event["t_s"] >= 3
+
+
 # -- proven by effect, and throughout
 
 

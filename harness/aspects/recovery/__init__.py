@@ -13,7 +13,7 @@ from harness.aspects.base import Aspect, Comparison, Findings
 from harness.aspects.recovery import degradation, parts
 from harness.aspects.recovery.by_fault import Recovered, by_fault, duration_s, worst
 from harness.aspects.recovery.degradation import Degradation
-from harness.aspects.recovery.outages import BUDGET, Outage, find_outages
+from harness.aspects.recovery.outages import BUDGET, Outage, find_outages, less_sure
 from harness.aspects.recovery.parts import Mark
 from harness.model.compared import Compared, Measured
 from harness.model.expectation import Expectation
@@ -23,7 +23,13 @@ from harness.model.page import Tile
 from harness.model.quantity import format_duration
 from harness.model.uncertain import largest
 from harness.model.verdict import Reason
-from harness.record.run import Array, Record, is_the_targets, within
+from harness.record.run import (
+    Array,
+    Record,
+    is_the_targets,
+    load_clock_uncertainty_s,
+    within,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,10 +127,11 @@ def _of_operation(record: Record, name: str) -> Recovery:
     sent_s, done_s = (samples[column].to_numpy() for column in ("sent_s", "done_s"))
     ok = samples["ok"].to_numpy()
     budget = _budget(record, name)
-    outages = find_outages(sent_s, done_s, ok, budget)
+    clock_s = load_clock_uncertainty_s(record, stream)
+    outages = less_sure(find_outages(sent_s, done_s, ok, budget), clock_s)
     recoveries = by_fault(record, outages) if len(samples) else {}
     recovery = worst(recoveries)
-    slow = degradation.figures(record, name, samples, outages)
+    slow = degradation.figures(record, name, samples, outages, clock_s)
     marks = parts.marks(record, recovery)
     return Recovery(
         **asdict(recovery),

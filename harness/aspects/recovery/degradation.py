@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.aspects.recovery.by_fault import Recovered, by_fault, worst
-from harness.aspects.recovery.outages import Array, Outage, find_outages
+from harness.aspects.recovery.outages import Array, Outage, find_outages, less_sure
 from harness.record.run import Record
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ class Degradation(Recovered):
 
 
 def figures(
-    record: Record, name: str, samples: pd.DataFrame, outages: list[Outage]
+    record: Record, name: str, samples: pd.DataFrame, outages: list[Outage], clock_s: float = 0.0
 ) -> Degradation | None:
-    """The degradation of one operation; None without a limit."""
+    """The degradation of one operation, None without a limit; clocks may be off by `clock_s`."""
     objective = objective_of(record, name)
     if objective is None:
         return None
@@ -71,7 +71,7 @@ def figures(
     ok = samples["ok"].to_numpy()
     is_slow = ok & (done_s - samples["intended_s"].to_numpy() > limit_s)
     allowed = 1 - PERCENTILES[metric]
-    stretches = find_outages(sent_s, done_s, ok & ~is_slow, allowed)
+    stretches = less_sure(find_outages(sent_s, done_s, ok & ~is_slow, allowed), clock_s)
     recoveries = by_fault(record, stretches) if len(samples) else {}
     return Degradation(
         **asdict(worst(recoveries)),

@@ -15,7 +15,7 @@ last 0. It is over when the evidence against it is as strong.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf, log
 from typing import Any, Literal
 
@@ -62,6 +62,11 @@ def find_outages(sent_s: Array, done_s: Array, ok: Array, budget: float = BUDGET
     order = np.argsort(sent_s, kind="stable")
     stream = _Stream(sent_s[order], done_s[order], ok[order].astype(bool), budget)
     return list(stream.outages())
+
+
+def less_sure(outages: list[Outage], by_s: float) -> list[Outage]:
+    """The same outages, seen with clocks that may be off by so much."""
+    return [replace(one, uncertainty_s=one.uncertainty_s + by_s) for one in outages]
 
 
 class _Stream:

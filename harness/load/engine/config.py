@@ -9,9 +9,7 @@ from typing import Any
 from harness.errors import LoadError
 from harness.load.allowed_hosts import check_hosts
 from harness.model.http import Address
-
-WORKER_NUMBERS = 10**12
-"""Each Locust worker counts its requests from a number of its own: tokens stay unique."""
+from harness.record.tables import part_name
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,8 @@ class EngineConfig:
     """One stream of arrivals; `rate_per_s` is the first rate, commands may change it.
 
     From the start the rate goes through `stages` (rate, ramp_s, hold_s) and keeps the last one.
+    Rates, stages and seed are those of the whole stream: of its arrivals, numbered from 0, worker
+    `worker` of `workers` sends number `worker` and every `workers`-th after it.
     """
 
     stream: str  # main or canary
@@ -43,7 +43,8 @@ class EngineConfig:
     in_flight_max: int = 0  # 0: what the highest rate and the time-out need
     cold_keys_offset: int = -1  # -1: Zipf keys of the population
     max_duration_s: float = 3600.0
-    worker: int = -1  # -1: the only one
+    worker: int = 0
+    workers: int = 1
     entry_file: str = ""  # where the entry has moved to; see moving_entry.py
     entries: dict[str, Entry] = field(default_factory=dict)  # other ones, that operations name
     data: list[str] = field(default_factory=list)  # the files of load.data, in its order
@@ -56,12 +57,7 @@ class EngineConfig:
     @property
     def part_name(self) -> str:
         """The start of the name of each file of samples."""
-        return self.stream if self.worker < 0 else f"{self.stream}-w{self.worker}"
-
-    @property
-    def first_number(self) -> int:
-        """The number of the first request."""
-        return max(self.worker, 0) * WORKER_NUMBERS
+        return part_name(self.stream, self.worker, self.workers)
 
     @property
     def all_entries(self) -> dict[str, Entry]:

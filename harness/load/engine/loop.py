@@ -99,9 +99,11 @@ class Engine:
         self._next_endpoint = self._entries.turns
         self._idle = {address: list[Connection]() for address in self._entries.addresses}
         self._connect = make_connector(load)
-        self._number, self._rate_per_s = config.first_number, config.rate_per_s
-        self._stop_at_s = math.inf
-        self._in_flight_max = config.in_flight_max or in_flight_limit(load, self._entries.fewest)
+        self._number = config.worker  # of the whole stream's arrivals
+        self._rate_per_s, self._stop_at_s = config.rate_per_s, math.inf
+        self._in_flight_max = config.in_flight_max or in_flight_limit(
+            load, self._entries.fewest, config.workers
+        )
         self._commands, self._output = b"", bytearray()
         self._chore_s = self._report_s = self._flush_s = 0.0
         self._stalls, self._stall_max_s, self._not_reached = 0, 0.0, 0
@@ -168,7 +170,7 @@ class Engine:
             if turn and len(in_flight) >= self._in_flight_max:
                 return  # there may be answers by now; nothing is dropped before they are read
             number = self._number
-            self._number = number + 1
+            self._number = number + self.config.workers
             if schedule.op in self._special:
                 self._send_special(schedule.due_s, schedule.op, schedule.key, number)
             else:

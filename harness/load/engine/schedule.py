@@ -10,6 +10,8 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 Draw = Callable[[int], Array]
+Chunk = tuple[Array, list[int], list[int]]
+"""Arrivals in order: when each is due in units (see RateProfile), its operation, its key."""
 CHUNK = 1024
 """Arrivals prepared at once: about 0.1 ms of work."""
 
@@ -90,7 +92,7 @@ class Schedule:
     come; their operations and keys stay, so these repeat from the seed whatever the rate does.
     """
 
-    def __init__(self, chunks: Iterator[tuple[Array, list[int], list[int]]]) -> None:
+    def __init__(self, chunks: Iterator[Chunk]) -> None:
         self.due_s, self.op, self.key = math.inf, 0, 0
         self._chunks = chunks
         self._profile = RateProfile(math.inf, 0)
@@ -130,14 +132,24 @@ class Schedule:
         self.due_s, self.op, self.key = next(self._ahead)
 
 
-def drawn(
-    gaps: Draw, operations: Draw, keys: Draw, draws_key: Sequence[bool], first_number: int
-) -> Iterator[tuple[Array, list[int], list[int]]]:
-    """Chunks for a Schedule: units, operation indices, keys.
+def every_nth(chunks: Iterator[Chunk], first: int, step: int) -> Iterator[Chunk]:
+    """Of all arrivals those numbered `first`, `first + step`, ...: one worker's share.
+
+    All workers draw the same arrivals, so together they send what one alone would send.
+    """
+    skip = first
+    for units, ops, keys in chunks:
+        if skip < len(ops):
+            yield units[skip::step], ops[skip::step], keys[skip::step]
+        skip = (skip - len(ops)) % step
+
+
+def drawn(gaps: Draw, operations: Draw, keys: Draw, draws_key: Sequence[bool]) -> Iterator[Chunk]:
+    """Chunks for a Schedule, without end.
 
     A request that draws no key has its own number instead, so that a write is found again.
     """
-    end, number = 0.0, first_number
+    end, number = 0.0, 0
     is_drawing = np.asarray(draws_key)
     while True:
         chunk_gaps, chosen = gaps(CHUNK), operations(CHUNK)

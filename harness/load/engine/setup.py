@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +14,11 @@ from harness.load.engine.connection import Connection, TlsConnection
 from harness.load.engine.request import Places, Request
 from harness.load.engine.response import Heads
 from harness.load.engine.schedule import (
+    Chunk,
     Schedule,
     by_weight,
     drawn,
+    every_nth,
     in_turn,
     sequential_keys,
     unit_gaps,
@@ -76,12 +78,14 @@ def _named(config: EngineConfig, load: Load) -> tuple[str, ...]:
 def make_walks(config: EngineConfig, load: Load, requests: list[Request]) -> Walks:
     """The chains of the mix, and what else is given values of its own.
 
-    A canary begins in the middle of the data: what the main load uses is not used twice at once.
+    A canary begins in the middle of the data, and each worker has rows of its own: what one uses is
+    not used twice at once.
     """
     tables = []
     for data, path in zip(load.data, config.data, strict=True):
-        first = max(config.worker, 0) + (data.rows // 2 if config.stream == "canary" else 0)
-        tables.append((data.columns, rows_of(data, Path(path), config.seed, first, 1)))
+        first = config.worker + (data.rows // 2 if config.stream == "canary" else 0)
+        rows = rows_of(data, Path(path), config.seed, first, config.workers)
+        tables.append((data.columns, rows))
     _, ways = layout(list(config.mix), load)
     return Walks(requests, ways, _named(config, load), tables)
 
@@ -91,7 +95,7 @@ def make_schedule(config: EngineConfig, load: Load, requests: list[Request]) -> 
     _, ways = layout(list(config.mix), load)
     draws_key = [any(requests[step].draws_key for step in way) for way in ways]
     if config.replay:
-        return Schedule(replayed(Path(config.replay), draws_key, config.first_number))
+        return _share(replayed(Path(config.replay), draws_key), config)
     keys, seed = load.keys, config.seed
     if config.cold_keys_offset >= 0:
         population = keys.cold_population or keys.population
@@ -100,7 +104,11 @@ def make_schedule(config: EngineConfig, load: Load, requests: list[Request]) -> 
         chosen = by_weight(list(config.mix.values()), seed)
         key = zipf_keys(keys.population, keys.zipf, seed)
     gaps = unit_gaps(load.arrivals, seed)
-    return Schedule(drawn(gaps, chosen, key, draws_key, config.first_number))
+    return _share(drawn(gaps, chosen, key, draws_key), config)
+
+
+def _share(chunks: Iterator[Chunk], config: EngineConfig) -> Schedule:
+    return Schedule(every_nth(chunks, config.worker, config.workers))
 
 
 def make_connector(load: Load) -> Callable[[tuple[str, int]], Connection]:
@@ -116,14 +124,15 @@ def make_connector(load: Load) -> Callable[[tuple[str, int]], Connection]:
     )
 
 
-def in_flight_limit(load: Load, endpoints: int) -> int:
+def in_flight_limit(load: Load, endpoints: int, workers: int = 1) -> int:
     """Room for what may wait at once (rate x time-out), within the limit of descriptors.
 
     Each step of a chain may take a time-out. A port that Docker publishes is a process that takes 6
-    for each connection, and ends for good when it has none left; its limit is assumed to be ours.
+    for each connection, and ends for good when it has none left; its limit is assumed to be ours,
+    and each of `workers` has its part.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    rate_per_s = load.peak_per_s * load.requests_per_arrival + 2 * load.canary_rate_per_s
-    wanted = math.ceil(1.2 * rate_per_s * load.timeout_s) + 100
-    return max(1, min(wanted, hard - 100, endpoints * hard // PORT_DESCRIPTORS))
+    rate_per_s = load.peak_per_s * load.requests_per_arrival / workers
+    wanted = math.ceil(1.2 * (rate_per_s + 2 * load.canary_rate_per_s) * load.timeout_s) + 100
+    return max(1, min(wanted, hard - 100, endpoints * hard // PORT_DESCRIPTORS // workers))

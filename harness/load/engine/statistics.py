@@ -109,9 +109,12 @@ class WindowFigures:
     p95_s: float
 
 
-def summarise(batches: list[dict[str, Any]]) -> WindowFigures:
-    """Rate, share of errors of each operation and p95 over `batches`; zeros if there are none."""
-    window_s = sum(batch["window_s"] for batch in batches) or 1.0
+def summarise(batches: list[dict[str, Any]], engines: int = 1) -> WindowFigures:
+    """Rate, share of errors of each operation and p95 over `batches`; zeros if there are none.
+
+    Those of several `engines` cover the same time.
+    """
+    window_s = sum(batch["window_s"] for batch in batches) / max(1, engines) or 1.0
     requests, failures, times = Counter[str](), Counter[str](), Counter[int]()
     for op in (op for batch in batches for op in batch["ops"]):
         requests[op["name"]] += op["num_requests"]

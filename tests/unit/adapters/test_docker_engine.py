@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from harness.adapters import docker_engine
 from harness.adapters.docker_engine import DockerEngine
+from harness.adapters.engine_address import EngineAddress
 from harness.errors import EngineError
 from harness.model.container import COMPOSE_PROJECT, COMPOSE_SERVICE
 from harness.model.target import Part
@@ -43,7 +45,9 @@ def _engine(monkeypatch: pytest.MonkeyPatch) -> None:
         containers=lambda **_: [{"Id": one} for one in there],
         inspect_container=there.get,
         inspect_image=_inspect_image,
+        info=lambda: {"SystemTime": "2026-11-28T07:00:10.5Z"},
     )
+    monkeypatch.setattr(docker_engine, "engine_address", lambda: EngineAddress("unix:///own.sock"))
     monkeypatch.setattr(docker_engine.docker, "from_env", lambda **_: SimpleNamespace(api=api))
 
 
@@ -70,3 +74,19 @@ def test_whether_an_image_is_here() -> None:
 def test_where_nothing_is_said_labels_are_as_they_are() -> None:
     db, web = DockerEngine("shop").containers()
     assert (web.role, web.is_instrument, db.is_instrument) == ("", True, True)
+
+
+def test_an_engine_that_a_run_did_not_use_is_refused() -> None:
+    """Its containers may have the same names, and none of the faults."""
+    DockerEngine("shop", expected="unix:///own.sock")
+    with pytest.raises(EngineError, match=r"shop was run on tcp://192\.0\.2\.7:1, but unix:///own"):
+        DockerEngine("shop", expected="tcp://192.0.2.7:1")
+
+
+def test_how_far_the_clock_of_its_machine_is_ahead() -> None:
+    """It answers 10.5 s after the full hour, asked at 10.0 s and heard at 10.4 s."""
+    full_hour_s = datetime(2026, 11, 28, 7, tzinfo=UTC).timestamp()
+    times = iter([full_hour_s + 10.0, full_hour_s + 10.4])
+    ahead_s, uncertainty_s = DockerEngine("shop").clock_ahead_s(lambda: next(times))
+    assert ahead_s == pytest.approx(0.3, abs=1e-6)
+    assert uncertainty_s == pytest.approx(0.2, abs=1e-6)

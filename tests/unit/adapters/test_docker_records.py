@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.adapters.docker_records import read_container
+from harness.load import allowed_hosts
+from harness.load.reach import Reach
 
 Bindings = dict[str, list[dict[str, str]] | None]
 
@@ -49,6 +52,44 @@ def test_a_port_is_used_where_it_is_published_if_that_is_this_machine(
 ) -> None:
     container = read_container(_inspect({"8000/tcp": bindings}, {}))
     assert container.probe_url("harness.probe.x") == url
+
+
+FAR = "192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    ("bindings", "url"),
+    [
+        (_on(("0.0.0.0", "18501")), "http://192.0.2.7:18501/status"),
+        (_on(("", "18501"), ("::", "18501")), "http://192.0.2.7:18501/status"),
+        (_on(("192.0.2.7", "18501")), "http://192.0.2.7:18501/status"),
+        (_on(("192.0.2.8", "18501")), "http://192.0.2.8:18501/status"),  # allowed, too
+        (_on(("192.0.2.9", "18501")), None),
+        (_on(("127.0.0.1", "18501")), None),  # that would be this machine's own
+        (_on(("127.0.0.1", "1"), ("0.0.0.0", "2")), "http://192.0.2.7:2/status"),
+        (_on(("::", "18501")), None),  # it is known by its IPv4 address
+    ],
+)
+def test_what_runs_on_another_machine_is_reached_at_its_address_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bindings: list[dict[str, str]], url: str | None
+) -> None:
+    listed = tmp_path / "allowed-hosts"
+    listed.write_text(f"{FAR}\n192.0.2.8\n")
+    monkeypatch.setattr(allowed_hosts, "list_path", lambda: listed)
+    container = read_container(_inspect({"8000/tcp": bindings}, {}), Reach(FAR))
+    assert container.probe_url("harness.probe.x") == url
+
+
+def test_of_another_machine_neither_addresses_nor_networks_of_containers_are_used() -> None:
+    """The same private address may be another computer's here, the same path another network."""
+    raw = _inspect({}, {})
+    raw["NetworkSettings"] |= {
+        "SandboxKey": "/var/run/docker/netns/1",
+        "Networks": {"n": {"IPAddress": "172.18.0.5"}},
+    }
+    here, there = read_container(raw), read_container(raw, Reach(FAR))
+    assert (here.addresses, here.namespace) == (("172.18.0.5",), "/var/run/docker/netns/1")
+    assert (there.addresses, there.namespace) == ((), "")
 
 
 def test_a_replica_has_one_port_of_its_range() -> None:

@@ -11,7 +11,7 @@ import pytest
 from harness.analysis import clocks
 from harness.analysis.rounding import rounded
 from harness.model.findings import Clock
-from harness.record.run import Record, clock_uncertainty_s
+from harness.record.run import Record, clock_uncertainty_s, load_clock_uncertainty_s
 
 WALL_S = 1_795_515_790.0  # 2026-11-24T10:23:10Z, second 0 of the run
 
@@ -60,7 +60,40 @@ def test_the_wall_clock_is_as_uncertain_as_its_greatest_step() -> None:
     assert (wall.pairs, wall.uncertainty_s) == (4, pytest.approx(0.003, abs=1e-6))
     assert math.isnan(record_of(reading(0)).wall_uncertainty_s())
     nothing = rounded(clocks.figures(record_of()))
-    assert nothing == {"containers": {}, "wall": {"pairs": 0, "uncertainty_s": None}}
+    wall = {"pairs": 0, "uncertainty_s": None}
+    assert nothing == {"containers": {}, "workers": {}, "wall": wall}
+
+
+WORKERS = [
+    {"number": 1, "host": "here", "offset_s": 0.0, "uncertainty_s": 0.0, "is_shared": True},
+    {"number": 2, "host": "", "offset_s": -812.5, "uncertainty_s": 0.004, "is_shared": False},
+]
+
+
+def summary(workers: object, t_s: float = 60.0) -> dict[str, Any]:
+    return {
+        "event": "load.summary",
+        "t_s": t_s,
+        "cpu_s": 1.0,
+        "duration_s": 9.0,
+        "workers": workers,
+    }
+
+
+def test_the_clock_of_each_worker_is_stated() -> None:
+    found = clocks.figures(record_of(summary([]), summary(WORKERS, 61.0))).workers
+    assert found == {
+        "worker 1 (here)": Clock(offset_s=0.0, uncertainty_s=0.0, is_shared=True),
+        "worker 2 (unknown)": Clock(offset_s=-812.5, uncertainty_s=0.004, is_shared=False),
+    }
+
+
+def test_times_of_the_main_load_are_as_uncertain_as_the_worst_of_its_workers_clocks() -> None:
+    record = record_of(summary(WORKERS))
+    assert load_clock_uncertainty_s(record, "main") == 0.004
+    assert load_clock_uncertainty_s(record, "canary") == 0.0
+    assert load_clock_uncertainty_s(record_of(summary([])), "main") == 0.0
+    assert load_clock_uncertainty_s(record_of(), "main") == 0.0
 
 
 def test_a_wall_time_is_placed_by_the_nearest_reading() -> None:

@@ -44,6 +44,7 @@ from harness.model.findings import Coverage
 from harness.model.load import Load, Stage
 from harness.record.folder import RunFolder
 from harness.record.run import Record
+from harness.record.tables import write_samples
 
 Array = np.ndarray[Any, Any]
 END_S, KILL_S = 60.0, 25.0
@@ -72,7 +73,7 @@ def as_planned(load: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def schedule(gaps: Any, chosen: Any, names: list[str]) -> Schedule:
-    return Schedule(drawn(gaps, chosen, sequential_keys(9, 0), [False] * len(names), 0))
+    return Schedule(drawn(gaps, chosen, sequential_keys(9, 0), [False] * len(names)))
 
 
 def sent(schedule: Schedule, profile: RateProfile, names: list[str]) -> pd.DataFrame:
@@ -80,9 +81,9 @@ def sent(schedule: Schedule, profile: RateProfile, names: list[str]) -> pd.DataF
     schedule.follow(profile)
     rows = []
     while schedule.due_s < END_S:
-        rows.append((names[schedule.op], schedule.due_s))
+        rows.append((names[schedule.op], schedule.due_s, schedule.key))
         schedule.advance()
-    samples = pd.DataFrame(rows, columns=["op", "intended_s"])
+    samples = pd.DataFrame(rows, columns=["op", "intended_s", "key"])
     return samples.assign(error="", done_s=samples["intended_s"])
 
 
@@ -479,6 +480,37 @@ def test_reading_begins_some_time_after_the_first_write_that_was_acknowledged(
     assert {(gap.stream, gap.operation) for gap in run.gaps()} >= {("main", "get")}
     run.canary = without(run.canary, 24, 26, "get")
     assert ("canary", "get", 24.0) in {(g.stream, g.operation, g.start_s) for g in run.gaps()}
+
+
+@pytest.mark.parametrize("draws_key", [False, True])
+def test_each_worker_reads_what_it_wrote_itself(tmp_path: Path, *, draws_key: bool) -> None:
+    """Of two workers the second writes first at 20 s: until then only half of the reads are due.
+
+    Nothing in a write says whose it was: its key may be one of the population.
+    """
+    load = "rate: 100/s, mix: {put: 0.5, get: 0.5}, canary_rate: 0/s" + READS
+    alone, of_two = (Run(tmp_path, load + more) for more in ("", ", workers: 2"))
+    for run in (alone, of_two):
+        main = run.main
+        is_late = (main.index % 2 == 1) & (main["intended_s"] < 20)
+        error = np.where(is_late & (main["op"] == "put"), "timeout", "")
+        main = main.assign(error=error, key=0 if draws_key else main["key"])
+        run.main = main[~(is_late & (main["op"] == "get"))]
+    for worker in range(2):
+        write_part(of_two, worker, of_two.main[of_two.main.index % 2 == worker])
+    assert {gap.stream for gap in alone.gaps()} == {"main"}
+    assert of_two.gaps() == []
+    of_two.main = without(of_two.main, 30, 34, "get")
+    assert ("main", "get") in {(gap.stream, gap.operation) for gap in of_two.gaps()}
+
+
+def write_part(run: Run, worker: int, samples: pd.DataFrame) -> None:
+    """The record of one worker, as its engine writes it."""
+    rest = {"sent_s": 0.0, "status": 200, "ok": True, "bytes": 0}
+    texts = dict.fromkeys(("served_by", "cache", "db_node", "write"), "")
+    columns = samples.assign(**rest, **texts).to_dict("list")
+    run.folder.samples_dir.mkdir(parents=True, exist_ok=True)
+    write_samples(run.folder.samples_dir, f"main-w{worker}", 0, columns)
 
 
 @pytest.mark.parametrize("at_s", [0, 1.5, 4, 4.0001, 9, 12, 30])

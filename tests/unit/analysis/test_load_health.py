@@ -12,6 +12,7 @@ import pytest
 from harness.analysis.load_health import Generator, _problems, figures
 from harness.analysis.rounding import rounded
 from harness.model.experiment import Phase
+from harness.model.load import Load
 from harness.record.run import Record
 
 FINE = Generator(cpu_share=0.2, stalls=0, stall_max_s=0.0, exit_code=0)
@@ -29,11 +30,13 @@ def record(
     main: list[tuple[float, float, str]],
     canary: list[tuple[float, float, str]],
     *events: dict[str, Any],
+    workers: int = 1,
 ) -> Record:
     """A run that is judged from 0 s to 40 s."""
 
     class Run:
         end_s = 40.0
+        load = Load(rate_per_s=1, mix={}, workers=workers)
         phases = (
             Phase(name="warmup", start_s=-10, end_s=0),
             Phase(name="baseline", start_s=0, end_s=15),
@@ -115,6 +118,7 @@ def test_a_load_that_never_began() -> None:
         "send_lateness_s": {"p50": None, "p99": None, "max": None},
         "cpu_share": None, "stalls": None, "stall_max_s": None, "not_reached": None,
         "healthy": False, "problems": ["no request was sent; see load.log"],
+        "workers": [], "lost": "",
     }  # fmt: skip
 
 
@@ -131,6 +135,8 @@ def test_a_load_on_schedule_has_no_problem_whatever_it_took() -> None:
         ({"stalls": 3, "stall_max_s": 4.0, "cpu_share": None}, "up to 4000 ms: stop other"),
         ({"stalls": 3, "stall_max_s": None, "cpu_share": None}, "up to 0 ms: stop other"),
         ({"stalls": None, "cpu_share": None}, "or stop what else runs on this machine"),
+        ({"cpu_share": 1.59, "workers": [{}] * 2}, "or stop what else runs on this machine"),
+        ({"cpu_share": 1.61, "workers": [{}] * 2}, "in 2 workers: lower load.rate, or raise load."),
     ],
 )
 def test_who_had_the_processor_decides_what_to_change(changes: Any, words: str) -> None:
@@ -152,3 +158,50 @@ def test_steps_that_were_not_reached_are_counted_where_the_engine_says_so() -> N
     told = {**SUMMARY, "not_reached": 3}
     assert figures(record(MAIN, CANARY, told)).not_reached == 3
     assert figures(record(MAIN, CANARY, SUMMARY)).not_reached is None
+
+
+WHOLE = {"number": 1, "host": "here", "requests": 700, "problem": "", "lost_s": None}
+LOST = {"number": 2, "host": "far", "requests": 20, "problem": "silent", "lost_s": 12.34}
+
+
+def with_workers(*states: dict[str, Any], workers: int = 2) -> Any:
+    """The load of a run of two workers, sent on time."""
+    fine = [sent(1.0), sent(2.0)]
+    return figures(record(fine, [], {**SUMMARY, "workers": [*states]}, workers=workers))
+
+
+def test_a_load_of_workers_is_whole_if_each_share_is() -> None:
+    found = with_workers(WHOLE, {**WHOLE, "number": 2, "requests": 699})
+    assert (found.healthy, found.lost, found.problems) == (True, "", [])
+    assert [(w.number, w.host, w.requests) for w in found.workers] == [
+        (1, "here", 700), (2, "here", 699),
+    ]  # fmt: skip
+
+
+def test_a_worker_that_was_lost_is_named_with_what_is_missing_since_when() -> None:
+    found = with_workers(WHOLE, LOST)
+    assert found.lost == (
+        "worker 2 of 2 (far): silent; its share of the load is missing from 12.3 s on"
+    )
+    assert not found.healthy
+    assert found.problems == []
+
+
+def test_the_first_that_was_lost_is_named_and_the_others_are_counted() -> None:
+    later = {**LOST, "number": 1, "lost_s": 30.0}
+    found = with_workers(later, LOST, {**LOST, "number": 3, "lost_s": 50.0}, workers=3)
+    assert found.lost.startswith("worker 2 of 3 (far), and 2 more: silent; ")
+    assert found.lost.endswith("from 12.3 s on")
+
+
+@pytest.mark.parametrize("known", [[], [WHOLE]])
+def test_a_share_of_which_nothing_is_known_is_not_taken_for_whole(
+    known: list[dict[str, Any]],
+) -> None:
+    found = with_workers(*known)
+    assert found.lost == (f"only {len(known)} of 2 workers are known to have recorded their share")
+
+
+def test_a_run_of_one_process_has_no_workers() -> None:
+    found = figures(record([sent(1.0)], [], SUMMARY))
+    assert (found.workers, found.lost, found.healthy) == ([], "", True)

@@ -112,6 +112,32 @@ def test_all_that_is_said_of_an_operation() -> None:
     assert found["write"]["cold_share"] is None
 
 
+@pytest.mark.parametrize(("rate_per_s", "more_s"), [(0, 0.25), (100, 0.0)])
+def test_what_workers_recorded_is_as_uncertain_as_their_clocks_and_a_canary_is_not(
+    rate_per_s: float, more_s: float
+) -> None:
+    clocks = [{"number": 1, "uncertainty_s": 0.125}, {"number": 2, "uncertainty_s": 0.25}]
+    summary = {"event": "load.summary", "t_s": 60.0, "workers": clocks}
+    tables = [probes("read", (20.5, 26)), probes("write")]
+    slow = Expectation("fault", "read", "p95", "<", 0.5, "s", "text")
+    found = [
+        figures_of(
+            record_of(*tables, main=tables, load={"canary_rate_per_s": rate_per_s},
+                      events=events, hypothesis=[slow])
+        )["read"]
+        for events in ([], [summary])
+    ]  # fmt: skip
+    alone, several = found
+    for pick in (
+        lambda one: one,
+        lambda one: one["by_fault"]["down-1"],
+        lambda one: one["outages"][0],
+        lambda one: one["degradation"],
+    ):
+        assert pick(several)["uncertainty_s"] == pick(alone)["uncertainty_s"] + more_s
+    assert several["recovery_time_s"] == alone["recovery_time_s"]
+
+
 def test_of_a_partial_outage_the_error_rate_is_that_of_its_probes() -> None:
     reads = probes("read")
     is_third = (reads["intended_s"] >= 30) & (reads["intended_s"] < 40) & (reads.index % 3 == 0)

@@ -346,3 +346,56 @@ def test_links_that_cannot_be_are_refused_by_every_command(
     done.is_one_clear_error(2, "links.rediss: no service named rediss; did you mean redis?")
     assert "links.app-9: no service named app-9; did you mean app-" in done.err
     _assert_untouched(shop)
+
+
+def test_workers_and_where_others_may_join_are_in_the_dry_run(shop: Shop, cli: Cli) -> None:
+    text = EXPERIMENT.replace("load: {", "load: {workers: 4, ")
+    assert text != EXPERIMENT
+    (shop.root / "x.yaml").write_text(text)
+    shop.publish("18990")
+    facts = _dry(cli)
+    assert (facts["load"]["workers"], facts["listens"]) == (4, "")
+    assert _dry(cli, "--listen", "127.0.0.1:5999")["listens"] == "127.0.0.1:5999"
+    said = cli("run", "x.yaml", "--dry-run", "--listen", "127.0.0.1:5999").out
+    assert "by 4 workers, each with its share of the same requests" in said
+    assert "would let workers of other machines join at 127.0.0.1:5999" in said
+    _assert_untouched(shop)
+
+
+@pytest.mark.parametrize(
+    ("flags", "wrong"),
+    [
+        (("--join", "1"), "--join needs --listen"),
+        (("--listen", "0.0.0.0"), "would be every address of this machine"),
+        (("--listen", "example.com"), "is not an IPv4 address"),
+        (("--listen", "192.0.2.7"), "--listen 192.0.2.7:5557: "),
+        (("--listen", "127.0.0.1:5999", "--join", "5"), "5 workers cannot join: load.workers is 1"),
+        (("--join", "0"), "'0' is not a whole number of 1 or more"),
+        (("--listen", "127.0.0.1:5999"), "published on a port that may change"),
+    ],
+)
+def test_workers_that_cannot_join_start_nothing(
+    shop: Shop, cli: Cli, flags: tuple[str, ...], wrong: str
+) -> None:
+    shop.publish("18990-18999" if "may change" in wrong else "18990")
+    done = cli("run", "x.yaml", *flags)
+    assert done.code == 2
+    assert wrong in " ".join(done.err.split())
+    _assert_untouched(shop)
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "wrong"),
+    [
+        (("--master", "192.0.2.7"), 4, "192.0.2.7 is not an address of this machine"),
+        (("--master", "far"), 2, "far is not an IPv4 address"),
+        (("--master", "127.0.0.1", "--wait", "2h"), 2, "--wait is too long"),
+        ((), 2, "--master"),
+    ],
+)
+def test_a_worker_that_may_not_join_starts_nothing(
+    cli: Cli, flags: tuple[str, ...], code: int, wrong: str
+) -> None:
+    done = cli("worker", *flags)
+    assert done.code == code
+    assert wrong in " ".join(done.err.split())

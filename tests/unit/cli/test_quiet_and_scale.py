@@ -196,3 +196,8 @@ def test_the_cost_of_a_request_is_what_half_of_the_load_adds(
         "driver.start", "driver.begin", "driver.check", "driver.stop",
     ]  # fmt: skip
     assert shop.runs() == []
+
+
+def test_workers_that_are_missed_are_on_the_live_line(shop: Shop, cli: Cli) -> None:
+    shop.missing = ("worker 2 of 2 (far): silent",)
+    assert "workers missing: 1" in cli("run", "x.yaml").out

@@ -22,6 +22,7 @@ from json_schema import problems
 
 from harness.cli import main
 from harness.errors import LoadError, TargetError
+from harness.load.driver import Elsewhere
 from harness.lock import run_lock
 from harness.probes.health import Health
 from harness.record.event_log import EventLog
@@ -596,3 +597,25 @@ def test_a_project_without_an_application_is_asked_nothing_and_tells_nothing(
     outcomes = {item["expectation_id"].split(".")[1]: item["outcome"] for item in judged}
     assert outcomes == {"target": "pass", "redirect": "pass"}
     assert shop.tools.engine.executed == []
+
+
+LISTEN = ("--listen", "127.0.0.1:5999")
+
+
+@pytest.mark.parametrize(
+    ("flags", "workers"), [((), None), (LISTEN, 2), ((*LISTEN, "--join", "1"), 1)]
+)
+def test_a_run_says_how_workers_of_other_machines_join_it(
+    shop: Shop, cli: Cli, flags: tuple[str, ...], workers: int | None
+) -> None:
+    (shop.root / "x.yaml").write_text(EXPERIMENT.replace("load: {", "load: {workers: 2, "))
+    shop.publish("18990")
+    done = cli("run", "x.yaml", *flags)
+    [config] = shop.configs
+    if workers is None:
+        assert config.elsewhere is None
+        assert "harness worker" not in done.out
+        return
+    assert config.elsewhere == Elsewhere(("127.0.0.1", 5999), workers)
+    how = f"{workers} of 2 workers join from elsewhere; there: "
+    assert f"{how}harness worker --master 127.0.0.1:5999" in " ".join(done.out.split())

@@ -20,6 +20,7 @@ from fakes import FakeEngine
 
 from harness.adapters.machine import Check
 from harness.cli import stack_commands
+from harness.errors import EngineError
 from harness.faults import make_fault
 from harness.model.experiment import FaultSpec
 from harness.model.target import Target
@@ -295,6 +296,23 @@ def test_heal_from_any_folder_finds_the_fault(
     monkeypatch.chdir(elsewhere)
     assert "healed: kill of app-1" in cli("heal").out
     assert journal.is_empty()
+
+
+def test_heal_asks_for_the_engine_that_the_run_used(
+    shop: Shop, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And leaves the journal alone where another one is meant: it has none of these containers."""
+    assert cli("run", "x.yaml").code == 0
+    journal, asked = _break(shop), list[tuple[object, ...]]()
+
+    def refuse(*arguments: object) -> None:
+        asked.append(arguments)
+        raise EngineError("another engine", "set DOCKER_HOST")
+
+    monkeypatch.setattr(stack_commands, "DockerEngine", refuse)
+    cli("heal").is_one_clear_error(4, "another engine")
+    assert asked == [("fake", {}, "unix:///var/run/docker.sock")]
+    assert not journal.is_empty()
 
 
 def test_two_clones_with_the_same_project_name_share_lock_and_journal(

@@ -64,6 +64,7 @@ def test_a_run_without_verdict_and_facts_is_compared(write):
         ({"status": "interrupted"}, "the run ended as interrupted"),
         ({"status": "error"}, "the run ended as error"),
         ({"load": {"problems": ["sent late"]}}, "not healthy: sent late"),
+        ({"load": {"lost": "worker 2 of 4 is gone"}}, "worker 2 of 4 is gone"),
         ({"faults": [{"kind": "kill", "target": "app-2", "proven": False}]}, "kill app-2 is not"),
     ],
 )

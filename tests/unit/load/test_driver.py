@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from harness.load.driver import LoadConfig, _write_engine_config
+from harness.errors import UsageError
+from harness.load.driver import Elsewhere, LoadConfig, LoadDriver, _write_engine_config
 from harness.model.answer_headers import Header
-from harness.model.load import Load, Operation
+from harness.model.load import Load, Operation, Stage
+from harness.record.folder import RunFolder
 
 CACHE = {"name": "X-Cache-Status", "values": {"HIT*": "cache"}}
 
@@ -45,6 +47,55 @@ def test_a_canary_sends_each_of_its_operations_at_its_rate(
     assert found["operations"].keys() == mix.keys()
     main = written(tmp_path, "main", **load)
     assert main["mix"] == {"look": 3.0, "buy": 1.0}
+
+
+STAGES = (Stage(rate_per_s=50, ramp_s=2, hold_s=1),)
+
+
+@pytest.mark.parametrize(
+    ("load", "rate_per_s", "stages"),
+    [
+        ({}, 0.0, []),
+        ({"workers": 2}, 100.0, []),
+        ({"stages": STAGES}, 100.0, [[50.0, 2.0, 1.0]]),
+        ({"stages": STAGES, "workers": 2}, 100.0, [[50.0, 2.0, 1.0]]),
+    ],
+)
+def test_engines_of_workers_know_the_whole_rate_and_one_alone_follows_locusts_users(
+    tmp_path: Path, load: dict[str, Any], rate_per_s: float, stages: list[list[float]]
+) -> None:
+    main = written(tmp_path, "main", **load)
+    assert (main["rate_per_s"], main["stages"]) == (rate_per_s, stages)
+
+
+def test_the_canary_is_one_engine_however_many_workers_there_are(tmp_path: Path) -> None:
+    alone, of_four = (written(tmp_path, "canary", workers=n) for n in (1, 4))
+    assert (of_four["worker"], of_four["workers"], of_four["rate_per_s"]) == (0, 1, 200.0)
+    same = {"load": {}, "max_duration_s": 0.0}
+    assert {**alone, **same} == {**of_four, **same}
+
+
+def test_an_engine_that_waits_for_other_workers_lasts_longer(tmp_path: Path) -> None:
+    assert written(tmp_path, "main")["max_duration_s"] == 90.0
+    several = config(tmp_path, workers=4)
+    assert several.ready_s == 50.0
+    assert written(tmp_path, "main", workers=4)["max_duration_s"] == 140.0
+    joined = replace(several, elsewhere=Elsewhere(("127.0.0.1", 5557), 2))
+    assert joined.ready_s == 110.0
+
+
+@pytest.mark.parametrize(("joining", "moves", "why"), [(5, None, "5 workers"), (1, "x", "fixed")])
+def test_what_workers_elsewhere_cannot_do_starts_nothing(
+    tmp_path: Path, joining: int, moves: str | None, why: str
+) -> None:
+    made = replace(
+        config(tmp_path, workers=4),
+        elsewhere=Elsewhere(("127.0.0.1", 5557), joining),
+        entry_file=Path(moves) if moves else None,
+    )
+    with pytest.raises(UsageError) as caught:
+        LoadDriver(made, RunFolder(tmp_path / "run"))
+    assert why in f"{caught.value.message} {caught.value.hint}"
 
 
 @pytest.mark.parametrize(("file", "told"), [(None, ""), (Path("/state/entry.json"),) * 2])

@@ -10,6 +10,7 @@ from answering import answering
 from fakes import Cut, FakeClock, FakeEngine, FakeHttp, container
 from stack_copy import ROOT, copy_of_the_stack
 
+from harness.adapters.engine_address import EngineAddress
 from harness.application import NO_APPLICATION
 from harness.bundled.shortener import SHORTENER, stack_target
 from harness.bundled.traffic import TRAFFIC
@@ -18,6 +19,7 @@ from harness.load.engine.config import Entry
 from harness.model.experiment import Experiment
 from harness.model.load import Load, Operation
 from harness.model.target import Target
+from harness.session import project as project_module
 from harness.session.entries import entry_followers, other_entries
 from harness.session.experiment_files import read_experiment
 from harness.session.project import Project
@@ -165,3 +167,40 @@ def test_each_of_several_entries_has_a_file_of_its_own(
     with pytest.raises(TargetError, match="no entry 'nope' is published"):
         project.addresses("nope")
     assert project.addresses("127.0.0.2:81") == [("127.0.0.2", 81)]
+
+
+FAR = EngineAddress("tcp://192.0.2.7:2376", "", "192.0.2.7")
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "uncertainty_s", "said"),
+    [
+        (0.0, 0.01, ""),
+        (0.29, 0.2, ""),
+        (-0.29, 0.2, ""),
+        (0.31, 0.2, "192.0.2.7 is 0.3 s ahead of"),
+        (-7.0, 0.2, "192.0.2.7 is 7.0 s behind"),
+    ],
+)
+def test_an_engine_whose_machine_has_another_time_is_refused(
+    monkeypatch: pytest.MonkeyPatch, ahead_s: float, uncertainty_s: float, said: str
+) -> None:
+    project = _project()
+    project.engine.clock_ahead_s = lambda _: (ahead_s, uncertainty_s)  # type: ignore[method-assign]
+    project.check_clock()  # that of this machine is ours
+    monkeypatch.setattr(project_module, "engine_address", lambda: FAR)
+    if not said:
+        project.check_clock()
+        return
+    with pytest.raises(TargetError, match=said):
+        project.check_clock()
+
+
+def test_an_entry_that_cannot_be_reached_on_the_engines_machine_is_named_with_its_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    project = _project()
+    monkeypatch.setattr(project_module, "engine_address", lambda: FAR)
+    with pytest.raises(TargetError, match=r"no entry 'web' is published on 192\.0\.2\.7") as told:
+        project.endpoints(Load(entry="web", rate_per_s=1, mix={}))
+    assert told.value.hint.endswith("publish its port on 192.0.2.7")

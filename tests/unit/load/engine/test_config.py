@@ -12,7 +12,7 @@ from harness.load.engine.recorder import NAMES_MAX, Names
 from harness.load.user_recorder import error_class
 
 
-def config(worker: int = -1) -> EngineConfig:
+def config(worker: int = 0, workers: int = 1) -> EngineConfig:
     return EngineConfig(
         stream="main",
         run_id="r",
@@ -23,6 +23,7 @@ def config(worker: int = -1) -> EngineConfig:
         mix={},
         samples="/nowhere",
         worker=worker,
+        workers=workers,
     )
 
 
@@ -42,10 +43,9 @@ def test_no_endpoint_is_an_error() -> None:
         check_endpoints([])
 
 
-def test_workers_number_their_requests_apart_and_name_their_parts() -> None:
+def test_each_of_several_workers_names_its_own_parts() -> None:
     assert config().part_name == "main"
-    assert config(1).part_name == "main-w1"
-    assert config(1).first_number != config(0).first_number == config().first_number == 0
+    assert [config(worker, 2).part_name for worker in range(2)] == ["main-w0", "main-w1"]
 
 
 def test_a_target_cannot_fill_a_column_with_names() -> None:

@@ -17,6 +17,7 @@ from harness.load.engine.schedule import (
     Schedule,
     by_weight,
     drawn,
+    every_nth,
     in_turn,
     sequential_keys,
     unit_gaps,
@@ -27,15 +28,14 @@ STAGES = [(100.0, 10.0, 10.0), (30.0, 0.0, 5.0)]
 Arrival = tuple[float, int, int]
 
 
-def schedule(kind: str = "constant", seed: int = 1, first_number: int = 0) -> Schedule:
+def schedule(kind: str = "constant", seed: int = 1, worker: int = 0, workers: int = 1) -> Schedule:
     chunks = drawn(
         unit_gaps(kind, seed),
         by_weight([3, 1], seed),
         zipf_keys(1000, 1, seed),
         [True, False],
-        first_number,
     )
-    return Schedule(chunks)
+    return Schedule(every_nth(chunks, worker, workers))
 
 
 def take(arrivals: Schedule, count: int) -> list[Arrival]:
@@ -108,10 +108,49 @@ def test_a_new_rate_changes_neither_operations_nor_keys_nor_what_was_due() -> No
 
 
 def test_an_arrival_without_a_key_has_its_own_number() -> None:
-    arrivals = take(schedule(first_number=5000), 3000)
-    numbers = [5000 + index for index, (_, op, _) in enumerate(arrivals) if op == 1]
+    arrivals = take(schedule(), 3000)
+    numbers = [index for index, (_, op, _) in enumerate(arrivals) if op == 1]
     assert [key for _, op, key in arrivals if op == 1] == numbers
     assert max(key for _, op, key in arrivals if op == 0) < 1000
+
+
+@given(
+    workers=st.integers(1, 9),
+    lengths=st.lists(st.integers(0, 20), max_size=8),
+)
+def test_the_shares_of_all_workers_are_the_whole_and_have_nothing_in_common(
+    workers: int, lengths: list[int]
+) -> None:
+    """For chunks of any length, also such that are shorter than there are workers."""
+    whole = list(range(sum(lengths)))
+    ends = np.cumsum([0, *lengths])
+    parts = [whole[first:last] for first, last in pairwise(ends)]
+    shares = []
+    for worker in range(workers):
+        chunks = every_nth(((np.array(p), p, p) for p in parts), worker, workers)
+        share = [(float(unit), op, key) for units, ops, keys in chunks
+                 for unit, op, key in zip(units, ops, keys, strict=True)]  # fmt: skip
+        assert [op for _, op, _ in share] == whole[worker::workers]
+        assert all(unit == op == key for unit, op, key in share)
+        shares += share
+    assert sorted(shares) == [(float(n), n, n) for n in whole]
+
+
+@pytest.mark.parametrize("kind", ["constant", "poisson"])
+@pytest.mark.parametrize("workers", [2, 3, 4])
+def test_the_same_seed_gives_the_same_requests_for_any_number_of_workers(
+    kind: str, workers: int
+) -> None:
+    """Due times through a ramp, operations, keys and numbers: all as one alone would send them."""
+    profile = RateProfile.of_stages(5.0, 50.0, STAGES)
+    alone = schedule(kind, 7)
+    alone.follow(profile)
+    count = 2 * CHUNK + 5
+    expected = take(alone, workers * count)
+    for worker in range(workers):
+        share = schedule(kind, 7, worker, workers)
+        share.follow(profile)
+        assert take(share, count) == expected[worker::workers]
 
 
 def test_operations_come_in_proportion_to_their_weights() -> None:

@@ -34,6 +34,12 @@ def test_no_published_port_is_given_more_connections_than_it_has_descriptors_for
     assert setup.in_flight_limit(_load(10_000), endpoints=2) * 6 < 2 * HARD
 
 
+def test_workers_together_are_given_no_more_connections_than_one_alone() -> None:
+    alone = setup.in_flight_limit(_load(10_000), endpoints=1)
+    assert [4 * setup.in_flight_limit(_load(10_000), 1, workers=4)] == [alone]
+    assert setup.in_flight_limit(_load(100), 1, workers=4) == 1.2 * 25 * 5 + 100
+
+
 @pytest.mark.parametrize(
     ("mix", "wrong"), [(["create"], ""), (["create", "follow"], "wrong_content")]
 )

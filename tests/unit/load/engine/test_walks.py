@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,19 @@ def answer(body: bytes = b"", *headers: bytes) -> Response:
 
 def first_line(request: Request, values: Values) -> bytes:
     return request.render(values).partition(b" HTTP/1.1")[0]
+
+
+@pytest.mark.parametrize(
+    ("worker", "workers", "users"),
+    [(0, 1, "ann bob cid"), (0, 2, "ann cid bob"), (1, 2, "bob ann cid")],
+)
+def test_each_worker_has_rows_of_its_own(
+    tmp_path: Path, worker: int, workers: int, users: str
+) -> None:
+    requests, _, config, load = made(tmp_path, ["short"])
+    mine = make_walks(replace(config, worker=worker, workers=workers), load, requests)
+    lines = [first_line(requests[0], mine.begin(0, 0, number)[1]) for number in range(3)]
+    assert lines == [f"POST /login?u={user}".encode() for user in users.split()]
 
 
 def test_what_an_arrival_begins_with_comes_first_in_the_order_of_the_mix(tmp_path: Path) -> None:
