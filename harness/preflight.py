@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from harness.errors import TargetError, UsageError
@@ -32,6 +32,7 @@ READ_AFTER_MAX_S = 15.0
 Entries = Mapping[str, Sequence[Address]]
 """By the name of an entry the addresses where it is published."""
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +68,7 @@ def unwell(target: Target, entries: Entries) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for name in target.healthy:
-        entry, _, operation = name.rpartition(".")
-        entry = entry or target.operations[operation].entry
+        entry, operation = target.asked_at(name)
         once = _once(Load(rate_per_s=1, mix={operation: 1}), target.operations, [operation])
         sent = [
             _sent(operation, target.operations[operation], address, once.send(operation, address))
@@ -150,7 +150,8 @@ def _send_all(experiment: Experiment, entries: Entries, clock: Clock) -> Iterato
                 clock.sleep_until_s(read[0] + operation.read_after_s)
             reads = read[1].kept if read else (0, b"")
             tries = 1 if operation.is_change else TRIES
-            exchange = _tried(partial(once.send, name, address, reads), tries, clock)
+            send = partial(once.send, name, address, reads)
+            exchange = _again(send, lambda sent: sent.error, tries, clock)
             if not exchange.error:
                 written[name, address] = clock.now_s(), exchange
             yield _sent(name, operation, address, exchange)
@@ -167,33 +168,24 @@ def _walk_all(
         used = [entries.get(step.entry, entries[""]) for step in steps]
         for number in range(max(map(len, used))):
             to = {entry: found[number % len(found)] for entry, found in entries.items()}
-            walked = _walked_once(once, name, to, tries, clock)
-            for step, exchange in walked:
+            walk = partial(_walk_once, once, name, to)
+            for step, exchange in _again(walk, lambda steps: steps[-1][1].error, tries, clock):
                 yield step, to.get(operations[step].entry, to[""]), exchange
 
 
-def _walked_once(
-    once: Once, name: str, to: Mapping[str, Address], tries: int, clock: Clock
-) -> list[tuple[str, Exchange]]:
-    """The first of so many walks in which nothing fails, or the last one."""
-    walked = list(once.walk(name, to))
-    for _ in range(tries - 1):
-        if not walked[-1][1].error:
-            break
-        clock.sleep_until_s(clock.now_s() + AGAIN_S)
-        walked = list(once.walk(name, to))
-    return walked
+def _walk_once(once: Once, name: str, to: Mapping[str, Address]) -> list[tuple[str, Exchange]]:
+    return list(once.walk(name, to))
 
 
-def _tried(send: Callable[[], Exchange], tries: int, clock: Clock) -> Exchange:
+def _again(send: Callable[[], T], error: Callable[[T], str], tries: int, clock: Clock) -> T:
     """The first of so many that succeeds, or the last one."""
-    exchange = send()
+    sent = send()
     for _ in range(tries - 1):
-        if not exchange.error:
+        if not error(sent):
             break
         clock.sleep_until_s(clock.now_s() + AGAIN_S)
-        exchange = send()
-    return exchange
+        sent = send()
+    return sent
 
 
 def _once(load: Load, operations: Mapping[str, Operation], names: Iterable[str]) -> Once:

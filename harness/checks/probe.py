@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from harness.checks import KINDS
 from harness.checks.base import CheckKind, Engine, Parameters, Site
@@ -17,7 +16,7 @@ from harness.model.check import CheckSpec
 from harness.model.clock import Clock
 from harness.model.experiment import Experiment
 from harness.model.http import Address
-from harness.model.load import Load, Operation
+from harness.model.load import Operation
 from harness.model.observation import Observation
 from harness.model.quantity import format_duration
 from harness.probes.base import event
@@ -26,18 +25,17 @@ HANGING_MAX = 20
 """A command that does not end stays where it was started; after so many no more are started."""
 SEEN_MAX = 200
 
-Addresses = Callable[[Load], Sequence[Address]]
-"""Where a load enters, by its entry."""
+Addresses = Callable[[str], Sequence[Address]]
+"""Where an entry is published."""
 
 
 def checks_of(
     experiment: Experiment, engine: Engine, clock: Clock, addresses: Addresses
 ) -> tuple[CheckProbe, ...]:
     """A probe for each check of the experiment."""
-    load = experiment.load
-    entries = partial(_entries, load, addresses)
     return tuple(
-        CheckProbe(spec, Site(engine, clock, load, entries), clock) for spec in experiment.checks
+        CheckProbe(spec, Site(engine, clock, experiment.load, addresses), clock)
+        for spec in experiment.checks
     )
 
 
@@ -71,10 +69,6 @@ def requests_of(checks: Sequence[CheckSpec]) -> list[Operation]:
         for spec in checks
         if KINDS[spec.kind] is HTTP
     ]
-
-
-def _entries(load: Load, addresses: Addresses, entry: str) -> Sequence[Address]:
-    return addresses(load.model_copy(update={"entry": entry}))
 
 
 @dataclass

@@ -196,9 +196,7 @@ def _of_health(target: Target, known: Known) -> Iterator[str]:
     labels = [made.labels for made in known.made.values() if STANDBY not in made.labels]
     entries = {name for each in labels if (name := labelled_entry(each)[0])}
     for name in target.healthy:
-        entry, _, operation = name.rpartition(".")
-        known_entry = target.operations[operation].entry if operation in target.operations else ""
-        entry = entry or known_entry
+        entry, _ = target.asked_at(name)
         if address_of(entry) is not None:
             continue
         if entry and entry not in entries:

@@ -298,21 +298,20 @@ class Load(_Frozen):
     @property
     def shares(self) -> dict[str, float]:
         """How many of each operation one arrival sends on average, if no step of a chain fails."""
-        found: dict[str, float] = {}
-        total = sum(self.mix.values()) or 1.0
-        for name, weight in self.mix.items():
-            for operation in self.steps(name):
-                found[operation] = found.get(operation, 0.0) + weight / total
-        return found
+        return self._shares(None)
 
     @property
     def first_shares(self) -> dict[str, float]:
         """The same of those operations alone that an arrival begins with: these have due times."""
+        return self._shares(1)
+
+    def _shares(self, steps_max: int | None) -> dict[str, float]:
+        """Of so many steps of each arrival, None: of all."""
         found: dict[str, float] = {}
         total = sum(self.mix.values()) or 1.0
         for name, weight in self.mix.items():
-            first = self.steps(name)[0]
-            found[first] = found.get(first, 0.0) + weight / total
+            for operation in self.steps(name)[:steps_max]:
+                found[operation] = found.get(operation, 0.0) + weight / total
         return found
 
     @property

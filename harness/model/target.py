@@ -111,6 +111,12 @@ class Target(_Frozen):
         first = self.compose[0].parent if self.compose else Path.cwd()
         return self.project_directory or first
 
+    def asked_at(self, healthy: str) -> tuple[str, str]:
+        """Entry ("": the only one) and operation of a name in `healthy`."""
+        entry, _, operation = healthy.rpartition(".")
+        known = self.operations.get(operation)
+        return entry or (known.entry if known else ""), operation
+
     def labelled(self, services: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
         """Labels by service, with what is said of the services here."""
         return {

@@ -312,7 +312,7 @@ class Session:
 
     def _world(self, job: Job, folder: RunFolder, keys: CanaryKeys) -> World:
         project, experiment = job.project, job.experiment
-        checks = checks_of(experiment, project.engine, project.clock, project.endpoints)
+        checks = checks_of(experiment, project.engine, project.clock, project.addresses)
         follower, *others = entry_followers(experiment, project)
         config = self._load_config(job, folder, keys.offset)
         if follower is not None:

@@ -48,11 +48,8 @@ class Asked:
 
 def asked_of(folder: RunFolder, experiment: Experiment) -> Asked:
     """All writes that say by what they are read back, the acknowledged ones first."""
-    sent = {
-        name: operation
-        for name, operation in experiment.operations.items()
-        if operation.writes and experiment.load.mix.get(name)
-    }
+    operations = experiment.operations
+    sent = {n: operations[n] for n in experiment.load.sent if operations[n].writes}
     found = Asked(tuple(sorted(sent)))
     writes = [each for stream in STREAMS for each in _writes(folder, stream, set(sent))]
     returned = {stream[0]: _returned(folder, stream) for stream in STREAMS}

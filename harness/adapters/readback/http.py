@@ -1,4 +1,4 @@
-"""Looks tokens up by HTTP, as a client would: one GET for each, to loopback addresses only."""
+"""Looks tokens up by HTTP, as a client would: one GET for each, at the load's entry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.faults.base import Engine
 from harness.model.http import Http, authority
 from harness.model.load import Load
 from harness.model.readback import PLACE, TOKEN, Readback
-from harness.probes.health import entry_of
+from harness.probes.health import entries_of
 
 RATE_PER_S = 200.0
 ANSWER_S, TRIES, UNCLEAR_MAX = 3.0, 3, 20
@@ -66,8 +66,8 @@ class HttpLookup:
             raise TargetError("readback.http speaks no TLS", "read back by sql")
         if load.address is not None:
             return load.address
-        named = [entry_of(c) for c in self._engine.containers() if c.is_running]
-        found = [address for name, address in filter(None, named) if name == load.entry]
+        running = [c for c in self._engine.containers() if c.is_running]
+        found = entries_of(running).get(load.entry)
         if not found:
             raise TargetError(f"no entry {load.entry!r} is published on a loopback address")
         return found[0]

@@ -72,9 +72,13 @@ class Content:
         }
 
     def _document(self, body: bytes) -> Any:
-        """The body as JSON where a path is asked for, None if it is none; read once."""
+        """The body as JSON where a path is asked for; nothing else is read."""
         if not self.values and not any(t.is_of_json for t in self.takes.values()):
             return None
+        return self.document(body)
+
+    def document(self, body: bytes) -> Any:
+        """The body as JSON, None if it is none; read once, however often it is asked for."""
         if body is not self._parsed[0]:
             try:
                 self._parsed = body, json.loads(body)

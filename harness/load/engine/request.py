@@ -211,10 +211,7 @@ class Request:
         """
         if self.operation.writes == BY_RETURNS:
             return self._returned(body).decode()[:TOKEN_KEPT_MAX]
-        try:
-            value = value_at(json.loads(body), self.operation.writes)
-        except (ValueError, RecursionError):  # the latter for thousands of brackets
-            return ""
+        value = value_at(self.content.document(body), self.operation.writes)
         is_token = isinstance(value, str) or type(value) is int
         return str(value)[:TOKEN_KEPT_MAX] if is_token else ""
 

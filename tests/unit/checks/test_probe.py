@@ -142,8 +142,8 @@ def test_what_need_not_hold_before_is_not_missed_there() -> None:
 def test_the_checks_of_an_experiment_look_where_its_load_enters() -> None:
     asked: list[str] = []
 
-    def addresses(load: Load) -> list[Address]:
-        asked.append(load.entry)
+    def addresses(entry: str) -> list[Address]:
+        asked.append(entry)
         return [("127.0.0.1", 9)]
 
     http = spec(name="up", kind="http", parameters={"path": "/"}, expect=(), every_s=2.0)

@@ -99,6 +99,14 @@ def test_a_run_whose_name_makes_no_token_looks_nothing_up(tmp_path: Path) -> Non
     assert list(reasons(asked.left_out).values()) == [1]  # of the acknowledged one
 
 
+def test_a_step_of_a_chain_is_looked_up_as_any_other_write(folder: RunFolder) -> None:
+    sample(folder, "main", ("put", 10**15 + 2, "ok"))
+    load = Load(rate_per_s=9, mix={"buy": 1.0}, chains={"buy": ("look", "put")})
+    asked = asked_of(folder, experiment().model_copy(update={"load": load}))
+    assert asked.operations == ("put",)
+    assert list(asked.writes) == [f"run-1-m{10**15 + 2}"]
+
+
 def test_an_operation_that_is_not_sent_is_none(folder: RunFolder) -> None:
     sample(folder, "main", ("look", 1, ""))
     assert asked_of(folder, experiment("look")).operations == ()
