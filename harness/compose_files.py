@@ -45,8 +45,12 @@ def compose_files_in(folder: Path) -> tuple[Path, ...]:
 
 
 def read_environment(folder: Path) -> dict[str, str]:
-    """The settings in `.env`; empty if there is none. Like Compose it takes any encoding."""
-    path = folder / ".env"
+    """The settings in `.env`; empty if there is none."""
+    return read_variables(folder / ".env")
+
+
+def read_variables(path: Path) -> dict[str, str]:
+    """The variables in a file; empty if there is none. Like Compose it takes any encoding."""
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     lines = text.splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)

@@ -95,6 +95,11 @@ def _blocks(table: Table) -> dict[str, dict[str, Lines]]:
             "etcd members": [f"hosts: [{', '.join(f'{name}:2379' for name in etcds)}]"]
         },
         "target/toxiproxy/compose.yaml": {"services": _services(table.toxiproxy)},
+        "target/monitoring/compose.yaml": {
+            "database nodes": ["DB_HOSTS: " + " ".join(part.name for part in table.db.parts())],
+            "services": _services(*_observers(table)),
+        },
+        "target/monitoring/prometheus.yml": {"targets": _scraped(table)},
     }
 
 
@@ -127,7 +132,14 @@ def _service(part: Part) -> Lines:
     return lines
 
 
-RUNS_THE_IMAGE_OF = {"worker": "app", "db-lb": "lb"}
+RUNS_THE_IMAGE_OF = {
+    "worker": "app",
+    "db-lb": "lb",
+    **dict.fromkeys(
+        ("alertmanager", "pager", "redis-exporter", "postgres-exporter"),
+        "prometheus",
+    ),
+}
 KEEPS_DATA_IN = {"db": "/var/lib/postgresql", "etcd": "/var/lib/etcd"}
 
 
@@ -142,7 +154,8 @@ def _own_settings(part: Part) -> Lines:
             return [f'environment: {{TOXIPROXY_PORT_PREFIX: "{port_prefix("211", part)}"}}']
         case "toxiproxy":
             host = part.address("control")
-            return [f'command: ["-host", "{host}", "-port", "8474", "-proxy-metrics"]']
+            metrics = '"-proxy-metrics", "-runtime-metrics"'
+            return [f'command: ["-host", "{host}", "-port", "8474", {metrics}]']
         case "db":
             return [
                 "environment:",
@@ -161,6 +174,50 @@ def _own_settings(part: Part) -> Lines:
             ]
         case _:
             return []
+
+
+def _observers(table: Table) -> tuple[Kind, ...]:
+    exporters = (table.redis_exporter, table.postgres_exporter)
+    return (table.prometheus, table.alertmanager, table.pager, *exporters)
+
+
+def _scraped(table: Table) -> Lines:
+    """What Prometheus scrapes: `part` is what the metrics are about, whoever gives them."""
+    own = {
+        "edge": (table.edge, 9131),
+        "app": (table.app, 8000),
+        "worker": (table.worker, 9100),
+        "lb": (table.lb, 8404),
+        "db-lb": (table.db_lb, 8404),
+        "db": (table.db, 8008),
+        "etcd": (table.etcd, 2379),
+        "prometheus": (table.prometheus, 9090),
+        "alertmanager": (table.alertmanager, 9093),
+        "pager": (table.pager, 9095),
+    }
+    lines = []
+    for job, (kind, port) in own.items():
+        targets = [(f"{part.name}:{port}", part.name, part.is_standby) for part in kind.parts()]
+        lines += _job(job, targets)
+    return lines + _job("redis", [("redis-exporter:9121", "redis", False)])
+
+
+SCRAPED_WITH = {
+    # HAProxy has 1,000 metrics a process, most of them of servers; etcd 1,400, most of its clients.
+    **{job: ["  params: {scope: [global, frontend, backend]}"] for job in ("lb", "db-lb")},
+    "etcd": [
+        "  metric_relabel_configs:",
+        "    - {source_labels: [__name__], regex: '(etcd_(server|disk)|process)_.*', action: keep}",
+    ],
+}
+
+
+def _job(name: str, targets: Iterable[tuple[str, str, bool]]) -> Lines:
+    lines = [f"- job_name: {name}", *SCRAPED_WITH.get(name, ()), "  static_configs:"]
+    for address, part, is_standby in targets:
+        standby = ', standby: "true"' if is_standby else ""
+        lines.append(f'    - {{targets: ["{address}"], labels: {{part: {part}{standby}}}}}')
+    return lines
 
 
 def _database(table: Table) -> dict[str, Lines]:

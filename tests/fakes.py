@@ -10,6 +10,8 @@ from typing import Any
 
 from harness.errors import EngineError, TargetError
 from harness.faults.base import LinkClient, LinkState, PacketQueue, PacketQueues, Seen, Tools
+from harness.faults.containers import fill_memory
+from harness.faults.containers.intruder import COUNT, END
 from harness.model.container import (
     COMPOSE_PROJECT,
     COMPOSE_SERVICE,
@@ -107,6 +109,7 @@ class FakeEngine:
     compose_networks: Mapping[str, str] = field(default_factory=lambda: {"fake_front": "front"})
     gone_s: tuple[float, float] = (math.inf, math.inf)  # from when until when it does not answer
     executed: list[str] = field(default_factory=list)
+    intruders: dict[str, str] = field(default_factory=dict)  # token of a fault -> container
 
     def containers(self) -> list[Container]:
         self._answer()
@@ -149,10 +152,26 @@ class FakeEngine:
         self.executed.append(" ".join(command))
         if "PPid:" in " ".join(command):
             self._dies(container_id)
+        if "HARNESS_FAULT=$1" in " ".join(command):
+            return 0, self._intruder(container_id, command[2], command[-1])
         return 0, "OK"
+
+    def _intruder(self, container_id: str, script: str, token: str) -> str:
+        """What the scripts of faults/containers/intruder.py print."""
+        is_here = self.intruders.get(token) == container_id
+        if script == END:
+            self.intruders.pop(token, None)
+            return ""
+        if script == COUNT:
+            return str(int(is_here))
+        memory = self.found[container_id].memory_bytes
+        return str(memory * 9 // 10 if script == fill_memory.LOOK else 250) if is_here else ""
 
     def execute_detached(self, container_id: str, command: Sequence[str]) -> None:
         self.cut("engine.execute_detached")
+        if command[0] == "env":
+            self.intruders[command[1].partition("=")[2]] = container_id
+            return
         self._note(container_id, "oom")
         self._dies(container_id)
 

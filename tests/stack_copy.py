@@ -30,5 +30,6 @@ def copy_of_the_stack(folder: Path, table: Table = TABLE) -> Path:
 
 
 def compose_project(folder: Path, overrides: Sequence[Path] = ()) -> ComposeProject:
-    """The stack in `folder`, through Compose."""
-    return ComposeProject(stack_target(folder), overrides)
+    """The stack in `folder`, with all its profiles, through Compose."""
+    target = stack_target(folder).model_copy(update={"profiles": ("core", "monitoring")})
+    return ComposeProject(target, overrides)

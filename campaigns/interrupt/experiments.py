@@ -40,6 +40,8 @@ ONE = {
     "disconnect": "{disconnect: {service: lb-1}}",
     "limit_cpu": "{limit_cpu: {service: app-2, cpus: 0.1}}",
     "limit_memory": "{limit_memory: {service: app-2, mib: 100}}",
+    "burn_cpu": "{burn_cpu: {service: app-2, share: 0.5}}",
+    "fill_memory": "{fill_memory: {service: app-2, share: 0.6}}",
     "wipe": "{wipe: {service: db-3}}",
     "start": "{start: {service: app-4}}",
     "down": "{down: {link: app-1.redis}}",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.adapters.host_network import is_port_free, routed_networks
 from harness.bundled.table import SPARE_OFFSETS, TABLE, Table
-from harness.compose_files import read_environment
+from harness.compose_files import read_environment, read_variables
 from harness.errors import TargetError
 from harness.whole_file import write_whole
 
@@ -26,16 +26,20 @@ def prepare_environment(root: Path, table: Table = TABLE) -> None:
     stays as it is: one of an earlier version, or of a smaller stack, gets the rest appended.
     RecordError where they cannot be written.
     """
-    secrets_path = root / "target" / "secrets.env"
-    if not secrets_path.exists():
-        write_whole(secrets_path, _secrets(), is_private=True, is_durable=True)
-    path = root / ".env"
-    if missing := _missing(root, read_environment(root), table.port_offsets()):
-        before = path.read_bytes() if path.exists() else b""
-        if before and not before.endswith(b"\n"):
-            before += b"\n"
-        lines = "".join(f"{name}={value}\n" for name, value in missing.items())
-        write_whole(path, before + lines.encode(), is_private=True, is_durable=True)
+    path = root / "target" / "secrets.env"
+    _append(path, {k: v for k, v in _secrets().items() if k not in read_variables(path)})
+    _append(root / ".env", _missing(root, read_environment(root), table.port_offsets()))
+
+
+def _append(path: Path, missing: Mapping[str, str]) -> None:
+    """What a file of variables lacks; what it has stays as it is."""
+    if not missing:
+        return
+    before = path.read_bytes() if path.exists() else b""
+    if before and not before.endswith(b"\n"):
+        before += b"\n"
+    lines = "".join(f"{name}={value}\n" for name, value in missing.items())
+    write_whole(path, before + lines.encode(), is_private=True, is_durable=True)
 
 
 def _missing(root: Path, known: Mapping[str, str], offsets: Mapping[str, int]) -> dict[str, str]:
@@ -84,15 +88,16 @@ def _free_ports(
     return found
 
 
-def _secrets() -> str:
-    return (
-        "PATRONI_SUPERUSER_USERNAME=postgres\n"
-        f"PATRONI_SUPERUSER_PASSWORD={secrets.token_hex(16)}\n"
-        "PATRONI_REPLICATION_USERNAME=replicator\n"
-        f"PATRONI_REPLICATION_PASSWORD={secrets.token_hex(16)}\n"
-        f"APP_PASSWORD={secrets.token_hex(16)}\n"
-        f"REDIS_PASSWORD={secrets.token_hex(16)}\n"
-    )
+def _secrets() -> dict[str, str]:
+    return {
+        "PATRONI_SUPERUSER_USERNAME": "postgres",
+        "PATRONI_SUPERUSER_PASSWORD": secrets.token_hex(16),
+        "PATRONI_REPLICATION_USERNAME": "replicator",
+        "PATRONI_REPLICATION_PASSWORD": secrets.token_hex(16),
+        "APP_PASSWORD": secrets.token_hex(16),
+        "REDIS_PASSWORD": secrets.token_hex(16),
+        "MONITOR_PASSWORD": secrets.token_hex(16),
+    }
 
 
 def _free_port_base(digest: int, offsets: list[int]) -> int:

@@ -6,6 +6,7 @@ Each kind has room for ten: adding one never changes the numbers of those that e
     10.x.y.0/26    data     etcd .11-.20  db .21-.30  redis .33-.42  db-lb .43-.52
     10.x.y.64/26   front    edge .66-.75  worker .76-.85  app .105-.114  lb .115-.124
     10.x.y.128/26  control  Toxiproxy's API
+    what observes the stack: .2-.4 and .97-.99
 
 docker-compose.yml has the networks, and the ranges for whatever has no address of its own.
 """
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 ROOM = 10
 LOCUST_OFFSET = 61
 """The port of Locust's page, which runs outside the stack."""
-SPARE_OFFSETS = range(LOCUST_OFFSET + 1, 100)
+SPARE_OFFSETS = range(LOCUST_OFFSET + 4, 100)
 """No kind's own: for the next kinds, and for whom another program took its port."""
 
 
@@ -109,6 +110,11 @@ class Table:
     db: Kind
     etcd: Kind
     toxiproxy: Kind
+    prometheus: Kind
+    alertmanager: Kind
+    pager: Kind
+    redis_exporter: Kind
+    postgres_exporter: Kind
 
     def kinds(self) -> list[Kind]:
         """In the order in which a request meets them."""
@@ -172,6 +178,11 @@ def _to_dependencies(part: Part, names: Mapping[str, object] | tuple[str, ...]) 
         yield Link(f"{part.name}.{name}", int(prefix + link_number(part)), upstream)
 
 
+def _single(name: str, addresses: Mapping[str, int], *ports: PortRow) -> Kind:
+    """A kind of which the stack has one."""
+    return Kind(name, 1, addresses, ports, is_first_plain=True, room=1)
+
+
 TABLE = Table(
     edge=Kind("edge", 1, {"front": 66}, (PortRow(8080, 0),), is_first_plain=True),
     lb=Kind("lb", 2, {"front": 115}, (PortRow(8080, 31), PortRow(8404, 41, "STATS"))),
@@ -181,12 +192,10 @@ TABLE = Table(
     db_lb=Kind("db-lb", 1, {"data": 43}, (PortRow(8404, 51, "STATS"),), is_first_plain=True),
     db=Kind("db", 3, {"data": 21}, (PortRow(8008, 21, "PATRONI"),)),
     etcd=Kind("etcd", 3, {"data": 11}),
-    toxiproxy=Kind(
-        "toxiproxy",
-        1,
-        {"control": 160, "data": 32, "front": 96},
-        (PortRow(8474, 10),),
-        is_first_plain=True,
-        room=1,
-    ),
+    toxiproxy=_single("toxiproxy", {"control": 160, "data": 32, "front": 96}, PortRow(8474, 10)),
+    prometheus=_single("prometheus", {"control": 161, "data": 2, "front": 97}, PortRow(9090, 62)),
+    alertmanager=_single("alertmanager", {"front": 98}, PortRow(9093, 63)),
+    pager=_single("pager", {"front": 99}, PortRow(9095, 64)),
+    redis_exporter=_single("redis-exporter", {"data": 3}),
+    postgres_exporter=_single("postgres-exporter", {"data": 4}),
 )

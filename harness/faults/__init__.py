@@ -7,10 +7,12 @@ from typing import Any
 
 from harness.faults.base import Fault, FaultKind, Tools
 from harness.faults.containers import (
+    burn_cpu,
     crash,
     delay,
     disconnect,
     exec_command,
+    fill_memory,
     kill,
     limit_cpu,
     limit_memory,
@@ -46,6 +48,8 @@ KINDS: dict[str, FaultKind] = {
     "restart": restart.KIND,
     "limit_cpu": limit_cpu.KIND,
     "limit_memory": limit_memory.KIND,
+    "burn_cpu": burn_cpu.KIND,
+    "fill_memory": fill_memory.KIND,
     "exec": exec_command.KIND,
     "start": start.KIND,
     "wipe": wipe.KIND,

@@ -20,6 +20,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "latency": {"latency": 10}, "bandwidth": {"rate": 10}, "slow_close": {"delay": 1},
     "slicer": {"average_size": 8}, "limit_data": {"bytes": 8},
     "delay": {"delay": 100}, "loss": {"percent": 5},
+    "burn_cpu": {"share": 0.5}, "fill_memory": {"share": 0.5},
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from generate_stack import generate, main
 from stack_copy import compose_project, copy_of_the_stack
 
@@ -118,7 +119,7 @@ def test_compose_takes_it_and_no_address_or_port_is_used_twice(stack: Stack) -> 
         if network
     ]
     ports = [p["published"] for s in stack.services.values() for p in s.get("ports", ())]
-    assert len(set(addresses)) == len(addresses) == len(stack.services) - 1 + 2
+    assert len(set(addresses)) == len(addresses) == len(stack.services) - 1 + 4
     assert len(set(ports)) == len(ports) == len(stack.table.port_offsets()) - 1
     assert all(port.isdecimal() for port in ports)
 
@@ -127,7 +128,7 @@ def test_hosts_are_known_by_the_addresses_that_they_have(stack: Stack) -> None:
     for service in stack.services.values():
         [network] = set(service["networks"]) - {"control", "data"} or {"data"}
         for host in service["extra_hosts"]:
-            name, _, address = host.partition("=")
+            name, _, address = host.replace("-api=", "=").partition("=")
             of_host = stack.services[name]["networks"]
             assert address in [each["ipv4_address"] for each in of_host.values()]
         hosts = {host.partition("=")[0] for host in service["extra_hosts"]}
@@ -237,6 +238,29 @@ def test_data_is_kept_in_a_volume_of_each_node(stack: Stack) -> None:
     for name, service in stack.services.items():
         volumes = [volume["source"] for volume in service.get("volumes", ())]
         assert volumes == ([name] if name in kept else [])
+
+
+def test_prometheus_scrapes_every_part_that_has_metrics(stack: Stack) -> None:
+    jobs = yaml.safe_load(stack.text("monitoring/prometheus.yml"))["scrape_configs"]
+    scraped = {
+        config["labels"]["part"]: (job["job_name"], config["targets"], config["labels"])
+        for job in jobs
+        for config in job["static_configs"]
+        if "labels" in config
+    }
+    without = {"redis-exporter", "postgres-exporter"}
+    assert scraped.keys() == stack.services.keys() - without - {"migrate"} - more_than_one(stack)
+    for part, (job, [address], labels) in scraped.items():
+        host = address.partition(":")[0].removesuffix("-api")
+        assert host == {"redis": "redis-exporter"}.get(part, part)
+        assert job == re.sub(r"-\d+$", "", part)
+        standbys = [each.name for each in stack.table.app.parts() if each.is_standby]
+        assert labels.get("standby") == ("true" if part in standbys else None)
+
+
+def more_than_one(stack: Stack) -> set[str]:
+    """What an exporter would have to be told to ask, too: the stack has one of these."""
+    return set(stack.names("redis")[1:])
 
 
 def test_standbys_are_labelled_as_such_and_otherwise_alike(stack: Stack) -> None:

@@ -10,7 +10,6 @@ from time import monotonic, time
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from shortener.admission import Admission
 from shortener.asgi import (
@@ -26,6 +25,7 @@ from shortener.asgi import (
 )
 from shortener.breaker import Breaker, Transition
 from shortener.database import AliasTaken, Unavailable
+from shortener.metrics import Metrics
 from shortener.service import Expired, Found, Service
 from shortener.settings import Settings
 from shortener.validation import CODE, Invalid, parse_new_url
@@ -65,7 +65,7 @@ class App:
             await self._live(receive, send)
             return
         started_s = monotonic()
-        operation, response = self._at_once(scope) or await self._respond(scope, receive)
+        response = self._at_once(scope) or await self._respond(scope, receive)
         headers = [self._served_by, *response.headers]
         if response.status != NO_CONTENT:
             headers.append((b"content-length", b"%d" % len(response.body)))
@@ -73,6 +73,7 @@ class App:
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         body = b"" if scope["method"] == "HEAD" else response.body
         await send({"type": "http.response.body", "body": body})
+        operation = operation_of(scope["method"], scope["path"])
         self.metrics.observe(operation, response.status, monotonic() - started_s)
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -87,37 +88,36 @@ class App:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    def _at_once(self, scope: Scope) -> tuple[str, Response] | None:
-        """Operation and answer if this server can tell by itself; pages are never refused."""
+    def _at_once(self, scope: Scope) -> Response | None:
+        """The answer if this server can tell by itself; pages are never refused."""
         path: str = scope["path"]
         if path == HEALTH:
-            return "health", self._health()
+            return self._health()
         if path in PAGES:
             return None
         if (refusal := self.admission.refusal(scope)) is not None:
-            return "refused", refusal
+            return refusal
         if scope["method"] != "GET" or (found := self.service.find_local(path[1:])) is None:
             return None
         self.service.clicks.add(path[1:])
-        return "redirect", _found(found)
+        return self._found(found)
 
-    async def _respond(self, scope: Scope, receive: Receive) -> tuple[str, Response]:
-        """The name of the operation, for the metrics, and the answer."""
+    async def _respond(self, scope: Scope, receive: Receive) -> Response:
         try:
             with self.admission:
                 return await self._dispatch(scope, receive)
         except Exception as error:  # noqa: BLE001 - the rim: every error becomes an answer
-            return "failed", failure(error, scope["method"], scope["path"])
+            return failure(error, scope["method"], scope["path"])
 
-    async def _dispatch(self, scope: Scope, receive: Receive) -> tuple[str, Response]:
+    async def _dispatch(self, scope: Scope, receive: Receive) -> Response:
         path, method = scope["path"], scope["method"]
         if path == API or path.startswith(API + "/"):
-            return "api", await self._api(scope, receive)
+            return await self._api(scope, receive)
         if method not in ("GET", "HEAD"):
-            return "other", answer(405, {"error": "only GET"}, [(b"allow", b"GET")])
+            return answer(405, {"error": "only GET"}, [(b"allow", b"GET")])
         if path in PAGES:
-            return path[1:], await PAGES[path](self)
-        return "redirect", await self._redirect(path[1:], is_click=method == "GET")
+            return await PAGES[path](self)
+        return await self._redirect(path[1:], is_click=method == "GET")
 
     async def _redirect(self, code: str, *, is_click: bool) -> Response:
         found = await self.service.find(code) if CODE.fullmatch(code) else None
@@ -125,7 +125,19 @@ class App:
             return answer(404, {"error": "no such URL"}, [NO_STORE])
         if is_click:
             self.service.clicks.add(code)
-        return _found(found)
+        return self._found(found)
+
+    def _found(self, found: Found) -> Response:
+        """The redirect."""
+        self.metrics.found(found.tier)
+        headers = [
+            (b"location", found.long_url.encode()),
+            (b"x-cache", found.tier.encode()),
+            (b"cache-control", _max_age(found.left_s)),
+        ]
+        if found.node:
+            headers.append((b"x-db-node", found.node.encode()))
+        return Response(302, b"", headers)
 
     async def _api(self, scope: Scope, receive: Receive) -> Response:
         method, rest = scope["method"], scope["path"][len(API) + 1 :]
@@ -221,55 +233,15 @@ PAGES: dict[str, Callable[[App], Awaitable[Response]]] = {
 }
 
 
-class Metrics:
-    """What Prometheus reads."""
-
-    def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        self._seconds = Histogram(
-            "shortener_request_seconds",
-            "Time to answer",
-            ["operation", "status"],
-            registry=self._registry,
-            buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5),
-        )
-        self._dropped = Counter("shortener_clicks_dropped", "Lost clicks", registry=self._registry)
-        self._waiting = Gauge("shortener_clicks_waiting", "In memory", registry=self._registry)
-        self._open = Gauge("shortener_breaker_open", "1: open", ["name"], registry=self._registry)
-        self._pool = Gauge("shortener_pool_used", "In use", ["name"], registry=self._registry)
-        self._stalled = Gauge(
-            "shortener_loop_stalled_seconds",
-            "All stalls of the event loop",
-            registry=self._registry,
-        )
-        self._restarts = Gauge(
-            "shortener_task_restarts", "Of background tasks", ["name"], registry=self._registry
-        )
-        self._dropped_seen = 0
-        # A look-up by labels takes longer than the observation.
-        self._series: dict[tuple[str, int], Histogram] = {}
-
-    def observe(self, operation: str, status: int, seconds: float) -> None:
-        """Count one answer."""
-        series = self._series.get((operation, status))
-        if series is None:
-            series = self._series[operation, status] = self._seconds.labels(operation, str(status))
-        series.observe(seconds)
-
-    def text(self, service: Service) -> bytes:
-        """All metrics as text."""
-        self._dropped.inc(service.clicks.dropped - self._dropped_seen)
-        self._dropped_seen = service.clicks.dropped
-        self._waiting.set(service.clicks.waiting)
-        for breaker in service.breakers:
-            self._open.labels(breaker.name).set(0 if breaker.is_closed else 1)
-        for pool in (service.database.primary, service.database.replicas):
-            self._pool.labels(pool.breaker.name).set(pool.used())
-        self._stalled.set(service.lag.stalled_s())
-        for name, restarts in service.supervisor.restarts.items():
-            self._restarts.labels(name).set(restarts)
-        text: bytes = generate_latest(self._registry)
-        return text
+def operation_of(method: str, path: str) -> str:
+    """What a request is about, for the metrics."""
+    if path == API or path.startswith(API + "/"):
+        if method == "GET":
+            return "stats" if path.endswith("/stats") else "show"
+        return {"POST": "create", "PUT": "update", "DELETE": "delete"}.get(method, "other")
+    if path == HEALTH or path in PAGES:
+        return path[1:]
+    return "redirect" if method in ("GET", "HEAD") else "other"
 
 
 def failure(error: Exception, method: str, path: str) -> Response:
@@ -289,18 +261,6 @@ def failure(error: Exception, method: str, path: str) -> Response:
         return answer(dependency_status, {"error": message}, maybe)
     logging.error("%s %s", method, path, exc_info=error)
     return answer(500, {"error": "internal error; the server's log has more"}, maybe)
-
-
-def _found(found: Found) -> Response:
-    """The redirect."""
-    headers = [
-        (b"location", found.long_url.encode()),
-        (b"x-cache", found.tier.encode()),
-        (b"cache-control", _max_age(found.left_s)),
-    ]
-    if found.node:
-        headers.append((b"x-db-node", found.node.encode()))
-    return Response(302, b"", headers)
 
 
 def _attempted(method: str, *, maybe: bool) -> Headers:

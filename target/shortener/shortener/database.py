@@ -16,11 +16,19 @@ from time import monotonic
 from typing import Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
+from prometheus_client import Histogram
 
 from shortener.breaker import Breaker, BreakerOpen
 from shortener.settings import Settings
 
 Result = TypeVar("Result")
+QUERY_SECONDS = Histogram(
+    "shortener_database_query_seconds",
+    "Time of the work on one connection, whatever came of it",
+    ["route"],
+    registry=None,
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5),
+)
 ASK_WITHIN_S = 0.02  # with less time left a question could only fail
 
 
@@ -101,6 +109,8 @@ class Pool:
         lifetime_s: float = inf,
     ) -> None:
         self.breaker = breaker
+        self.max_size = settings.pool_max
+        self._seconds = QUERY_SECONDS.labels(breaker.name)
         self._pool = asyncpg.create_pool(
             dsn,
             min_size=0,
@@ -136,8 +146,10 @@ class Pool:
             ):
                 attempted = True
                 try:
-                    async with asyncio.timeout(self._timeout_s if within_s is None else None):
-                        return await work(connection)
+                    limit_s = self._timeout_s if within_s is None else None
+                    with self._seconds.time():
+                        async with asyncio.timeout(limit_s):
+                            return await work(connection)
                 except (asyncpg.ReadOnlySQLTransactionError, Demoted):
                     attempted = False  # the node refused; its other connections are no use either
                     connection.terminate()
@@ -158,7 +170,11 @@ class Pool:
 
     def used(self) -> int:
         """Connections in use."""
-        return int(self._pool.get_size() - self._pool.get_idle_size())
+        return self.size() - int(self._pool.get_idle_size())
+
+    def size(self) -> int:
+        """Connections that are open."""
+        return int(self._pool.get_size())
 
     async def close(self) -> None:
         """Close without waiting for anybody."""

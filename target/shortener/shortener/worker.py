@@ -12,10 +12,12 @@ from time import monotonic
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
+from prometheus_client import CollectorRegistry, start_http_server
 from redis.exceptions import ResponseError
 
 from shortener.breaker import Breaker, TransitionLog
 from shortener.clicks import GROUP, STREAM
+from shortener.container import Container
 from shortener.database import Pool, Unavailable
 from shortener.lag import TICK_S, LagMeter
 from shortener.redis_cache import REDIS_ERRORS, connect_redis
@@ -26,6 +28,7 @@ RETRY_S, READ_COUNT = 1.0, 50
 TURNS_WITHIN_S = 30.0  # a turn is bounded by the limits of its calls; this is far above them
 LOOK_S, STOP_S = 5.0, 5.0
 TIDY_EVERY_S = 3600.0
+METRICS_PORT = 9100
 ERRORS = (Unavailable, asyncpg.PostgresError, *REDIS_ERRORS)
 Batch = dict[str, str]
 
@@ -134,6 +137,9 @@ async def ensure_group(client: Any) -> None:
 async def main() -> None:
     """Work until SIGTERM; exits with an error, so that it is started again, if it hangs."""
     settings = read_settings()
+    registry = CollectorRegistry()
+    registry.register(Container())
+    start_http_server(METRICS_PORT, registry=registry)
     lag, supervisor = LagMeter(), Supervisor()
     breaker = Breaker("db-rw", settings.db_breaker, TransitionLog(), meter=lag)
     database = Pool(settings.rw_dsn, breaker, settings, settings.db_timeout_s)

@@ -17,6 +17,7 @@ from fakes import WALL_S, FakeEngine, FakeLinks, FakePacketQueues, container, ma
 
 from harness.faults import KINDS, make_fault
 from harness.faults.base import LINK, Tools
+from harness.faults.containers import intruder
 from harness.faults.containers.limit_cpu import CpuUndo
 from harness.faults.undo_record import Touched, Undo
 from harness.model.container import Attachment, Container
@@ -38,8 +39,13 @@ def _lines(name: str) -> list[str]:
     return (JOURNALS / name).read_text().splitlines()
 
 
-FIRST_LINES, NETEM_LINES = _lines("5ba8ea9.jsonl"), _lines("netem.jsonl")
-LINES = [*_lines("1c2c366.jsonl"), *NETEM_LINES]
+FIRST_LINES, NEWER_LINES = _lines("5ba8ea9.jsonl"), _lines("netem.jsonl") + _lines("intruder.jsonl")
+LINES = [*_lines("1c2c366.jsonl"), *NEWER_LINES]
+
+
+@pytest.fixture(autouse=True)
+def _known_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intruder, "new_token", lambda: "0badcafe" * 4)
 
 
 class Engine(FakeEngine):
@@ -79,7 +85,7 @@ def _now(tools: Tools) -> Container:
 
 @pytest.mark.parametrize("lines", [FIRST_LINES, LINES], ids=["5ba8ea9", "1c2c366"])
 def test_every_kind_was_recorded(lines: list[str]) -> None:
-    newer = {_kind(line) for line in NETEM_LINES}
+    newer = {_kind(line) for line in NEWER_LINES}
     assert {_kind(line) for line in lines} | newer == set(KINDS)
 
 

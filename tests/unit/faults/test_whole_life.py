@@ -22,9 +22,13 @@ from make_faults import fault_on, fault_spec, read_back
 from harness.errors import EngineError, TargetError
 from harness.faults import KINDS, spec_to_json
 from harness.faults.base import CONTAINER, Effect, Fault, Proof, Tools
+from harness.faults.containers import intruder
+from harness.faults.containers.burn_cpu import BURN
 from harness.faults.containers.crash import KILL_CHILDREN
 from harness.faults.containers.disconnect import DisconnectUndo
 from harness.faults.containers.exec_command import ExecUndo
+from harness.faults.containers.fill_memory import FILL
+from harness.faults.containers.intruder import END
 from harness.faults.containers.limit_cpu import CpuUndo
 from harness.faults.containers.out_of_memory import MARK_AND_FILL, UNMARK, MemoryUndo
 from harness.faults.data.flush_cache import FLUSH
@@ -35,6 +39,7 @@ from harness.model.experiment import FaultSpec
 MIB = 1 << 20
 ID = "id-app-2"
 NETNS = "/run/netns/app-2"
+TOKEN = "0badcafe" * 4
 NETWORKS = {"fake_back": Attachment("10.0.1.2", ("app-2", "db")), "fake_front": Attachment()}
 
 
@@ -155,6 +160,13 @@ class Life:
     healed_gone: str = "app-2 does not exist any more"
 
 
+def _intrusion(script: str, *arguments: str) -> list[str]:
+    """How a script is started that ends by itself 30 s after the fault."""
+    bound_s = "31"
+    variable = f"HARNESS_FAULT={TOKEN}"
+    return ["env", variable, "sh", "-c", script, "harness-fault", bound_s, *arguments]
+
+
 LIMITS = {"Memory": 64 * MIB, "MemorySwap": 128 * MIB + 1}
 RUNS = Proof(proven=True, detail="app-2 is running")
 BY_ITSELF = {"restarted_by_itself": True}
@@ -230,6 +242,23 @@ LIVES = {
         "limit 64 MiB", "limit 0 MiB", [("update", ID, LIMITS)],
         Proof(True, "limit 64 MiB, with swap 128 MiB; it is running"),
     ),
+    "burn_cpu": Life(
+        {"share": 0.75}, {"token": TOKEN}, [("execute_detached", ID, _intrusion(BURN, "75"))],
+        Effect(100.0, 100.25, "burning 0.75 CPUs in app-2"),
+        Proof(True, "it has used 2.5 s of processor time"),
+        "no process of it runs in app-2", "no process of it runs in app-2",
+        [("execute", ID, ["sh", "-c", END, "harness-heal", TOKEN])],
+        Proof(True, "app-2: no process is left"),
+    ),
+    "fill_memory": Life(
+        {"share": 0.9}, {"token": TOKEN},
+        [("execute_detached", ID, _intrusion(FILL, str(round(0.9 * 64 * MIB))))],
+        Effect(100.0, 100.25, "filling 90% of the 64 MiB of app-2"),
+        Proof(True, "app-2 uses 90% of its memory"),
+        "no process of it runs in app-2", "no process of it runs in app-2",
+        [("execute", ID, ["sh", "-c", END, "harness-heal", TOKEN])],
+        Proof(True, "app-2: no process is left"),
+    ),
     "exec": Life(
         {"command": ["break", "it"], "undo": ["restore"], "timeout_s": 20.0},
         {"command": ["restore"], "proof": []}, [("execute", ID, ("break", "it"), 20.0)],
@@ -257,7 +286,14 @@ LIVES = {
         Proof(True, "app-2: nothing to heal"), healed_gone="app-2: nothing to heal",
     ),
 }  # fmt: skip
+REPEATED = {"exec", "burn_cpu", "fill_memory"}
+"""Healed by a command, which is run each time that healing is asked for."""
 EACH = pytest.mark.parametrize("kind", sorted(LIVES))
+
+
+@pytest.fixture(autouse=True)
+def _known_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intruder, "new_token", lambda: TOKEN)
 
 
 def _case(kind: str, **facts: Any) -> Case:
@@ -284,8 +320,9 @@ def test_its_life_step_by_step(kind: str) -> None:
     later.heal(undo)
     assert case.calls() == life.healing
     assert later.is_healed(undo) == life.healed
+    case.calls()
     later.heal(undo)
-    assert case.calls() == (life.healing if kind == "exec" else [])  # once, but for the user's own
+    assert case.calls() == (life.healing if kind in REPEATED else [])
     assert [c.status for c in case.engine.found.values() if c.id != ID] == ["running", "exited"]
 
 

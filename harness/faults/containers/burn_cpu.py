@@ -1,0 +1,95 @@
+"""burn_cpu: a process inside the container uses processor time, beside its own.
+
+It shares the container's limit: what it takes, the container's own processes do not get. In each
+second it works for its share, then it rests; a container that is short of time gives it less.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from pydantic import Field
+
+from harness.errors import TargetError
+from harness.faults.base import Parameters, Proof
+from harness.faults.container_kind import ContainerFault, ContainerKind
+from harness.faults.containers import intruder
+from harness.faults.containers.intruder import FIND, IntruderUndo
+from harness.model.container import Container
+
+TICKS_A_SECOND = 100
+PROVEN_TICKS = 20
+BURN = """
+now() { read -r up _ < /proc/uptime; second=${up%.*}; part=${up#*.}; part=${part#0}; }
+burn() {
+  while now; [ "$second" -lt "$end" ]; do
+    if [ "$part" -ge "$1" ]; then
+      rest=$((100 - part)); [ "$rest" -ge 10 ] || rest=0$rest
+      sleep "0.$rest"
+    fi
+  done
+}
+now; end=$((second + $1))
+shift
+for part_of_each in "$@"; do burn "$part_of_each" & done
+wait
+"""
+USED = (
+    FIND
+    + """
+used=0
+for id in $found; do
+  { read -r line < "/proc/$id/stat"; } 2> /dev/null || continue
+  set -- ${line##*) }
+  used=$((used + ${12} + ${13}))
+done
+[ -z "$found" ] || echo $used
+"""
+)
+
+
+class BurnParameters(Parameters):
+    """`share` of the container's processor limit, 0.8 for 80 %."""
+
+    share: float = Field(ge=0.01, le=1)
+
+
+BurnFault = ContainerFault[BurnParameters, IntruderUndo]
+
+
+def _record(fault: BurnFault) -> IntruderUndo:
+    """Needs a limit on the container: without one the machine itself would be burdened."""
+    if not cpus_of(fault.target):
+        raise TargetError(f"{fault.target.service} has no processor limit", "set cpus")
+    return intruder.record(fault)
+
+
+def _burn(fault: BurnFault) -> str:
+    """One loop for each processor, each in hundredths of a second of every second."""
+    cpus = cpus_of(fault.target) * fault.parameters.share
+    loops = ceil(cpus)
+    intruder.start(fault, BURN, *[round(cpus / loops * 100)] * loops)
+    return f"burning {cpus:.2g} CPUs in {fault.target.service}"
+
+
+def _is_burning(fault: BurnFault) -> Proof:
+    """Its processes are there, and have used processor time."""
+    used = intruder.numbers(fault, USED)
+    if not used:
+        return Proof(proven=False, detail=f"no process of it runs in {fault.target.service}")
+    text = f"it has used {used[0] / TICKS_A_SECOND:.1f} s of processor time"
+    return Proof(proven=used[0] >= PROVEN_TICKS, detail=text)
+
+
+def cpus_of(container: Container) -> float:
+    """How many processors it may use, 0 for no limit."""
+    if container.nano_cpus:
+        return container.nano_cpus / 1e9
+    return container.cpu_quota_us / (container.cpu_period_us or 100_000)
+
+
+KIND = ContainerKind(
+    BurnParameters, IntruderUndo, record=_record,
+    inject=_burn, proof=_is_burning, heal=intruder.end, healed=intruder.ended,
+    is_at_once=True, lasts=True,
+)  # fmt: skip

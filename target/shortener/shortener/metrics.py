@@ -1,0 +1,86 @@
+"""What Prometheus reads of an app server."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from shortener.container import Container
+from shortener.database import QUERY_SECONDS
+from shortener.service import Service
+
+STATES = {"CLOSED": 0, "HALF_OPEN": 1, "OPEN": 2}
+
+
+class Metrics:
+    """All of one server, with those of its container."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._seconds = Histogram(
+            "shortener_request_seconds",
+            "Time to answer",
+            ["operation", "status"],
+            registry=registry,
+            buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5),
+        )
+        self._reads = Counter(
+            "shortener_cache_reads", "Redirects by who knew them", ["tier"], registry=registry
+        )
+        self._dropped = Counter("shortener_clicks_dropped", "Lost clicks", registry=registry)
+        self._waiting = Gauge("shortener_clicks_waiting", "In memory", registry=registry)
+        self._state = Gauge(
+            "shortener_breaker_state",
+            "0: closed, 1: half-open, 2: open",
+            ["breaker"],
+            registry=registry,
+        )
+        self._connections = Gauge(
+            "shortener_database_connections", "Open", ["route", "state"], registry=registry
+        )
+        self._connections_max = Gauge(
+            "shortener_database_connections_max", "Limit", ["route"], registry=registry
+        )
+        self._stalled = Gauge(
+            "shortener_loop_stalled_seconds", "All stalls of the event loop", registry=registry
+        )
+        self._restarts = Gauge(
+            "shortener_task_restarts", "Of background tasks", ["name"], registry=registry
+        )
+        registry.register(QUERY_SECONDS)
+        registry.register(Container())
+        self._dropped_seen = 0
+        # A look-up by labels takes longer than the observation.
+        self._series: dict[tuple[str, int], Histogram] = {}
+        self._tiers: dict[str, Counter] = {}
+
+    def observe(self, operation: str, status: int, seconds: float) -> None:
+        """Count one answer."""
+        series = self._series.get((operation, status))
+        if series is None:
+            series = self._series[operation, status] = self._seconds.labels(operation, str(status))
+        series.observe(seconds)
+
+    def found(self, tier: str) -> None:
+        """Count one redirect by the tier that knew it: local, redis or db."""
+        counter = self._tiers.get(tier)
+        if counter is None:
+            counter = self._tiers[tier] = self._reads.labels(tier)
+        counter.inc()
+
+    def text(self, service: Service) -> bytes:
+        """All metrics as text."""
+        self._dropped.inc(service.clicks.dropped - self._dropped_seen)
+        self._dropped_seen = service.clicks.dropped
+        self._waiting.set(service.clicks.waiting)
+        for breaker in service.breakers:
+            self._state.labels(breaker.name).set(STATES[breaker.state])
+        for pool in (service.database.primary, service.database.replicas):
+            route, used, size = pool.breaker.name, pool.used(), pool.size()
+            self._connections.labels(route, "active").set(used)
+            self._connections.labels(route, "idle").set(size - used)
+            self._connections_max.labels(route).set(pool.max_size)
+        self._stalled.set(service.lag.stalled_s())
+        for name, restarts in service.supervisor.restarts.items():
+            self._restarts.labels(name).set(restarts)
+        text: bytes = generate_latest(self._registry)
+        return text
