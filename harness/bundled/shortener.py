@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 from harness.application import NO_APPLICATION, Application, Reading
 from harness.bundled import clicks_probe
 from harness.bundled.click_counts import ClickCounts
@@ -13,6 +15,7 @@ from harness.bundled.round_trip import round_trip
 from harness.bundled.stores import STORES
 from harness.bundled.traffic import TRAFFIC
 from harness.faults.base import Engine
+from harness.model.alert import SEVERITY, AlertNames, names_of
 from harness.model.clock import Clock
 from harness.model.http import Http
 from harness.model.target import Target
@@ -41,6 +44,19 @@ def links_of_stack(root: Path) -> set[str]:
     """The links that its Toxiproxy is built with."""
     text = (root / "target" / "toxiproxy" / "proxies.json").read_text(encoding="utf-8")
     return {str(proxy["name"]) for proxy in json.loads(text)}
+
+
+def alerts_of_stack(root: Path) -> AlertNames | None:
+    """The alerts in the rule files that its Prometheus is built with; None if there are none."""
+    files = sorted((root / "target" / "monitoring" / "rules").glob("*.yml"))
+    trees = [YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {} for path in files]
+    rules = [rule for tree in trees for group in tree.get("groups", ()) for rule in group["rules"]]
+    found = names_of(
+        (str(rule["alert"]), str((rule.get("labels") or {}).get(SEVERITY, "")))
+        for rule in rules
+        if "alert" in rule
+    )
+    return found or None
 
 
 def stack_target(root: Path) -> Target:
