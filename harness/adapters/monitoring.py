@@ -16,7 +16,7 @@ from harness.faults.base import Engine
 from harness.model.alert import ANSWER_S, PROMETHEUS_LABEL, read_rules
 from harness.model.clock import Clock
 from harness.model.http import Http
-from harness.model.monitoring import Kind, Line, Monitoring, read_matrix
+from harness.model.monitoring import Kind, Line, Monitoring, read_matrix, signal_name
 from harness.probes.prometheus import RULES
 from harness.record.folder import RunFolder
 
@@ -111,7 +111,7 @@ class MonitoringReading:
                 f"Prometheus does not answer with its rules: {answer.complaint}", "docker logs"
             )
         queries = dict.fromkeys(rule.texts["signal"] for rule in rules if "signal" in rule.texts)
-        return [Asked(query, "signal", query) for query in queries]
+        return [Asked(signal_name(query), "signal", query) for query in queries]
 
     def _read(self, url: str, one: Asked, span_s: tuple[float, float], found: _Found) -> None:
         wanted = {"query": one.query, "start": f"{span_s[0]:.3f}", "end": f"{span_s[1]:.3f}"}

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from harness.application import NO_APPLICATION, Application, Reading
 from harness.bundled import clicks_probe
 from harness.bundled.click_counts import ClickCounts
+from harness.bundled.monitoring import MONITORING
 from harness.bundled.postgres_readback import PostgresReadback
 from harness.bundled.round_trip import round_trip
 from harness.bundled.stores import STORES
@@ -75,5 +76,6 @@ SHORTENER = Application(
     readings=_readings,
     stores=STORES,
     tells=frozenset({"writes", "clicks"}),
+    monitoring=MONITORING,
     tiers=frozenset({"edge", "local", "redis", "db"}),
 )

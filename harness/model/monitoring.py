@@ -45,6 +45,11 @@ class Line:
     values: Sequence[float]
 
 
+def signal_name(query: str) -> str:
+    """The name in the record of what a rule compares; no chart is called so by accident."""
+    return f"signal {query}"
+
+
 def read_matrix(document: Any) -> list[Line] | None:
     """The series in an answer to `/api/v1/query_range`; None if it is no such answer.
 

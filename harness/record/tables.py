@@ -66,7 +66,7 @@ CLICKS = pa.schema(
 
 METRICS = pa.schema(
     [
-        ("series", pa.dictionary(pa.int16(), pa.string())),  # its name, or a rule's `signal`
+        ("series", pa.dictionary(pa.int16(), pa.string())),  # its name; `signal QUERY` of a rule
         ("labels", pa.dictionary(pa.int16(), pa.string())),  # NAME=VALUE,... sorted
         ("t_s", pa.float64()),  # seconds since run start, by the wall clock
         ("value", pa.float64()),  # finite; what was not a number is left out

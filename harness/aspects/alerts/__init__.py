@@ -183,5 +183,6 @@ ASPECT: Aspect[Alerts] = Aspect(
     compare=_compare,
     tiles=_tiles,
     tables=_tables,
+    template="alerts.html",
     has_any=_has_any,
 )

@@ -15,6 +15,7 @@ from typing import Any
 from harness.aspects.alerts.found import AlertFound, Alerts, Detection, cause_ends_s
 from harness.aspects.alerts.monitored import Monitored, seen_s
 from harness.aspects.recovery.parts import Mark, durations
+from harness.model.monitoring import signal_name
 from harness.model.uncertain import uncertainty_of
 from harness.record.run import Record
 
@@ -69,7 +70,7 @@ def _seen(
         return None
     first_s = min(record.fault_starts_s)
     at_s = seen_s(
-        monitored.lines.get(signal, ()),
+        monitored.lines.get(signal_name(signal), ()),
         one.labels,
         (record.judged[-1].start_s, first_s),
         (start_s, one.pending_s),

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from harness.aspects.recovery.parts import Mark
 from harness.model.alert import FOR_NOBODY, MONITORING_SILENT, PAGER, PROMETHEUS
+from harness.model.series import Buckets, Values
 from harness.model.uncertain import Uncertainty
 
 WHO = {PROMETHEUS: "Prometheus", PAGER: "the pager"}
@@ -195,22 +196,15 @@ class BlindSpots:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChartedLine:
-    """One line of a chart: its name, seconds since run start, and a value for each."""
+@dataclass(frozen=True, kw_only=True)
+class Charted(Buckets):
+    """One chart of the target's own metrics: `lines` by what they are about.
 
-    name: str = ""
-    t_s: Sequence[float] = ()
-    y: Sequence[float] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charted:
-    """One chart of the target's own metrics; `left_out` lines are only in the run folder."""
+    `left_out`: how many more lines there are in the run folder.
+    """
 
     unit: str = ""
-    step_s: float = 1.0
-    lines: Sequence[ChartedLine] = ()
+    lines: Mapping[str, Values] = field(default_factory=dict)
     left_out: int = 0
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.aspects.alerts.found import BlindSpot, BlindSpots, Charted, ChartedLine
+from harness.aspects.alerts.found import BlindSpot, BlindSpots, Charted
 from harness.record.folder import RunFolder
 from harness.record.run import Array, Record, is_the_targets
 
@@ -170,19 +170,24 @@ def _spots(who: str, edges: Array, seen: Array, missed: Array) -> Iterable[Blind
 def charted(monitored: Monitored) -> dict[str, Charted]:
     """What the report draws: the target's own series, then the errors that the monitoring knew."""
     names = [*monitored.of_kind("chart"), *monitored.of_kind("errors")]
-    return {
-        name: Charted(
-            unit=str(monitored.queries[name].get("unit", "")),
-            step_s=monitored.step_s,
-            lines=[
-                ChartedLine(name=_words(line.labels), t_s=line.t_s.tolist(), y=line.values.tolist())
-                for line in monitored.lines[name][:LINES_MAX]
-            ],
-            left_out=max(0, len(monitored.lines[name]) - LINES_MAX),
-        )
-        for name in names
-        if monitored.lines.get(name)
-    }
+    return {name: _charted(monitored, name) for name in names if monitored.lines.get(name)}
+
+
+def _charted(monitored: Monitored, name: str) -> Charted:
+    """All lines on one grid of times, NaN where one has no value."""
+    lines = monitored.lines[name]
+    shown = lines[:LINES_MAX]
+    grid = np.unique(np.concatenate([line.t_s for line in shown]))
+    values = np.full((len(shown), len(grid)), np.nan)
+    for row, line in zip(values, shown, strict=True):
+        row[np.searchsorted(grid, line.t_s)] = line.values
+    return Charted(
+        bucket_s=monitored.step_s,
+        t_s=grid.tolist(),
+        unit=str(monitored.queries[name].get("unit", "")),
+        lines={_words(line.labels): row.tolist() for line, row in zip(shown, values, strict=True)},
+        left_out=len(lines) - len(shown),
+    )
 
 
 def _words(labels: Mapping[str, str]) -> str:
