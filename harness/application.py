@@ -16,8 +16,9 @@ from harness.model.clock import Clock
 from harness.model.container import Container
 from harness.model.http import Http
 from harness.model.load import Traffic
+from harness.model.monitoring import Monitoring
 from harness.model.readback import Readback
-from harness.model.sources import Sources
+from harness.model.sources import MONITORED_ERRORS, Sources
 from harness.probes.base import ProbeKind
 from harness.probes.health import RoundTrip
 from harness.record.folder import RunFolder
@@ -71,6 +72,7 @@ class Application:
     stores       whose settings are read
     tells        what its readings can be judged by: `writes` read back, `clicks` counted
     readback     how the target's own settings have its writes read back, if they do
+    monitoring   what its own Prometheus is asked for after a run
     tiers        the cache tiers that its answers name; none if that may be any
     """
 
@@ -81,11 +83,14 @@ class Application:
     stores: tuple[Store, ...] = ()
     tells: frozenset[str] = frozenset()
     readback: Readback | None = None
+    monitoring: Monitoring | None = None
     tiers: frozenset[str] = frozenset()
 
     def sources(self, labels: Mapping[str, Mapping[str, str]]) -> Sources:
         """All that a target with it and with these labels (by service) can be asked."""
         readings = self.tells | {store.section for store in self.stores}
+        if self.monitoring and self.monitoring.errors:
+            readings |= {MONITORED_ERRORS}
         return Sources(labels, readings, self.readback, self.tiers)
 
 

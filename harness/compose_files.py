@@ -56,6 +56,13 @@ def read_variables(path: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
+def default_profiles(folder: Path) -> tuple[str, ...]:
+    """Those that Compose uses where none is named: of $COMPOSE_PROFILES, else of `.env`."""
+    known = {**read_environment(folder), **os.environ}
+    named = known.get("COMPOSE_PROFILES", "").strip().strip("\"'").split(",")
+    return tuple(filter(None, map(str.strip, named)))
+
+
 def _listed(environment: Mapping[str, str], folder: Path) -> tuple[Path, ...]:
     """The files that COMPOSE_FILE lists, as seen from `folder`."""
     text = environment.get("COMPOSE_FILE", "").strip().strip("\"'")

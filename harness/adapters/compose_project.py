@@ -85,6 +85,10 @@ class ComposeProject:
             for name, service in self.known()["services"].items()
         }
 
+    def profiles(self) -> list[str]:
+        """All profiles that the files have, used or not, sorted."""
+        return sorted(self._run(["config", "--profiles"], QUICK_S, "no profiles").split())
+
     def images(self) -> list[str]:
         """The images that the services run, each once, sorted."""
         services = self.known()["services"].values()
@@ -185,7 +189,7 @@ class ComposeProject:
     def _refuse_nothing(self, services: Mapping[str, object]) -> None:
         """Compose would start nothing, and say that all is well."""
         if not services:
-            known = self._run(["config", "--profiles"], QUICK_S, "no profiles").split()
+            known = self.profiles()
             raise TargetError(
                 f"no service of {self.name()} is used without a profile",
                 f"there are: --profile {', --profile '.join(known)}" if known else "add one",

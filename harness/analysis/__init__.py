@@ -7,7 +7,7 @@ from typing import Any
 from harness.analysis import clocks, coverage, load_health, machine, series, surprises
 from harness.analysis.reading import read_record
 from harness.analysis.rounding import rounded
-from harness.aspects import ASPECTS, writes
+from harness.aspects import ASPECTS, alerts, writes
 from harness.aspects.base import shallow
 from harness.model.findings import Run, Span
 from harness.record.folder import RunFolder
@@ -34,7 +34,7 @@ def analyze(folder: RunFolder) -> dict[str, Any]:
         end_s=record.experiment.end_s,
         scale=record.experiment.scale,
         phases={phase.name: Span(phase.start_s, phase.end_s) for phase in record.phases},
-        surprises=surprises.figures(record, not_caught_up),
+        surprises=surprises.figures(record, not_caught_up, found[alerts.ASPECT.section]),
         load=load_health.figures(record),
         coverage=coverage.figures(record, folder),
         machine=machine.figures(record, folder),

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.aspects.alerts import Alerts
 from harness.aspects.breakers import timeline
 from harness.aspects.writes import Behind
 from harness.model.surprise import EXITS, Surprise, Weight
@@ -51,10 +52,13 @@ EACH_MAX = 3
 """How often one thing is listed of one service; the last of them says how many more there were."""
 
 
-def figures(record: Record, not_caught_up: Sequence[Behind] = ()) -> list[Surprise]:
+def figures(
+    record: Record, not_caught_up: Sequence[Behind] = (), alerts: Alerts | None = None
+) -> list[Surprise]:
     """Gravest first, of these exits first, then in order of time; [] where all is explained.
 
-    `not_caught_up`: the database nodes that were no evidence at the end (see writes).
+    `not_caught_up`: the database nodes that were no evidence at the end (see writes). `alerts`:
+    what was seen of alerts.
     """
     places, faults = places_of(record), causes_of_faults(record)
     deaths = unplanned_deaths(record, places, faults)
@@ -69,6 +73,7 @@ def figures(record: Record, not_caught_up: Sequence[Behind] = ()) -> list[Surpri
         *_open_at_start(record),
         *_breakers(record, explained, first_s),
         *_departures(record, explained),
+        *_alerts(alerts or Alerts(), record, first_s),
         *_stalls(record),
         *_gaps(record),
         *(_left_behind(record, node) for node in not_caught_up),
@@ -263,6 +268,18 @@ def _until(record: Record, key: tuple[str, str, str], at_s: float) -> str:
     )
     back_s = next(back, None)
     return "and did not return" if back_s is None else f"for {back_s - at_s:.1f} s"
+
+
+def _alerts(alerts: Alerts, record: Record, first_s: float) -> Iterator[Surprise]:
+    """Those that fired in the judged time before the first fault, and that nothing expects."""
+    start_s, end_s = record.judged[-1].start_s, min(first_s, record.experiment.end_s)
+    for one in alerts.unexpected_in(start_s, end_s):
+        at_s, who = max(0.0, one.firing_s or 0.0), one.labels.get("part", "")
+        since = "was firing when the run began" if not at_s else "fired"
+        before = " before any fault" if at_s and first_s < math.inf else ""
+        about = f" of {who}" if who else ""
+        text = f"alert {one.name}{about} {since}{before}: {one.summary}".rstrip(": ")
+        yield _surprise("alert_fired", at_s, who or one.alert, text)
 
 
 def _stalls(record: Record) -> Iterator[Surprise]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.aspects import (
+    alerts,
     breakers,
     checks,
     clicks,
@@ -28,13 +29,14 @@ from harness.aspects import (
 )
 from harness.aspects.base import Aspect, Findings
 from harness.model.expectation import Expectation
-from harness.model.metric import ANY, BREAKER, CHECK, COUNTER, OPERATION, Metric
+from harness.model.metric import ALERT, ANY, BREAKER, CHECK, COUNTER, OPERATION, Metric
 
 __all__ = ["ASPECTS", "METRICS", "RESERVED", "Aspect", "Findings"]
 
 ASPECTS: tuple[Aspect[Any], ...] = (  # in the order of a report
     restarts.ASPECT,
     checks.ASPECT,
+    alerts.ASPECT,
     recovery.ASPECT,
     writes.ASPECT,
     reads.ASPECT,
@@ -54,9 +56,9 @@ METRICS: Mapping[str, Mapping[str, Metric]] = {
 }
 """By subject; `operation` stands for any operation, `breaker` for `breaker.NAME`, and so on."""
 
-RESERVED = (METRICS.keys() - {OPERATION, CHECK, COUNTER}) | {"run"}
+RESERVED = (METRICS.keys() - {OPERATION, CHECK, COUNTER, ALERT}) | {"run"}
 """Names that an operation may not have, because expectations use them for aspects."""
-NAMED = (BREAKER, CHECK, COUNTER)
+NAMED = (BREAKER, CHECK, COUNTER, ALERT)
 """Subjects that are followed by a name."""
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 from harness.application import NO_APPLICATION, Application, Reading
 from harness.bundled import clicks_probe
 from harness.bundled.click_counts import ClickCounts
+from harness.bundled.monitoring import MONITORING
 from harness.bundled.postgres_readback import PostgresReadback
 from harness.bundled.round_trip import round_trip
 from harness.bundled.stores import STORES
 from harness.bundled.traffic import TRAFFIC
 from harness.faults.base import Engine
+from harness.model.alert import SEVERITY, AlertNames, names_of
 from harness.model.clock import Clock
 from harness.model.http import Http
 from harness.model.target import Target
@@ -43,6 +47,19 @@ def links_of_stack(root: Path) -> set[str]:
     return {str(proxy["name"]) for proxy in json.loads(text)}
 
 
+def alerts_of_stack(root: Path) -> AlertNames | None:
+    """The alerts in the rule files that its Prometheus is built with; None if there are none."""
+    files = sorted((root / "target" / "monitoring" / "rules").glob("*.yml"))
+    trees = [YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {} for path in files]
+    rules = [rule for tree in trees for group in tree.get("groups", ()) for rule in group["rules"]]
+    found = names_of(
+        (str(rule["alert"]), str((rule.get("labels") or {}).get(SEVERITY, "")))
+        for rule in rules
+        if "alert" in rule
+    )
+    return found or None
+
+
 def stack_target(root: Path) -> Target:
     """The bundled stack in a folder, with all that its experiments need."""
     return Target(compose=(root / COMPOSE_FILE,), profiles=("core",))
@@ -59,5 +76,6 @@ SHORTENER = Application(
     readings=_readings,
     stores=STORES,
     tells=frozenset({"writes", "clicks"}),
+    monitoring=MONITORING,
     tiers=frozenset({"edge", "local", "redis", "db"}),
 )

@@ -12,7 +12,7 @@ from harness.experiment_file.node import Node
 from harness.experiment_file.problems import suggest
 from harness.model.expectation import Expectation
 from harness.model.experiment import Phase, Safeguard
-from harness.model.metric import CHECK
+from harness.model.metric import ALERT, CHECK
 from harness.model.quantity import parse_duration, parse_share
 
 DURATION_DEFAULT_S = 600.0
@@ -84,7 +84,8 @@ def _clauses(phase: str, subject: Any, subjects: Node, operations: set[str]) -> 
 def _check_faults(found: Sequence[Expectation], expect: Node, broken: Set[str]) -> None:
     """A metric that needs a fault belongs in a phase in which one starts, or in `run`."""
     for item in found:
-        if item.is_about_victim and not broken:
+        is_of_alert = item.aspect == ALERT and item.phase == "run"
+        if (item.is_about_victim or is_of_alert) and not broken:
             expect.problem(item.phase, f"{item.metric} needs a fault, and the experiment has none")
         if metric_of(item).scope == "fault" and item.phase != "run" and item.phase not in broken:
             what = f"{item.metric} needs a fault, and none starts in {item.phase}"

@@ -15,6 +15,7 @@ from harness.experiment_file.names import Names
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import Problems, suggest
 from harness.experiment_file.target import target_of
+from harness.experiment_file.yaml_lines import LIST, read_bytes, read_yaml
 from harness.model.experiment import Experiment, Phase
 from harness.model.quantity import parse_duration
 from harness.model.surprise import SURPRISES
@@ -28,6 +29,7 @@ KEYS = (
     "description",
     "tags",
     "target",
+    "profiles",
     "load",
     "phases",
     "faults",
@@ -36,6 +38,7 @@ KEYS = (
     "safeguards",
     "allow_total_loss",
     "surprises",
+    "alerts",
     "steady_state",
 )
 STEADY_STATES = ("require", "ignore")
@@ -56,9 +59,11 @@ def read_experiment(path: Path, tree: Any, problems: Problems, names: Names) -> 
     title, tags = root.text("title", "write the claim as a sentence"), root.texts("tags")
     description = _description(root)
     target = target_of(root, path.parent) if "target" in root else Target()
+    profiles = root.texts("profiles")
+    names.check_profiles(root, profiles)
     phases, are_timed = _phases(root)
     allow_total_loss = root.flag("allow_total_loss")
-    allowed_surprises = _allowed_surprises(root)
+    allowed_surprises, allowed_alerts = _allowed_surprises(root), _allowed_alerts(root)
     ignores_steady_state = _ignores_steady_state(root)
     traffic = names.traffic(target or Target())
     read = read_load(root, names, traffic, path.parent)
@@ -79,6 +84,7 @@ def read_experiment(path: Path, tree: Any, problems: Problems, names: Names) -> 
         description=description,
         tags=tags,
         target=target,
+        profiles=profiles,
         load=read.load,
         operations=read.operations,
         phases=tuple(phases),
@@ -89,10 +95,21 @@ def read_experiment(path: Path, tree: Any, problems: Problems, names: Names) -> 
         max_duration_s=max_duration_s,
         allow_total_loss=allow_total_loss,
         allowed_surprises=allowed_surprises,
+        allowed_alerts=allowed_alerts,
         ignores_steady_state=ignores_steady_state,
     )
     check_evidence(root, experiment, EACH)
     return experiment
+
+
+def said_profiles(path: Path) -> tuple[str, ...]:
+    """What an experiment file says of profiles: they decide what its project consists of.
+
+    What is wrong is reported where the whole experiment is read. UsageError if the file cannot be
+    read, or is not YAML.
+    """
+    tree = read_yaml(read_bytes(path, LIST), path)
+    return Node(tree, "", Problems()).texts("profiles") if isinstance(tree, Mapping) else ()
 
 
 def _description(root: Node) -> str:
@@ -111,6 +128,13 @@ def _allowed_surprises(root: Node) -> tuple[str, ...]:
         if code not in SURPRISES:
             node.problem("allow", f"unknown surprise {code}", suggest(code, SURPRISES))
     return codes
+
+
+def _allowed_alerts(root: Node) -> tuple[str, ...]:
+    """Alerts that may rightly fire along: `alerts: {allowed: [NAME, NAME.severity]}`."""
+    node = root.mapping("alerts")
+    node.check_keys(("allowed",))
+    return node.texts("allowed")
 
 
 def _ignores_steady_state(root: Node) -> bool:

@@ -15,13 +15,16 @@ from typing import Any
 
 from harness.aspects import aspect_of
 from harness.compose_files import members_of
+from harness.experiment_file.alerts import alerts_said, wrong_alerts
 from harness.experiment_file.problems import suggest
 from harness.faults import KINDS
 from harness.faults.target import labelled_role
 from harness.load.reach import HERE, Reach
+from harness.model.alert import PAGER_LABEL, PROMETHEUS_LABEL, AlertNames
 from harness.model.experiment import Experiment, FaultSpec
-from harness.model.labels import STANDBY, TOXIPROXY, is_instrument, labelled_entry, role_of
+from harness.model.labels import ENTRY, STANDBY, TOXIPROXY, is_instrument, labelled_entry, role_of
 from harness.model.load import address_of
+from harness.model.metric import ALERT, ALERTS
 from harness.model.sources import Sources
 from harness.model.target import Target
 
@@ -63,11 +66,13 @@ class Known:
     """What is known of a project before anything starts; `links`: None where nobody can tell.
 
     `lacks_netem` says why packets cannot be delayed or dropped on this machine, "" if they can.
+    `alerts`: which alerts there are, None where nobody can tell yet.
     """
 
     made: Mapping[str, Made]
     links: frozenset[str] | None = None
     lacks_netem: Callable[[], str] = str
+    alerts: Callable[[], AlertNames | None] = lambda: None
 
 
 def made_services(
@@ -106,7 +111,8 @@ def refusals(experiment: Experiment, known: Known, sources: Sources) -> list[str
     entries = dict.fromkeys((experiment.load.entry, *experiment.other_entries))
     found += [text for entry in entries for text in _of_entry(entry, experiment, known)]
     found += [*_of_health(experiment.target, known), *_of_readback(experiment.target, known)]
-    return [*found, *_of_evidence(experiment, sources)]
+    found += [*_of_alerts(experiment, known), *_of_evidence(experiment, sources)]
+    return found
 
 
 def notes(experiment: Experiment, known: Known) -> list[str]:
@@ -214,9 +220,23 @@ def _of_readback(target: Target, known: Known) -> Iterator[str]:
         yield f"target: readback.service: no service named {service}; {right}"
 
 
-def _unpublished(service: str, made: Made, port: str) -> str:
+def _of_alerts(experiment: Experiment, known: Known) -> Iterator[str]:
+    """What is expected of alerts: rules that have them, at ports that can be reached."""
+    if not any(item.aspect in (ALERT, ALERTS) for item in experiment.hypothesis):
+        return
+    for service, made in known.made.items():
+        for label in (PROMETHEUS_LABEL, PAGER_LABEL):
+            port = made.labels.get(label, "").partition("/")[0]
+            if label in made.labels and (wrong := _unpublished(service, made, port, label)):
+                yield wrong
+    names = known.alerts() if alerts_said(experiment) else None
+    yield from wrong_alerts(experiment, names) if names is not None else ()
+
+
+def _unpublished(service: str, made: Made, port: str, label: str = ENTRY) -> str:
     if not port.isdecimal():
-        return f"the label harness.entry of {service} names no port; write NAME:PORT"
+        right = "NAME:PORT" if label == ENTRY else "PORT or PORT/PATH"
+        return f"the label {label} of {service} names no port; write {right}"
     host = made.ports.get(int(port))
     at = made.reach.address
     if host is None:

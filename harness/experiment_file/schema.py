@@ -33,6 +33,7 @@ def experiment_schema(kinds: FaultKinds) -> dict[str, Any]:
             "description": {"type": "string"},
             "tags": {"type": "array", "items": {"type": "string"}},
             "target": _target(),
+            "profiles": {"type": "array", "items": {"type": "string"}},
             "allow_total_loss": {"type": "boolean"},
             "load": {
                 "type": "object",
@@ -57,6 +58,11 @@ def experiment_schema(kinds: FaultKinds) -> dict[str, Any]:
             "checks": {"type": "object", "additionalProperties": _check()},
             "safeguards": {"type": "object"},
             "steady_state": {"enum": [*STEADY_STATES]},
+            "alerts": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {"allowed": {"type": "array", "items": {"type": "string"}}},
+            },
             "surprises": {
                 "type": "object",
                 "additionalProperties": False,

@@ -17,6 +17,7 @@ from harness.experiment_file.problems import Problems, suggest
 from harness.experiment_file.readback import read_headers, read_readback
 from harness.experiment_file.yaml_lines import LIST, read_bytes, read_yaml
 from harness.model.load import Operation
+from harness.model.monitoring import Monitoring
 from harness.model.target import Part, Target
 
 KEYS = (
@@ -30,6 +31,7 @@ KEYS = (
     "links",
     "links_image",
     "readback",
+    "monitoring",
     "headers",
 )
 
@@ -87,6 +89,8 @@ def read_target(node: Node, folder: Path) -> Target | None:
     if "links_image" in node:
         values["links_image"] = node.text("links_image", "write an image, or leave it out")
     values["readback"], values["headers"] = read_readback(node), read_headers(node)
+    if "monitoring" in node:
+        values["monitoring"] = node.mapping("monitoring").model(Monitoring)
     if "profiles" in node:
         values["profiles"] = node.texts("profiles")
     if "name" in node:

@@ -61,8 +61,10 @@ class Experiment(_Frozen):
     """Everything one YAML file says, with all names resolved and all times in seconds.
 
     `title` is the claim in one sentence, `description` what else is claimed and done, "" for none.
+    `profiles`: parts of the Compose project that it needs beside the target's own.
     `checks` are looked at while it runs; what they expect is in `hypothesis`.
     `allowed_surprises`: codes of model/surprise.py that are reported, and judge nothing.
+    `allowed_alerts`: those that may fire although nothing expects them, as NAME or NAME.severity.
     `ignores_steady_state`: it goes on although an operation fails before the load, or the phases
     before the first fault miss their own limits.
     `scale` is what the file's rates were multiplied by (`--scale`); those in `load` are the result.
@@ -73,6 +75,7 @@ class Experiment(_Frozen):
     description: str = ""
     tags: tuple[str, ...] = ()
     target: Target = Target()
+    profiles: tuple[str, ...] = ()
     load: Load
     operations: Mapping[str, Operation]
     phases: tuple[Phase, ...]
@@ -83,6 +86,7 @@ class Experiment(_Frozen):
     max_duration_s: float = 600.0
     allow_total_loss: bool = False
     allowed_surprises: tuple[str, ...] = ()
+    allowed_alerts: tuple[str, ...] = ()
     ignores_steady_state: bool = False
     scale: float = 1.0
 

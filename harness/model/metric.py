@@ -8,6 +8,7 @@ from typing import Literal
 Unit = Literal["s", "share", "count", "flag"]
 Scope = Literal["phase", "fault", "run"]
 OPERATION, BREAKER, CHECK, COUNTER = "operation", "breaker", "check", "counter"
+ALERT, ALERTS = "alert", "alerts"
 """Subjects that stand for names: that of an operation, `breaker.NAME`, and so on."""
 ANY = "*"
 """The metric of a subject whose metrics are names of parts, and `min` and `max` over them."""

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from harness.model.readback import Readback
 
+MONITORED_ERRORS = "monitored errors"
+"""The reading of how many errors the target's own monitoring knows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:

@@ -15,6 +15,7 @@ SURPRISES = {
     "breaker_open_before": "a circuit breaker was open when the run started",
     "breaker_opened": "a circuit breaker opened",
     "left_rotation": "a load balancer took a server out of rotation",
+    "alert_fired": "an alert fired before anything was broken",
     "failover": "another database node became the primary, or started a new timeline",
     "replica_not_caught_up": "a database node had not caught up with the primary at the end",
     "generator_stalled": "the load generator stalled",

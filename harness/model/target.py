@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from harness.model.answer_headers import Header, Who
 from harness.model.labels import ENTRY, PROTECT, ROLE, STANDBY, TOXIPROXY
 from harness.model.load import Operation
+from harness.model.monitoring import Monitoring
 from harness.model.readback import Readback
 
 
@@ -85,6 +86,7 @@ class Target(_Frozen):
     links              what Toxiproxy is put between, by the name of the link
     links_image        the image of that Toxiproxy
     readback           how it is asked which acknowledged writes it has stored; None: not at all
+    monitoring         what its own Prometheus is asked for after a run; None: the rules' signals
     headers            by which its answers say who sent them: `server`, `cache`, `database`
     """
 
@@ -98,6 +100,7 @@ class Target(_Frozen):
     links: Mapping[str, Link] = Field(default_factory=dict)
     links_image: str = LINKS_IMAGE
     readback: Readback | None = None
+    monitoring: Monitoring | None = None
     headers: Mapping[Who, Header] = Field(default_factory=dict)
 
     @field_validator("compose", mode="before")
@@ -135,6 +138,7 @@ class Target(_Frozen):
             "services": {k: _said(v) for k, v in self.services.items()},
             "links": {k: _said(v) for k, v in self.links.items()},
             "readback": _said(self.readback) if self.readback else None,
+            "monitoring": _said(self.monitoring) if self.monitoring else None,
             "headers": {k: _said(v) for k, v in self.headers.items()},
         }
         return {

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from harness.model.clock import Clock
 from harness.model.container import Container
 from harness.model.http import Http
-from harness.probes import breakers, counters, haproxy, links, patroni
+from harness.probes import breakers, counters, haproxy, links, pager, patroni, prometheus
 from harness.probes.base import Probe, ProbeKind
 
 KINDS: tuple[ProbeKind, ...] = (
@@ -20,6 +20,8 @@ KINDS: tuple[ProbeKind, ...] = (
     links.KIND,
     patroni.KIND,
     counters.KIND,
+    prometheus.KIND,
+    pager.KIND,
 )
 
 

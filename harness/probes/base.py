@@ -116,12 +116,14 @@ class ProbeThread:
     def _noted(self, seen: Observation) -> Observation:
         """With an event where what it looks at begins to give no answer of use, or gives one again.
 
-        A sick target is data, and no gap; a probe may call it a gap itself, which is enough.
+        A sick target is data, and no gap; a probe may call it a gap itself, which is enough. What a
+        look finds to be old is unanswered since then: `unanswered_since_s` of its facts.
         """
         since_s, probe = self._unanswered_s, self._probe.name
         if seen.ok == (since_s is None):
             return seen
-        self._unanswered_s = None if seen.ok else seen.at_s
+        began_s = float(seen.facts.get("unanswered_since_s", seen.at_s))
+        self._unanswered_s = None if seen.ok else began_s
         if since_s is not None:
             lasted_s = round(seen.at_s - since_s, 3)
             change = event(seen.at_s, "probe.answered", probe=probe, unanswered_s=lasted_s)
@@ -129,5 +131,5 @@ class ProbeThread:
             return seen
         else:
             error = str(seen.facts.get("error", ""))[:ERROR_LENGTH_MAX]
-            change = event(seen.at_s, "probe.unanswered", probe=probe, error=error)
+            change = event(began_s, "probe.unanswered", probe=probe, error=error)
         return replace(seen, events=(*seen.events, change))

@@ -40,6 +40,10 @@ EVENTS: Mapping[str, Mapping[str, type]] = {
     "link.traffic": {"link": str},
     "clicks.waiting": {"server": str, "waiting": int, "dropped": int},
     "counter.value": {"service": str, "counter": str, "value": float},  # at each look
+    "alert.rules": {"service": str, "rules": list},  # at first, and when they change
+    "alert.watched": {"by": str, "service": str},  # by prometheus or pager: first and last look
+    "alert.state": {"alert": str, "labels": dict, "state": str},  # pending, firing, resolved
+    "alert.notified": {"alerts": list, "status": str},  # when it arrived at the pager
     "container.die": {"service": str},
     "container.oom": {"service": str},
     "lb.server": {"lb": str, "backend": str, "server": str, "status": str},

@@ -9,7 +9,7 @@ reports/<run-id>/
                       acknowledged writes returned, where they are read back by it
   samples/*.json      a few wrong answers of each kind              run
   load/               what the generators were told and said        run
-  target/*.json       what the target was asked after the run (writes, clicks, settings)
+  target/*.json       what the target was asked after the run (writes, clicks, settings, metrics)
   findings.json       every figure                                  analyze
   result.json         the verdict and the figures scripts rely on   judge
   junit.xml summary.md                                              judge
@@ -35,6 +35,7 @@ from harness.record.events import events_in
 from harness.record.examples import read_examples
 from harness.record.tables import (
     CLICKS,
+    METRICS,
     SAMPLES,
     TOKENS,
     TOKENS_PREFIX,
@@ -149,6 +150,15 @@ class RunFolder:
     def read_clicks(self) -> pa.Table:
         """What the click counts gained (columns: CLICKS)."""
         return read_table(self.path / "target" / "clicks.parquet", CLICKS)
+
+    def read_metrics(self) -> pa.Table:
+        """What the target's own monitoring has seen (columns: METRICS)."""
+        return read_table(self.path / "target" / "metrics.parquet", METRICS)
+
+    def write_metrics(self, facts: Mapping[str, Any], rows: Mapping[str, Any]) -> None:
+        """Write `target/metrics.parquet` (columns: METRICS), and the facts to `metrics.json`."""
+        write_table(self.path / "target" / "metrics.parquet", METRICS, rows)
+        self.write_json("target/metrics.json", {**facts, "rows_file": "target/metrics.parquet"})
 
     def write_readback(
         self,

@@ -64,6 +64,16 @@ CLICKS = pa.schema(
 )
 """What the table of click counts gained during the run; codes that gained nothing are left out."""
 
+METRICS = pa.schema(
+    [
+        ("series", pa.dictionary(pa.int16(), pa.string())),  # its name; `signal QUERY` of a rule
+        ("labels", pa.dictionary(pa.int16(), pa.string())),  # NAME=VALUE,... sorted
+        ("t_s", pa.float64()),  # seconds since run start, by the wall clock
+        ("value", pa.float64()),  # finite; what was not a number is left out
+    ]
+)
+"""What the target's own monitoring has seen, each `step_s` of metrics.json."""
+
 _PARQUET = {"compression": "zstd", "write_page_checksum": True}
 _REPEATING = [field.name for field in SAMPLES if field.type not in (pa.float64(), pa.int64())]
 

@@ -9,9 +9,11 @@ from typing import Any
 from bokeh.core.properties import value
 from bokeh.models import ColumnDataSource, NumeralTickFormatter, Range1d
 
+from harness.aspects.alerts import Alerts
 from harness.model.findings import FaultFound, Run
 from harness.model.machine import Disturbance
 from harness.model.series import Buckets, CanarySeries, MachineSeries, Series
+from harness.report.alert_charts import alert_rows, in_units, words_of
 from harness.report.formats import is_number
 from harness.report.plot import (
     DASHES,
@@ -45,22 +47,27 @@ MAX_ROWS = 40
 """The most rows in a chart of states; what never changed is listed as text."""
 
 
-def make_charts(run: Run, *, has_cold_keys: bool = True) -> list[Chart]:
+def make_charts(
+    run: Run, *, alerts: Alerts | None = None, has_cold_keys: bool = True
+) -> list[Chart]:
     """The charts that the findings have series for, in the order in which they are read.
 
-    `has_cold_keys`: the canary asks for keys that no cache holds.
+    `has_cold_keys`: the canary asks for keys that no cache holds. What the monitoring saw stands
+    below what the clients saw.
     """
     series = run.series
     axis = _time_axis(run, series.t_s)
     if axis is None:
         return []
-    made: list[Chart | None] = [_strip(axis)]
+    alerts = alerts or Alerts()
+    made: list[Chart | None] = [_strip(axis), alert_rows(axis, alerts)]
     made.append(_machine(axis, run.machine.series))
     if series.t_s:
         made += _load_charts(axis, series)
         made += _canary_charts(axis, series, has_cold_keys=has_cold_keys)
         made += _share_charts(axis, series)
     made += _state_charts(axis, series)
+    made += _monitored(axis, alerts)
     return [chart for chart in made if chart is not None]
 
 
@@ -220,6 +227,16 @@ def _steps(values: Sequence[Any]) -> list[float]:
     """Each value twice: a bucket's figure holds from its start to its end."""
     numbers = (float(value) if is_number(value) else float("nan") for value in values)
     return [number for number in numbers for _ in range(2)]
+
+
+def _monitored(axis: TimeAxis, alerts: Alerts) -> Iterable[Chart | None]:
+    """What the target's own monitoring saw, as its settings ask for it."""
+    for number, (name, found) in enumerate(alerts.series.items()):
+        title = "Errors, as the monitoring knows them" if name == "errors" else name
+        lines = {line or name: values for line, values in found.lines.items()}
+        drawn = in_units(lines, found.unit)
+        note = words_of(found.unit, found.left_out)
+        yield _lines(axis, found, f"monitored-{number}", title, note, drawn)
 
 
 def _share_charts(axis: TimeAxis, series: Series) -> Iterable[Chart | None]:

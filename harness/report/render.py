@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from harness.aspects import ASPECTS, Aspect, Findings, recovery
+from harness.aspects import ASPECTS, Aspect, Findings, alerts, recovery
 from harness.model.findings import Run
 from harness.model.page import Tile
 from harness.record.folder import RunFolder
@@ -43,7 +43,9 @@ def render(folder: RunFolder, findings: Findings, result: Mapping[str, Any]) -> 
     run, environment = findings.run, _optional(folder, "environment.json")
     recoveries = findings.of(recovery.ASPECT).values()
     charts = make_charts(
-        run, has_cold_keys=any(found.cold_share is not None for found in recoveries)
+        run,
+        alerts=findings.of(alerts.ASPECT),
+        has_cold_keys=any(found.cold_share is not None for found in recoveries),
     )
     text = templates().get_template("report.html").render(
         run_id=run.run_id or folder.run_id,

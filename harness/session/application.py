@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from harness.adapters.readback import readback_of
@@ -24,13 +25,14 @@ def own_application(target: Target) -> Application:
     """What a user's own project can be asked; NO_APPLICATION if its settings say nothing."""
     readback, cache = target.readback, target.headers.get("cache")
     tiers = cache.names if cache else frozenset()
+    found = Application(tiers=tiers, monitoring=target.monitoring)
     if readback is None:
-        return Application(tiers=tiers) if tiers else NO_APPLICATION
-    return Application(
+        return found if found != NO_APPLICATION else NO_APPLICATION
+    return replace(
+        found,
         readings=partial(_readings, readback),
         tells=frozenset({"writes"}),
         readback=readback,
-        tiers=tiers,
     )
 
 

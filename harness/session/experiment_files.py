@@ -11,7 +11,7 @@ from harness.errors import InvalidExperiment, UsageError
 from harness.experiment_file import load_experiment
 from harness.experiment_file.foreseen import Known, refusals
 from harness.experiment_file.labels import unknown_labels
-from harness.experiment_file.names import Services
+from harness.experiment_file.names import Profiles, Services
 from harness.faults import KINDS
 from harness.model.experiment import Experiment
 from harness.model.target import Target
@@ -45,17 +45,19 @@ def read_experiment(
     services: Services | None = None,
     target: Target | None = None,
     known: Known | None = None,
+    profiles: Profiles | None = None,
 ) -> Experiment:
     """The experiment in a file, about `target`, or the one that it is about where none is given.
 
     Checked against `services` (labels by Compose service) if given. UsageError if it is wrong, or
     if one of the labels is misspelt: that alone then, as names are found by labels. With what is
-    `known` of the project, what a run would be refused for or could never tell is wrong, too.
+    `known` of the project, what a run would be refused for or could never tell is wrong, too;
+    `profiles` says which ones its Compose files have.
     """
     if wrong := unknown_labels(services or {}, SHORTENER.probes):
         raise InvalidExperiment(str(path), wrong)
     about = find_target(experiment=path) if target is None else target
-    found = load_experiment(path, KINDS, services, lambda _: traffic_of(about))
+    found = load_experiment(path, KINDS, services, lambda _: traffic_of(about), profiles)
     experiment = found.model_copy(update={"target": about})
     if known is not None:
         sources = application_of(about).sources(services or {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from harness.model.experiment import Experiment
 from harness.model.labels import TOXIPROXY
 from harness.outlook import measured_without_canary
 from harness.plan import with_replicas
+from harness.session.alerts import known_alerts
 from harness.session.experiment_files import read_experiment
 from harness.session.project import Project
 
@@ -32,7 +33,7 @@ def known_of(project: Project) -> Known:
     address = engine_address()
     made = made_services(config, labels, address.reach)
     lacks = partial(_only_here, address.machine) if address.machine else TcPacketQueues().lacks
-    return Known(made, links, lacks)
+    return Known(made, links, lacks, cache(partial(known_alerts, project)))
 
 
 def _only_here(machine: str) -> str:
@@ -65,7 +66,9 @@ def _links_now(project: Project) -> set[str]:
 def read_on(path: Path, project: Project, known: Known) -> Experiment:
     """The experiment in a file as it is on a project; UsageError if it is wrong, or wrong there."""
     compose = project.compose
-    found = read_experiment(path, compose.services(), project.target, known)
+    found = read_experiment(
+        path, compose.services(), project.target, known, profiles=compose.profiles
+    )
     return with_replicas(found, compose.container_names())
 
 

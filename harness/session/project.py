@@ -12,6 +12,7 @@ from harness.adapters.compose_project import ComposeProject
 from harness.adapters.docker_engine import DockerEngine
 from harness.adapters.engine_address import engine_address
 from harness.adapters.http_client import HttpClient
+from harness.adapters.monitoring import MonitoringReading
 from harness.adapters.processor_time import ProcessorTime
 from harness.adapters.speed import machine_speed
 from harness.adapters.target_settings import TargetSettings
@@ -256,9 +257,11 @@ class Project:
     def readings(self) -> tuple[Reading, ...]:
         """What the target is queried for before and after a run."""
         known = self.application
+        monitoring = self.target.monitoring or known.monitoring
         return (
             *known.readings(self.engine, self.http, self.clock),
             TargetSettings(self.engine, self.http, known.stores),
+            MonitoringReading(monitoring, self.engine, self.http, self.clock),
         )
 
     def processor_time(self) -> ProcessorTime:

@@ -44,6 +44,7 @@ from harness.preflight import preflight
 from harness.record.folder import RunFolder, new_folder
 from harness.rescue import forget_rescue
 from harness.runner import Progress, Site, World, run_plan
+from harness.session.alerts import check_alerts
 from harness.session.canary_keys import CanaryKeys, take_canary_keys
 from harness.session.entries import entry_followers, other_entries
 from harness.session.environment import environment_facts
@@ -273,9 +274,10 @@ class Session:
     def _preflight(self, job: Job) -> list[dict[str, Any]]:
         """What each operation was answered; nothing where that is ignored.
 
-        TargetError if one fails.
+        TargetError if one fails, or if nobody can tell of alerts that are expected.
         """
         experiment, project = job.experiment, job.project
+        check_alerts(experiment, project, job.path)
         if experiment.ignores_steady_state:
             return []
         addresses = project.endpoints(experiment.load)

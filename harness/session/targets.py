@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.bundled.shortener import application_of
-from harness.compose_files import NAMES, absolute, compose_files_in, find_compose_files, first_of
+from harness.compose_files import (
+    NAMES,
+    absolute,
+    compose_files_in,
+    default_profiles,
+    find_compose_files,
+    first_of,
+)
 from harness.errors import UsageError
-from harness.experiment_file import load_target, said_target
+from harness.experiment_file import load_target, said_profiles, said_target
 from harness.model.load import Traffic
 from harness.model.target import Target
 
@@ -18,7 +25,10 @@ FILES = ("target.yaml", "harness/target.yaml", "chaos/target.yaml", "experiments
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What flags say of the target; all of it may be left out. At most one of `file`, `compose`."""
+    """What flags say of the target; all of it may be left out. At most one of `file`, `compose`.
+
+    `profiles` are used beside those that the target's own file says.
+    """
 
     file: Path | None = None
     compose: tuple[Path, ...] = ()
@@ -38,10 +48,18 @@ def find_target(choice: Choice = AS_FOUND, experiment: Path | None = None) -> Ta
     target = _named(choice) or _of_experiment(experiment) or look_from(Path.cwd())
     given = {
         "name": choice.name,
-        "profiles": choice.profiles,
         "project_directory": choice.project_directory and absolute(choice.project_directory),
     }
-    return target.model_copy(update={key: value for key, value in given.items() if value})
+    found = target.model_copy(update={key: value for key, value in given.items() if value})
+    with_flags = _beside(found.profiles, choice.profiles)
+    needed = said_profiles(experiment) if experiment else ()
+    own = with_flags or (default_profiles(found.folder) if needed else ())
+    return found.model_copy(update={"profiles": _beside(own, needed)})
+
+
+def _beside(own: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    """Both, each once."""
+    return tuple(dict.fromkeys((*own, *more)))
 
 
 def find_project(choice: Choice) -> Target:

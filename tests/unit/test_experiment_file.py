@@ -24,7 +24,9 @@ from harness.experiment_file.problems import Problems
 from harness.faults import KINDS
 from harness.model.experiment import Experiment
 from harness.model.load import Keys, Load, Operation, Tls, Traffic
+from harness.model.plan_json import experiment_from_json, plan_to_json
 from harness.model.target import Target
+from harness.plan import make_plan
 from harness.record.folder import RunFolder
 from harness.record.tables import SAMPLES, write_samples
 
@@ -343,6 +345,50 @@ def test_who_a_fault_broke_can_be_expected_only_where_there_is_one() -> None:
     assert parse(text).hypothesis[0].is_about_victim
     quiet = re.sub(r"faults:\n(  .*\n)+", "", text)
     assert any("victim needs a fault" in each for each in problems(quiet))
+
+
+def test_alerts_are_expected_of_faults_and_some_are_allowed() -> None:
+    clauses = "[silent_before, fires_within < 15s, pages_within <= 20s, flaps == 0]"
+    text = GOOD.replace(
+        "{redirect: [p95 < 200ms]}",
+        f"{{alert.Errors: {clauses}, alert.Errors.critical: [resolves_within < 30s]}}\n"
+        "  each: {alerts: [unexpected == 0]}\nalerts: {allowed: [Cpu, Down.critical]}",
+    )
+    found = parse(text)
+    assert found.allowed_alerts == ("Cpu", "Down.critical")
+    assert [item.id for item in found.hypothesis] == [
+        "fault.alert.Errors.silent_before", "fault.alert.Errors.fires_within",
+        "fault.alert.Errors.pages_within", "fault.alert.Errors.flaps",
+        "fault.alert.Errors.critical.resolves_within",
+        "baseline.alerts.unexpected", "fault.alerts.unexpected", "recovery.alerts.unexpected",
+    ]  # fmt: skip
+    assert {item.aspect for item in found.hypothesis} == {"alert", "alerts"}
+    again = experiment_from_json(plan_to_json(make_plan(found, 1), found))
+    assert (again.allowed_alerts, again.hypothesis) == (found.allowed_alerts, found.hypothesis)
+
+
+def test_an_alert_is_expected_to_fire_only_where_something_is_broken() -> None:
+    text = GOOD.replace("{redirect: [p95 < 200ms]}", "{alert.A: [fires_within < 9s]}")
+    [problem] = problems(text.replace("  fault: {alert", "  recovery: {alert"))
+    assert "fires_within needs a fault, and none starts in recovery; put it under fault" in problem
+    quiet = re.sub(r"faults:\n(  .*\n)+", "", text.replace("  fault: {alert", "  run: {alert"))
+    [problem] = problems(quiet)
+    assert problem.endswith("fires_within needs a fault, and the experiment has none")
+    healthy = quiet.replace("{alert.A: [fires_within < 9s]}", "{alerts: [unexpected == 0]}")
+    assert parse(healthy).hypothesis[0].metric == "unexpected"
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("alerts: {allow: [A]}", "line 10: alerts.allow: unknown key; did you mean allowed?"),
+        ("alerts: {allowed: A}", "line 10: alerts.allowed: not a list of texts; write [a, b]"),
+        ("alerts: [A]", "line 10: alerts: not a mapping; write key: value pairs"),
+    ],
+)
+def test_alerts_that_are_allowed_are_a_list(text: str, wrong: str) -> None:
+    [problem] = problems(f"{GOOD}{text}\n")
+    assert problem.startswith(wrong)
 
 
 def test_what_is_expected_of_each_phase_holds_in_every_judged_one_unless_it_says_otherwise() -> (

@@ -64,7 +64,8 @@ NO_NETEM = "delay and loss need root"
 
 def refused(*faults: FaultSpec, made: Any = MADE, links: Any = LINKS, **facts: Any) -> list[str]:
     sources = facts.pop("sources", Sources({}))
-    known = Known(made, links, facts.pop("lacks_netem", str))
+    alerts = facts.pop("alerts", lambda: None)
+    known = Known(made, links, facts.pop("lacks_netem", str), alerts)
     return refusals(experiment(*faults, **facts), known, sources)
 
 
@@ -461,3 +462,70 @@ def test_where_an_operation_of_healthy_goes_must_be_clear(
     made["spare"] = Made({"harness.entry": "spare:80", "harness.standby": "true"})
     mine = experiment(target=Target(healthy=healthy), load=Load(entry="web", rate_per_s=9, mix={}))
     assert refusals(mine, Known(made), Sources({})) == problems
+
+
+WATCHING = {
+    "harness.probe.prometheus": "9090", "harness.probe.pager": "9095/notifications",
+}  # fmt: skip
+WATCHED = {**MADE, "watch": Made(WATCHING, ports={9090: "127.0.0.1", 9095: "127.0.0.1"})}
+RULES = {
+    "Errors": frozenset({"warning", "critical"}), "Down": frozenset({"critical"}),
+    "Plain": frozenset({""}), "Heartbeat": frozenset({"none"}),
+}  # fmt: skip
+
+
+def refused_alerts(*expect: str, made: Any = WATCHED, **facts: Any) -> list[str]:
+    sources = Sources({name: one.labels for name, one in made.items()})
+    facts.setdefault("alerts", lambda: RULES)
+    return refused(expect=expect, made=made, sources=sources, **facts)
+
+
+def test_alerts_that_rules_have_are_right_and_so_is_that_of_the_pager() -> None:
+    said = [
+        f"alert.{name}: flaps == 0"
+        for name in ("Errors", "Errors.critical", "Plain", "MonitoringSilent.critical")
+    ]
+    allowed = ("Down", "Down.critical", "Heartbeat", "Heartbeat.none")
+    assert refused_alerts(*said, allowed_alerts=allowed) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ("Error", "no rule has an alert named Error; did you mean Errors?"),
+        ("Latency", "no rule has an alert named Latency; known: Down, Errors, MonitoringSilent, "
+                    "Plain"),
+        ("Down.warning", "Down has no severity warning; known: critical"),
+        ("Errors.critcal", "Errors has no severity critcal; did you mean critical?"),
+        ("Plain.warning", "Plain has no severity warning; it has none"),
+    ],
+)  # fmt: skip
+def test_an_alert_that_no_rule_has_is_refused_with_those_that_there_are(
+    said: str, wrong: str
+) -> None:
+    assert refused_alerts(f"alert.{said}: flaps == 0") == [f"expect.run.alert.{said}: {wrong}"]
+    allowed = refused_alerts("alerts: unexpected == 0", allowed_alerts=("Down", said))
+    assert allowed == [f"alerts.allowed[1]: {wrong}"]
+    assert refused_alerts(f"alert.{said}: flaps == 0", alerts=lambda: None) == []
+
+
+def test_rules_are_asked_for_only_if_an_alert_is_named() -> None:
+    def never() -> Any:
+        raise AssertionError
+
+    assert refused_alerts("alerts: unexpected == 0", alerts=never) == []
+    assert refused_alerts(alerts=never) == []
+
+
+def test_who_tells_of_alerts_must_be_there_and_can_be_reached() -> None:
+    assert refused_alerts("alert.Down: fires_within < 9s", made=MADE) == [
+        "expect.run.alert.Down: fires_within < 9s: no service has the label "
+        "harness.probe.prometheus; label the service, or name the profile that has it: "
+        "profiles: [...]"
+    ]
+    hidden = {**MADE, "watch": Made({**WATCHING, "harness.probe.pager": "x"}, ports={9095: ""})}
+    assert refused_alerts("alerts: unexpected == 0", made=hidden) == [
+        'watch publishes no port 9090; add ports: ["127.0.0.1::9090"] to it',
+        "the label harness.probe.pager of watch names no port; write PORT or PORT/PATH",
+    ]
+    assert refused(made=hidden) == []  # nothing is expected of alerts

@@ -73,6 +73,14 @@ def _shares(*names: str) -> dict[str, Any]:
     return {name: {"fault": 0.1 + n / 8, "run": 0.2 + n / 9} for n, name in enumerate(names)}
 
 
+def _alert(number: int) -> dict[str, Any]:
+    return {
+        "fires_within_s": 3.5 + number, "pages_within_s": 4.5 + number,
+        "resolves_within_s": 6.5 + number, "flaps": 800 + number, "has_fired": True,
+        "healed_s": 60.0, "uncertainty_s": {"fires_within_s": 0.5},
+    }  # fmt: skip
+
+
 def findings() -> dict[str, Any]:
     """Two and more of each thing, and no two figures alike."""
     recovery = {
@@ -116,6 +124,26 @@ def findings() -> dict[str, Any]:
         "share_answers": {name: {"fault": 5000, "run": 9000}
                           for name in ("traffic_share", "replica_share", "cache_share")},
         "db_reached": _shares("redirect", "create"),
+        "alerts": {
+            "rules": [{"alert": "Errors", "severity": "warning", "query": "x > 1", "for_s": 2.0}],
+            "alerts": [{"alert": "Errors", "labels": {"part": "app-1"}, "pending_s": 33.0,
+                        "firing_s": 34.5, "uncertainty_s": {"firing_s": 0.5}}],
+            "pages": [{"at_s": 35.5, "alert": "Errors", "labels": {"part": "app-1"}}],
+            "unseen": [{"who": "pager", "start_s": None, "end_s": -1.0, "why": "not yet"}],
+            "watched_s": {"prometheus": 101.0, "pager": 102.0}, "expected": ["Errors"],
+            "by_alert": {"Errors": {"silent_before": False, "why": "it fired", "by_fault": {
+                "kill-1": _alert(1), "kill-2": _alert(2)}}},
+            "unexpected": {"fault": {"count": 3, "names": ["Cpu"]}},
+            "blind_spots": {"by_phase": {"fault": 2}, "why": "", "spots": [
+                {"who": "monitoring", "start_s": 30.0, "end_s": 40.0, "errors": 7.0}]},
+            "problems": [],
+            "detections": [{
+                "fault": "kill-1", "alert": "Errors", "start_s": 31.0, "detected_s": 4.5,
+                "marks": [{"part": "firing_s", "at_s": 34.5, "uncertainty_s": 0.5,
+                           "evidence": "Prometheus"}],
+                "parts": {"firing_s": 3.5},
+            }],
+        },
         "counters": {"depth": {"worker": {"fault": {
             "min": 701.0, "max": 703.0, "at_end": 702.0, "looks": 60, "silent_s": 1.5,
             "late_s": 0.5,
@@ -201,6 +229,18 @@ PLACES: dict[tuple[str, str], tuple[Step, ...]] = {
     ("restarts", "unexpected"): ("restarts", "unexpected"),
     **{("check.drained", m): ("checks", "drained", m, "holds") for m in MOMENTS},
     ("check.drained", "within"): ("checks", "drained", "held_after_s"),
+    ("alert.Errors", "silent_before"): ("alerts", "by_alert", "Errors", "silent_before"),
+    **{
+        ("alert.Errors", name): ("alerts", "by_alert", "Errors", "by_fault", "kill-2", key)
+        for name, key in (
+            ("fires_within", "fires_within_s"),
+            ("pages_within", "pages_within_s"),
+            ("resolves_within", "resolves_within_s"),
+            ("flaps", "flaps"),
+        )
+    },
+    ("alerts", "unexpected"): ("alerts", "unexpected", "fault", "count"),
+    ("alerts", "blind_spots"): ("alerts", "blind_spots", "by_phase", "fault"),
     **{
         ("counter.depth", name): ("counters", "depth", "worker", "fault", name)
         for name in METRICS["counter"]
@@ -279,13 +319,15 @@ def test_all_that_an_aspect_can_be_judged_by_is_in_the_result_and_typed() -> Non
             for path in _fields_of(found, (name,)):
                 assert at(schema, path), f"{path} has no type"
                 assert at(schema, path) != {"type": "object"}, f"{path} is any object"
-    assert sections == 17
+    assert sections == 18
 
 
 def _fields_of(value: Any, path: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
     """Where the fields of all dataclasses in `value` stand."""
     if is_dataclass(value):
         for field in fields(value):
+            if field.name in getattr(value, "FOR_CHARTS", ()):
+                continue  # it is in findings.json alone
             yield (*path, field.name)
             yield from _fields_of(getattr(value, field.name), (*path, field.name))
     elif isinstance(value, Mapping):

@@ -9,8 +9,11 @@ import pytest
 from harness.errors import InvalidExperiment, UsageError
 from harness.experiment_file import load_target, said_target
 from harness.model.answer_headers import Header
+from harness.model.monitoring import Charted, Monitoring
 from harness.model.readback import Readback
+from harness.model.sources import MONITORED_ERRORS
 from harness.model.target import LINKS_IMAGE, Link, Part, Target
+from harness.session.application import own_application
 
 
 @pytest.fixture
@@ -234,3 +237,40 @@ def test_an_experiment_that_cannot_be_read(path: Path) -> None:
         said_target(path)
     with pytest.raises(UsageError, match=r"gone\.yaml: No such file"):
         said_target(path.parent / "gone.yaml")
+
+
+def test_what_the_monitoring_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "target.yaml"
+    (tmp_path / "compose.yaml").write_text("services: {}\n")
+    path.write_text(
+        "monitoring:\n  errors: sum(rate(errors_total[10s]))\n"
+        "  series: {cpu: {query: cpu, unit: share}, queue: {query: depth}}\n"
+    )
+    found = load_target(path).monitoring
+    assert found == Monitoring(
+        errors="sum(rate(errors_total[10s]))",
+        series={"cpu": Charted(query="cpu", unit="share"), "queue": Charted(query="depth")},
+    )
+    assert load_target(path).to_json()["monitoring"]["series"]["queue"] == {"query": "depth"}
+    sources = own_application(load_target(path)).sources({})
+    assert MONITORED_ERRORS in sources.readings
+    path.write_text("monitoring: {series: {}}\n")
+    assert own_application(load_target(path)).sources({}).readings == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("{error: x}", "line 1: monitoring.error: unknown key; did you mean errors?"),
+        ("{series: {cpu: {unit: s}}}", "line 1: monitoring.series.cpu.query: missing"),
+        ("{series: {cpu: depth}}", "line 1: monitoring.series.cpu: not a mapping"),
+        ("{errors: [a]}", "line 1: monitoring.errors: not text; put it in quotes"),
+        ("x", "line 1: monitoring: not a mapping; write key: value pairs"),
+    ],
+)
+def test_a_wrong_word_about_monitoring_is_named(tmp_path: Path, text: str, wrong: str) -> None:
+    path = tmp_path / "target.yaml"
+    path.write_text(f"monitoring: {text}\n")
+    with pytest.raises(InvalidExperiment) as caught:
+        load_target(path)
+    assert caught.value.problems[0].startswith(wrong)

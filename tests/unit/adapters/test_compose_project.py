@@ -95,6 +95,15 @@ def fake(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return fake
 
 
+def test_all_profiles_of_the_files_are_known_and_services_of_one_are_used_beside_the_others(
+    root: Path,
+) -> None:
+    assert _project(root).profiles() == _project(root, "optional").profiles() == ["optional"]
+    assert _project(root, "optional").services().keys() == {"web", "spare", "extra"}
+    (root / "docker-compose.yml").write_text("name: shop\nservices: {web: {image: 'web:1'}}\n")
+    assert _project(root).profiles() == []
+
+
 def test_services_come_with_their_labels_and_only_those_of_the_profiles(root: Path) -> None:
     project = _project(root)
     assert project.name() == "shop"

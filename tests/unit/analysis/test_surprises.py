@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from harness.analysis.surprises import _when, figures
+from harness.aspects.alerts import AlertFound, Alerts
 from harness.aspects.writes import Behind
 from harness.bundled.traffic import OPERATIONS
 from harness.model.experiment import Experiment, FaultSpec, Phase
@@ -763,3 +764,40 @@ def test_probe_gaps_without_their_facts() -> None:
 def test_a_node_that_was_left_behind_is_told_at_the_end() -> None:
     (row,) = surprises(left_behind=(Behind(node="db-3", why="it was behind"),))
     assert (row.at_s, row.phase) == (120.0, "")
+
+
+ALERTS = Alerts(
+    alerts=[
+        AlertFound(alert="Cpu", severity="warning", labels={"part": "app-1"}, summary="90 %",
+                   firing_s=10.0, resolved_s=20.0),
+        AlertFound(alert="Known", firing_s=12.0),
+        AlertFound(alert="Heartbeat", severity="none", firing_s=-60.0),
+        AlertFound(alert="Old", firing_s=-60.0, resolved_s=5.0),
+        AlertFound(alert="Warm", firing_s=0.5, resolved_s=1.5),
+        AlertFound(alert="Later", firing_s=31.0),
+        AlertFound(alert="Pending", pending_s=10.0),
+    ],
+    expected=["Known"],
+)  # fmt: skip
+
+
+def record_of(*faults: Any) -> Record:
+    return Record(Experiment.model_construct(phases=PHASES), [], samples(), samples(), [*faults])
+
+
+def test_an_alert_that_fires_before_anything_is_broken_is_one() -> None:
+    found = figures(record_of(KILLED_REDIS), alerts=ALERTS)
+    assert [(s.code, s.at_s, s.who, s.phase, s.outcome) for s in found] == [
+        ("alert_fired", 0.0, "Old", "warmup", "note"),
+        ("alert_fired", 10.0, "app-1", "baseline", "note"),
+    ]
+    assert [s.text for s in found] == [
+        "alert Old was firing when the run began",
+        "alert Cpu.warning of app-1 fired before any fault: 90 %",
+    ]
+
+
+def test_in_a_run_without_faults_every_alert_that_nobody_expects_is_one() -> None:
+    found = figures(record_of(), alerts=ALERTS)
+    assert [s.who for s in found] == ["Old", "app-1", "Later"]
+    assert found[-1].text == "alert Later fired"

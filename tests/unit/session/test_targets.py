@@ -108,7 +108,53 @@ def test_flags_come_before_what_is_found_and_before_what_an_experiment_says(root
     assert find_target(Choice(name="n", profiles=("b",)), path) == Target(
         compose=(root / "compose.yaml",), name="n", profiles=("b",)
     )
-    assert find_target(Choice(profiles=("b",))).profiles == ("b",)
+    assert find_target(Choice(profiles=("b", "core"))).profiles == ("core", "b")
+
+
+def test_an_experiment_adds_profiles_to_those_of_its_target_and_of_flags(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COMPOSE_PROFILES", raising=False)
+    path = _experiment(root / "chaos" / "x.yaml")
+    path.write_text(f"profiles: [monitoring, core]\n{path.read_text()}")
+    assert find_target(experiment=path).profiles == ("monitoring", "core")
+    assert find_target().profiles == ()
+    (root / ".env").write_text("COMPOSE_PROFILES=web, db\n")
+    assert find_target(experiment=path).profiles == ("web", "db", "monitoring", "core")
+    monkeypatch.setenv("COMPOSE_PROFILES", "web")
+    assert find_target(experiment=path).profiles == ("web", "monitoring", "core")
+    assert find_target().profiles == ()  # Compose takes them by itself
+    (root / "target.yaml").write_text("profiles: [core]\n")
+    assert find_target(experiment=path).profiles == ("core", "monitoring")
+    assert find_target(Choice(profiles=("logs",)), path).profiles == ("core", "logs", "monitoring")
+    assert read_experiment(path).profiles == ("monitoring", "core")
+    assert read_experiment(path).target.profiles == ("core", "monitoring")
+
+
+def test_profiles_that_are_no_list_are_one_problem_of_the_file(root: Path) -> None:
+    path = _experiment(root / "chaos" / "x.yaml")
+    path.write_text(f"profiles: monitoring\n{path.read_text()}")
+    with pytest.raises(InvalidExperiment) as caught:
+        read_experiment(path)
+    assert caught.value.problems == ["line 1: profiles: not a list of texts; write [a, b]"]
+
+
+def test_a_profile_that_the_compose_files_lack_is_refused_with_those_they_have(root: Path) -> None:
+    path = _experiment(root / "chaos" / "x.yaml")
+    path.write_text(f"profiles: [monitoring, logs]\n{path.read_text()}")
+
+    def asked(known: list[str]) -> list[str]:
+        with pytest.raises(InvalidExperiment) as caught:
+            read_experiment(path, profiles=lambda: known)
+        return caught.value.problems
+
+    assert read_experiment(path, profiles=lambda: ["logs", "monitoring", "x"]).profiles
+    wrong = "line 1: profiles: the Compose files have no profile logs; "
+    assert asked(["core", "monitoring"]) == [f"{wrong}known: core, monitoring"]
+    assert asked(["log", "monitoring"]) == [f"{wrong}did you mean log?"]
+    assert asked([])[-1] == f"{wrong.replace('logs', 'monitoring')}they have none"
+    path.write_text(path.read_text().replace("profiles: [monitoring, logs]", "tags: [a]"))
+    assert read_experiment(path, profiles=lambda: 1 / 0).profiles == ()  # type: ignore[arg-type,return-value]
 
 
 def test_a_project_directory_is_looked_into_as_compose_does(root: Path) -> None:
