@@ -6,6 +6,7 @@ target/metrics.json      which query each series is, the step, and what was left
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from math import ceil
@@ -141,9 +142,9 @@ def _append(rows: Mapping[str, list[object]], series: str, line: Line, began_s: 
 
 
 def _labels(labels: Mapping[str, str]) -> str:
-    """`part=app-1,route=rw`, without the name of the metric."""
-    shown = sorted((key, value) for key, value in labels.items() if key != "__name__")
-    return ",".join(f"{key}={value}" for key, value in shown)
+    """As JSON, without the name of the metric: the same labels give the same text."""
+    shown = {key: value for key, value in labels.items() if key != "__name__"}
+    return json.dumps(shown, sort_keys=True)
 
 
 def _began_s(folder: RunFolder) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from harness.model.alert import (
@@ -25,7 +26,7 @@ from harness.model.alert import (
     read_rules,
 )
 from harness.model.clock import Clock
-from harness.model.http import Http
+from harness.model.http import Answer, Http
 from harness.model.observation import Observation
 from harness.probes.base import ProbeKind, event, one_each
 
@@ -40,11 +41,20 @@ Event = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """An instance as it was seen last; `rule` is the key of its rule."""
+class _Seen:
+    """A rule as it was seen last: when it was evaluated, and what was active then."""
 
-    alert: ActiveAlert
-    rule: tuple[str, ...]
+    evaluated_s: float
+    interval_s: float
+    alerts: Mapping[Key, ActiveAlert]
+
+    @property
+    def next_s(self) -> float:
+        """The first evaluation after that."""
+        return self.evaluated_s + self.interval_s
+
+
+NEVER = _Seen(-inf, 0.0, {})
 
 
 @dataclass
@@ -52,7 +62,8 @@ class PrometheusProbe:
     """Polls the alert rules; `alert.state` at each change of an instance of an alert.
 
     `alert.rules` says which rules there are, at first and when they change. Rules that are not
-    evaluated any more, or whose evaluation fails, are as good as no answer.
+    evaluated any more, or whose evaluation fails, are as good as no answer: that one of their
+    alerts is not listed means nothing then.
     """
 
     service: str
@@ -61,8 +72,7 @@ class PrometheusProbe:
     clock: Clock
     interval_s: float = LOOK_S
     _rules: Sequence[Mapping[str, Any]] | None = None
-    _known: dict[Key, _Known] = field(default_factory=dict)
-    _evaluated_s: dict[tuple[str, ...], float] = field(default_factory=dict)
+    _seen: dict[tuple[str, ...], _Seen] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -74,18 +84,15 @@ class PrometheusProbe:
         answer = self.http.ask(f"{self.url.rstrip('/')}/{RULES}", ANSWER_S)
         at_s = self.clock.now_s()
         rules = read_rules(answer.json()) if answer.status == 200 else None
-        if rules is None:
-            return Observation(self.name, at_s, ok=False, facts={"error": answer.complaint})
-        count = sum(len(rule.alerts) for rule in rules)
-        if count > ALERTS_MAX:
-            facts = {"error": f"{count} alerts at once are too many to record"}
-            return Observation(self.name, at_s, ok=False, facts=facts)
-        before_s = self._evaluated_s
-        now_s = {rule.key: self._monotonic(rule.evaluated_s, at_s) for rule in rules}
-        facts = self._silence(rules, now_s, at_s)
-        events = [] if facts else self._first(rules, now_s, at_s)
-        events += self._changes(rules, before_s, now_s, at_s)
-        self._evaluated_s = now_s
+        if lack := _lack(rules, answer):
+            return Observation(self.name, at_s, ok=False, facts={"error": lack})
+        silent = {rule.key: why for rule in rules or () if (why := self._silence(rule, at_s))}
+        facts = next(iter(silent.values()), {})
+        events = [] if facts else self._first(rules or (), at_s)
+        for rule in rules or ():
+            if rule.key not in silent:
+                events += self._changes(rule)
+        events += self._gone(rules or (), at_s)
         return Observation(self.name, at_s, ok=not facts, facts=facts, events=tuple(events))
 
     def finish(self) -> Observation:
@@ -93,18 +100,13 @@ class PrometheusProbe:
         last = self.observe()
         if not last.ok:
             return last
-        until_s = min(self._evaluated_s.values(), default=last.at_s)
-        events = (*last.events, self._watched(until_s))
+        events = (*last.events, self._watched(last.at_s))
         return Observation(self.name, last.at_s, ok=True, facts=last.facts, events=events)
 
-    def _first(
-        self, rules: Sequence[AlertRule], now_s: Mapping[tuple[str, ...], float], at_s: float
-    ) -> list[Event]:
+    def _first(self, rules: Sequence[AlertRule], at_s: float) -> list[Event]:
         """Since when something can be seen, and which rules there are, if that is news."""
         found = [_facts(rule) for rule in rules]
-        events: list[Event] = []
-        if self._rules is None:
-            events.append(self._watched(min(now_s.values(), default=at_s)))
+        events = [self._watched(at_s)] if self._rules is None else []
         if self._rules != found:
             events.append(event(at_s, "alert.rules", service=self.service, rules=found))
         self._rules = found
@@ -113,84 +115,68 @@ class PrometheusProbe:
     def _watched(self, at_s: float) -> Event:
         return event(at_s, "alert.watched", by=PROMETHEUS, service=self.service)
 
-    def _silence(
-        self,
-        rules: Sequence[AlertRule],
-        now_s: Mapping[tuple[str, ...], float],
-        at_s: float,
-    ) -> dict[str, Any]:
-        """Why the answer says nothing of now, and since when; {} if it does."""
-        for rule in rules:
-            if rule.error:
-                return {"error": f"rule {rule.name}: {rule.error}"}
-            if rule.evaluated_s is None:
-                return {"error": f"rule {rule.name} was not evaluated yet"}
-            old_s = at_s - now_s[rule.key]
-            if old_s > max(STALE_S, STALE_EVALUATIONS * rule.interval_s):
-                text = f"the rules of group {rule.group} were last evaluated {old_s:.1f} s ago"
-                return {"error": text, "unanswered_since_s": now_s[rule.key]}
+    def _silence(self, rule: AlertRule, at_s: float) -> dict[str, Any]:
+        """Why a rule says nothing of now, and since when; {} if it does."""
+        if rule.error:
+            return {"error": f"rule {rule.name}: {rule.error}"}
+        if rule.evaluated_s is None:
+            return {"error": f"rule {rule.name} was not evaluated yet"}
+        evaluated_s = self.clock.monotonic_of(rule.evaluated_s)
+        old_s = at_s - evaluated_s
+        if old_s > max(STALE_S, STALE_EVALUATIONS * rule.interval_s):
+            text = f"the rules of group {rule.group} were last evaluated {old_s:.1f} s ago"
+            return {"error": text, "unanswered_since_s": evaluated_s}
         return {}
 
-    def _changes(
-        self,
-        rules: Sequence[AlertRule],
-        before_s: Mapping[tuple[str, ...], float],
-        now_s: Mapping[tuple[str, ...], float],
-        at_s: float,
-    ) -> list[Event]:
-        """What instances began, fired and ended, in this order."""
-        found: dict[Key, _Known] = {}
-        begun: list[Event] = []
-        ended: list[Event] = []
-        by_key = {rule.key: rule for rule in rules}
-        for rule in rules:
-            span_s = before_s.get(rule.key), now_s[rule.key]
-            for alert in rule.alerts:
-                key = frozenset(alert.labels.items())
-                found[key] = _Known(alert, rule.key)
-                known = self._known.get(key)
-                if known and abs(known.alert.active_s - alert.active_s) > SAME_S:
-                    new_s = self.clock.monotonic_of(alert.active_s)
-                    ended.append(self._ended(known, (span_s[0], new_s), rule.interval_s))
-                    known = None
-                begun += self._begun(alert, rule, known, span_s)
-        for key, known in self._known.items():
-            if key not in found:
-                rule_now = by_key.get(known.rule)
-                span_s = before_s.get(known.rule), now_s.get(known.rule, at_s)
-                interval_s = rule_now.interval_s if rule_now else 0.0
-                ended.append(self._ended(known, span_s, interval_s))
-        self._known = found
-        return [*ended, *begun]
+    def _changes(self, rule: AlertRule) -> Iterator[Event]:
+        """What instances of a rule's alert ended, began and fired since it was seen last."""
+        before = self._seen.get(rule.key, NEVER)
+        now_s = self.clock.monotonic_of(rule.evaluated_s or 0.0)
+        now = {frozenset(alert.labels.items()): alert for alert in rule.alerts}
+        for key, alert in before.alerts.items():
+            new = now.get(key)
+            if new is None:
+                yield self._ended(alert, before, now_s)
+            elif not _is_same(alert, new):
+                yield self._ended(alert, before, self.clock.monotonic_of(new.active_s))
+        for key, alert in now.items():
+            was = before.alerts.get(key)
+            is_same = was is not None and _is_same(was, alert)
+            yield from self._begun(alert, was if is_same else None, rule, (before.next_s, now_s))
+        self._seen[rule.key] = _Seen(now_s, rule.interval_s, now)
+
+    def _gone(self, rules: Sequence[AlertRule], at_s: float) -> list[Event]:
+        """The ends of alerts whose rules are not there any more."""
+        gone = self._seen.keys() - {rule.key for rule in rules}
+        seen = [self._seen.pop(key) for key in sorted(gone)]
+        return [self._ended(alert, one, at_s) for one in seen for alert in one.alerts.values()]
 
     def _begun(
         self,
         alert: ActiveAlert,
+        was: ActiveAlert | None,
         rule: AlertRule,
-        known: _Known | None,
-        span_s: tuple[float | None, float],
+        span_s: tuple[float, float],
     ) -> Iterator[Event]:
-        """`pending` when it became active, and `firing` at the evaluation that showed it."""
-        active_s = self.clock.monotonic_of(alert.active_s)
-        if known is None:
-            yield self._state(active_s, 0.0, "pending", alert)
-        if alert.state != "firing" or (known and known.alert.state == "firing"):
-            return
-        if not rule.for_s:
-            yield self._state(active_s, 0.0, "firing", alert)
-            return
-        earliest_s = active_s + rule.for_s
-        if span_s[0] is not None and (known or span_s[0] > active_s):
-            earliest_s = max(earliest_s, span_s[0] + rule.interval_s)
-        at_s, half_s = _between(earliest_s, span_s[1], rule.interval_s)
-        yield self._state(at_s, half_s, "firing", alert)
+        """`pending` when it became active, and `firing` at the evaluation that showed it.
 
-    def _ended(self, known: _Known, span_s: tuple[float | None, float], interval_s: float) -> Event:
+        `span_s`: the first and the last of the evaluations that can have done so.
+        """
+        active_s = self.clock.monotonic_of(alert.active_s)
+        if was is None:
+            yield self._state(active_s, 0.0, "pending", alert)
+        if alert.state != "firing" or (was is not None and was.state == "firing"):
+            return
+        if rule.for_s:
+            earliest_s = max(active_s + rule.for_s, span_s[0])
+            yield self._state(*_between(earliest_s, span_s[1], rule.interval_s), "firing", alert)
+        else:
+            yield self._state(active_s, 0.0, "firing", alert)
+
+    def _ended(self, alert: ActiveAlert, before: _Seen, latest_s: float) -> Event:
         """`resolved`, whether it had fired or was only pending."""
-        before_s, now_s = span_s
-        earliest_s = now_s if before_s is None else before_s + interval_s
-        at_s, half_s = _between(earliest_s, now_s, interval_s)
-        return self._state(at_s, half_s, "resolved", known.alert)
+        at_s, half_s = _between(before.next_s, latest_s, before.interval_s)
+        return self._state(at_s, half_s, "resolved", alert)
 
     def _state(self, at_s: float, half_s: float, state: str, alert: ActiveAlert) -> Event:
         name, severity = named(alert.labels)
@@ -200,14 +186,26 @@ class PrometheusProbe:
         facts |= {"state": state, "uncertainty_s": round(half_s, 4)}
         return event(at_s, "alert.state", service=self.service, **facts)
 
-    def _monotonic(self, wall_s: float | None, at_s: float) -> float:
-        return at_s if wall_s is None else self.clock.monotonic_of(wall_s)
-
 
 def _between(earliest_s: float, latest_s: float, interval_s: float) -> tuple[float, float]:
     """The middle of the evaluations that it can have been, and half of that, and of one more."""
     earliest_s = min(earliest_s, latest_s)
     return (earliest_s + latest_s) / 2, (latest_s - earliest_s + interval_s) / 2
+
+
+def _is_same(one: ActiveAlert, other: ActiveAlert) -> bool:
+    """Whether an instance has been active all the time."""
+    return abs(one.active_s - other.active_s) <= SAME_S
+
+
+def _lack(rules: Sequence[AlertRule] | None, answer: Answer) -> str:
+    """Why an answer is of no use, "" if it is."""
+    if rules is None:
+        return answer.complaint
+    count = sum(len(rule.alerts) for rule in rules)
+    if count > ALERTS_MAX:
+        return f"{count} alerts at once are too many to record"
+    return "" if rules else "there is no alert rule"
 
 
 def _facts(rule: AlertRule) -> dict[str, Any]:

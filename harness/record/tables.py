@@ -67,7 +67,7 @@ CLICKS = pa.schema(
 METRICS = pa.schema(
     [
         ("series", pa.dictionary(pa.int16(), pa.string())),  # its name; `signal QUERY` of a rule
-        ("labels", pa.dictionary(pa.int16(), pa.string())),  # NAME=VALUE,... sorted
+        ("labels", pa.dictionary(pa.int16(), pa.string())),  # a JSON object, its keys sorted
         ("t_s", pa.float64()),  # seconds since run start, by the wall clock
         ("value", pa.float64()),  # finite; what was not a number is left out
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.aspects import METRICS
 from harness.aspects.clause import parse_expectation
 from harness.experiment_file import load_experiment, load_target, parse_experiment
 from harness.experiment_file.target import KEYS
@@ -66,6 +67,24 @@ def test_the_checks_in_the_document_can_be_read() -> None:
     services = {"web": {"harness.entry": "web:80"}, "cache": {}, "db": {}}
     experiment = parse_experiment(f"{WHOLE}{example}".encode(), Path("x.yaml"), KINDS, services)
     assert {spec.kind for spec in experiment.checks} == {"http", "sql", "redis"}
+
+
+def test_what_can_be_expected_of_alerts_is_as_the_document_says() -> None:
+    text = (ROOT / "docs" / "MONITORING.md").read_text(encoding="utf-8")
+    section = text.partition("\n## What can be expected\n")[2].partition("\n## ")[0]
+    [example] = _examples(section)
+    faults = "title: A\nfaults: [{kill: {service: web}, at: fault + 0s}]\n"
+    load = "load: {entry: web, rate: 9/s, operations: {home: {path: /}}}\n"
+    services = {"web": {"harness.entry": "web:80"}}
+    found = parse_experiment(f"{faults}{load}{example}".encode(), Path("x.yaml"), KINDS, services)
+    assert found.profiles == ("monitoring",)
+    assert found.allowed_alerts == ("PartDown",)
+    metrics = {**METRICS["alert"], **METRICS["alerts"]}
+    assert {item.metric for item in found.hypothesis} == metrics.keys()
+    rows = set(re.findall(r"^\| `(\w+)", section, re.M))
+    codes = set(re.findall(r"`(\w+)`", section.partition("| code |")[2].partition("\n\n")[0]))
+    assert metrics.keys() <= rows
+    assert {metric.code for metric in metrics.values()} | {"alert_not_fired"} <= codes
 
 
 def _examples(text: str) -> list[str]:

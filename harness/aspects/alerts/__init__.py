@@ -12,7 +12,7 @@ from harness.aspects.alerts.found import AlertFound, Alerts, Detection, RuleFoun
 from harness.aspects.alerts.history import history
 from harness.aspects.alerts.monitored import NOT_ASKED, blind_spots, charted, read_monitored
 from harness.aspects.base import Aspect, Comparison, Findings
-from harness.model.alert import PAGER_LABEL, PROMETHEUS_LABEL
+from harness.model.alert import FOR_NOBODY, PAGER_LABEL, PROMETHEUS_LABEL
 from harness.model.compared import Compared, Measured
 from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment
@@ -138,7 +138,7 @@ def _tables(findings: Findings) -> Iterator[Table]:
             one.summary,
         )
         for one in found.alerts
-        if one.firing_s is not None
+        if one.firing_s is not None and one.severity != FOR_NOBODY
     ]
     columns = (Column("Alert"), Column("Severity"), Column("Part"))
     clocks = tuple(Column(name, "clock") for name in times)
@@ -175,7 +175,7 @@ ASPECT: Aspect[Alerts] = Aspect(
         },
         ALERTS: {
             "unexpected": Metric("count", "alerts_unexpected", "phase"),
-            "blind_spots": Metric("count", "blind_spots", "phase"),
+            "blind_spots": Metric("count", "blind_spots", "phase", needs_load=True),
         },
     },
     figure=_figure,

@@ -15,6 +15,7 @@ from typing import Any
 from harness.aspects.alerts.found import AlertFound, Alerts, Detection, cause_ends_s
 from harness.aspects.alerts.monitored import Monitored, seen_s
 from harness.aspects.recovery.parts import Mark, durations
+from harness.model.alert import FOR_NOBODY
 from harness.model.monitoring import signal_name
 from harness.model.uncertain import uncertainty_of
 from harness.record.run import Record
@@ -53,7 +54,9 @@ def _first_of_each(
 ) -> Iterable[AlertFound]:
     first: dict[str, AlertFound] = {}
     for one in alerts:
-        if one.firing_s is None or not start_s <= one.firing_s < until_s:
+        if one.firing_s is None or one.severity == FOR_NOBODY:
+            continue
+        if not start_s <= one.firing_s < until_s:
             continue
         known = first.get(one.name)
         if known is None or one.firing_s < (known.firing_s or inf):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from harness.aspects.alerts.found import BlindSpot, BlindSpots, Charted
+from harness.record.damage import DAMAGED, understood
 from harness.record.folder import RunFolder
 from harness.record.run import Array, Record, is_the_targets
 
@@ -57,24 +59,29 @@ class Monitored:
 
 
 def read_monitored(folder: RunFolder | None) -> Monitored:
-    """Everything that was read; nothing where it was not."""
+    """Everything that was read; nothing where it was not. RunFolderError if it is damaged."""
     if folder is None or not folder.has(FILE):
         return Monitored()
     about = folder.read_json(FILE, {"step_s": float, "queries": list})
+    with understood(folder.path / FILE, DAMAGED):
+        return Monitored(
+            step_s=float(about["step_s"]),
+            queries={str(one["series"]): one for one in about["queries"]},
+            lines=_lines(folder),
+            problems=[str(text) for text in about.get("problems") or ()],
+        )
+
+
+def _lines(folder: RunFolder) -> dict[str, list[Line]]:
+    """By query; the rows of one line stand together."""
     table = folder.read_metrics()
-    names, labels = (table[name].combine_chunks() for name in ("series", "labels"))
     t_s, values = table["t_s"].to_numpy(), table["value"].to_numpy()
-    keys = list(zip(names.to_pylist(), labels.to_pylist(), strict=True))
+    keys = list(zip(table["series"].to_pylist(), table["labels"].to_pylist(), strict=True))
     found: dict[str, list[Line]] = {}
     for (name, text), rows in groupby(range(len(keys)), keys.__getitem__):
         at = list(rows)
         found.setdefault(name, []).append(Line(_labels(text), t_s[at], values[at]))
-    return Monitored(
-        step_s=float(about["step_s"]),
-        queries={str(one["series"]): one for one in about["queries"]},
-        lines=found,
-        problems=[str(text) for text in about.get("problems") or ()],
-    )
+    return found
 
 
 def seen_s(
@@ -198,5 +205,5 @@ def _words(labels: Mapping[str, str]) -> str:
 
 
 def _labels(text: str) -> dict[str, str]:
-    pairs = (one.partition("=") for one in text.split(",") if one)
-    return {key: value for key, _, value in pairs}
+    found = json.loads(text)
+    return {str(key): str(value) for key, value in found.items()}

@@ -96,9 +96,10 @@ def test_all_that_is_said_and_each_signal_once_for_the_time_of_the_run(folder: R
         "end": f"{WALL_S + 100:.3f}", "step": "1",
     }  # fmt: skip
     assert rows(folder) == [
-        ("errors", "", 0.0, 0.0), ("errors", "", 1.5, 2.0),
-        ("cpu", "part=app-1,route=rw", 2.0, 0.5), ("cpu", "part=app-2,route=rw", 2.0, 0.1),
-        ("signal errors", "", 1.0, 3.0),
+        ("errors", "{}", 0.0, 0.0), ("errors", "{}", 1.5, 2.0),
+        ("cpu", '{"part": "app-1", "route": "rw"}', 2.0, 0.5),
+        ("cpu", '{"part": "app-2", "route": "rw"}', 2.0, 0.1),
+        ("signal errors", "{}", 1.0, 3.0),
     ]  # fmt: skip
 
 
@@ -130,7 +131,7 @@ def test_a_query_that_fails_hides_no_other(folder: RunFolder) -> None:
     assert read(http, folder)["problems"] == [
         "errors: parse error: unexpected end", "cpu: refused",
     ]  # fmt: skip
-    assert rows(folder) == [("signal errors", "", 1.0, 3.0)]
+    assert rows(folder) == [("signal errors", "{}", 1.0, 3.0)]
 
 
 def test_rows_lines_and_time_are_bounded_and_what_is_cut_is_said(

@@ -366,6 +366,13 @@ def test_parts_that_were_not_seen_are_left_out_and_none_is_negative() -> None:
     assert before.parts == {"firing_s": 1.0}
 
 
+def test_an_alert_that_is_for_nobody_detects_nothing() -> None:
+    """As the one that always fires: where Prometheus was restarted it fires anew."""
+    findings = found_of(*fires(40, 40, name="Heartbeat", severity="none"))
+    assert findings.of(ASPECT).detections == []
+    assert [table.is_empty for table in ASPECT.tables(findings)] == [True, True, True]
+
+
 def test_each_fault_has_its_own_times_to_detect() -> None:
     events = [
         *fires(32, 34, 43), *fires(32, 33, 43, "Cpu"), *fires(55, 57, 64), page(34), page(59),

@@ -5,6 +5,7 @@ warmup 0-10 | baseline 10-30 | fault 30-60 | recovery 60-100
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from harness.aspects import Findings
 from harness.aspects.alerts import ASPECT, figures
 from harness.aspects.alerts.monitored import NOT_ASKED, Line, seen_s
 from harness.aspects.clause import parse_expectation
+from harness.errors import RunFolderError
 from harness.model.experiment import Experiment
 from harness.model.figure import Figure
 from harness.model.findings import Run, Span
@@ -38,9 +40,14 @@ def folder_of(
     folder.create()
     names = ("series", "labels", "t_s", "value")
     columns = {name: [row[at] for row in rows] for at, name in enumerate(names)}
+    columns["labels"] = [_json(str(text)) for text in columns["labels"]]
     about = {"step_s": 1.0, "queries": list(queries), "problems": [], **facts}
     folder.write_metrics(about, columns)
     return folder
+
+
+def _json(text: str) -> str:
+    return json.dumps(dict(pair.split("=") for pair in text.split(",") if pair))
 
 
 def rates(*stretches: tuple[float, float], rate: float = 2.0, to_s: int = 100) -> list[Any]:
@@ -224,3 +231,14 @@ def test_the_series_of_the_target_are_kept_for_charts(tmp_path: Path) -> None:
     assert cpu.lines["late"][2] == 0.5
     assert list(found["errors"].lines) == ["code 500, part a"]
     assert rounded(found["cpu"])["lines"]["late"] == [None, None, 0.5]
+
+
+@pytest.mark.parametrize(
+    "about", [{"queries": [{}]}, {"queries": [1]}, {"step_s": "1"}, {"queries": None}]
+)
+def test_a_damaged_record_is_one_error(tmp_path: Path, about: dict[str, Any]) -> None:
+    folder = folder_of(tmp_path / "a", rates())
+    known = folder.read_json("target/metrics.json")
+    folder.write_json("target/metrics.json", {**known, **about})
+    with pytest.raises(RunFolderError, match=r"metrics\.json: "):
+        run(folder)

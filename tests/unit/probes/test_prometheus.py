@@ -126,7 +126,7 @@ def test_rules_are_told_once_and_again_when_they_change() -> None:
     first = prometheus.look(100.0)
     assert [e["event"] for e in first.events] == ["alert.watched", "alert.rules"]
     assert first.events[0] == {
-        "at_s": pytest.approx(99.9), "event": "alert.watched", "by": "prometheus",
+        "at_s": 100.0, "event": "alert.watched", "by": "prometheus",
         "service": "prometheus",
     }  # fmt: skip
     assert first.events[1]["rules"] == [
@@ -143,6 +143,7 @@ def test_rules_are_told_once_and_again_when_they_change() -> None:
     [
         ({}, 200, "an unexpected answer"),
         ({}, 503, "status 503"),
+        (answer(), 200, "there is no alert rule"),
         (answer(rule(evaluated="0001-01-01T00:00:00Z")), 200, "was not evaluated yet"),
         (
             answer(rule(evaluated=at(99.9), health="err", lastError="no such series")),
@@ -163,6 +164,38 @@ def test_what_says_nothing_of_now_is_no_answer(document: Any, status: int, error
     assert error in seen.facts["error"]
     assert seen.events == ()
     assert prometheus.look(101.0).events[0]["event"] == "alert.watched"
+
+
+def test_a_prometheus_that_was_restarted_has_forgotten_what_it_saw() -> None:
+    """Its list is empty until the rules are evaluated again: nothing has resolved by that."""
+    prometheus = Prometheus()
+    prometheus.look(100.0, active("firing", at(90.0)))
+    fresh = answer(rule("ErrorRateHigh", evaluated="0001-01-01T00:00:00Z"))
+    assert states(prometheus.look_at(103.0, fresh)) == []
+    assert states(prometheus.look_at(103.5, answer())) == []
+    again = prometheus.look(105.0, active("pending", at(104.9)))
+    assert states(again) == [("resolved", 102.9, 2.5), ("pending", 104.9, 0.0)]
+
+
+def test_a_rule_that_cannot_be_evaluated_hides_no_other() -> None:
+    prometheus = Prometheus()
+
+    def look(at_s: float, *alerts: Any, **facts: Any) -> Observation:
+        one = rule("A", "warning", *alerts, evaluated=at(at_s - 0.1))
+        two = rule("B", "warning", evaluated=at(at_s - 0.1), **facts)
+        return prometheus.look_at(at_s, answer(one, two))
+
+    assert look(100.0).ok
+    seen = look(101.0, active("pending", at(100.9), "A", "warning"), health="err")
+    assert (seen.ok, seen.facts["error"]) == (False, "rule B: its evaluation failed")
+    assert states(seen) == [("pending", 100.9, 0.0)]
+
+
+def test_an_alert_whose_rule_is_gone_has_ended() -> None:
+    prometheus = Prometheus()
+    prometheus.look(100.0, active("firing", at(90.0)))
+    other = answer(rule("Other", evaluated=at(102.0)))
+    assert states(prometheus.look_at(102.9, other)) == [("resolved", 101.9, 1.5)]
 
 
 def test_evaluations_that_stop_are_unanswered_since_the_last_one() -> None:
@@ -197,9 +230,7 @@ def test_the_last_look_says_until_when_it_was_watched() -> None:
     prometheus = Prometheus()
     prometheus.look(100.0)
     last = prometheus.probe.finish()
-    assert [(e["event"], e["at_s"]) for e in last.events] == [
-        ("alert.watched", pytest.approx(99.9))
-    ]
+    assert [(e["event"], e["at_s"]) for e in last.events] == [("alert.watched", 100.0)]
     prometheus.http.answers = {}
     assert prometheus.probe.finish().events == ()
 

@@ -72,8 +72,10 @@ def test_alerts_of_before_the_run_begin_at_its_start_and_pending_alone_does_not_
 
 
 def test_what_was_expected_comes_first_and_the_rest_says_so() -> None:
-    times = [fired(alert="B", firing_s=50.0), fired(alert="A", firing_s=60.0, labels={}),
-             fired(alert="C", firing_s=10.0), fired(alert="H", severity="none", firing_s=0.0)]  # fmt: skip
+    times = [
+        fired(alert="B", firing_s=50.0), fired(alert="A", firing_s=60.0, labels={}),
+        fired(alert="C", firing_s=10.0), fired(alert="H", severity="none", firing_s=0.0),
+    ]  # fmt: skip
     chart = charts(alerts=[*times, fired(alert="B", firing_s=80.0)], expected=["A", "B"])["alerts"]
     assert labels(chart) == [
         "B · warning · app-1", "A · warning", "C · warning · app-1 (not expected)",
