@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.errors import EngineError, TargetError
 from harness.faults.base import LinkClient, LinkState, PacketQueue, PacketQueues, Seen, Tools
-from harness.faults.containers import fill_memory
+from harness.faults.containers import fill_memory, freeze_process
 from harness.faults.containers.intruder import COUNT, END
 from harness.model.container import (
     COMPOSE_PROJECT,
@@ -110,6 +110,7 @@ class FakeEngine:
     gone_s: tuple[float, float] = (math.inf, math.inf)  # from when until when it does not answer
     executed: list[str] = field(default_factory=list)
     intruders: dict[str, str] = field(default_factory=dict)  # token of a fault -> container
+    frozen: set[tuple[str, str]] = field(default_factory=set)  # (container, process)
 
     def containers(self) -> list[Container]:
         self._answer()
@@ -154,7 +155,19 @@ class FakeEngine:
             self._dies(container_id)
         if "HARNESS_FAULT=$1" in " ".join(command):
             return 0, self._intruder(container_id, command[2], command[-1])
+        if "harness-freeze" in command:
+            return 0, self._freeze(container_id, command[2], command[-1])
         return 0, "OK"
+
+    def _freeze(self, container_id: str, script: str, process: str) -> str:
+        """What the scripts of faults/containers/freeze_process.py print: there are two of it."""
+        if script == freeze_process.STOP:
+            self.frozen.add((container_id, process))
+        elif script == freeze_process.GO_ON:
+            self.frozen.discard((container_id, process))
+        else:
+            return f"{2 if (container_id, process) in self.frozen else 0} 2\n"
+        return ""
 
     def _intruder(self, container_id: str, script: str, token: str) -> str:
         """What the scripts of faults/containers/intruder.py print."""

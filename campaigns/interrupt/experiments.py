@@ -41,6 +41,7 @@ ONE = {
     "limit_cpu": "{limit_cpu: {service: app-2, cpus: 0.1}}",
     "limit_memory": "{limit_memory: {service: app-2, mib: 100}}",
     "burn_cpu": "{burn_cpu: {service: app-2, share: 0.5}}",
+    "freeze_process": "{freeze_process: {service: app-2, process: shortener.serve}}",
     "fill_memory": "{fill_memory: {service: app-2, share: 0.6}}",
     "wipe": "{wipe: {service: db-3}}",
     "start": "{start: {service: app-4}}",

@@ -21,6 +21,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "slicer": {"average_size": 8}, "limit_data": {"bytes": 8},
     "delay": {"delay": 100}, "loss": {"percent": 5},
     "burn_cpu": {"share": 0.5}, "fill_memory": {"share": 0.5},
+    "freeze_process": {"process": "python"},
 }  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from harness.faults.containers.crash import KILL_CHILDREN
 from harness.faults.containers.disconnect import DisconnectUndo
 from harness.faults.containers.exec_command import ExecUndo
 from harness.faults.containers.fill_memory import FILL
+from harness.faults.containers.freeze_process import GO_ON, STOP
 from harness.faults.containers.intruder import END
 from harness.faults.containers.limit_cpu import CpuUndo
 from harness.faults.containers.out_of_memory import MARK_AND_FILL, UNMARK, MemoryUndo
@@ -160,6 +161,10 @@ class Life:
     healed_gone: str = "app-2 does not exist any more"
 
 
+def _freeze(script: str) -> list[str]:
+    return ["sh", "-c", script, "harness-freeze", "postgres: .*startup"]
+
+
 def _intrusion(script: str, *arguments: str) -> list[str]:
     """How a script is started that ends by itself 30 s after the fault."""
     bound_s = "31"
@@ -259,6 +264,14 @@ LIVES = {
         [("execute", ID, ["sh", "-c", END, "harness-heal", TOKEN])],
         Proof(True, "app-2: no process is left"),
     ),
+    "freeze_process": Life(
+        {"process": "postgres: .*startup"}, {"process": "postgres: .*startup"},
+        [("execute", ID, _freeze(STOP))],
+        Effect(100.25, 100.5, "stopped 'postgres: .*startup' in app-2"),
+        Proof(True, "2 of 2 processes are stopped"), "0 of 2 processes are stopped",
+        "app-2 does not run", [("execute", ID, _freeze(GO_ON))],
+        Proof(True, "0 of 2 processes are stopped"),
+    ),
     "exec": Life(
         {"command": ["break", "it"], "undo": ["restore"], "timeout_s": 20.0},
         {"command": ["restore"], "proof": []}, [("execute", ID, ("break", "it"), 20.0)],
@@ -286,7 +299,7 @@ LIVES = {
         Proof(True, "app-2: nothing to heal"), healed_gone="app-2: nothing to heal",
     ),
 }  # fmt: skip
-REPEATED = {"exec", "burn_cpu", "fill_memory"}
+REPEATED = {"exec", "burn_cpu", "fill_memory", "freeze_process"}
 """Healed by a command, which is run each time that healing is asked for."""
 EACH = pytest.mark.parametrize("kind", sorted(LIVES))
 
