@@ -28,12 +28,14 @@ up: setup        ## Start the stack and wait until it is healthy
 down:            ## Stop the stack; the data stays
 	$(HARNESS) down
 
-lint:            ## Format, lint, types, import layers, tables of results; needs no Docker
-	@scripts/bootstrap.sh --no-docker
+lint:            ## Format, lint, types, import layers, alert rules, tables of results; needs no Docker
+	@scripts/bootstrap.sh --no-docker --promtool
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/promtool check rules target/monitoring/rules/*.yml
+	.venv/bin/promtool test rules target/monitoring/rules/tests/*.yml
 	.venv/bin/python -m campaigns.results --check
 
 check: lint      ## Lint and the tests that need no Docker

@@ -2,6 +2,7 @@
 # Makes this machine ready: engine, virtual environment, base image, the stack's images.
 # Does only what is missing; run again it takes under a second. Steps that need root are named first.
 #   --no-docker   only Python and the virtual environment
+#   --promtool    also what tests the alert rules
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,8 +10,16 @@ readonly BASE_IMAGE=debian:trixie-slim
 readonly STAMPS=.venv/stamps
 readonly ENGINE_LOG=/var/log/dockerd-harness.log
 readonly ENGINE_PID=/var/run/docker.pid   # written by dockerd itself
-WITH_DOCKER=yes; [ "${1:-}" = --no-docker ] && WITH_DOCKER=no
-readonly WITH_DOCKER
+readonly PROMTOOL=.venv/bin/promtool
+WITH_DOCKER=yes WITH_PROMTOOL=no
+for option in "$@"; do
+    case $option in
+        --no-docker) WITH_DOCKER=no;;
+        --promtool) WITH_PROMTOOL=yes;;
+        *) echo "error: no such option: $option" >&2; exit 2;;
+    esac
+done
+readonly WITH_DOCKER WITH_PROMTOOL
 
 say() { printf '==> %s\n' "$*"; }
 fail() { printf 'error: %s\n       %s\n' "$1" "$2" >&2; exit 4; }
@@ -79,6 +88,52 @@ ensure_venv() {
     $pip install --no-deps --no-build-isolation --no-index --editable . \
         || fail "pip could not install the project itself" "see its message above"
     mark_done venv "$wanted"
+}
+
+# 2.42 is the first that knows `keep_firing_for`. Since 3.0 a window of 10 s has one sample less: the
+# times in the tests of the rules would be others, and not those of the Prometheus in the image.
+is_promtool() {
+    local version; version=$("$1" --version 2>&1) || return 1
+    [[ $version =~ version\ 2\.([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge 42 ]
+}
+
+ensure_promtool() {
+    is_promtool $PROMTOOL && return
+    say "promtool in .venv, for the tests of the alert rules"
+    local found; found=$(command -v promtool || true)
+    if [ -n "$found" ] && is_promtool "$found"; then
+        ln -sf "$found" $PROMTOOL
+    else
+        fetch_promtool "put promtool of Prometheus 2.42 or newer, below 3.0, into PATH and run this again"
+    fi
+}
+
+fetch_promtool() {
+    local remedy=$1 work
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null \
+        || fail "no promtool on this machine, and no apt-get to fetch it with" "$remedy"
+    work=$(mktemp -d)
+    download_promtool "$work" || { update_packages "$work" || true; download_promtool "$work"; } \
+        || fail "apt-get could not download promtool: $(tail -n1 "$work/log")" "see $work/log, or $remedy"
+    dpkg-deb --extract "$work"/*.deb "$work/root" >> "$work/log" 2>&1 || true
+    is_promtool "$work/root/usr/bin/promtool" \
+        || fail "no promtool 2.42 or newer, below 3.0, in $(basename "$work"/*.deb)" "$remedy"
+    rm -f $PROMTOOL                 # may be a link to what somebody else uses
+    cp "$work/root/usr/bin/promtool" $PROMTOOL
+    rm -rf "$work"
+}
+
+# Nothing is installed, so this needs no root. apt-get checks the package by the hash in its signed
+# list. A package of its own since Debian 13, before a part of `prometheus`.
+download_promtool() {
+    local package=prometheus
+    apt-cache show promtool >/dev/null 2>&1 && package=promtool
+    (cd "$1" && rm -f ./*.deb && timeout 300 apt-get download $package) >> "$1/log" 2>&1
+}
+
+update_packages() {
+    echo "    apt-get update, as root: the lists of packages are missing or old"
+    as_root timeout 300 apt-get -qq -o DPkg::Lock::Timeout=120 update >> "$1/log" 2>&1
 }
 
 ensure_engine() {
@@ -165,6 +220,7 @@ stack_ids() {
 announce_root_steps
 ensure_python
 ensure_venv
+[ $WITH_PROMTOOL = no ] || ensure_promtool
 [ $WITH_DOCKER = yes ] || exit 0
 ensure_engine
 ensure_base_image

@@ -172,3 +172,94 @@ def test_a_failed_build_is_tried_again_the_next_time(machine: Machine) -> None:
     machine.fake(machine.root / ".venv" / "bin" / "python", "exit 0")
     assert machine.bootstrap().returncode == 0
     assert len(machine.calls("python scripts/build_images.py")) == 1
+
+
+# What apt-get, apt-cache and dpkg-deb do where the package `promtool` is there.
+PROMTOOL = "echo 'promtool, version {version} (branch: debian/sid)'"
+DOWNLOAD = """
+    case "$*" in
+        *update) touch "$STATE/updated";;
+        download*) [ -f "$STATE/updated" ] || { echo 'E: not in any list' >&2; exit 100; }
+            touch "$2_1.deb";;
+    esac"""
+EXTRACT = """
+    mkdir -p "$3/usr/bin"
+    printf '#!/bin/bash\\n%s\\n' "$(cat "$STATE/promtool")" > "$3/usr/bin/promtool"
+    chmod +x "$3/usr/bin/promtool"
+"""
+
+
+def package_has(machine: Machine, version: str) -> None:
+    """The packages of this machine's distribution have promtool of this version."""
+    (machine.state / "promtool").write_text(PROMTOOL.format(version=version))
+    machine.fake(machine.bin / "apt-get", DOWNLOAD)
+    machine.fake(machine.bin / "dpkg-deb", EXTRACT)
+    machine.fake(machine.bin / "apt-cache", "exit 0")
+    machine.fake(machine.bin / "promtool", "exit 127")
+
+
+def test_promtool_is_fetched_once_and_only_when_asked_for(machine: Machine) -> None:
+    package_has(machine, "2.53.3+ds1")
+    machine.has("updated")
+    assert machine.bootstrap("--no-docker").returncode == 0
+    assert machine.calls("apt-get") == []
+    done = machine.bootstrap("--no-docker", "--promtool")
+    assert done.returncode == 0, done.stderr
+    assert machine.calls("apt-get", "sudo") == ["apt-get download promtool"]
+    assert (machine.root / ".venv" / "bin" / "promtool").exists()
+    done = machine.bootstrap("--no-docker", "--promtool")
+    assert (done.stdout, machine.calls("apt-get")) == ("", [])
+
+
+def test_before_debian_13_promtool_is_in_the_package_of_prometheus(machine: Machine) -> None:
+    package_has(machine, "2.42.0+ds")
+    machine.has("updated")
+    machine.fake(machine.bin / "apt-cache", "exit 100")
+    assert machine.bootstrap("--no-docker", "--promtool").returncode == 0
+    assert machine.calls("apt-get") == ["apt-get download prometheus"]
+
+
+def test_missing_lists_of_packages_are_brought_up_to_date_first(machine: Machine) -> None:
+    package_has(machine, "2.53.3")
+    done = machine.bootstrap("--no-docker", "--promtool")
+    assert done.returncode == 0, done.stderr
+    assert "apt-get update, as root" in done.stdout
+    asked = machine.calls("apt-get")
+    assert [call.split()[-1] for call in asked] == ["promtool", "update", "promtool"]
+
+
+def test_a_promtool_that_the_machine_has_is_used(machine: Machine) -> None:
+    package_has(machine, "2.42.0")
+    machine.fake(machine.bin / "promtool", PROMTOOL.format(version="2.55.1"))
+    assert machine.bootstrap("--no-docker", "--promtool").returncode == 0
+    assert machine.calls("apt-get") == []
+    used = machine.root / ".venv" / "bin" / "promtool"
+    assert used.resolve() == machine.bin / "promtool"
+
+
+@pytest.mark.parametrize("version", ["2.41.0", "3.1.0", "2.4.2"])
+def test_a_promtool_that_counts_differently_is_not_used(machine: Machine, version: str) -> None:
+    package_has(machine, version)
+    machine.has("updated")
+    machine.fake(machine.bin / "promtool", PROMTOOL.format(version=version))
+    done = machine.bootstrap("--no-docker", "--promtool")
+    assert done.returncode == 4
+    assert "no promtool 2.42 or newer, below 3.0, in promtool_1.deb" in done.stderr
+    assert "into PATH" in done.stderr
+    assert not (machine.root / ".venv" / "bin" / "promtool").exists()
+
+
+def test_a_promtool_that_cannot_be_downloaded_says_why(machine: Machine) -> None:
+    package_has(machine, "2.53.3")
+    machine.fake(machine.bin / "apt-get", "echo 'E: no route to host' >&2; exit 100")
+    done = machine.bootstrap("--no-docker", "--promtool")
+    assert done.returncode == 4
+    assert "could not download promtool: E: no route to host" in done.stderr
+    assert "into PATH" in done.stderr
+
+
+def test_an_option_that_there_is_not_is_refused(machine: Machine) -> None:
+    done = machine.bootstrap("--no-docer")
+    assert done.returncode == 2
+    assert "no such option: --no-docer" in done.stderr
+    assert machine.calls("docker", "python", "apt-get") == []
