@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from harness.model.container import (
 )
 from harness.model.http import Answer
 from harness.model.load import LoadSnapshot, LoadSummary
+from harness.model.log_line import RawLine
 from harness.record.tables import write_samples
 
 PROJECT = "fake"
@@ -111,6 +113,8 @@ class FakeEngine:
     executed: list[str] = field(default_factory=list)
     intruders: dict[str, str] = field(default_factory=dict)  # token of a fault -> container
     frozen: set[tuple[str, str]] = field(default_factory=set)  # (container, process)
+    logged: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
+    variables: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def containers(self) -> list[Container]:
         self._answer()
@@ -214,6 +218,19 @@ class FakeEngine:
     def events(self, since_s: float, until_s: float) -> list[ContainerEvent]:
         self._answer()
         return [e for e in self.log if since_s <= e.wall_s <= until_s]
+
+    def environment(self, container_id: str) -> dict[str, str]:
+        self._answer()
+        return self.variables.get(container_id, {})
+
+    def read_logs(
+        self, container_id: str, since_s: float, until_s: float, take: Callable[[RawLine], bool]
+    ) -> None:
+        self._answer()
+        for wall_s, text in self.logged.get(container_id, ()):
+            time = datetime.fromtimestamp(wall_s, UTC).isoformat()
+            if since_s <= wall_s <= until_s and not take(RawLine(wall_s, time, text.encode())):
+                return
 
     def version(self) -> str:
         self._answer()

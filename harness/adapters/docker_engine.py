@@ -19,6 +19,7 @@ from harness.adapters.docker_records import (
     read_time,
 )
 from harness.adapters.engine_address import connect, engine_address
+from harness.adapters.log_stream import log_lines
 from harness.errors import EngineError
 from harness.model.container import (
     COMPOSE_NETWORK,
@@ -27,9 +28,11 @@ from harness.model.container import (
     Container,
     ContainerEvent,
 )
+from harness.model.log_line import RawLine
 from harness.model.target import Part
 
 CALL_S = 20
+LOG_CHUNK_BYTES = 64 << 10
 NOTHING_SAID: Mapping[str, Part] = {}
 _ACTIONS = ("die", "start", "oom", "kill", "stop", "pause", "unpause", "restart", "health_status")
 P = ParamSpec("P")
@@ -231,6 +234,37 @@ class DockerEngine:
         span: Any = {"since": f"{since_s:.9f}", "until": f"{until_s:.9f}"}
         stream = self._client.api.events(**span, filters=filters, decode=True)
         return [read_event(raw) for raw in stream]
+
+    @_explained
+    def environment(self, container_id: str) -> dict[str, str]:
+        """The variables that a container was made with; none of one that is gone."""
+        with _ignore(404):
+            raw = self._client.api.inspect_container(self._own(container_id))
+            listed = raw["Config"].get("Env") or []
+            return dict(text.split("=", 1) for text in listed if "=" in text)
+        return {}
+
+    @_explained
+    def read_logs(
+        self, container_id: str, since_s: float, until_s: float, take: Callable[[RawLine], bool]
+    ) -> None:
+        """Give `take` what a container logged between two wall times, until it says False.
+
+        Not through the SDK's method: it reads a terminal's log letter by letter, and loses where
+        a long line is cut into pieces.
+        """
+        api = self._client.api
+        has_terminal = bool(api.inspect_container(self._own(container_id))["Config"].get("Tty"))
+        url = f"{api.base_url}/v{api.api_version}/containers/{container_id}/logs"
+        span = {"since": f"{since_s:.9f}", "until": f"{until_s:.9f}"}
+        asked = {"stdout": 1, "stderr": 1, "timestamps": 1, **span}
+        with api.get(url, params=asked, stream=True, timeout=CALL_S) as answer:
+            if answer.status_code != 200:
+                raise EngineError(f"the engine has no logs: {answer.text.strip()[:200]}")
+            chunks = answer.iter_content(LOG_CHUNK_BYTES)
+            for line in log_lines(chunks, is_framed=not has_terminal):
+                if not take(line):
+                    return
 
     @_explained
     def has_image(self, name: str) -> bool:

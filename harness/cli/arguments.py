@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from harness.model.quantity import AUTO, parse_duration, parse_share
+from harness.model.trace import trace_of
 
 REPEAT_MAX, SCALE_MAX = 100, 10.0
 WHEN_QUIET = "10m"
@@ -52,6 +53,14 @@ def quantity(parse: Callable[[str], float]) -> Callable[[str], float]:
 
 
 duration, share = quantity(parse_duration), quantity(parse_share)
+
+
+def trace(text: str) -> str:
+    """A trace id, alone or in a `traceparent`."""
+    if found := trace_of(text):
+        return found
+    wanted = "a trace id: 32 hexadecimal digits, or a whole traceparent"
+    raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
 
 
 def scale(text: str) -> float | str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 PLAIN_EVERY_S = 10.0
 SURPRISES_MAX = 5
+WORDS_MIN = 30
+"""A text beside a head is no narrower, however narrow the screen is."""
 _CONTROL = (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _SHOWN = {code: repr(chr(code))[1:-1] for code in _CONTROL if chr(code) not in "\n\t"}
 
@@ -82,6 +84,18 @@ class Screen:
             break_long_words=False, break_on_hyphens=False,
         )  # fmt: skip
         self.say("\n".join(wrapped))
+
+    def entries(self, rows: Iterable[tuple[str, str, str]]) -> None:
+        """A head, a text and a style each: the text as wide as the screen, indented below it."""
+        self._end_live()
+        shown = [self._entry(*row) for row in rows]
+        self._out.print("\n".join(shown))
+
+    def _entry(self, head: str, text: str, style: str) -> str:
+        wide = max(self._out.width - cell_len(head), WORDS_MIN)
+        lines = [part for line in text.split("\n") for part in textwrap.wrap(line, wide) or [""]]
+        whole = escape(head + f"\n{' ' * cell_len(head)}".join(lines))
+        return f"[{style}]{whole}[/]" if style else whole
 
     def error(self, error: HarnessError) -> None:
         """What happened, and what to do."""

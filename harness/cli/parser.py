@@ -17,8 +17,10 @@ from harness.cli.arguments import (
     scale,
     seed,
     share,
+    trace,
 )
 from harness.cli.console import Screen
+from harness.model.log_line import LEVELS
 
 _HOST = "allow a Compose file that asks for host mounts, devices or privileges"
 _FILES = "a file, a folder of files, or the name of an experiment in experiments/"
@@ -232,6 +234,7 @@ def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
         stage = commands.add_parser(name, help=text)
         stage.add_argument("folders", nargs="+", type=Path, metavar="RUN_FOLDER")
         stage.set_defaults(act=_later("stage_commands", name))
+    _add_logs(commands)
     annotate = commands.add_parser("annotate", help="report to GitHub why runs are not green")
     what = "run folders; or experiment files, whose problems are shown at their lines"
     annotate.add_argument("paths", nargs="+", type=Path, metavar="PATH", help=what)
@@ -241,6 +244,40 @@ def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     schema.add_argument("what", choices=("experiment", "result"), nargs="?", default="experiment")
     schema.set_defaults(act=_later("stage_commands", "schema"))
+
+
+def _add_logs(commands: Commands[argparse.ArgumentParser]) -> None:
+    logs = commands.add_parser("logs", help="show what the target's parts logged during a run")
+    logs.add_argument("folder", type=Path, metavar="RUN_FOLDER")
+    logs.add_argument(
+        "--part",
+        action="append",
+        default=[],
+        dest="parts",
+        metavar="NAME",
+        help="only this part, such as app-2; may be repeated; default: all",
+    )
+    logs.add_argument(
+        "--around",
+        default="",
+        metavar="MOMENT",
+        help="only from 5 s before until 10 s after a moment: an outage (outage-1), a fault "
+        "by its id, or a time of the run (42s)",
+    )
+    logs.add_argument(
+        "--trace",
+        type=trace,
+        metavar="ID",
+        help="only lines of this request: a trace id or a traceparent",
+    )
+    logs.add_argument(
+        "--level",
+        choices=LEVELS,
+        default=LEVELS[0],
+        help=f"only lines at least as serious; default: {LEVELS[0]}",
+    )
+    logs.add_argument("--json", action="store_true", help=_JSON)
+    logs.set_defaults(act=_later("logs_command", "logs"))
 
 
 def _add_compare(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -203,14 +203,15 @@ def _each(paths: Sequence[Path], screen: Screen, act: Callable[[RunFolder], None
     code = 0
     for path in paths:
         try:
-            act(_folder(path))
+            act(run_folder(path))
         except HarnessError as error:
             screen.error(error)
             code = code or error.exit_code
     return code
 
 
-def _folder(path: Path) -> RunFolder:
+def run_folder(path: Path) -> RunFolder:
+    """The run at `path`; RunFolderError if it is none."""
     folder = RunFolder(path.resolve())
     if not folder.has("plan.json"):
         what = "not a run folder: it has no plan.json" if path.exists() else "no such folder"

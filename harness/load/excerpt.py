@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from html import escape
+from json import dumps
+from urllib.parse import quote
 
 from harness.load.secret import PREFIX
 
@@ -23,6 +27,8 @@ _TOKEN = re.compile(r"(?<![\w-])eyJ[\w-]++\.[\w-]++(?:\.[\w-]*)?|\b(?:Bearer|Bas
 
 Each word is looked at once: a long one without spaces must not take seconds.
 """
+URL_PASSWORD = re.compile(r"(?<=://)[^/\s@]{1,200}@")
+"""User and password in a URL."""
 
 
 def excerpt(body: bytes, length: int = LENGTH_MAX) -> str:
@@ -41,4 +47,18 @@ def without_secrets(text: str) -> str:
     for name, value in os.environ.items():
         if name.startswith(PREFIX) and len(value) >= SECRET_LENGTH_MIN:
             text = text.replace(value, HIDDEN)
+    return without_named_secrets(text)
+
+
+def without_named_secrets(text: str) -> str:
+    """`text` with *** in place of each secret that is called one, or has the form of one."""
     return _NAMED.sub(rf"\1{HIDDEN}", _TOKEN.sub(HIDDEN, text))
+
+
+def spellings(value: str) -> Iterator[str]:
+    """As it is, with its spaces collapsed, and as it stands in a URL, in HTML and in JSON."""
+    yield value
+    yield " ".join(value.split())
+    yield quote(value, safe="", errors="replace")
+    yield escape(value)
+    yield dumps(value)[1:-1]

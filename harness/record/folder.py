@@ -10,6 +10,7 @@ reports/<run-id>/
   samples/*.json      a few wrong answers of each kind              run
   load/               what the generators were told and said        run
   target/*.json       what the target was asked after the run (writes, clicks, settings, metrics)
+  logs/*.jsonl.gz     what each part logged during the run; about.json: what was cut
   findings.json       every figure                                  analyze
   result.json         the verdict and the figures scripts rely on   judge
   junit.xml summary.md                                              judge

@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.model.experiment import Experiment, Phase
 from harness.model.planned import phase_of
+from harness.record.wall_times import WallTimes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,11 +96,7 @@ class Record:
 
     def monotonic_of(self, wall_s: float) -> float:
         """Seconds since run start of a wall-clock time, by the nearest pair of clock readings."""
-        pairs = self.events_of("run.clock")
-        if not pairs:
-            return nan
-        nearest = min(pairs, key=lambda pair: abs(float(pair["wall_s"]) - wall_s))
-        return float(nearest["t_s"]) + wall_s - float(nearest["wall_s"])
+        return WallTimes(self.events).since_start_s(wall_s)
 
     def wall_uncertainty_s(self) -> float:
         """How wrong that can be: the most by which two neighbouring pairs disagree."""

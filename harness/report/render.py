@@ -11,12 +11,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness.aspects import ASPECTS, Aspect, Findings, alerts, recovery
+from harness.aspects.recovery.stretches import stretches
 from harness.model.findings import Run
 from harness.model.page import Tile
 from harness.record.folder import RunFolder
 from harness.report.charts import make_charts
 from harness.report.embed import bokeh_script, chart_data
 from harness.report.formats import FILTERS, seconds, uncertainty
+from harness.report.outage_logs import outage_logs, shown
 
 ENVIRONMENT_FACTS = (
     "os", "kernel", "cpu_model", "cpu_count", "million_additions_per_s", "memory_gib", "python",
@@ -27,7 +29,7 @@ ENVIRONMENT_FACTS = (
 
 LINKED_FILES = (
     "result.json", "findings.json", "events.jsonl", "experiment.yaml", "plan.json", "junit.xml",
-    "summary.md",
+    "summary.md", "logs/about.json",
 )  # fmt: skip
 
 
@@ -41,11 +43,11 @@ def render(folder: RunFolder, findings: Findings, result: Mapping[str, Any]) -> 
     `findings` and `result` are those of the folder; a part that they lack is left out.
     """
     run, environment = findings.run, _optional(folder, "environment.json")
-    recoveries = findings.of(recovery.ASPECT).values()
+    recoveries = findings.of(recovery.ASPECT)
     charts = make_charts(
         run,
         alerts=findings.of(alerts.ASPECT),
-        has_cold_keys=any(found.cold_share is not None for found in recoveries),
+        has_cold_keys=any(found.cold_share is not None for found in recoveries.values()),
     )
     text = templates().get_template("report.html").render(
         run_id=run.run_id or folder.run_id,
@@ -58,6 +60,7 @@ def render(folder: RunFolder, findings: Findings, result: Mapping[str, Any]) -> 
         machine=_machine_words(run),
         tiles=_tiles(findings, result.get("status") or run.status),
         judged=_by_phase(result.get("judgements") or [], run),
+        outage_logs=outage_logs(folder, stretches(recoveries)),
         aspects=[_shown(aspect, findings) for aspect in ASPECTS if aspect.has_any(findings)],
         clocks=_clock_words(run),
         facts=[(n, environment[n]) for n in ENVIRONMENT_FACTS if environment.get(n) is not None],
@@ -90,7 +93,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(FILTERS)
+    environment.filters.update(FILTERS, logged=shown)
     return environment
 
 

@@ -57,6 +57,7 @@ from harness.session.faults import Faults
 from harness.session.known import known_of, read_on
 from harness.session.listener import Listener, Silent
 from harness.session.load_scale import LoadScale
+from harness.session.logs import keep_run_logs
 from harness.session.outcome import Outcome, exit_code
 from harness.session.project import Project
 from harness.session.quiet import look_first
@@ -307,8 +308,11 @@ class Session:
         try:
             _begin_folder(folder, job, plan_to_json(plan, experiment), facts)
             lock = self._locks[project.lock_path]
-            with Watchdog(project.state_dir, lock, folder.path) as watchdog:
-                return run_plan(plan, experiment, replace(world, watchdog=watchdog), folder)
+            try:
+                with Watchdog(project.state_dir, lock, folder.path) as watchdog:
+                    return run_plan(plan, experiment, replace(world, watchdog=watchdog), folder)
+            finally:
+                keep_run_logs(project, folder, self._listener, self._stop)
         finally:
             self._stop.is_walking = False
 

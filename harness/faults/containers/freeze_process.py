@@ -24,7 +24,7 @@ for process in /proc/[0-9]*; do
   [ "$id" = 1 ] || [ "$id" = $$ ] || ! grep -qszE -- "$1" "$process/cmdline" || found="$found $id"
 done
 """
-STOP = FIND + 'kill -STOP $found'
+STOP = FIND + "kill -STOP $found"
 GO_ON = FIND + '[ -z "$found" ] || kill -CONT $found'
 COUNT = (
     FIND

@@ -15,17 +15,20 @@ from base64 import b64decode
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from html import escape
-from json import dumps
 from math import inf
 from pathlib import Path
-from urllib.parse import quote
 
 from harness.errors import RecordError
 from harness.load.engine.connection import Connection
 from harness.load.engine.request import RETURNED, Request
 from harness.load.engine.response import BEGIN_MAX
-from harness.load.excerpt import HIDDEN, SECRET_LENGTH_MIN, excerpt
+from harness.load.excerpt import (
+    HIDDEN,
+    SECRET_LENGTH_MIN,
+    URL_PASSWORD,
+    excerpt,
+    spellings,
+)
 from harness.load.secret import PREFIX
 from harness.model.example import Example
 from harness.record.examples import write_examples
@@ -46,8 +49,6 @@ _LONG_WORD = re.compile(r"[\w+=-]{20,}")
 """A session, a key, a signature, an id: nobody reads it."""
 _FIELD = re.compile(r"<(?:input|meta)\b[^>]{0,1000}>?", re.IGNORECASE)
 _IS_SECRET = re.compile(r"passw|secret|token|csrf|nonce|session|credential|api[_-]?key", re.I)
-_PASSWORD = re.compile(r"(?<=://)[^/\s@]{1,200}@")
-"""User and password in a URL."""
 _VALUE = re.compile(r"""((?:value|content)\s*=\s*)("[^"]*"?|'[^']*'?|[^\s>]+)""", re.IGNORECASE)
 
 
@@ -135,7 +136,7 @@ class Examples:
     def _shown(self, raw: bytes, hidden: Iterable[str]) -> str:
         """What it begins with, on one line, without what is or could be a secret."""
         text = _without(excerpt(_whole_words(raw), BEGIN_MAX), hidden)
-        text = _FIELD.sub(_without_value, _PASSWORD.sub(f"{HIDDEN}@", text))
+        text = _FIELD.sub(_without_value, URL_PASSWORD.sub(f"{HIDDEN}@", text))
         return _short(_LONG_WORD.sub(self._unless_known, text))
 
     def _unless_known(self, match: re.Match[str]) -> str:
@@ -155,7 +156,7 @@ def _secrets_of(seen: Seen, run_id: str) -> list[str]:
     for name, value in seen.headers:
         if name.lower() not in NO_SECRETS and not (run_id and value.startswith(run_id)):
             known |= {value, *_PART.findall(value), *_credentials(value)}
-    forms = {form for value in known for form in _forms(value)}
+    forms = {form for value in known for form in spellings(value)}
     return sorted((f for f in forms if len(f) >= SECRET_LENGTH_MIN), key=lambda f: (-len(f), f))
 
 
@@ -167,15 +168,6 @@ def _credentials(value: str) -> Iterator[str]:
             text = b64decode(encoded, validate=True).decode()
             yield text
             yield text.partition(":")[2]
-
-
-def _forms(value: str) -> Iterator[str]:
-    """As it is, with its spaces collapsed, and as it stands in a URL, in HTML and in JSON."""
-    yield value
-    yield " ".join(value.split())
-    yield quote(value, safe="", errors="replace")
-    yield escape(value)
-    yield dumps(value)[1:-1]
 
 
 def _headers_in(request: bytes) -> list[Header]:

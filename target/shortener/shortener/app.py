@@ -25,6 +25,7 @@ from shortener.asgi import (
 )
 from shortener.breaker import Breaker, Transition
 from shortener.database import AliasTaken, Unavailable
+from shortener.log import request_failed, trace_id
 from shortener.metrics import Metrics
 from shortener.service import Expired, Found, Service
 from shortener.settings import Settings
@@ -107,7 +108,7 @@ class App:
             with self.admission:
                 return await self._dispatch(scope, receive)
         except Exception as error:  # noqa: BLE001 - the rim: every error becomes an answer
-            return failure(error, scope["method"], scope["path"])
+            return failure(error, scope["method"], scope["path"], trace_id(scope["headers"]))
 
     async def _dispatch(self, scope: Scope, receive: Receive) -> Response:
         path, method = scope["path"], scope["method"]
@@ -244,11 +245,13 @@ def operation_of(method: str, path: str) -> str:
     return "redirect" if method in ("GET", "HEAD") else "other"
 
 
-def failure(error: Exception, method: str, path: str) -> Response:
-    """The answer for what went wrong, by the kind of error."""
+def failure(error: Exception, method: str, path: str, trace: str = "") -> Response:
+    """The answer for what went wrong, by the kind of error; what is not the client's is logged."""
     if isinstance(error, tuple(REFUSALS)):
         status, message = REFUSALS[type(error)]
         return answer(status, {"error": message or str(error)}, [NO_STORE])
+    if isinstance(error, Unavailable | asyncpg.PostgresError):
+        request_failed(error, f"{method} {path}", trace)
     # 424 tells the load balancer that this server is well, only its database is not; it turns
     # that into a 503, and keeps the server.
     dependency_status = 424 if method in ("GET", "HEAD") else 503
@@ -259,7 +262,7 @@ def failure(error: Exception, method: str, path: str) -> Response:
     if isinstance(error, asyncpg.PostgresError):
         message = f"database: {type(error).__name__}"
         return answer(dependency_status, {"error": message}, maybe)
-    logging.error("%s %s", method, path, exc_info=error)
+    logging.error("%s %s", method, path, exc_info=error, extra={"trace_id": trace})
     return answer(500, {"error": "internal error; the server's log has more"}, maybe)
 
 

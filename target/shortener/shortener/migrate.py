@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from pathlib import Path
 from time import monotonic
@@ -10,6 +11,7 @@ from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
 
+from shortener.log import log_as_json
 from shortener.settings import read_settings
 
 ROOT = Path(__file__).parents[1]
@@ -20,7 +22,7 @@ ERRORS = (OSError, asyncio.TimeoutError, asyncpg.PostgresError, asyncpg.Interfac
 
 
 async def migrate(connection: Any) -> None:
-    """Bring the schema up to date and seed it if it has no URLs; prints what it did."""
+    """Bring the schema up to date and seed it if it has no URLs; logs what it did."""
     await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
     await connection.execute(
         "CREATE TABLE IF NOT EXISTS schema_migrations"
@@ -61,7 +63,7 @@ async def connect(dsn: str) -> Any:
 
 
 async def main() -> None:
-    """Migrate and seed, and say how long it took; exits with 1 and one line if it cannot."""
+    """Migrate and seed, and say how long it took; exits with 1 and logs one line if it cannot."""
     started_s = monotonic()
     try:
         connection = await connect(read_settings().rw_dsn)
@@ -70,16 +72,16 @@ async def main() -> None:
         finally:
             connection.terminate()
     except ERRORS as error:
-        sys.exit(
-            f"migrate: {type(error).__name__}: {error}; look at db-lb and db-*, then run again"
-        )
+        what = f"{type(error).__name__}: {error}; look at db-lb and db-*, then run again"
+        logging.critical("migrate: %s", what)
+        sys.exit(1)
     _say(f"ready after {monotonic() - started_s:.1f} s")
 
 
 def _say(what: str) -> None:
-    sys.stdout.write(f"migrate: {what}\n")
-    sys.stdout.flush()
+    logging.info("migrate: %s", what)
 
 
 if __name__ == "__main__":
+    log_as_json("migrate", logging.INFO)
     asyncio.run(main())

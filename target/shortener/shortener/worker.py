@@ -20,6 +20,7 @@ from shortener.clicks import GROUP, STREAM
 from shortener.container import Container
 from shortener.database import Pool, Unavailable
 from shortener.lag import TICK_S, LagMeter
+from shortener.log import log_as_json
 from shortener.redis_cache import REDIS_ERRORS, connect_redis
 from shortener.settings import read_settings
 from shortener.supervisor import Supervisor
@@ -154,7 +155,8 @@ async def main() -> None:
                 await told.wait()
         except TimeoutError:
             if sick := supervisor.sick():
-                raise SystemExit(f"worker: {sick}; it starts again") from None
+                logging.critical("worker: %s; it starts again", sick)
+                raise SystemExit(1) from None
     worker.stop()
     await supervisor.finish("worker", STOP_S)
     await supervisor.stop()
@@ -162,5 +164,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    log_as_json(read_settings().server)
     asyncio.run(main())

@@ -14,6 +14,7 @@ from harness.adapters.docker_engine import DockerEngine
 from harness.adapters.engine_address import EngineAddress
 from harness.errors import EngineError
 from harness.model.container import COMPOSE_PROJECT, COMPOSE_SERVICE
+from harness.model.log_line import RawLine
 from harness.model.target import Part
 
 NEVER = "0001-01-01T00:00:00Z"
@@ -90,3 +91,82 @@ def test_how_far_the_clock_of_its_machine_is_ahead() -> None:
     ahead_s, uncertainty_s = DockerEngine("shop").clock_ahead_s(lambda: next(times))
     assert ahead_s == pytest.approx(0.3, abs=1e-6)
     assert uncertainty_s == pytest.approx(0.2, abs=1e-6)
+
+
+class _Answer:
+    """What the engine answers when it is asked for a log."""
+
+    def __init__(self, status_code: int, data: bytes) -> None:
+        self.status_code, self._data, self.text = status_code, data, data.decode("latin-1")
+        self.is_closed = False
+
+    def __enter__(self) -> _Answer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_closed = True
+
+    def iter_content(self, _size: int) -> list[bytes]:
+        return [self._data]
+
+
+def _logged(engine: DockerEngine, answer: _Answer, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was asked."""
+    asked: list[Any] = []
+
+    def get(url: str, **options: Any) -> _Answer:
+        asked.append((url, options))
+        return answer
+
+    api = engine._client.api
+    for name, value in (("get", get), ("base_url", "http+docker://x"), ("api_version", "1.41")):
+        monkeypatch.setattr(api, name, value, raising=False)
+    return asked
+
+
+@pytest.mark.parametrize("has_terminal", [False, True])
+def test_the_log_of_a_container(has_terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = DockerEngine("shop")
+    inspected = _inspected("web")
+    inspected["Config"]["Tty"] = has_terminal
+    monkeypatch.setattr(engine._client.api, "inspect_container", lambda _: inspected)
+    line = b"2026-11-28T07:00:10.5Z hello\n"
+    head = b"" if has_terminal else b"\1\0\0\0\0\0\0" + bytes([len(line)])
+    answer = _Answer(200, (head + line) * 3)
+    asked = _logged(engine, answer, monkeypatch)
+    taken: list[bytes] = []
+
+    def take(raw: RawLine) -> bool:
+        taken.append(raw.text)
+        return len(taken) < 2
+
+    engine.read_logs("web", 1.5, 2.25, take)
+    assert taken == [b"hello\n", b"hello\n"]  # no more are wanted
+    assert answer.is_closed
+    [(url, options)] = asked
+    assert url == "http+docker://x/v1.41/containers/web/logs"
+    assert options["params"] == {
+        "stdout": 1, "stderr": 1, "timestamps": 1,
+        "since": "1.500000000", "until": "2.250000000",
+    }  # fmt: skip
+    assert options["timeout"] == docker_engine.CALL_S
+    assert options["stream"]
+
+
+def test_a_log_that_the_engine_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = DockerEngine("shop")
+    answer = _Answer(501, b"configured logging driver does not support reading")
+    _logged(engine, answer, monkeypatch)
+    with pytest.raises(EngineError, match="no logs: configured logging driver does not support"):
+        engine.read_logs("web", 0.0, 1.0, lambda _: True)
+    with pytest.raises(EngineError, match="x is not part of shop"):
+        engine.read_logs("x", 0.0, 1.0, lambda _: True)
+
+
+def test_the_variables_of_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = DockerEngine("shop")
+    assert engine.environment("web") == {}
+    inspected = _inspected("web")
+    inspected["Config"]["Env"] = ["A=1", "B=x=y", "odd"]
+    monkeypatch.setattr(engine._client.api, "inspect_container", lambda _: inspected)
+    assert engine.environment("web") == {"A": "1", "B": "x=y"}

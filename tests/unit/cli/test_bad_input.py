@@ -52,8 +52,8 @@ def test_every_command_explains_itself(cli: Cli) -> None:
     done = cli("--help")
     assert done.code == 0
     for name in (
-        "init", "run", "list", "validate", "plan", "analyze", "judge", "report", "annotate",
-        "schema", "up", "down", "status", "heal", "ui", "doctor",
+        "init", "run", "list", "validate", "plan", "analyze", "judge", "report", "logs",
+        "annotate", "schema", "up", "down", "status", "heal", "ui", "doctor",
     ):  # fmt: skip
         assert f"    {name} " in done.out
         assert cli(name, "--help").code == 0

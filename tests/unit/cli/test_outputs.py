@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -58,6 +60,12 @@ class _HostileProbe:
     finish = observe
 
 
+def _logged() -> list[str]:
+    """What a target may log: each secret as it is and in JSON, and markup."""
+    said = [f"it was {secret}" for secret in SECRETS.values()]
+    return [*said, *(json.dumps({"msg": text, "x": [text]}) for text in said), HOSTILE]
+
+
 @pytest.fixture
 def planted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """A project whose secrets are everywhere, and whose target sends markup everywhere."""
@@ -72,6 +80,9 @@ def planted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     shop.answers["config"]["services"]["app-1"]["environment"] = {"PASSWORD": SECRETS["compose"]}
     shop.write_compose()
     shop.health = [Health((), {HOSTILE: HOSTILE}), Health((HOSTILE,), {HOSTILE: HOSTILE})]
+    engine = shop.tools.engine
+    assert isinstance(engine, fakes.FakeEngine)
+    engine.logged = {"id-app-1": [(fakes.WALL_S + 105.0, text) for text in _logged()]}
     samples = fakes.samples_table
 
     def hostile_samples(seconds: int) -> dict[str, list[Any]]:
@@ -91,7 +102,12 @@ def planted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
 def _written(shop: Shop) -> dict[str, bytes]:
     """Every file of the run and of the harness's own state, what Parquet holds as text too."""
     files = [p for folder in (shop.reports, shop.state) for p in folder.rglob("*")]
-    return {str(path): path.read_bytes() for path in files if path.is_file()}
+    return {str(path): _content(path) for path in files if path.is_file()}
+
+
+def _content(path: Path) -> bytes:
+    data = path.read_bytes()
+    return gzip.decompress(data) if path.suffix == ".gz" else data
 
 
 class _Tags(HTMLParser):
@@ -137,6 +153,9 @@ def test_a_whole_run_gives_away_nothing_and_takes_nothing_for_markup(
     assert done.code in (0, 1, 3), done.err
     page = (planted.reports / "latest" / "index.html").read_text()
     assert "alert(1)" in page  # the target's words are shown, as words
+    logs = json.loads(cli("logs", planted.reports / "latest", "--json").out)["lines"]
+    assert [line["message"] for line in logs[:-1]] == ["it was ***"] * 2 * len(SECRETS)
+    _assert_harmless(planted, cli("logs", planted.reports / "latest"))
     _assert_harmless(planted, done)
     _assert_no_secret(planted, done)
     status = cli("status")
