@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from harness.adapters.compose_project import ComposeProject
+from harness.adapters.docker_engine import DockerEngine
 from harness.bundled.environment import prepare_environment
 from harness.bundled.shortener import stack_target
 from harness.errors import HarnessError
@@ -17,11 +18,21 @@ def main() -> int:
     """Build what changed; 0, or the exit code of the one clear error printed."""
     try:
         prepare_environment(ROOT)
-        ComposeProject(stack_target(ROOT)).build()
+        build()
     except HarnessError as error:
         sys.stderr.write(f"error: {error.message}\n       {error.hint}\n")
         return error.exit_code
     return 0
+
+
+def build() -> None:
+    """Build what changed of the core, and of other parts that were built before."""
+    core = ComposeProject(stack_target(ROOT))
+    profiles = {"profiles": tuple(core.profiles())}
+    whole = ComposeProject(stack_target(ROOT).model_copy(update=profiles))
+    engine = DockerEngine(whole.name())
+    built = whole.built()
+    whole.build([n for n, image in built.items() if n in core.built() or engine.has_image(image)])
 
 
 if __name__ == "__main__":

@@ -94,6 +94,11 @@ class ComposeProject:
         services = self.known()["services"].values()
         return sorted({service["image"] for service in services if "image" in service})
 
+    def built(self) -> dict[str, str]:
+        """The image that each service with a `build` makes, by service."""
+        services = self.known()["services"].items()
+        return {n: s["image"] for n, s in services if "build" in s and "image" in s}
+
     def published_ports(self) -> list[PublishedPort]:
         """The TCP ports that the file fixes; what the engine may choose freely is left out."""
         return [
@@ -142,9 +147,9 @@ class ComposeProject:
         done = self._call(command, QUICK_S, what, options=("--progress", "json"))
         return _replaced(done.stderr)
 
-    def build(self) -> None:
-        """Build the images whose inputs changed; unchanged steps come from the builder's cache."""
-        self._run(["build", "--quiet"], BUILD_S, "an image could not be built")
+    def build(self, services: Sequence[str] = ()) -> None:
+        """Build what these services run, or all; unchanged steps come from the builder's cache."""
+        self._run(["build", "--quiet", *services], BUILD_S, "an image could not be built")
 
     def up(self, timeout_s: float = UP_S, *, recreate: bool = False) -> None:
         """Start all services but standbys (label `harness.standby`), which are only created.

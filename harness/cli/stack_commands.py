@@ -53,7 +53,7 @@ def up(options: argparse.Namespace, screen: Screen) -> int:
     started_s = project.clock.now_s()
     with run_lock(project.lock_path, "harness up"):
         project.remember()
-        project.start(recreate=options.recreate)
+        project.start(recreate=options.recreate, say=screen.say)
         project.check_journal()
         project.wait_healthy()
     screen.say(f"{project.name} is healthy after {project.clock.now_s() - started_s:.1f} s")

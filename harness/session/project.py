@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -169,10 +169,21 @@ class Project:
             )
         return health
 
-    def start(self, *, recreate: bool) -> None:
+    def start(self, *, recreate: bool, say: Callable[[str], None]) -> None:
         """Start what does not run, with Toxiproxy before its clients; see `ComposeProject.up`."""
         self.check_links_image()
+        self._build_missing(say)
         self.compose.up(recreate=recreate)
+
+    def _build_missing(self, say: Callable[[str], None]) -> None:
+        """Parts of the bundled stack that few experiments need are built when first asked for."""
+        if not self.compose.is_bundled:
+            return
+        built = self.compose.built()
+        missing = [name for name, image in built.items() if not self.engine.has_image(image)]
+        if missing:
+            say(f"building {', '.join(built[name] for name in missing)}: only the first time")
+            self.compose.build(missing)
 
     def check_links_image(self) -> None:
         """TargetError if links are to be made by our own Toxiproxy, and it is not built here."""

@@ -269,7 +269,7 @@ class Session:
         project.check_clock()
         project.remember()
         if self._settings.starts_stack:
-            project.start(recreate=self._settings.recreate)
+            project.start(recreate=self._settings.recreate, say=self._listener.say)
         project.wait_healthy()
 
     def _preflight(self, job: Job) -> list[dict[str, Any]]:
