@@ -51,11 +51,17 @@ def by_alert(record: Record, found: Alerts) -> dict[str, OfAlert]:
 
 def unexpected(record: Record, found: Alerts) -> dict[str, Unexpected]:
     """By judged phase, and for all together: alerts neither named nor allowed, each once."""
+    strange = [one for one in found.alerts if not found.is_expected(one)]
     counted = {}
     for phase in record.judged:
-        fired = found.unexpected_in(phase.start_s, min(phase.end_s, record.experiment.end_s))
-        names = list(dict.fromkeys(one.words for one in fired))
-        counted[phase.name] = Unexpected(count=len({o.instance for o in fired}), names=names)
+        span_s = phase.start_s, min(phase.end_s, record.experiment.end_s)
+        fired = [one for one in strange if one.fired_surely_in(*span_s)]
+        unsure = [one for one in strange if one.fired_surely_in(*span_s) is None]
+        counted[phase.name] = Unexpected(
+            count=len({one.instance for one in fired}),
+            names=list(dict.fromkeys(one.words for one in fired)),
+            unsure=list(dict.fromkeys(one.words for one in unsure)),
+        )
     return counted
 
 
@@ -97,14 +103,13 @@ def _silent_before(seen: _Seen) -> tuple[bool | None, str]:
     start_s, end_s = seen.record.judged[-1].start_s, seen.first_fault_s
     if end_s == inf:
         return None, "no fault was injected"
-    for one in seen.times:
-        firing_s, half_s = _firing_s(one), uncertainty_of(one.uncertainty_s, "firing_s")
-        if one.fired_in(start_s, end_s - half_s):
-            since = f"at {firing_s:.1f} s" if firing_s > 0 else "when the run began"
-            return False, f"{one.words} was firing {since}, before any fault"
-        is_before = one.pending_s is not None and one.pending_s < end_s
-        if is_before and firing_s - half_s < end_s < firing_s + half_s:
-            return None, f"{one.words} fired within {half_s:.1f} s of the fault's start"
+    sure = [(one, one.fired_surely_in(start_s, end_s)) for one in seen.times]
+    if fired := next((one for one, is_sure in sure if is_sure), None):
+        firing_s = _firing_s(fired)
+        since = f"at {firing_s:.1f} s" if firing_s > 0 else "when the run began"
+        return False, f"{fired.words} was firing {since}, before any fault"
+    if unsure := next((one for one, is_sure in sure if is_sure is None), None):
+        return None, f"{unsure.words} fired too close to the judged time's start or end to tell"
     who = seen.found.who_sees(seen.name)
     if who not in seen.found.watched_s:
         return None, f"{WHO[who]} was not seen"

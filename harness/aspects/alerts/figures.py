@@ -190,6 +190,8 @@ def _unexpected(item: Expectation, found: Alerts, run: Run) -> Figure:
     more = len(seen.names) - NAMED_MAX
     shown = ", ".join(seen.names[:NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
     gap = found.blind(PROMETHEUS, start_s, end_s)
+    if seen.unsure:
+        gap = gap or f"{seen.unsure[0]} fired too close to the phase's start or end to tell"
     if found.watched_s[PROMETHEUS] < end_s - WATCH_SLACK_S:
         gap = gap or f"Prometheus was seen until {found.watched_s[PROMETHEUS]:.1f} s only"
     evidence = f"fired: {shown}" if seen.names else "none fired"

@@ -10,7 +10,7 @@ from typing import ClassVar
 from harness.aspects.recovery.parts import Mark
 from harness.model.alert import FOR_NOBODY, MONITORING_SILENT, PAGER, PROMETHEUS
 from harness.model.series import Buckets, Values
-from harness.model.uncertain import Uncertainty
+from harness.model.uncertain import Uncertainty, uncertainty_of
 
 WHO = {PROMETHEUS: "Prometheus", PAGER: "the pager"}
 
@@ -68,6 +68,20 @@ class AlertFound:
         """Whether it fired at some time of that stretch."""
         until_s = inf if self.resolved_s is None else self.resolved_s
         return self.firing_s is not None and self.firing_s < end_s and until_s > start_s
+
+    def fired_surely_in(self, start_s: float, end_s: float) -> bool | None:
+        """The same; None if its times are too uncertain to tell."""
+        if self.firing_s is None:
+            return False
+        half_s = uncertainty_of(self.uncertainty_s, "firing_s")
+        until_s = inf if self.resolved_s is None else self.resolved_s
+        until_half_s = uncertainty_of(self.uncertainty_s, "resolved_s")
+        if self.firing_s + half_s < end_s and until_s - until_half_s > start_s:
+            return True
+        is_after = self.firing_s - half_s >= end_s
+        if self.pending_s is not None:  # exact, and it fired no sooner
+            is_after |= self.pending_s >= end_s
+        return False if is_after or until_s + until_half_s <= start_s else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,10 +185,14 @@ class OfAlert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unexpected:
-    """How many alerts fired in a phase that nothing expects; `names` of some of them."""
+    """How many alerts fired in a phase that nothing expects, and which.
+
+    `unsure`: those that fired so close to its start or end that nobody can tell.
+    """
 
     count: int = 0
     names: Sequence[str] = ()
+    unsure: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

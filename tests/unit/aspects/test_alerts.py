@@ -132,6 +132,7 @@ def test_an_alert_as_it_should_not_be(clause: str, events: list[Event], code: st
         ("fires_within < 4.2s", fires(32, 34)),
         ("resolves_within < 6.2s", fires(32, 34, 66)),
         ("silent_before", fires(28, 30.2)),
+        ("silent_before", fires(2, 4, 9.8)),
     ],
 )
 def test_a_limit_within_the_uncertainty_decides_nothing(clause: str, events: list[Event]) -> None:
@@ -261,14 +262,38 @@ TWO = ((30.0, 40.0), (50.0, 60.0))
 
 
 def test_of_several_faults_the_worst_counts() -> None:
-    events = [*fires(32, 34, 43), *fires(55, 57, 64), page(34), page(59)]
+    events = [*fires(32, 34, 47), *fires(55, 57, 64), page(34), page(59)]
     assert figure("fires_within < 9s", *events, faults=TWO).value == 7.0
     assert figure("pages_within < 9s", *events, faults=TWO).value == 9.0
-    assert figure("resolves_within < 9s", *events, faults=TWO).value == 4.0
+    assert figure("resolves_within < 9s", *events, faults=TWO).value == 7.0
     assert figure("flaps == 0", *events, faults=TWO).value == 0.0
     assert outcome("fires_within < 9s", *fires(32, 34, 43), faults=TWO) == "fail alert_not_fired"
     missed_first = fires(55, 57, 64)
     assert outcome("fires_within < 9s", *missed_first, faults=TWO) == "fail alert_not_fired"
+
+
+def test_a_fault_that_misses_the_limit_fails_although_of_another_nothing_was_seen() -> None:
+    blind = silent("prometheus", 50, 58)
+    late = [*fires(35, 37, 43), *blind]
+    assert outcome("fires_within < 5s", *late, faults=TWO) == "fail alert_late"
+    assert outcome("fires_within < 9s", *late, faults=TWO) == "inconclusive not_measured"
+
+
+def test_a_fault_that_begins_at_the_healing_of_another_is_the_later_cause() -> None:
+    touching = ((30.0, 45.0), (45.0, 60.0))
+    assert outcome("fires_within < 20s", *fires(46, 48), faults=touching) == "fail alert_not_fired"
+    apart = ((30.0, 45.5), (45.0, 60.0))  # both were active: it may be due to either
+    assert outcome("fires_within < 20s", *fires(46, 48), faults=apart) == "pass"
+
+
+def test_an_alert_that_was_pending_because_of_the_first_fault_counts_for_the_second() -> None:
+    both = ((30.0, 60.0), (34.0, 62.0))
+    assert outcome("fires_within < 9s", *fires(32, 36), faults=both) == "pass"
+
+
+def test_one_that_fired_before_any_fault_is_explained_by_none() -> None:
+    found = figure("fires_within < 9s", *fires(20, 22), faults=TWO)
+    assert found.gap == "Errors.warning was firing already when f-1 began"
 
 
 def test_faults_that_overlap_share_an_alert() -> None:
@@ -286,6 +311,10 @@ def test_a_fault_that_was_never_healed_is_nothing_to_resolve_after() -> None:
     assert outcome("resolves_within < 9s", *GOOD, faults=((30.0, None),)) == (
         "inconclusive not_measured"
     )
+    half = ((30.0, 40.0), (50.0, None))
+    events = [*fires(32, 34, 45), *fires(55, 57, 64)]
+    assert outcome("resolves_within < 9s", *events, faults=half) == "inconclusive not_measured"
+    assert figure("resolves_within < 9s", *events[:3], faults=half[:1]).value == 5.0
 
 
 def test_what_only_the_pager_knows_is_judged_by_its_notifications() -> None:
@@ -324,6 +353,24 @@ def test_alerts_that_nobody_expected_are_counted_once_each() -> None:
     assert unexpected(page(50, "FromElsewhere")) == 1
     shown = figure("unexpected == 0", *events, subject="alerts", phase="run")
     assert shown.evidence == "fired: Errors.warning, Cpu.warning of app-1"
+
+
+@pytest.mark.parametrize(
+    ("events", "phase", "wanted"),
+    [
+        (fires(2, 4, 10.2), "baseline", "inconclusive not_measured"),
+        (fires(2, 4, 9.4), "baseline", "pass"),
+        (fires(2, 4, 10.6), "baseline", "fail alerts_unexpected"),
+        (fires(28, 29.8, 40), "baseline", "inconclusive not_measured"),
+        (fires(30.1, 30.2, 40), "baseline", "pass"),  # not even pending before its end
+        (fires(28, 30.6, 40), "baseline", "pass"),
+        (fires(28, 29.8, 40), "fault", "fail alerts_unexpected"),
+    ],
+)
+def test_an_alert_at_the_edge_of_a_phase_is_counted_only_where_that_is_sure(
+    events: list[Event], phase: str, wanted: str
+) -> None:
+    assert outcome("unexpected == 0", *events, subject="alerts", phase=phase) == wanted
 
 
 @pytest.mark.parametrize(

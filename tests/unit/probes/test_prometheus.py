@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any
 
 import pytest
 from fakes import WALL_S, FakeClock, FakeHttp, container
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_answers import active, answer, rule
 
 from harness.model.alert import ALERTS_MAX
@@ -243,3 +246,60 @@ def test_a_label_asks_for_it() -> None:
         ("prometheus watch", "http://127.0.0.1:5/", 0.5),
         ("pager watch", "http://127.0.0.1:6/notifications", 0.5),
     ]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list[bool], float, list[float]]:
+    """Whether a rule's query had a result at each second, its `for`, and when it was looked at."""
+    seconds = draw(st.lists(st.booleans(), min_size=5, max_size=40))
+    gaps = draw(st.lists(st.sampled_from([0.3, 0.5, 0.7, 1.1, 2.3, 4.1]), min_size=5, max_size=60))
+    return seconds, draw(st.sampled_from([0.0, 2.0, 3.0])), list(accumulate(gaps))
+
+
+def truth(seconds: list[bool], for_s: float) -> list[tuple[int, int | None, int | None]]:
+    """When it was active, fired and resolved, as Prometheus has it; None if it did not."""
+    found, since = list[tuple[int, int | None, int | None]](), None
+    for at, is_on in enumerate([*seconds, None]):
+        if is_on and since is None:
+            since = at
+        if is_on is not True and since is not None:
+            fired = next((t for t in range(since, at) if t - since >= for_s), None)
+            found.append((since, fired, at if is_on is False else None))
+            since = None
+    return found
+
+
+@given(histories())
+def test_each_time_is_within_its_uncertainty_of_what_happened(
+    made: tuple[list[bool], float, list[float]],
+) -> None:
+    """A second is an evaluation. What is not told lies between two looks."""
+    seconds, for_s, looks = made
+    times, prometheus = truth(seconds, for_s), Prometheus()
+    told: list[dict[str, Any]] = []
+    for look_s in (look for look in looks if look < len(seconds)):
+        now = int(look_s)
+        on = [t for t in times if t[0] <= now and (t[2] is None or t[2] > now)]
+        alerts = [
+            active("firing" if f is not None and f <= now else "pending", at(200.0 + a))
+            for a, f, _ in on
+        ]
+        seen = prometheus.look(200.0 + look_s, *alerts, evaluated_s=200.0 + now, for_s=for_s)
+        told += [{**e} for e in seen.events if e["event"] == "alert.state"]
+    by_begin: dict[int, dict[str, dict[str, Any]]] = {}
+    for event in told:
+        if event["state"] == "pending":
+            begin = round(event["at_s"] - 200.0)
+            assert event["at_s"] == pytest.approx(200.0 + begin)
+        by_begin.setdefault(begin, {})[event["state"]] = event
+    seconds_looked = {int(look) for look in looks if look < len(seconds)}
+    for begin, fired, ended in times:
+        states = by_begin.pop(begin, {})
+        end = len(seconds) if ended is None else ended
+        assert bool(states) == any(begin <= s < end for s in seconds_looked)
+        for name, true in (("firing", fired), ("resolved", ended)):
+            if name in states:
+                assert true is not None
+                off_s = abs(states[name]["at_s"] - 200.0 - true)
+                assert off_s <= states[name]["uncertainty_s"] + 1e-3
+    assert by_begin == {}
