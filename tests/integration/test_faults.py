@@ -21,9 +21,10 @@ from harness.adapters.docker_engine import DockerEngine
 from harness.adapters.http_client import HttpClient
 from harness.adapters.link_client import SocketLinkClient
 from harness.adapters.toxiproxy_links import ToxiproxyLinks
-from harness.errors import HarnessError
+from harness.errors import HarnessError, TargetError
 from harness.faults import KINDS, make_fault
 from harness.faults.base import Fault, Proof, Tools
+from harness.faults.containers import burn_cpu
 from harness.faults.watch import wait_for
 from harness.model.container import COMPOSE_PROJECT, COMPOSE_SERVICE, Container
 from harness.model.experiment import FaultSpec
@@ -319,6 +320,72 @@ def test_a_memory_limit_is_set_and_restored(bench: Bench) -> None:
         before.memory_bytes,
         before.memory_swap_bytes,
     )
+
+
+def test_burnt_processor_time_is_its_share_of_the_limit_and_ends(bench: Bench) -> None:
+    """40 % of half a processor, as the container's own cgroup counts it."""
+    fault = bench.fault("burn_cpu", share=0.4)
+    undo, _ = bench.activate(fault)
+    before_s, began_s = _used_s(bench), time.monotonic()
+    time.sleep(4)
+    rate = (_used_s(bench) - before_s) / (time.monotonic() - began_s)
+    assert 0.1 <= rate <= 0.3  # 0.2, and what it takes to look; less on a busy machine
+    bench.heal(fault, undo)
+    assert _processes(bench) == ["sleep 1000"]
+
+
+def _used_s(bench: Bench) -> float:
+    """Processor time of the container, in either version of cgroups."""
+    code, text = bench.runs(
+        "cat /sys/fs/cgroup/cpuacct/cpuacct.usage 2> /dev/null"
+        " || sed -n 's/^usage_usec \\(.*\\)/\\1000/p' /sys/fs/cgroup/cpu.stat"
+    )
+    assert code == 0, text
+    return int(text) / 1e9
+
+
+def _processes(bench: Bench) -> list[str]:
+    """The command lines in it, but for those that look."""
+    top = bench.client.containers.get(bench.victim().id).top(ps_args="-o pid,args")
+    return [args for _, args in top["Processes"] if "docker-init" not in args]
+
+
+def test_memory_is_filled_to_its_share_and_given_back(bench: Bench) -> None:
+    fault = bench.fault("fill_memory", share=0.8)
+    undo, proof = bench.activate(fault)
+    assert "uses 8" in proof.detail or "uses 7" in proof.detail
+    assert not _holds_30_mb(bench)  # of 64 MiB there are 13 left
+    bench.heal(fault, undo)
+    assert _holds_30_mb(bench)
+    assert _processes(bench) == ["sleep 1000"]
+
+
+def test_a_process_of_a_fault_that_nobody_heals_ends_by_itself(bench: Bench) -> None:
+    """As if neither the runner nor its watchdog were there any more; here after 1 s."""
+    script = burn_cpu.BURN
+    command = ["env", "HARNESS_FAULT=orphan", "sh", "-c", script, "harness-fault", "1", "50"]
+    bench.tools.engine.execute_detached(bench.victim().id, command)
+    assert eventually(lambda: len(_processes(bench)) > 1)
+    assert eventually(lambda: _processes(bench) == ["sleep 1000"])
+
+
+def test_a_frozen_process_stands_still_and_goes_on(bench: Bench) -> None:
+    bench.tools.engine.execute_detached(bench.victim().id, ["sleep", "777"])
+    assert eventually(lambda: "sleep 777" in _processes(bench))
+    fault = bench.fault("freeze_process", process="^sleep 7+")
+    undo, proof = bench.activate(fault)
+    assert proof.detail == "1 of 1 processes are stopped"
+    assert _states(bench) == {"sleep 777": "T", "sleep 1000": "S"}
+    bench.heal(fault, undo)
+    assert _states(bench) == {"sleep 777": "S", "sleep 1000": "S"}
+    with pytest.raises(TargetError, match="no process whose command line contains 'sleep 778'"):
+        bench.fault("freeze_process", process="sleep 778").prepare()
+
+
+def _states(bench: Bench) -> dict[str, str]:
+    """The first letter of each process' state, as ps has it."""
+    top = bench.client.containers.get(bench.victim().id).top(ps_args="-o pid,stat,args")
+    return {args: stat[0] for _, stat, args in top["Processes"] if "docker-init" not in args}
 
 
 def test_a_command_is_run_proven_and_undone(bench: Bench) -> None:

@@ -21,7 +21,8 @@ FIND = """
 found=
 for process in /proc/[0-9]*; do
   id=${process#/proc/}
-  [ "$id" = 1 ] || [ "$id" = $$ ] || ! grep -qszE -- "$1" "$process/cmdline" || found="$found $id"
+  [ "$id" = 1 ] || [ "$id" = $$ ] && continue
+  { tr '\\0' ' ' < "$process/cmdline" | grep -qE -- "$1"; } 2> /dev/null && found="$found $id"
 done
 """
 STOP = FIND + "kill -STOP $found"

@@ -60,6 +60,40 @@ def test_another_compose_file_in_the_same_folder_has_none() -> None:
     assert [probe.name for probe in project.probes()] == ["containers", "machine"]
 
 
+@pytest.mark.parametrize(
+    ("here", "said", "built"),
+    [
+        ({"harness-monitoring:local"}, [], []),
+        (set(), ["building harness-monitoring:local: only the first time"], ["prometheus"]),
+    ],
+)
+def test_what_few_experiments_need_is_built_when_first_asked_for(
+    monkeypatch: pytest.MonkeyPatch, here: set[str], said: list[str], built: list[str]
+) -> None:
+    profiles = {"profiles": ("core", "monitoring")}
+    project = _project(stack_target(Path.cwd()).model_copy(update=profiles))
+    core = {i for i in project.compose.images() if i != "harness-monitoring:local"}
+    project.engine.has_image = lambda name: name in core | here  # type: ignore[method-assign]
+    calls: list[str] = []
+    monkeypatch.setattr(project.compose, "build", calls.extend)
+    monkeypatch.setattr(project.compose, "up", lambda **_: calls.append("up"))
+    texts: list[str] = []
+    project.start(recreate=False, say=texts.append)
+    assert (texts, calls) == (said, [*built, "up"])
+
+
+def test_images_of_a_users_own_project_are_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    project = _project(Target(compose=(Path("mine.yml").resolve(),)))
+    monkeypatch.setattr(project.compose, "_settings", {})
+    monkeypatch.setattr(project.compose, "built", lambda: {"web": "web:local"})
+    project.engine.has_image = lambda _: False  # type: ignore[method-assign]
+    calls: list[str] = []
+    monkeypatch.setattr(project.compose, "build", calls.extend)
+    monkeypatch.setattr(project.compose, "up", lambda **_: calls.append("up"))
+    project.start(recreate=False, say=pytest.fail)
+    assert calls == ["up"]
+
+
 def test_the_operations_that_a_target_calls_healthy_are_part_of_its_health() -> None:
     right, wrong = Operation(path="/"), Operation(path="/", status=(204,))
     mine = Target(
