@@ -194,7 +194,7 @@ def _unexpected(item: Expectation, found: Alerts, run: Run) -> Figure:
         gap = gap or f"{seen.unsure[0]} fired too close to the phase's start or end to tell"
     if found.watched_s[PROMETHEUS] < end_s - WATCH_SLACK_S:
         gap = gap or f"Prometheus was seen until {found.watched_s[PROMETHEUS]:.1f} s only"
-    evidence = f"fired: {shown}" if seen.names else "none fired"
+    evidence = f"fired: {shown}" if seen.names else "no other alert fired"
     return Figure(float(seen.count), evidence, gap=gap if item.holds(seen.count) else "")
 
 
