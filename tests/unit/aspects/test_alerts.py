@@ -333,6 +333,13 @@ def test_what_only_the_pager_knows_is_judged_by_its_notifications() -> None:
     assert outcome("silent_before", *silent("pager", 12, 14), **asked).startswith("inconclusive")
 
 
+def test_a_page_alone_is_no_alert_where_the_rules_are_not_known() -> None:
+    """It may be of a rule, whose times only Prometheus knows."""
+    assert found_of(page(34), watched=seen("pager", -1.0)).of(ASPECT).alerts == []
+    [foreign] = found_of(page(34, "FromElsewhere")).of(ASPECT).alerts
+    assert (foreign.firing_s, foreign.pending_s) == (34.0, None)
+
+
 def test_alerts_that_nobody_expected_are_counted_once_each() -> None:
     def unexpected(*events: Event, phase: str = "run", **facts: Any) -> float | None:
         return figure("unexpected == 0", *events, subject="alerts", phase=phase, **facts).value
