@@ -11,6 +11,16 @@ from harness.faults.base import Fault, Tools
 from harness.faults.undo_record import Undo
 from harness.model.experiment import FaultSpec
 
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "limit_cpu": {"cpus": 0.1}, "limit_memory": {"mib": 16}, "exec": {"command": ["true"]},
+    "latency": {"latency": 10}, "bandwidth": {"rate": 10}, "slow_close": {"delay": 1},
+    "slicer": {"average_size": 8}, "limit_data": {"bytes": 8},
+    "delay": {"delay": 100}, "loss": {"percent": 5},
+    "burn_cpu": {"share": 0.5}, "fill_memory": {"share": 0.5},
+    "freeze_process": {"process": "python"},
+}  # fmt: skip
+"""What each kind needs to be told, if anything."""
+
 
 def fault_spec(
     kind: str, parameters: Mapping[str, Any] | None = None, *, name: str = "", **selector: str

@@ -22,7 +22,7 @@ DECLARED_IN = {
     "tests": (RUN, DEVELOP),
     "target/shortener": ("target/shortener/requirements.in",),
 }
-OURS = {"harness", "campaigns", "shortener"}
+OURS = {"harness", "campaigns", "shortener", "pager"}
 OF_PYTEST = ROOT / "harness" / "pytest_plugin.py"
 """Only pytest loads it, so whoever does has pytest."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fakes import PROJECT, container, make_tools
-from make_faults import fault_on, read_back
+from make_faults import PARAMETERS, fault_on, read_back
 
 from harness.errors import TargetError
 from harness.faults import KINDS
@@ -14,15 +14,6 @@ from harness.faults.base import LINK, Fault, Tools
 from harness.guard import check_fault
 from harness.model.experiment import Experiment, Phase
 from harness.model.load import Load
-
-PARAMETERS: dict[str, dict[str, Any]] = {
-    "limit_cpu": {"cpus": 0.1}, "limit_memory": {"mib": 16}, "exec": {"command": ["true"]},
-    "latency": {"latency": 10}, "bandwidth": {"rate": 10}, "slow_close": {"delay": 1},
-    "slicer": {"average_size": 8}, "limit_data": {"bytes": 8},
-    "delay": {"delay": 100}, "loss": {"percent": 5},
-    "burn_cpu": {"share": 0.5}, "fill_memory": {"share": 0.5},
-    "freeze_process": {"process": "python"},
-}  # fmt: skip
 
 
 def _fault(kind: str, tools: Tools, **selector: str) -> Fault:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fakes import Cut, FakeClock, FakeEngine, container, make_tools
-from make_faults import fault_on, read_back
+from make_faults import PARAMETERS, fault_on, read_back
 
 from harness.adapters.docker_records import endpoint_config, read_attachment, read_container
 from harness.errors import TargetError
@@ -261,13 +261,8 @@ def test_what_does_not_run_is_not_broken_and_so_not_started_by_healing(
     if kind == "start":
         return  # the change that wants a container that does not run
     tools = make_tools(None, container("app-1", status=status), container("app-2"))
-    parameters = {
-        "limit_cpu": {"cpus": 0.1}, "limit_memory": {"mib": 16},
-        "delay": {"delay": 100}, "loss": {"percent": 5},
-    }.get(kind, {})  # fmt: skip
-    more = {"command": ["true"]} if kind == "exec" else parameters
     with pytest.raises(TargetError, match=f"app-1 is {status}"):
-        _fault(kind, tools, **more).prepare()
+        _fault(kind, tools, **PARAMETERS.get(kind, {})).prepare()
 
 
 def test_a_container_that_removes_itself_is_not_ended() -> None:

@@ -29,6 +29,7 @@ from fakes import (
     container,
     make_tools,
 )
+from make_faults import PARAMETERS
 
 from harness.cli.console import Screen
 from harness.errors import EngineError, HarnessError, RecordError
@@ -47,14 +48,6 @@ from harness.session.stop import Stop
 from harness.undo import Journal, replay
 
 START_S = FakeClock().now_s() + LEAD_S
-PARAMETERS: dict[str, dict[str, Any]] = {
-    "limit_cpu": {"cpus": 0.1}, "limit_memory": {"mib": 16}, "exec": {"command": ["true"]},
-    "latency": {"latency": 10}, "bandwidth": {"rate": 10}, "slow_close": {"delay": 1},
-    "slicer": {"average_size": 8}, "limit_data": {"bytes": 8},
-    "delay": {"delay": 100}, "loss": {"percent": 5},
-}  # fmt: skip
-
-
 OUTLIVED = {
     "engine.start", "engine.start done", "engine.connect", "links.True", "links.True done",
     "links.remove", "packets.remove", "driver.stop", "log.load.summary", "readback",

@@ -103,9 +103,10 @@ def _goes_on(undo: FreezeUndo, tools: Tools) -> Proof:
 
 
 def _count(container: Container, process: str, tools: Tools) -> tuple[int, int]:
-    """How many are stopped, and how many there are."""
+    """How many are stopped, and how many there are; none where that is not seen."""
     words = _run(container, COUNT, process, tools).split()
-    return int(words[0]), int(words[1])
+    numbers = [int(word) for word in words if word.isdecimal()]
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else (0, 0)
 
 
 def _run(container: Container, script: str, process: str, tools: Tools) -> str:

@@ -59,7 +59,7 @@ def test_a_run_that_passes(shop: Shop, cli: Cli) -> None:
     run = shop.runs()[0]
     assert sorted(path.name for path in run.iterdir()) == [
         "environment.json", "events.jsonl", "experiment.yaml", "findings.json", "index.html",
-        "junit.xml", "plan.json", "result.json", "samples", "summary.md", "target",
+        "junit.xml", "logs", "plan.json", "result.json", "samples", "summary.md", "target",
     ]  # fmt: skip
     assert (shop.reports / "latest").resolve() == run
     assert run.name in (shop.reports / "index.html").read_text()

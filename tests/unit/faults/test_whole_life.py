@@ -22,7 +22,7 @@ from make_faults import fault_on, fault_spec, read_back
 from harness.errors import EngineError, TargetError
 from harness.faults import KINDS, spec_to_json
 from harness.faults.base import CONTAINER, Effect, Fault, Proof, Tools
-from harness.faults.containers import intruder
+from harness.faults.containers import freeze_process, intruder
 from harness.faults.containers.burn_cpu import BURN
 from harness.faults.containers.crash import KILL_CHILDREN
 from harness.faults.containers.disconnect import DisconnectUndo
@@ -159,6 +159,7 @@ class Life:
     healed: Proof
     facts: dict[str, Any] = field(default_factory=dict)
     healed_gone: str = "app-2 does not exist any more"
+    looks: list[tuple[Any, ...]] = field(default_factory=list)  # before anything is changed
 
 
 def _freeze(script: str) -> list[str]:
@@ -268,9 +269,10 @@ LIVES = {
         {"process": "postgres: .*startup"}, {"process": "postgres: .*startup"},
         [("execute", ID, _freeze(STOP))],
         Effect(100.25, 100.5, "stopped 'postgres: .*startup' in app-2"),
-        Proof(True, "2 of 2 processes are stopped"), "0 of 2 processes are stopped",
+        Proof(True, "2 of 2 processes are stopped"), "0 of 0 processes are stopped",
         "app-2 does not run", [("execute", ID, _freeze(GO_ON))],
         Proof(True, "0 of 2 processes are stopped"),
+        looks=[("execute", ID, _freeze(freeze_process.COUNT))],
     ),
     "exec": Life(
         {"command": ["break", "it"], "undo": ["restore"], "timeout_s": 20.0},
@@ -324,7 +326,7 @@ def test_its_life_step_by_step(kind: str) -> None:
     touched = {"id": ID, "name": "fake-app-2-1", "service": "app-2", "role": "app"}
     written = {"kind": kind, "target": "app-2", "containers": [touched], **life.undo}
     assert json.dumps(undo.to_json()) == json.dumps(written)
-    assert case.calls() == []
+    assert case.calls() == life.looks
     assert case.fault.inject() == life.effect
     assert case.calls() == life.calls
     assert case.fault.is_active() == life.proof
@@ -342,8 +344,8 @@ def test_its_life_step_by_step(kind: str) -> None:
 @EACH
 def test_calls_without_effect_prove_nothing(kind: str) -> None:
     life, case = LIVES[kind], _case(kind)
-    case.engine.is_deaf = True
     case.prepare()
+    case.engine.is_deaf = True
     case.fault.inject()
     if life.deaf:
         assert case.fault.is_active() == Proof(False, life.deaf)
