@@ -257,7 +257,7 @@ class DockerEngine:
         has_terminal = bool(api.inspect_container(self._own(container_id))["Config"].get("Tty"))
         url = f"{api.base_url}/v{api.api_version}/containers/{container_id}/logs"
         span = {"since": f"{since_s:.9f}", "until": f"{until_s:.9f}"}
-        asked = {"stdout": 1, "stderr": 1, "timestamps": 1, **span}
+        asked: dict[str, str | int] = {"stdout": 1, "stderr": 1, "timestamps": 1, **span}
         with api.get(url, params=asked, stream=True, timeout=CALL_S) as answer:
             if answer.status_code != 200:
                 raise EngineError(f"the engine has no logs: {answer.text.strip()[:200]}")

@@ -89,7 +89,7 @@ def _made(folder: RunFolder) -> Path:
 class LogWriter:
     """Appends lines, and counts them."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: gzip.GzipFile) -> None:
         self._file = file
         self.lines = self.bytes = 0
 

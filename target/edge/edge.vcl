@@ -97,6 +97,7 @@ sub vcl_backend_error {
         set bereq.http.X-Failed = beresp.backend.name;
         return (retry);
     }
+    set beresp.http.X-Edge-Error = "yes";
 }
 
 sub vcl_backend_response {
@@ -131,6 +132,11 @@ sub vcl_backend_response {
 }
 
 sub vcl_deliver {
+    # Made here, not by a load balancer: as a synthetic answer it is counted (`s_synth`), and an alert
+    # knows of it.
+    if (resp.http.X-Edge-Error) {
+        return (synth(503));
+    }
     if (obj.hits > 0) {
         # Who really answered: the edge, not the server that did so up to an hour ago.
         set resp.http.X-Cache = "edge";

@@ -35,12 +35,16 @@ PLACES = {
     "/etc/patroni/": ROOT / "target" / "database",
     "/etc/varnish/": ROOT / "target" / "edge",
     "/etc/toxiproxy/": ROOT / "target" / "toxiproxy",
+    "/etc/monitoring/": ROOT / "target" / "monitoring",
+    "rules/": ROOT / "target" / "monitoring" / "rules",
+    "prometheus.yml": ROOT / "target" / "monitoring" / "prometheus.yml",
 }
 """Where the files of the images come from."""
 WITHOUT_RESULT = {
     "recovery_time": "not_recovered",
     "returns_to_rotation": "never_returned_rotation",
     "leaves_rotation": "never_left_rotation",
+    "fires_within": "alert_not_fired",
 }
 """The other code of a metric: what was waited for did not happen at all."""
 OF_EVERY_RUN = {"container_out_of_memory", "container_died"}
