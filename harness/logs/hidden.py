@@ -20,7 +20,14 @@ _IS_SECRET = re.compile(
     r"|private[_-]?key|access[_-]?key|cookie|salt$",
     re.IGNORECASE,
 )
-"""Names of variables and fields whose values are secrets."""
+"""Names of fields whose values are secrets."""
+_IS_SURELY = re.compile(
+    r"passw|pass$|passphrase|pwd|_pw$|^pw$|secret|token|api[_-]?key|credential|private[_-]?key",
+    re.IGNORECASE,
+)
+_MAY_BE = re.compile(r"key$|session|cookie|salt$|authori[sz]", re.IGNORECASE)
+LONG = 16
+"""XDG_SESSION_CLASS=user would hide a common word; APP_KEY=base64:... is a secret."""
 _IS_NONE = frozenset({"true", "false", "none", "null", "trust", "yes", "random", "enabled"})
 """Values of such variables that are settings, and ordinary words of logs."""
 _OF_URL = re.compile(r"://[^:/\s@]*:([^@\s]+)@")
@@ -80,7 +87,8 @@ def secrets_in(variables: Mapping[str, str]) -> set[str]:
     """The values of variables that their names call secrets, and the passwords in URLs."""
     found = set()
     for name, value in variables.items():
-        if _IS_SECRET.search(name) and not name.upper().endswith("_FILE"):
+        is_secret = _IS_SURELY.search(name) or (len(value) >= LONG and _MAY_BE.search(name))
+        if is_secret and not name.upper().endswith("_FILE"):
             found.add(value)
         found |= set(_OF_URL.findall(value))
     return found

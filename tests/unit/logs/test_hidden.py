@@ -81,8 +81,10 @@ def test_which_variables_are_secrets() -> None:
         "REDIS_PASSWORD": "one", "DB_PW": "two", "STRIPE_API_KEY": "three", "JWT_SECRET": "four",
         "DSN": "postgresql://app:five@db/app", "POSTGRES_PASSWORD_FILE": "/run/secrets/pw",
         "PORT": "8000", "URL": "http://app:8000/", "MONGO": "mongodb://root:s%2Fx@m",
+        "XDG_SESSION_CLASS": "user", "SORT_KEY": "name", "APP_KEY": "base64:0123456789",
     }  # fmt: skip
-    assert secrets_in(variables) == {"one", "two", "three", "four", "five", "s%2Fx"}
+    known = {"one", "two", "three", "four", "five", "s%2Fx", "base64:0123456789"}
+    assert secrets_in(variables) == known
 
 
 def test_each_line_of_a_secret_with_several_is_hidden() -> None:
