@@ -46,7 +46,8 @@ def known_secrets(root: Path, config: Mapping[str, Any]) -> set[str]:
     found = {value for name, value in os.environ.items() if name.startswith(PREFIX)}
     services = (config.get("services") or {}).values()
     variables = [_variables(service.get("environment") or {}) for service in services]
-    for each in (os.environ, read_environment(root), _file_variables(root), *variables):
+    files = [_unquoted(each) for each in (read_environment(root), _file_variables(root))]
+    for each in (os.environ, *files, *variables):
         found |= secrets_in(each)
     return {*found, *_of_files(config)}
 
@@ -66,6 +67,11 @@ def _span(folder: RunFolder, until_s: float) -> Span | None:
 
 def _variables(environment: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in environment.items() if value is not None}
+
+
+def _unquoted(variables: Mapping[str, str]) -> dict[str, str]:
+    """As Compose takes them from a file: without quotes around the value."""
+    return {name.strip(): value.strip().strip("\"'") for name, value in variables.items()}
 
 
 def _file_variables(root: Path) -> dict[str, str]:

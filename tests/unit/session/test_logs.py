@@ -14,7 +14,7 @@ def test_where_secrets_come_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HARNESS_SECRET_X", "of-a-request")
     monkeypatch.setenv("MY_TOKEN", "of-this-shell")
     monkeypatch.setenv("FROM_HERE", "for-compose")
-    (tmp_path / ".env").write_text("ADMIN_PASSWORD=of-dot-env\nPORT=8000\n")
+    (tmp_path / ".env").write_text("ADMIN_PASSWORD='of-dot-env'\nPORT=8000\n")
     (tmp_path / "target").mkdir()
     (tmp_path / "target" / "secrets.env").write_text("# x\nREDIS_PASSWORD=of-secrets-env\n")
     (tmp_path / "key").write_text("first line\nsecond line\n")
