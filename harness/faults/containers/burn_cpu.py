@@ -1,7 +1,8 @@
 """burn_cpu: a process inside the container uses processor time, beside its own.
 
-It shares the container's limit: what it takes, the container's own processes do not get. In each
-second it works for its share, then it rests; a container that is short of time gives it less.
+It shares the container's limit: what it takes, the container's own processes do not get. It works
+until it has used its share of the time that has passed, by its own count, then it rests. What it
+could not get it takes later, up to a second's work; a container that is short of time gives it less.
 """
 
 from __future__ import annotations
@@ -20,16 +21,17 @@ from harness.model.container import Container
 TICKS_A_SECOND = 100
 PROVEN_TICKS = 20
 BURN = """
-now() { read -r up _ < /proc/uptime; second=${up%.*}; part=${up#*.}; part=${part#0}; }
+now() { read -r up _ < /proc/uptime; at=${up%.*}${up#*.}; }
+ticks() { read -r line < /proc/self/stat; set -- ${line##*) }; used=$((${12} + ${13})); }
 burn() {
-  while now; [ "$second" -lt "$end" ]; do
-    if [ "$part" -ge "$1" ]; then
-      rest=$((100 - part)); [ "$rest" -ge 10 ] || rest=0$rest
-      sleep "0.$rest"
-    fi
+  now; start=$at
+  while now; [ "$at" -lt "$end" ]; do
+    ticks; late=$((at - start - used * 100 / $1))
+    [ "$late" -le 100 ] || start=$((start + late - 100))
+    [ "$late" -ge 0 ] || sleep 0.05
   done
 }
-now; end=$((second + $1))
+now; end=$((at + $1 * 100))
 shift
 for part_of_each in "$@"; do burn "$part_of_each" & done
 wait
