@@ -238,11 +238,11 @@ class DockerEngine:
     @_explained
     def environment(self, container_id: str) -> dict[str, str]:
         """The variables that a container was made with; none of one that is gone."""
-        with _ignore(404):
-            raw = self._client.api.inspect_container(self._own(container_id))
-            listed = raw["Config"].get("Env") or []
-            return dict(text.split("=", 1) for text in listed if "=" in text)
-        return {}
+        if self._read(container_id) is None:
+            return {}
+        raw = self._client.api.inspect_container(container_id)
+        listed = raw["Config"].get("Env") or []
+        return dict(text.split("=", 1) for text in listed if "=" in text)
 
     @_explained
     def read_logs(

@@ -166,6 +166,7 @@ def test_a_log_that_the_engine_does_not_have(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_variables_of_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = DockerEngine("shop")
     assert engine.environment("web") == {}
+    assert engine.environment("x") == {}  # another project's, as one that is gone: no error
     inspected = _inspected("web")
     inspected["Config"]["Env"] = ["A=1", "B=x=y", "odd"]
     monkeypatch.setattr(engine._client.api, "inspect_container", lambda _: inspected)
