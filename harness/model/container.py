@@ -89,6 +89,16 @@ class Container:
     restart_policy: str = ""  # no, on-failure, always, unless-stopped; "": not known
 
     @property
+    def period_us(self) -> int:
+        """Of a quota; the kernel's own, where none is set."""
+        return self.cpu_period_us or 100_000
+
+    @property
+    def cpus(self) -> float:
+        """How many processors it may use, 0 for no limit."""
+        return self.nano_cpus / 1e9 or self.cpu_quota_us / self.period_us
+
+    @property
     def project(self) -> str:
         """The Compose project it belongs to, "" for none."""
         return self.labels.get(COMPOSE_PROJECT, "")

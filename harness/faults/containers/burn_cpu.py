@@ -16,7 +16,6 @@ from harness.faults.base import Parameters, Proof
 from harness.faults.container_kind import ContainerFault, ContainerKind
 from harness.faults.containers import intruder
 from harness.faults.containers.intruder import FIND, IntruderUndo
-from harness.model.container import Container
 
 TICKS_A_SECOND = 100
 PROVEN_TICKS = 20
@@ -61,14 +60,14 @@ BurnFault = ContainerFault[BurnParameters, IntruderUndo]
 
 def _record(fault: BurnFault) -> IntruderUndo:
     """Needs a limit on the container: without one the machine itself would be burdened."""
-    if not cpus_of(fault.target):
+    if not fault.target.cpus:
         raise TargetError(f"{fault.target.service} has no processor limit", "set cpus")
     return intruder.record(fault)
 
 
 def _burn(fault: BurnFault) -> str:
     """One loop for each processor, each in hundredths of a second of every second."""
-    cpus = cpus_of(fault.target) * fault.parameters.share
+    cpus = fault.target.cpus * fault.parameters.share
     loops = ceil(cpus)
     intruder.start(fault, BURN, *[round(cpus / loops * 100)] * loops)
     return f"burning {cpus:.2g} CPUs in {fault.target.service}"
@@ -81,13 +80,6 @@ def _is_burning(fault: BurnFault) -> Proof:
         return Proof(proven=False, detail=f"no process of it runs in {fault.target.service}")
     text = f"it has used {used[0] / TICKS_A_SECOND:.1f} s of processor time"
     return Proof(proven=used[0] >= PROVEN_TICKS, detail=text)
-
-
-def cpus_of(container: Container) -> float:
-    """How many processors it may use, 0 for no limit."""
-    if container.nano_cpus:
-        return container.nano_cpus / 1e9
-    return container.cpu_quota_us / (container.cpu_period_us or 100_000)
 
 
 KIND = ContainerKind(

@@ -22,7 +22,6 @@ from harness.faults.undo_record import Undo
 from harness.faults.watch import gone, touched
 from harness.model.container import Container
 
-PERIOD_US = 100_000  # the kernel's own, where none is set
 NO_QUOTA = -1  # to the engine 0 means: leave it as it is
 
 
@@ -53,7 +52,7 @@ CpuFault = ContainerFault[CpuParameters, CpuUndo]
 
 def _record(fault: CpuFault) -> CpuUndo:
     """TargetError if it has no more than the fault would leave it."""
-    had, cpus = _cpus(fault.target), fault.parameters.cpus
+    had, cpus = fault.target.cpus, fault.parameters.cpus
     if had and had <= cpus:
         text = f"{fault.target.service} has {had:g} CPUs, so {cpus:g} limit nothing"
         raise TargetError(text, "give it fewer `cpus`")
@@ -63,7 +62,7 @@ def _record(fault: CpuFault) -> CpuUndo:
 def _wanted(fault: CpuFault) -> dict[str, int]:
     if fault.target.nano_cpus:
         return {"NanoCpus": round(fault.parameters.cpus * 1e9)}
-    return {"CpuQuota": round(fault.parameters.cpus * _period_us(fault.target))}
+    return {"CpuQuota": round(fault.parameters.cpus * fault.target.period_us)}
 
 
 def _limit(fault: CpuFault) -> str:
@@ -102,20 +101,8 @@ def _limits(container: Container) -> dict[str, int]:
     return {"CpuQuota": container.cpu_quota_us}
 
 
-def _cpus(container: Container) -> float:
-    """How many processors it may use, 0 for no limit."""
-    if container.nano_cpus:
-        return container.nano_cpus / 1e9
-    return container.cpu_quota_us / _period_us(container)
-
-
-def _period_us(container: Container) -> int:
-    return container.cpu_period_us or PERIOD_US
-
-
 def _words(container: Container) -> str:
-    cpus = _cpus(container)
-    return f"limit {cpus:g} CPUs" if cpus else "no limit"
+    return f"limit {container.cpus:g} CPUs" if container.cpus else "no limit"
 
 
 KIND = ContainerKind(
