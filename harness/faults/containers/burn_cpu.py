@@ -2,7 +2,7 @@
 
 It shares the container's limit: what it takes, the container's own processes do not get. It works
 until it has used its share of the time that has passed, by its own count, then it rests. What it
-could not get it takes later, up to a second's work; a container that is short of time gives it less.
+could not get it takes later, up to a second's work; less in a container that is short of time.
 """
 
 from __future__ import annotations
