@@ -25,6 +25,7 @@ from harness.errors import HarnessError, RecordError, RunFolderError
 from harness.faults.base import Proof, Tools
 from harness.model.clock import wait_until
 from harness.record.event_log import EventLog, cut_torn_line
+from harness.record.events import run_start
 from harness.record.folder import RunFolder
 from harness.remembered import recall
 from harness.state_folder import JOURNAL
@@ -71,8 +72,8 @@ class Log:
 
     def _read(self, folder: RunFolder) -> None:
         events = folder.read_events()
-        started = [e["t0_monotonic_s"] for e in events if e["event"] == "run.started"]
-        self._start_s = started[0] if started else self._start_s
+        if (started := run_start(events)) is not None:
+            self._start_s = started["t0_monotonic_s"]
         proven = ("fault.active", "fault.unproven")
         self.returned = frozenset(e["fault"] for e in events if e["event"] in proven)
         cut_torn_line(folder)

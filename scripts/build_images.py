@@ -30,9 +30,9 @@ def build() -> None:
     core = ComposeProject(stack_target(ROOT))
     profiles = {"profiles": tuple(core.profiles())}
     whole = ComposeProject(stack_target(ROOT).model_copy(update=profiles))
-    engine = DockerEngine(whole.name())
-    built = whole.built()
-    whole.build([n for n, image in built.items() if n in core.built() or engine.has_image(image)])
+    engine, always = DockerEngine(whole.name()), core.built()
+    wanted = [n for n, image in whole.built().items() if n in always or engine.has_image(image)]
+    whole.build(wanted)
 
 
 if __name__ == "__main__":

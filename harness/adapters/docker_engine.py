@@ -238,10 +238,7 @@ class DockerEngine:
     @_explained
     def environment(self, container_id: str) -> dict[str, str]:
         """The variables that a container was made with; none of one that is gone."""
-        if self._read(container_id) is None:
-            return {}
-        raw = self._client.api.inspect_container(container_id)
-        listed = raw["Config"].get("Env") or []
+        listed = (self._raw(container_id) or {"Config": {}})["Config"].get("Env") or []
         return dict(text.split("=", 1) for text in listed if "=" in text)
 
     @_explained
@@ -254,7 +251,9 @@ class DockerEngine:
         a long line is cut into pieces.
         """
         api = self._client.api
-        has_terminal = bool(api.inspect_container(self._own(container_id))["Config"].get("Tty"))
+        if (raw := self._raw(container_id)) is None:
+            raise self._not_ours(container_id)
+        has_terminal = bool(raw["Config"].get("Tty"))
         url = f"{api.base_url}/v{api.api_version}/containers/{container_id}/logs"
         span = {"since": f"{since_s:.9f}", "until": f"{until_s:.9f}"}
         asked: dict[str, str | int] = {"stdout": 1, "stderr": 1, "timestamps": 1, **span}
@@ -300,16 +299,25 @@ class DockerEngine:
     def _own(self, container_id: str) -> str:
         """The id, if the container is (still) one of the project's."""
         if self._read(container_id) is None:
-            raise EngineError(f"container {container_id[:12]} is not part of {self.project}")
+            raise self._not_ours(container_id)
         return container_id
 
-    def _read(self, container_id: str) -> Container | None:
+    def _not_ours(self, container_id: str) -> EngineError:
+        return EngineError(f"container {container_id[:12]} is not part of {self.project}")
+
+    def _raw(self, container_id: str) -> dict[str, Any] | None:
+        """A container of the project as the engine has it; None if it is gone or another's."""
         try:
-            found = read_container(self._client.api.inspect_container(container_id), self._reach)
+            raw: dict[str, Any] = self._client.api.inspect_container(container_id)
         except docker.errors.NotFound:
             return None
-        if found.project != self.project:
+        labels = raw["Config"].get("Labels") or {}
+        return raw if labels.get(COMPOSE_PROJECT) == self.project else None
+
+    def _read(self, container_id: str) -> Container | None:
+        if (raw := self._raw(container_id)) is None:
             return None
+        found = read_container(raw, self._reach)
         said = self._services.get(found.service)
         return replace(found, labels=said.over(found.service, found.labels)) if said else found
 

@@ -14,11 +14,12 @@ from urllib.parse import urlencode
 
 from harness.errors import RunFolderError, TargetError
 from harness.faults.base import Engine
-from harness.model.alert import ANSWER_S, PROMETHEUS_LABEL, read_rules
+from harness.model.alert import PROMETHEUS_LABEL
 from harness.model.clock import Clock
 from harness.model.http import Http
 from harness.model.monitoring import Kind, Line, Monitoring, read_matrix, signal_name
-from harness.probes.prometheus import RULES
+from harness.probes.prometheus import ask_rules
+from harness.record.events import run_start
 from harness.record.folder import RunFolder
 
 STEP_S, POINTS_MAX = 1.0, 2_000
@@ -105,8 +106,7 @@ class MonitoringReading:
 
     def _signals(self, url: str) -> list[Asked]:
         """What each rule compares, by its query: rules of several severities share one."""
-        answer = self._http.ask(f"{url}/{RULES}", ANSWER_S)
-        rules = read_rules(answer.json()) if answer.status == 200 else None
+        rules, answer = ask_rules(self._http, url)
         if rules is None:
             raise TargetError(
                 f"Prometheus does not answer with its rules: {answer.complaint}", "docker logs"
@@ -149,7 +149,6 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 def _began_s(folder: RunFolder) -> float:
     """The wall time of second 0 of the run."""
-    for event in folder.read_events():
-        if event["event"] == "run.started":
-            return float(event["wall_s"])
+    if (started := run_start(folder.read_events())) is not None:
+        return float(started["wall_s"])
     raise RunFolderError(f"{folder.path}: no event run.started", "run the experiment again")

@@ -72,6 +72,13 @@ def gone(undo: Undo) -> Proof:
     return Proof(proven=True, detail=f"{undo.target} does not exist any more")
 
 
+def without_processes(undo: Undo, found: Container | None) -> Proof:
+    """Proven: in a container that is gone or does not run, whatever ran has ended."""
+    if found is None:
+        return gone(undo)
+    return Proof(proven=True, detail=f"{found.service} is {found.status}")
+
+
 def _runs(undo: Undo, found: Container | None) -> Proof:
     if found is None:
         return gone(undo)

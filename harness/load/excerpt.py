@@ -10,6 +10,7 @@ from json import dumps
 from urllib.parse import quote
 
 from harness.load.secret import PREFIX
+from harness.model.text import shortened
 
 LENGTH_MAX, READ_MAX = 120, 4096
 HIDDEN, UNPRINTABLE = "***", "\N{REPLACEMENT CHARACTER}"
@@ -39,7 +40,7 @@ def excerpt(body: bytes, length: int = LENGTH_MAX) -> str:
     text = body[:READ_MAX].decode("utf-8", "replace")
     text = without_secrets(_SPACE.sub(" ", text).strip())
     shown = "".join(letter if letter.isprintable() else UNPRINTABLE for letter in text)
-    return shown if len(shown) <= length else f"{shown[: length - 1]}…"
+    return shortened(shown, length)
 
 
 def without_secrets(text: str) -> str:

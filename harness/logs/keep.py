@@ -25,6 +25,7 @@ from harness.logs.hidden import Secrets, secrets_in
 from harness.model.clock import Clock
 from harness.model.container import Container
 from harness.model.log_line import LogLine, RawLine
+from harness.model.text import shortened
 from harness.record.folder import RunFolder
 from harness.record.logs import Cut, LogWriter, PartLogs, as_json, write_about, writing
 
@@ -184,7 +185,7 @@ class _Taker:
             time=raw.time,
             level=said.level,
             part=self._part,
-            message=_short(self._secrets.without(said.message)),
+            message=shortened(self._secrets.without(said.message), MESSAGE_MAX),
             trace=said.trace,
             fields=self._secrets.without_in(said.fields),
         )
@@ -210,7 +211,3 @@ def part_names(containers: Iterable[Container]) -> dict[str, str]:
         )
         for c in listed
     }
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= MESSAGE_MAX else f"{text[: MESSAGE_MAX - 1]}…"

@@ -20,6 +20,12 @@ def uncertainty_of(found: Uncertainty, figure: str) -> float:
     return 0.0 if half is None else half
 
 
+def uncertainties(found: Uncertainty) -> dict[str, float]:
+    """By how much each figure of a record of several may be off; empty for one of a single one."""
+    known = found.items() if isinstance(found, Mapping) else ()
+    return {figure: half or 0.0 for figure, half in known}
+
+
 def largest(figures: Iterable[Uncertain]) -> Uncertain:
     """The largest of at least one, as uncertain as the others make it, too.
 

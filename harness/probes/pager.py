@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from typing_extensions import override
+
 from harness.model.alert import (
     ANSWER_S,
-    LOOK_S,
     PAGER,
     PAGER_LABEL,
     Notification,
@@ -22,9 +23,8 @@ from harness.model.alert import (
     named,
     read_pager,
 )
-from harness.model.clock import Clock
-from harness.model.http import Http
 from harness.model.observation import Observation
+from harness.probes.alert_probe import AlertProbe
 from harness.probes.base import ProbeKind, event, one_each
 
 RESTARTED = "it was restarted: what it had received before is gone"
@@ -33,24 +33,17 @@ ALIKE_S = 0.001
 
 
 @dataclass
-class PagerProbe:
+class PagerProbe(AlertProbe):
     """Polls the list of notifications; `alert.notified` for each that arrived since it began."""
 
-    service: str
-    url: str
-    http: Http
-    clock: Clock
-    interval_s: float = LOOK_S
+    WHO = PAGER
+
     _began_s: float | None = None
     _has_answered: bool = False
     _seen: set[tuple[object, ...]] = field(default_factory=set)
     _received: int | None = None
 
-    @property
-    def name(self) -> str:
-        """`pager pager`: what is looked at, and the service."""
-        return f"{PAGER} {self.service}"
-
+    @override
     def observe(self) -> Observation:
         """New notifications; a list that has lost what was in it is a gap."""
         asked_s = self.clock.now_s()
@@ -75,14 +68,6 @@ class PagerProbe:
         facts = {"notifications": len(found.notifications)}
         return Observation(self.name, at_s, ok=True, facts=facts, events=tuple(events))
 
-    def finish(self) -> Observation:
-        """One more look, and until when there was something to see."""
-        last = self.observe()
-        if not last.ok:
-            return last
-        events = (*last.events, self._watched(last.at_s))
-        return Observation(self.name, last.at_s, ok=True, facts=last.facts, events=events)
-
     def _first(self, at_s: float, offset_s: float, half_s: float) -> list[Mapping[str, Any]]:
         """At the first answer: since when it is watched, and how its clock differs from ours."""
         if self._has_answered:
@@ -90,9 +75,6 @@ class PagerProbe:
         self._has_answered = True
         facts = {"offset_s": round(offset_s, 6), "uncertainty_s": round(half_s, 6)}
         return [self._watched(at_s), event(at_s, "clock.offset", service=self.service, **facts)]
-
-    def _watched(self, at_s: float) -> Mapping[str, Any]:
-        return event(at_s, "alert.watched", by=PAGER, service=self.service)
 
     def _has_lost(self, found: PagerAnswer) -> bool:
         if found.received is not None and self._received is not None:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
+from typing_extensions import override
+
 from harness.model.alert import (
     ALERTS_MAX,
     ANSWER_S,
-    LOOK_S,
     PROMETHEUS,
     PROMETHEUS_LABEL,
     ActiveAlert,
@@ -25,9 +26,9 @@ from harness.model.alert import (
     named,
     read_rules,
 )
-from harness.model.clock import Clock
 from harness.model.http import Answer, Http
 from harness.model.observation import Observation
+from harness.probes.alert_probe import AlertProbe
 from harness.probes.base import ProbeKind, event, one_each
 
 RULES = "api/v1/rules?type=alert"
@@ -57,8 +58,14 @@ class _Seen:
 NEVER = _Seen(-inf, 0.0, {})
 
 
+def ask_rules(http: Http, url: str) -> tuple[tuple[AlertRule, ...] | None, Answer]:
+    """All alert rules of the Prometheus at `url`, None if it gave none; and its answer."""
+    answer = http.ask(f"{url.rstrip('/')}/{RULES}", ANSWER_S)
+    return (read_rules(answer.json()) if answer.status == 200 else None), answer
+
+
 @dataclass
-class PrometheusProbe:
+class PrometheusProbe(AlertProbe):
     """Polls the alert rules; `alert.state` at each change of an instance of an alert.
 
     `alert.rules` says which rules there are, at first and when they change. Rules that are not
@@ -66,24 +73,16 @@ class PrometheusProbe:
     alerts is not listed means nothing then.
     """
 
-    service: str
-    url: str
-    http: Http
-    clock: Clock
-    interval_s: float = LOOK_S
+    WHO = PROMETHEUS
+
     _rules: Sequence[Mapping[str, Any]] | None = None
     _seen: dict[tuple[str, ...], _Seen] = field(default_factory=dict)
 
-    @property
-    def name(self) -> str:
-        """`prometheus prometheus`: what is looked at, and the service."""
-        return f"{PROMETHEUS} {self.service}"
-
+    @override
     def observe(self) -> Observation:
         """What has changed since the last look."""
-        answer = self.http.ask(f"{self.url.rstrip('/')}/{RULES}", ANSWER_S)
+        rules, answer = ask_rules(self.http, self.url)
         at_s = self.clock.now_s()
-        rules = read_rules(answer.json()) if answer.status == 200 else None
         if lack := _lack(rules, answer):
             return Observation(self.name, at_s, ok=False, facts={"error": lack})
         silent = {rule.key: why for rule in rules or () if (why := self._silence(rule, at_s))}
@@ -95,14 +94,6 @@ class PrometheusProbe:
         events += self._gone(rules or (), at_s)
         return Observation(self.name, at_s, ok=not facts, facts=facts, events=tuple(events))
 
-    def finish(self) -> Observation:
-        """One more look, and until when there was something to see."""
-        last = self.observe()
-        if not last.ok:
-            return last
-        events = (*last.events, self._watched(last.at_s))
-        return Observation(self.name, last.at_s, ok=True, facts=last.facts, events=events)
-
     def _first(self, rules: Sequence[AlertRule], at_s: float) -> list[Event]:
         """Since when something can be seen, and which rules there are, if that is news."""
         found = [_facts(rule) for rule in rules]
@@ -111,9 +102,6 @@ class PrometheusProbe:
             events.append(event(at_s, "alert.rules", service=self.service, rules=found))
         self._rules = found
         return events
-
-    def _watched(self, at_s: float) -> Event:
-        return event(at_s, "alert.watched", by=PROMETHEUS, service=self.service)
 
     def _silence(self, rule: AlertRule, at_s: float) -> dict[str, Any]:
         """Why a rule says nothing of now, and since when; {} if it does."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,11 @@ def events_in(text: str, path: Path) -> list[dict[str, Any]]:
         for number, line in enumerate(lines, 1)
         if line.strip()
     ]
+
+
+def run_start(events: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The event of a run's start, which has its time on all clocks; None if it did not begin."""
+    return next((event for event in events if event["event"] == "run.started"), None)
 
 
 def _event(where: str, line: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harness.aspects.recovery.stretches import Stretch
 from harness.model.log_line import LogLine, is_at_least
+from harness.model.text import shortened
 from harness.record.folder import RunFolder
 from harness.record.logs import Logs, read_logs
 
@@ -69,5 +70,4 @@ def _errors(lines: Iterable[LogLine], level: str) -> Iterator[PartErrors]:
 def shown(line: LogLine) -> str:
     """The message, or the fields of a line without one, in at most 300 letters."""
     fields = ", ".join(f"{name}={value}" for name, value in line.fields.items())
-    text = " ".join((line.message or fields).split())
-    return text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 1]}…"
+    return shortened(" ".join((line.message or fields).split()), TEXT_MAX)

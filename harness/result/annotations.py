@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness.model.text import shortened
+
 AT_MOST = 10
 """GitHub shows no more than this of each level and step."""
 TEXT_MAX = 1000
@@ -77,8 +79,7 @@ def _of_problem(file: str, problem: str) -> Annotation:
 def _command(each: Annotation) -> str:
     facts = {"file": each.file, "line": str(each.line or ""), "title": each.title}
     properties = ",".join(f"{name}={_property(value)}" for name, value in facts.items() if value)
-    text = each.text if len(each.text) <= TEXT_MAX else f"{each.text[: TEXT_MAX - 1]}…"
-    return f"::{each.level} {properties}::{_data(text)}"
+    return f"::{each.level} {properties}::{_data(shortened(each.text, TEXT_MAX))}"
 
 
 def _data(text: str) -> str:

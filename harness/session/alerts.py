@@ -23,13 +23,12 @@ from harness.model.alert import (
     AlertRule,
     names_of,
     read_pager,
-    read_rules,
 )
 from harness.model.clock import wait_until
 from harness.model.experiment import Experiment
 from harness.model.http import Http
 from harness.model.metric import ALERT, ALERTS
-from harness.probes.prometheus import RULES
+from harness.probes.prometheus import ask_rules
 from harness.session.project import Project
 
 READY_S = 20.0
@@ -90,8 +89,7 @@ def _urls(project: Project, label: str) -> Iterator[tuple[str, str]]:
 
 def _rules(http: Http, url: str) -> tuple[tuple[AlertRule, ...] | None, str]:
     """All rules, and why they say nothing yet, "" if they do."""
-    answer = http.ask(f"{url.rstrip('/')}/{RULES}", ANSWER_S)
-    rules = read_rules(answer.json()) if answer.status == 200 else None
+    rules, answer = ask_rules(http, url)
     if rules is None:
         return None, answer.complaint
     for rule in rules:

@@ -8,10 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from harness.compose_files import read_environment
+from harness.compose_files import read_environment, read_variables
 from harness.errors import HarnessError
 from harness.load.secret import PREFIX
 from harness.logs import Deadline, Span, keep_logs, secrets_in
+from harness.record.events import run_start
 from harness.record.folder import RunFolder
 from harness.record.wall_times import WallTimes
 from harness.session.listener import Listener
@@ -55,8 +56,7 @@ def known_secrets(root: Path, config: Mapping[str, Any]) -> set[str]:
 def _span(folder: RunFolder, until_s: float) -> Span | None:
     """From the start of the run until now; None if it did not begin."""
     events = folder.read_events() if folder.has("events.jsonl") else []
-    started = next((e for e in events if e["event"] == "run.started"), None)
-    if started is None:
+    if (started := run_start(events)) is None:
         return None
     zero_s = float(started["wall_s"])
     clocks = [e for e in events if e["event"] == "run.clock"]
@@ -77,8 +77,7 @@ def _unquoted(variables: Mapping[str, str]) -> dict[str, str]:
 def _file_variables(root: Path) -> dict[str, str]:
     """What the bundled stack keeps apart from `.env`."""
     with suppress(OSError):
-        lines = (root / SECRETS_FILE).read_text(encoding="utf-8", errors="replace").splitlines()
-        return dict(line.split("=", 1) for line in lines if "=" in line)
+        return read_variables(root / SECRETS_FILE)
     return {}
 
 

@@ -28,7 +28,7 @@ from harness.aspects.alerts.found import (
     split,
 )
 from harness.model.metric import ALERT
-from harness.model.uncertain import uncertainty_of
+from harness.model.uncertain import uncertainties, uncertainty_of
 from harness.record.run import Record
 
 Fault = Mapping[str, Any]
@@ -155,7 +155,7 @@ def _paged(seen: _Seen, start_s: float, until_s: float, found: OfFault) -> OfFau
     if not due:
         return found
     page = min(due, key=lambda one: one.at_s)
-    half_s = {**_halves(found), "pages_within_s": page.uncertainty_s}
+    half_s = {**uncertainties(found.uncertainty_s), "pages_within_s": page.uncertainty_s}
     return replace(found, pages_within_s=page.at_s - start_s, uncertainty_s=half_s)
 
 
@@ -180,7 +180,7 @@ def _ended(seen: _Seen, start_s: float, until_s: float, found: OfFault) -> OfFau
     return replace(
         found,
         resolves_within_s=max(0.0, last.resolved_s - healed_s),
-        uncertainty_s={**_halves(found), "resolves_within_s": half_s},
+        uncertainty_s={**uncertainties(found.uncertainty_s), "resolves_within_s": half_s},
     )
 
 
@@ -194,11 +194,6 @@ def _again(seen: _Seen, start_s: float, until_s: float) -> int:
     """How often instances fired again that had fired, and resolved, since the fault began."""
     fired = Counter(one.instance for one in seen.times if one.fired_in(start_s, until_s))
     return sum(count - 1 for count in fired.values())
-
-
-def _halves(found: OfFault) -> dict[str, float]:
-    known = found.uncertainty_s
-    return {k: v or 0.0 for k, v in known.items()} if isinstance(known, dict) else {}
 
 
 def _firing_s(one: AlertFound) -> float:

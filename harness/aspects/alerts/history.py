@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.aspects.alerts.found import AlertFound, Page, RuleFound, Unseen
 from harness.model.alert import ANSWER_S, LOOK_S, MONITORING_SILENT, PAGER, PROMETHEUS
+from harness.model.uncertain import uncertainties
 from harness.record.run import Record
 
 LAST_GOOD_S = LOOK_S + ANSWER_S
@@ -86,7 +87,7 @@ def _by_prometheus(record: Record) -> Iterator[AlertFound]:
 
 
 def _reached(one: AlertFound, state: str, at_s: float, half_s: float) -> AlertFound:
-    known = {**_of(one), f"{state}_s": half_s}
+    known = {**uncertainties(one.uncertainty_s), f"{state}_s": half_s}
     if state == "pending":
         return replace(one, pending_s=at_s, uncertainty_s=known)
     if state == "firing":
@@ -109,7 +110,7 @@ def _by_pages(pages: Sequence[Page]) -> Iterator[AlertFound]:
         if page.status != "resolved":
             going.setdefault(one.instance, one)
         elif known := going.pop(one.instance, None):
-            half_s = {**_of(known), "resolved_s": page.uncertainty_s}
+            half_s = {**uncertainties(known.uncertainty_s), "resolved_s": page.uncertainty_s}
             yield replace(known, resolved_s=page.at_s, uncertainty_s=half_s)
     yield from going.values()
 
@@ -118,7 +119,7 @@ def _notified(one: AlertFound, pages: Sequence[Page]) -> AlertFound:
     """With the first notification that can be of it: not before it fired, nor when it is over."""
     if one.firing_s is None:
         return one
-    half_s = _of(one)
+    half_s = uncertainties(one.uncertainty_s)
     from_s = one.firing_s - half_s.get("firing_s", 0.0)
     end_s = inf
     if one.resolved_s is not None:
@@ -214,9 +215,3 @@ def _begun(event: Event) -> AlertFound:
 def _begin_s(one: AlertFound) -> float:
     times_s = (one.pending_s, one.firing_s, one.resolved_s)
     return min((at_s for at_s in times_s if at_s is not None), default=0.0)
-
-
-def _of(one: AlertFound) -> dict[str, float]:
-    """Its uncertainties by name."""
-    known = one.uncertainty_s
-    return {k: v or 0.0 for k, v in known.items()} if isinstance(known, dict) else {}

@@ -66,7 +66,7 @@ def _record(fault: BurnFault) -> IntruderUndo:
 
 
 def _burn(fault: BurnFault) -> str:
-    """One loop for each processor, each in hundredths of a second of every second."""
+    """One loop for each processor, each with its share in per cent."""
     cpus = fault.target.cpus * fault.parameters.share
     loops = ceil(cpus)
     intruder.start(fault, BURN, *[round(cpus / loops * 100)] * loops)
@@ -75,11 +75,11 @@ def _burn(fault: BurnFault) -> str:
 
 def _is_burning(fault: BurnFault) -> Proof:
     """Its processes are there, and have used processor time."""
-    used = intruder.numbers(fault, USED)
-    if not used:
-        return Proof(proven=False, detail=f"no process of it runs in {fault.target.service}")
-    text = f"it has used {used[0] / TICKS_A_SECOND:.1f} s of processor time"
-    return Proof(proven=used[0] >= PROVEN_TICKS, detail=text)
+    used = intruder.number(fault, USED)
+    if used is None:
+        return intruder.absent(fault)
+    text = f"it has used {used / TICKS_A_SECOND:.1f} s of processor time"
+    return Proof(proven=used >= PROVEN_TICKS, detail=text)
 
 
 KIND = ContainerKind(

@@ -67,10 +67,10 @@ def _fill(fault: FillFault) -> str:
 
 def _is_full(fault: FillFault) -> Proof:
     """As much is used as was asked for, and its process keeps its part of that."""
-    used = intruder.numbers(fault, LOOK)
-    if not used:
-        return Proof(proven=False, detail=f"no process of it runs in {fault.target.service}")
-    share = used[0] / fault.target.memory_bytes
+    used = intruder.number(fault, LOOK)
+    if used is None:
+        return intruder.absent(fault)
+    share = used / fault.target.memory_bytes
     is_full = share >= fault.parameters.share - TOLERANCE
     return Proof(proven=is_full, detail=f"{fault.target.service} uses {share:.0%} of its memory")
 

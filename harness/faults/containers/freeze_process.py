@@ -14,7 +14,7 @@ from harness.errors import TargetError
 from harness.faults.base import Parameters, Proof, Tools
 from harness.faults.container_kind import ContainerFault, ContainerKind
 from harness.faults.undo_record import Undo
-from harness.faults.watch import gone, touched
+from harness.faults.watch import touched, without_processes
 from harness.model.container import Container
 
 FIND = """
@@ -94,10 +94,8 @@ def _let_go_on(undo: FreezeUndo, tools: Tools) -> None:
 def _goes_on(undo: FreezeUndo, tools: Tools) -> Proof:
     """None is stopped any more; that one was ended meanwhile is not ours to heal."""
     found = touched(undo, tools)
-    if found is None:
-        return gone(undo)
-    if not found.is_running:
-        return Proof(proven=True, detail=f"{found.service} is {found.status}")
+    if found is None or not found.is_running:
+        return without_processes(undo, found)
     stopped, count = _count(found, undo.process, tools)
     return Proof(proven=not stopped, detail=f"{stopped} of {count} processes are stopped")
 

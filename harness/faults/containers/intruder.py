@@ -7,7 +7,6 @@ ends by itself soon after the time at which the fault is to be healed, whatever 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from harness.errors import TargetError
 from harness.faults.base import Proof, Tools
 from harness.faults.container_kind import ContainerFault
 from harness.faults.undo_record import Undo
-from harness.faults.watch import gone, touched
+from harness.faults.watch import touched, without_processes
 
 SPARE_S = 30
 FIND = """
@@ -55,15 +54,20 @@ def start(fault: ContainerFault[Any, IntruderUndo], script: str, *arguments: int
     fault.tools.engine.execute_detached(fault.target.id, command)
 
 
-def numbers(fault: ContainerFault[Any, IntruderUndo], script: str) -> Sequence[int]:
-    """What a script prints, whose `$1` is the token; nothing if it does not print numbers."""
+def number(fault: ContainerFault[Any, IntruderUndo], script: str) -> int | None:
+    """The number that a script prints, whose `$1` is the token; None if it prints none."""
     found = fault.now()
     if found is None or not found.is_running:
-        return ()
+        return None
     command = ["sh", "-c", script, "harness-look", fault.undo.token]
     code, output = fault.tools.engine.execute(fault.target.id, command)
-    words = output.split()
-    return [int(word) for word in words] if code == 0 and all(map(str.isdecimal, words)) else ()
+    word = output.strip()
+    return int(word) if code == 0 and word.isdecimal() else None
+
+
+def absent(fault: ContainerFault[Any, IntruderUndo]) -> Proof:
+    """None of its processes is there."""
+    return Proof(proven=False, detail=f"no process of it runs in {fault.target.service}")
 
 
 def end(undo: IntruderUndo, tools: Tools) -> None:
@@ -80,10 +84,8 @@ def end(undo: IntruderUndo, tools: Tools) -> None:
 def ended(undo: IntruderUndo, tools: Tools) -> Proof:
     """No process has the token any more; a container that does not run has none."""
     found = touched(undo, tools)
-    if found is None:
-        return gone(undo)
-    if not found.is_running:
-        return Proof(proven=True, detail=f"{found.service} is {found.status}")
+    if found is None or not found.is_running:
+        return without_processes(undo, found)
     code, output = tools.engine.execute(found.id, ["sh", "-c", COUNT, "harness-look", undo.token])
     is_none = code == 0 and output.strip() == "0"
     left = "no process is left" if is_none else f"processes left: {output.strip() or 'not known'}"

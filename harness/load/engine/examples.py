@@ -31,6 +31,7 @@ from harness.load.excerpt import (
 )
 from harness.load.secret import PREFIX
 from harness.model.example import Example
+from harness.model.text import shortened
 from harness.record.examples import write_examples
 
 EXPLAINED = ("wrong_status", "wrong_content")
@@ -192,4 +193,4 @@ def _whole_words(raw: bytes) -> bytes:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LENGTH_MAX else f"{text[: LENGTH_MAX - 1]}…"
+    return shortened(text, LENGTH_MAX)

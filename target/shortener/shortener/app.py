@@ -32,6 +32,7 @@ from shortener.settings import Settings
 from shortener.validation import CODE, Invalid, parse_new_url
 
 API = "/api/v1/urls"
+BELOW_API = f"{API}/"
 REFUSALS: dict[type[Exception], tuple[int, str]] = {
     Invalid: (400, ""),
     AliasTaken: (409, "this alias is taken"),
@@ -112,7 +113,7 @@ class App:
 
     async def _dispatch(self, scope: Scope, receive: Receive) -> Response:
         path, method = scope["path"], scope["method"]
-        if path == API or path.startswith(API + "/"):
+        if _is_of_api(path):
             return await self._api(scope, receive)
         if method not in ("GET", "HEAD"):
             return answer(405, {"error": "only GET"}, [(b"allow", b"GET")])
@@ -234,9 +235,13 @@ PAGES: dict[str, Callable[[App], Awaitable[Response]]] = {
 }
 
 
+def _is_of_api(path: str) -> bool:
+    return path == API or path.startswith(BELOW_API)
+
+
 def operation_of(method: str, path: str) -> str:
     """What a request is about, for the metrics."""
-    if path == API or path.startswith(API + "/"):
+    if _is_of_api(path):
         if method == "GET":
             return "stats" if path.endswith("/stats") else "show"
         return {"POST": "create", "PUT": "update", "DELETE": "delete"}.get(method, "other")
