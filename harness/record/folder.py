@@ -6,7 +6,8 @@ reports/<run-id>/
   environment.json    allow-listed facts of machine and target      run
   events.jsonl        one event a line, in order of time            run
   samples/*.parquet   one row per request: main-*.parquet (load), canary-*.parquet; tokens-*: what
-                      acknowledged writes returned, where they are read back by it
+                      acknowledged writes returned, where they are read back by it; traced-*:
+                      numbers of requests that were sampled or failed
   samples/*.json      a few wrong answers of each kind              run
   load/               what the generators were told and said        run
   target/*.json       what the target was asked after the run (writes, clicks, settings, metrics)
@@ -40,6 +41,8 @@ from harness.record.tables import (
     SAMPLES,
     TOKENS,
     TOKENS_PREFIX,
+    TRACED,
+    TRACED_PREFIX,
     WRITES,
     read_replay,
     read_table,
@@ -131,6 +134,12 @@ class RunFolder:
         parts = self.sample_parts(f"{TOKENS_PREFIX}{stream}")
         tables = [read_table(part, TOKENS) for part in parts]
         return pa.concat_tables(tables) if tables else TOKENS.empty_table()
+
+    def read_traced(self, stream: str) -> pa.Table:
+        """Which requests of a stream were sampled or failed (columns: TRACED)."""
+        parts = self.sample_parts(f"{TRACED_PREFIX}{stream}")
+        tables = [read_table(part, TRACED) for part in parts]
+        return pa.concat_tables(tables) if tables else TRACED.empty_table()
 
     def read_examples(self) -> list[Example]:
         """A few wrong answers of each operation and class of error, in order of time."""

@@ -56,6 +56,23 @@ TOKENS = pa.schema(
 """By what acknowledged writes are read back, where their answers say it."""
 TOKENS_PREFIX = "tokens-"
 
+TRACED = pa.schema(
+    [
+        ("n", pa.int64()),  # the number of the request: its trace id, see model/trace.py
+        ("op", pa.string()),
+        ("intended_s", pa.float64()),  # as in SAMPLES, like all that follows
+        ("done_s", pa.float64()),
+        ("status", pa.int16()),
+        ("error", pa.string()),
+        ("served_by", pa.string()),
+        ("is_sampled", pa.bool_()),  # whether it asked the target to be traced
+    ]
+)
+"""The requests whose trace can be asked for: all that were sampled, and all that failed."""
+TRACED_PREFIX = "traced-"
+Traced = tuple[int, str, float, float, int, str, str, bool]
+"""One row of it."""
+
 CLICKS = pa.schema(
     [
         ("code", pa.string()),
@@ -103,6 +120,15 @@ def write_tokens(folder: Path, stream: str, part: int, tokens: Sequence[tuple[in
     numbers, texts = zip(*tokens, strict=True)
     table = pa.table([pa.array(numbers), pa.array(texts)], schema=TOKENS)
     pq.write_table(table, temporary, **_PARQUET)
+    temporary.replace(target)
+
+
+def write_traced(folder: Path, stream: str, part: int, rows: Sequence[Traced]) -> None:
+    """Write one part of the requests of a stream whose traces can be asked for, whole or not."""
+    target = folder / f"{TRACED_PREFIX}{stream}-{part:05d}.parquet"
+    temporary = folder / f".{target.name}.part"
+    table = pa.table([pa.array(each) for each in zip(*rows, strict=True)], names=TRACED.names)
+    pq.write_table(table.cast(TRACED), temporary, **_PARQUET)
     temporary.replace(target)
 
 

@@ -30,8 +30,8 @@ from harness.load.engine.config import EngineConfig, engine_config_from_json
 from harness.load.engine.connection import Connection
 from harness.load.engine.examples import Examples
 from harness.load.engine.moving_entry import Entries
-from harness.load.engine.recorder import SIZE_MAX, Recorder
-from harness.load.engine.request import KEY, Values
+from harness.load.engine.recorder import NAME_LENGTH_MAX, SIZE_MAX, Recorder
+from harness.load.engine.request import KEY, NUMBER, Request, Values
 from harness.load.engine.response import Head
 from harness.load.engine.schedule import RateProfile
 from harness.load.engine.setup import (
@@ -321,6 +321,8 @@ class Engine:
                 written.add(done_s, kept)
         if request.returns_token and write == "ok":
             self._recorder.add_token((values[0], request.token_in(response.body)))
+        if error or request.is_sampled(values):
+            self._note_trace(connection, request, error)
         names = self._recorder.names
         self._recorder.add(
             (
@@ -337,6 +339,16 @@ class Engine:
             )
         )
         return error
+
+    def _note_trace(self, connection: Connection, request: Request, error: str) -> None:
+        """Keep the number of a request that failed or was sampled: what its trace id is made of."""
+        values, head = connection.values, connection.response.head
+        name, header = self._headers["served_by"]
+        who = header.means(head.header(name).decode("latin-1")) if head else ""
+        times = (connection.due_s, connection.done_s)
+        answer = (head.status if head else 0, error, who[:NAME_LENGTH_MAX])
+        sampled = request.is_sampled(values)
+        self._recorder.add_traced((values[NUMBER], request.name, *times, *answer, sampled))
 
     def _names_of(self, head: Head) -> tuple[int, ...]:
         """The codes of the headers that are recorded, found once for each head."""

@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from harness.record.tables import write_samples, write_tokens
+from harness.record.tables import Traced, write_samples, write_tokens, write_traced
 
 Columns = dict[str, np.ndarray[Any, Any]]
 Token = tuple[int, str]
 """The number of a write, and by what it is read back, as its answer said."""
+Waiting = tuple[list[Columns], list[Token], list[Traced]]
+"""What the writer thread is given."""
 Row = tuple[float, ...]
 """op, key, intended, sent, done, status, error, bytes, served_by, cache, db_node, write; times are
 monotonic seconds, names are codes."""
@@ -68,7 +70,7 @@ class Names(dict[str, int]):
 class Recorder:
     """`add` a row, `collect` now and then, `flush` hands on to a writer thread and returns.
 
-    `add_token` goes with a row: tokens are written where rows are.
+    `add_token` and `add_traced` go with a row: they are written where rows are.
     """
 
     def __init__(self, folder: Path, stream: str) -> None:
@@ -81,9 +83,11 @@ class Recorder:
         self.add = self._rows.append
         self._tokens: list[Token] = []
         self.add_token = self._tokens.append
+        self._traced: list[Traced] = []
+        self.add_traced = self._traced.append
         self._collected: list[Columns] = []
-        self._part = self._token_part = 0
-        self._queue: SimpleQueue[tuple[list[Columns], list[Token]] | None] = SimpleQueue()
+        self._part = self._token_part = self._traced_part = 0
+        self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
         _warm_up()
         self._thread = threading.Thread(target=self._write, name="recorder", daemon=True)
         self._thread.start()
@@ -111,8 +115,9 @@ class Recorder:
         """Have all that was collected written as the next part."""
         if self._collected:
             collected, self._collected = self._collected, []
-            self._queue.put((collected, self._tokens.copy()))
+            self._queue.put((collected, self._tokens.copy(), self._traced.copy()))
             self._tokens.clear()
+            self._traced.clear()
 
     def close(self, timeout_s: float = 10) -> None:
         """Write what is left and wait for it."""
@@ -125,12 +130,13 @@ class Recorder:
         with suppress(OSError):  # on Linux the niceness of this thread alone
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), WRITER_NICENESS)
         while (waiting := self._queue.get()) is not None:
-            collected, tokens = waiting
+            collected, tokens, traced = waiting
             try:
                 columns = self._arrays(collected)
                 write_samples(self._folder, self._stream, self._part, columns)
                 self._part += 1
                 self._write_tokens(tokens)
+                self._write_traced(traced)
             except (OSError, pa.ArrowException) as error:
                 # Disk full: the schedule goes on, what is written stays, the owner is told.
                 self.error = f"{self._folder}: {error}"
@@ -139,6 +145,16 @@ class Recorder:
         if tokens:
             write_tokens(self._folder, self._stream, self._token_part, tokens)
             self._token_part += 1
+
+    def _write_traced(self, rows: list[Traced]) -> None:
+        if rows:
+            began_s = self.began_s
+            since_start = [
+                (n, op, due_s - began_s, done_s - began_s, *rest)
+                for n, op, due_s, done_s, *rest in rows
+            ]
+            write_traced(self._folder, self._stream, self._traced_part, since_start)
+            self._traced_part += 1
 
     def _arrays(self, collected: list[Columns]) -> dict[str, pa.Array]:
         columns = {name: np.concatenate([part[name] for part in collected]) for name in COLUMNS}

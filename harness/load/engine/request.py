@@ -46,7 +46,8 @@ class Places:
     """How `{key}`, `{token}`, `{written}`, ... are written, in the way of `%`.
 
     `named` are the user's own places; `write` says how their values are written here, None: as
-    they are.
+    they are. Each `sampled_every`-th request asks to be traced, by its number; `is_sampled` says
+    so of a text for one kind of them, None: for both.
     """
 
     key_format: str
@@ -54,6 +55,12 @@ class Places:
     trace_start: str
     named: tuple[str, ...] = ()
     write: Writer | None = None
+    sampled_every: int = 1
+    is_sampled: bool | None = None
+
+    def sampled(self, is_sampled: bool) -> Places:  # noqa: FBT001
+        """The same for requests that are all sampled, or none."""
+        return replace(self, is_sampled=is_sampled)
 
     def in_a_path(self) -> Places:
         """The same with what a path may not hold raw as %XX."""
@@ -78,10 +85,17 @@ class Places:
             "token": (f"{_escape(self.token_start)}%d", (NUMBER,)),
             "written": (f"{_escape(self.token_start)}%d", (KEY,)),
             "returned": ("%s", (RETURNED,)),
-            # trace id and span id, derived from seed, stream and number
-            "trace": (f"00-{self.trace_start}%016x-1%015x-01", (NUMBER, NUMBER)),
+            "trace": self._trace(),
             "length": ("%d", (LENGTH,)),
         }[name]
+
+    def _trace(self) -> tuple[str, tuple[int | Filler, ...]]:
+        """Trace id and span id, derived from run, stream and number; whether it is sampled."""
+        ids, every = f"00-{self.trace_start}%016x-1%015x-", self.sampled_every
+        is_sampled = True if every == 1 else self.is_sampled
+        if is_sampled is None:
+            return f"{ids}%02x", (NUMBER, NUMBER, lambda values: values[NUMBER] % every == 0)
+        return f"{ids}{is_sampled:02x}", (NUMBER, NUMBER)
 
 
 class Template:
@@ -153,15 +167,12 @@ class Request:
             or operation.returns_token
             or self.content.reads_body
         )
-        path = _path_parts(operation, places)
-        self.path = Template(*path) if is_walked else None
-        self._head = Template(
-            f"{operation.method} ",
-            *path,
-            (f" HTTP/1.1\r\n{_header_lines(operation, host)}", places),
-            *_authorization(operation, places),
-            *([itemgetter(COOKIES)] if is_walked and not _has_header(operation, "cookie") else []),
-            "\r\n",
+        self.path = Template(*_path_parts(operation, places)) if is_walked else None
+        self._sampled_every = places.sampled_every
+        # One for each flag: to fill it in would cost each request more than to choose.
+        self._head, self._head_unsampled = (
+            Template(*_head_parts(operation, host, places.sampled(flag), is_walked=is_walked))
+            for flag in (True, False)
         )
         body, location, contains = operation.body, operation.location, operation.body_contains
         self._body = Template((body, places.written(body_writer(operation)))) if body else None
@@ -171,10 +182,15 @@ class Request:
 
     def render(self, values: Values) -> bytes:
         """The bytes to send."""
+        head = self._head if self.is_sampled(values) else self._head_unsampled
         if self._body is None:
-            return self._head.fill(values)
+            return head.fill(values)
         body = self._body.fill(values)
-        return self._head.fill((values[KEY], values[NUMBER], len(body), *values[RETURNED:])) + body
+        return head.fill((values[KEY], values[NUMBER], len(body), *values[RETURNED:])) + body
+
+    def is_sampled(self, values: Values) -> bool:
+        """Whether this one asks to be traced."""
+        return values[NUMBER] % self._sampled_every == 0
 
     def error_of(self, response: Response, values: Values, took_s: float) -> str:
         """The class of error, "" for a success: the right status and content in time.
@@ -262,6 +278,21 @@ class Request:
         if error in NEVER_SENT or (error == "wrong_status" and head and _is_refusal(head)):
             return "failed"
         return "unknown"
+
+
+def _head_parts(
+    operation: Operation, host: str, places: Places, *, is_walked: bool
+) -> list[str | tuple[str, Places] | Filler]:
+    """Request line and headers, with the empty line that ends them."""
+    cookies = [itemgetter(COOKIES)] if is_walked and not _has_header(operation, "cookie") else []
+    return [
+        f"{operation.method} ",
+        *_path_parts(operation, places),
+        (f" HTTP/1.1\r\n{_header_lines(operation, host)}", places),
+        *_authorization(operation, places),
+        *cookies,
+        "\r\n",
+    ]
 
 
 def _path_parts(operation: Operation, places: Places) -> list[tuple[str, Places]]:

@@ -31,6 +31,7 @@ from harness.load.secret import with_secrets
 from harness.model.http import authority
 from harness.model.load import RETURNED, Load, Operation
 from harness.model.place import can_be_a_place
+from harness.model.trace import sampled_every, trace_start
 
 PORT_DESCRIPTORS = 8
 
@@ -42,8 +43,9 @@ def make_requests(config: EngineConfig, load: Load) -> list[Request]:
     places = Places(
         key_format=keys.cold_format if is_canary and keys.cold_population else keys.format,
         token_start=f"{config.run_id}-{config.stream[0]}",
-        trace_start=f"{config.seed & (2**56 - 1):014x}{ord(config.stream[0]):02x}",
+        trace_start=trace_start(config.run_id, config.stream),
         named=_named(config, load),
+        sampled_every=sampled_every(config.stream),
     )
     names, ways = layout(list(config.mix), load)
     operations = {name: Operation.model_validate(config.operations[name]) for name in names}

@@ -14,7 +14,8 @@ know neither Locust nor a socket. `locustfile.py` connects them, `join.py` is `h
       | ready, or unable: why        |
       | <----- ping (1/s), pong ---> |  how far the clocks are apart: clock_bounds.py
       | <------------ begin: second 0|  on the worker's own clock
-      | batch (2/s), part (1 in 2 s) |  and tokens: what acknowledged writes returned
+      | batch (2/s), part (1 in 2 s) |  and tokens: what acknowledged writes returned; traced:
+      |                              |  which requests were sampled or failed
       | <---------------------- drain|
       | drained: numbers, examples   |  all there: the share is whole. Else the worker is lost
 """
@@ -28,8 +29,9 @@ PORT: Final = 5557
 HELLO, PLAN, READY, UNABLE = "share.hello", "share.plan", "share.ready", "share.unable"
 PING, PONG, BEGIN = "share.ping", "share.pong", "share.begin"
 BATCH, PART, TOKENS = "share.batch", "share.part", "share.tokens"
+TRACED = "share.traced"
 DRAIN, DRAINED, GONE, END = "share.drain", "share.drained", "share.gone", "share.end"
-FROM_WORKER = (HELLO, READY, UNABLE, PONG, BATCH, PART, TOKENS, DRAINED, GONE)
+FROM_WORKER = (HELLO, READY, UNABLE, PONG, BATCH, PART, TOKENS, TRACED, DRAINED, GONE)
 FROM_MASTER = (PLAN, PING, BEGIN, DRAIN, END)
 Data = dict[str, Any]
 """What a message holds; what came from another machine is checked before it is used."""

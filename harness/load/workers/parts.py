@@ -12,7 +12,15 @@ import pyarrow.compute as pc
 from harness.errors import LoadError, RunFolderError
 from harness.load.engine.recorder import TIMES
 from harness.record.examples import examples_in, write_examples
-from harness.record.tables import SAMPLES, TOKENS, read_table, write_samples, write_tokens
+from harness.record.tables import (
+    SAMPLES,
+    TOKENS,
+    TRACED,
+    read_table,
+    write_samples,
+    write_tokens,
+    write_traced,
+)
 from harness.whole_file import recorded
 
 PART_MAX_BYTES = 64 * 2**20
@@ -22,14 +30,14 @@ EXAMPLES_MAX = 2**20
 class Parts:
     """The parts of one worker, numbered from 0: each is written if none before it is missing.
 
-    `count` and `tokens` say how many there are of samples and of tokens, `rows` how many requests
-    they hold, `last_due_s` when the last of these was due. All raise LoadError for what is not the
+    `count`, `tokens` and `traced` say how many there are of each, `rows` how many requests they
+    hold, `last_due_s` when the last of these was due. All raise LoadError for what is not the
     next part, or no record of this run; RecordError if it cannot be written.
     """
 
     def __init__(self, samples: Path, stream: str, operations: Collection[str]) -> None:
         self._samples, self._stream, self._operations = samples, stream, operations
-        self.count = self.tokens = self.rows = 0
+        self.count = self.tokens = self.traced = self.rows = 0
         self.last_due_s = 0.0
 
     def add(self, number: int, data: bytes, shift_s: float) -> float:
@@ -53,6 +61,14 @@ class Parts:
         with recorded(self._samples):
             write_tokens(self._samples, self._stream, number, [*zip(numbers, texts, strict=True)])
         self.tokens += 1
+
+    def add_traced(self, number: int, data: bytes, shift_s: float) -> None:
+        """Write the next requests that were sampled or failed, their times moved by `shift_s`."""
+        table = self._received(data, TRACED, number, self.traced)
+        columns = (_moved(table, name, shift_s).to_pylist() for name in TRACED.names)
+        with recorded(self._samples):
+            write_traced(self._samples, self._stream, number, [*zip(*columns, strict=True)])
+        self.traced += 1
 
     def add_examples(self, text: str, shift_s: float) -> None:
         """Write the wrong answers that it kept, "" for none; ValueError or TypeError if they are

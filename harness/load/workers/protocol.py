@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.load.engine.schedule import by_weight, drawn, unit_gaps, zipf_keys
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the messages."""
 
 

@@ -29,6 +29,7 @@ from harness.load.workers import (
     PONG,
     READY,
     TOKENS,
+    TRACED,
     UNABLE,
     Data,
 )
@@ -236,8 +237,8 @@ class Roster:
             self._count(member, _batch(data["line"]))
         elif kind == PART:
             self._keep(member, int(data["number"]), _bytes(data["data"]), now_s)
-        elif kind == TOKENS:
-            member.parts.add_tokens(int(data["number"]), _bytes(data["data"]))
+        elif kind in (TOKENS, TRACED):
+            self._keep_beside(member, kind, int(data["number"]), _bytes(data["data"]))
         elif kind == READY:
             member.is_able, member.is_here = True, bool(data["is_here"])
         elif kind == DRAINED:
@@ -252,6 +253,13 @@ class Roster:
             moments = first_due_s, now_s
             worst_s = max(member.bounds.uncertainty_at(at_s) for at_s in moments)
             member.uncertainty_s = max(member.uncertainty_s, worst_s)
+
+    def _keep_beside(self, member: Member, kind: str, number: int, data: bytes) -> None:
+        """What is recorded beside the samples."""
+        if kind == TOKENS:
+            member.parts.add_tokens(number, data)
+        else:
+            member.parts.add_traced(number, data, self._shift_s(member))
 
     def _count(self, member: Member, batch: Data) -> None:
         if error := batch.pop("error"):
@@ -269,9 +277,10 @@ class Roster:
             self._tell({"refused": f"{member.host}: {why}", "is_own": member.is_own})
 
     def _settle(self, member: Member, data: Data) -> None:
-        parts, code = int(data["parts"]) + int(data["tokens"]), int(data["code"])
+        parts = sum(int(data[name]) for name in ("parts", "tokens", "traced"))
+        code = int(data["code"])
         member.parts.add_examples(str(data["examples"]), self._shift_s(member))
-        missing = parts - member.parts.count - member.parts.tokens
+        missing = parts - member.parts.count - member.parts.tokens - member.parts.traced
         if missing:
             self._lose(member, f"{missing} of {parts} parts of its record did not arrive")
         elif code:

@@ -30,6 +30,7 @@ from harness.load.workers import (
     PONG,
     READY,
     TOKENS,
+    TRACED,
     UNABLE,
     Data,
 )
@@ -37,7 +38,7 @@ from harness.load.workers.protocol import protocol
 from harness.load.workers.this_machine import this_machine
 from harness.model.http import Address
 from harness.record.examples import SUFFIX
-from harness.record.tables import TOKENS_PREFIX
+from harness.record.tables import TOKENS_PREFIX, TRACED_PREFIX
 
 MASTER_SILENT_S = 10.0
 """The master asks each second; without it nobody would end the load."""
@@ -74,7 +75,7 @@ class Share:
         self._tell, self._leave = tell, leave
         self._engine: Engine | None = None
         self._config: EngineConfig | None = None
-        self._handed_over = {PART: 0, TOKENS: 0}
+        self._handed_over = {PART: 0, TOKENS: 0, TRACED: 0}
         self._code = 0
         self._heard_s = monotonic()
         self._is_here = self._is_ready = self._is_drained = self._is_over = False
@@ -163,14 +164,15 @@ class Share:
         self._hand_over()
         self._is_drained = True
         self._tell({"drained": True})
-        numbers = {"parts": self._handed_over[PART], "tokens": self._handed_over[TOKENS]}
+        names = {"parts": PART, "tokens": TOKENS, "traced": TRACED}
+        numbers = {name: self._handed_over[kind] for name, kind in names.items()}
         self._send(DRAINED, {**numbers, "examples": self._examples(), "code": self._code})
 
     def _hand_over(self) -> None:
         """Every part that is whole, in order, and then it is deleted here."""
         if self._config is None:
             return
-        for kind, prefix in ((PART, ""), (TOKENS, TOKENS_PREFIX)):
+        for kind, prefix in ((PART, ""), (TOKENS, TOKENS_PREFIX), (TRACED, TRACED_PREFIX)):
             while data := self._next_part(f"{prefix}{self._config.part_name}", kind):
                 self._send(kind, {"number": self._handed_over[kind], "data": data})
                 self._handed_over[kind] += 1

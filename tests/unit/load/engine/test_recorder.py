@@ -80,3 +80,23 @@ def test_tokens_are_written_with_their_rows(tmp_path: Path) -> None:
     ]  # fmt: skip
     found = pq.read_table(tmp_path / parts[-1]).to_pylist()
     assert found == [{"n": 2, "token": "t-2"}, {"n": 3, "token": "t-3"}]
+
+
+def test_what_was_traced_is_written_with_its_rows_in_seconds_since_run_start(
+    tmp_path: Path,
+) -> None:
+    recorder = Recorder(tmp_path, "canary")
+    recorder.began_s = 10.0
+    recorder.add(row(recorder, 1))
+    recorder.add_traced((4, "create", 10.5, 11.0, 503, "wrong_status", "app-1", True))
+    recorder.collect()
+    recorder.flush()
+    recorder.add(row(recorder, 2))
+    recorder.close()
+    assert [path.name for path in sorted(tmp_path.glob("traced-*"))] == [
+        "traced-canary-00000.parquet"
+    ]
+    assert pq.read_table(tmp_path / "traced-canary-00000.parquet").to_pylist() == [
+        {"n": 4, "op": "create", "intended_s": 0.5, "done_s": 1.0, "status": 503,
+         "error": "wrong_status", "served_by": "app-1", "is_sampled": True},
+    ]  # fmt: skip

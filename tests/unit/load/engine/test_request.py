@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import h11
@@ -46,6 +47,25 @@ def test_a_read_is_rendered_with_its_key_and_trace() -> None:
     assert f"traceparent: {trace}-1000000000000005-01\r\n" in head
     assert head.endswith("\r\n\r\n")
     assert REDIRECT.draws_key
+
+
+def test_each_hundredth_request_of_the_load_asks_to_be_traced() -> None:
+    """By its number alone, so that a run with the same seed traces the same requests."""
+    operation = Operation(method="POST", path="/?t={trace}", body="{trace}", returns="(x)")
+    load = Request("create", operation, "h:80", replace(PLACES, sampled_every=100))
+    for number, flag in ((0, "01"), (1, "00"), (99, "00"), (100, "01"), (3 * 10**15 + 100, "01")):
+        values: Values = (7, number, 0, b"")
+        written = f"{PLACES.trace_start}{number:016x}-1{number:015x}-{flag}"
+        text = load.render(values).decode()
+        assert text.startswith(f"POST /?t=00-{written} HTTP/1.1\r\n")
+        assert f"\r\ntraceparent: 00-{written}\r\n" in text
+        assert text.endswith(f"\r\n\r\n00-{written}")
+        assert load.is_sampled(values) is (flag == "01")
+
+
+def test_a_canary_asks_for_all_of_its_requests_to_be_traced() -> None:
+    assert all(REDIRECT.is_sampled((7, number, 0, b"")) for number in (0, 1, 99))
+    assert b"-01\r\n" in REDIRECT.render((7, 99, 0, b""))
 
 
 def test_a_write_carries_its_token_in_body_and_header() -> None:

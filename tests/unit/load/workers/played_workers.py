@@ -10,7 +10,7 @@ from harness.load.engine.config import EngineConfig
 from harness.load.workers import BEGIN, HELLO, PING, PONG, READY
 from harness.load.workers.protocol import protocol
 from harness.load.workers.roster import ANSWERS_MIN, Expected, Roster
-from harness.record.tables import SAMPLES, write_samples, write_tokens
+from harness.record.tables import SAMPLES, Traced, write_samples, write_tokens, write_traced
 
 KEY = "of the driver"
 ROW = {
@@ -39,6 +39,12 @@ def tokens(folder: Path, *found: tuple[int, str]) -> bytes:
     """Tokens of acknowledged writes, as an engine writes them."""
     write_tokens(folder, "made", 0, found)
     return (folder / "tokens-made-00000.parquet").read_bytes()
+
+
+def traced(folder: Path, *found: Traced) -> bytes:
+    """Requests that were sampled or failed, as an engine writes them."""
+    write_traced(folder, "made", 0, found)
+    return (folder / "traced-made-00000.parquet").read_bytes()
 
 
 def batch(**changes: Any) -> bytes:

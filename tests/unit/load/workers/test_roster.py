@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from played_workers import KEY, Played, batch, part, tokens
+from played_workers import KEY, Played, batch, part, tokens, traced
 
 from harness.load.engine.config import Entry
 from harness.load.workers import (
@@ -27,6 +27,7 @@ from harness.load.workers import (
     PONG,
     READY,
     TOKENS,
+    TRACED,
     UNABLE,
 )
 from harness.load.workers.clock_bounds import DRIFT_MAX
@@ -245,10 +246,10 @@ def test_what_was_recorded_on_the_same_clock_stays_as_it_is(play: Play) -> None:
 
 
 def finish(
-    played: Played, worker: str, parts: int, code: int = 0, tokens: int = 0, examples: str = ""
+    played: Played, worker: str, parts: int, code: int = 0, examples: str = "", **numbers: int
 ) -> None:
-    facts = {"parts": parts, "tokens": tokens, "examples": examples, "code": code}
-    played.hear(DRAINED, worker, facts)
+    counts = {"parts": parts, "tokens": 0, "traced": 0, **numbers}
+    played.hear(DRAINED, worker, {**counts, "examples": examples, "code": code})
 
 
 EXAMPLE = Example(
@@ -280,6 +281,23 @@ def test_tokens_and_examples_come_with_the_record(play: Play) -> None:
     assert far.at_s == pytest.approx(7.0 - 0.01, abs=0.004)
 
 
+def test_what_was_traced_comes_with_the_record_on_the_masters_clock(play: Play) -> None:
+    played = play(1, 1)
+    played.join("far", key="", ahead_s=50.0)
+    played.roster.begin(played.now_s)
+    for _ in range(10):
+        played.ahead_s["far"] += 0.001
+        played.pass_time(1)
+    row = (700, "look", 7.0, 7.5, 503, "wrong_status", "app-1", True)
+    played.hear(TRACED, "far", {"number": 0, "data": traced(played.folder, row)})
+    finish(played, "far", 0, traced=1)
+    assert [state["problem"] for state in played.states()] == [""]
+    [found] = recorded(played, "traced-main-00000.parquet")
+    assert (found["n"], found["error"], found["is_sampled"]) == (700, "wrong_status", True)
+    assert found["intended_s"] == pytest.approx(7.0 - 0.01, abs=0.004)
+    assert found["done_s"] - found["intended_s"] == pytest.approx(0.5)
+
+
 def test_a_share_is_whole_when_all_parts_are_there(play: Play) -> None:
     played = play(2)
     played.join("a")
@@ -307,6 +325,7 @@ def test_a_share_is_whole_when_all_parts_are_there(play: Play) -> None:
     [
         (lambda p: finish(p, "b", 3), "2 of 3 parts of its record did not arrive"),
         (lambda p: finish(p, "b", 1, tokens=1), "1 of 2 parts of its record did not arrive"),
+        (lambda p: finish(p, "b", 1, traced=1), "1 of 2 parts of its record did not arrive"),
         (lambda p: finish(p, "b", 1, examples="[1]"), "it sent what nobody"),
         (lambda p: p.hear(TOKENS, "b", {"number": 1, "data": b""}), "part 0 of its record did not"),
         (lambda p: p.hear(TOKENS, "b", {"number": 0, "data": b"x"}), "part 0 of its record is dam"),

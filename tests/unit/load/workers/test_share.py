@@ -26,13 +26,14 @@ from harness.load.workers import (
     PONG,
     READY,
     TOKENS,
+    TRACED,
     UNABLE,
 )
 from harness.load.workers import share as share_module
 from harness.load.workers.protocol import protocol
 from harness.load.workers.share import DURATION_MAX_S, MASTER_SILENT_S, Share
 from harness.load.workers.this_machine import this_machine
-from harness.record.tables import write_tokens
+from harness.record.tables import write_tokens, write_traced
 
 
 class FakeEngine:
@@ -47,6 +48,7 @@ class FakeEngine:
         self._calls.append("stop")
         write_part(self._folder, 1, [9.0])  # what was left
         write_tokens(self._folder, "main-w0", 0, [(0, "t")])
+        write_traced(self._folder, "main-w0", 0, [(0, "get", 0.5, 0.75, 503, "", "", True)])
         (self._folder / "main-w0-examples.json").write_text("[]")
 
     def hang_up(self) -> None:
@@ -118,7 +120,7 @@ def test_its_life(working: Working) -> None:
     first = write_part(working.folder, 0, [1.0])
     working.share.tick()
     working.share.hear(DRAIN, {})
-    assert working.kinds() == [HELLO, READY, BATCH, PART, PART, TOKENS, DRAINED]
+    assert working.kinds() == [HELLO, READY, BATCH, PART, PART, TOKENS, TRACED, DRAINED]
     sent = dict(working.sent)
     assert (sent[HELLO]["protocol"], sent[HELLO]["key"]) == (protocol(), "key")
     assert sent[READY] == {"is_here": True}
@@ -127,7 +129,7 @@ def test_its_life(working: Working) -> None:
     assert [one["number"] for one in parts] == [0, 1]
     assert parts[0]["data"] == first
     assert sent[TOKENS]["number"] == 0
-    assert sent[DRAINED] == {"parts": 2, "tokens": 1, "examples": "[]", "code": 0}
+    assert sent[DRAINED] == {"parts": 2, "tokens": 1, "traced": 1, "examples": "[]", "code": 0}
     assert working.calls == ["begin 12.5", "stop"]
     assert working.told == [
         {"joined": {"number": 1, "of": 2, "run_id": "r1"}}, {"begun": True}, {"drained": True},
