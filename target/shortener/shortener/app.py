@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from functools import cached_property
 from time import monotonic, time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg  # type: ignore[import-untyped]
 
@@ -27,9 +27,14 @@ from shortener.breaker import Breaker, Transition
 from shortener.database import AliasTaken, Unavailable
 from shortener.log import request_failed, trace_id
 from shortener.metrics import Metrics
+from shortener.sampled import SpanCounts, is_sampled, traceparent
 from shortener.service import Expired, Found, Service
 from shortener.settings import Settings
+from shortener.span_outbox import SpanOutbox
 from shortener.validation import CODE, Invalid, parse_new_url
+
+if TYPE_CHECKING:
+    from shortener.tracing import Tracing
 
 API = "/api/v1/urls"
 BELOW_API = f"{API}/"
@@ -43,6 +48,8 @@ TIME_LIMITS = (
     *("redis_timeout_s", "db_timeout_s", "db_read_timeout_s", "read_deadline_s"),
     "connect_timeout_s",
 )
+TOLD = {b"x-cache": "cache", b"x-db-node": "node"}
+"""The headers of an answer that its span has too, under these names."""
 EDGE_TTL_S = 3600  # what the edge keeps at most
 NO_CONTENT = 204
 
@@ -55,6 +62,8 @@ class App:
         self._served_by = (b"x-served-by", settings.server.encode())
         self.admission = Admission(wall_clock)
         self.metrics = Metrics()
+        self.outbox: SpanOutbox | None = None
+        self.tracing: Tracing | None = None  # made for the first request that is traced
 
     @cached_property
     def service(self) -> Service:
@@ -67,16 +76,36 @@ class App:
             await self._live(receive, send)
             return
         started_s = monotonic()
-        response = self._at_once(scope) or await self._respond(scope, receive)
+        parent = traceparent(scope["headers"])
+        if parent is not None and self.outbox is not None and is_sampled(parent[1]):
+            response = await self._traced(self.outbox, parent[1], scope, receive)
+        else:
+            response = self._at_once(scope) or await self._respond(scope, receive)
         headers = [self._served_by, *response.headers]
         if response.status != NO_CONTENT:
             headers.append((b"content-length", b"%d" % len(response.body)))
-        headers += [header for header in scope["headers"] if header[0] == b"traceparent"]
+        if parent is not None:
+            headers.append(parent)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         body = b"" if scope["method"] == "HEAD" else response.body
         await send({"type": "http.response.body", "body": body})
         operation = operation_of(scope["method"], scope["path"])
         self.metrics.observe(operation, response.status, monotonic() - started_s)
+
+    async def _traced(
+        self, outbox: SpanOutbox, parent: bytes, scope: Scope, receive: Receive
+    ) -> Response:
+        """The same with spans; without them while nobody would take them."""
+        if not outbox.is_open:
+            outbox.counts.untraced += 1
+            return self._at_once(scope) or await self._respond(scope, receive)
+        tracing = self.tracing = self.tracing or load_tracing()(self._settings.server, outbox)
+        name = f"{scope['method']} {operation_of(scope['method'], scope['path'])}"
+        with tracing.request(name, parent, scope["headers"]) as request:
+            response = self._at_once(scope) or await self._respond(scope, receive)
+            told = {TOLD[name]: value.decode() for name, value in response.headers if name in TOLD}
+            request.answered(response.status, told)
+        return response
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Start the background tasks; at the end hand over what is in memory."""
@@ -84,9 +113,12 @@ class App:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 self.service.start()
+                self.outbox = start_outbox(self._settings)
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self.service.close()
+                if self.outbox is not None:
+                    self.outbox.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -206,7 +238,8 @@ class App:
         return answer(status, {"ready": parts, "breakers": breakers, "sick": sick}, [NO_STORE])
 
     async def _show_metrics(self) -> Response:
-        text = self.metrics.text(self.service)
+        spans = self.outbox.counts if self.outbox is not None else SpanCounts()
+        text = self.metrics.text(self.service, spans)
         return Response(200, text, [(b"content-type", b"text/plain; version=0.0.4")])
 
     async def _show_breakers(self) -> Response:
@@ -233,6 +266,23 @@ PAGES: dict[str, Callable[[App], Awaitable[Response]]] = {
     "/debug/breakers": App._show_breakers,
     "/debug/settings": App._show_settings,
 }
+
+
+def start_outbox(settings: Settings) -> SpanOutbox | None:
+    """What sends spans, None if they have nowhere to go."""
+    if not settings.spans_url:
+        return None
+    outbox = SpanOutbox(settings.spans_url, settings.server, prepare=load_tracing)
+    outbox.start()
+    return outbox
+
+
+def load_tracing() -> type[Tracing]:
+    """What makes spans. OpenTelemetry takes a while to be loaded: that is done when somebody
+    answers where spans go, in the thread that asked, and never in a stack without Zipkin."""
+    from shortener.tracing import Tracing
+
+    return Tracing
 
 
 def _is_of_api(path: str) -> bool:

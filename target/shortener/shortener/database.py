@@ -7,7 +7,7 @@ that misses a key asks the primary too. A write says whether it was attempted.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
@@ -19,6 +19,7 @@ import asyncpg  # type: ignore[import-untyped]
 from prometheus_client import Histogram
 
 from shortener.breaker import Breaker, BreakerOpen
+from shortener.sampled import call_begins, outcome_of
 from shortener.settings import Settings
 
 Result = TypeVar("Result")
@@ -110,6 +111,7 @@ class Pool:
     ) -> None:
         self.breaker = breaker
         self.max_size = settings.pool_max
+        self._nodes = settings.nodes
         self._seconds = QUERY_SECONDS.labels(breaker.name)
         self._pool = asyncpg.create_pool(
             dsn,
@@ -134,6 +136,20 @@ class Pool:
         `within_s` bounds all of it; without it, getting a connection and the work have limits of
         their own. A connection that failed or was too slow is never used again.
         """
+        note = call_begins(self.breaker.name, route=self.breaker.name)
+        try:
+            result = await self._run(work, within_s)
+        except BaseException as error:
+            if note is not None:
+                note.end(outcome_of(error))
+            raise
+        if note is not None:
+            note.end(node=self._node_of(result))
+        return result
+
+    async def _run(
+        self, work: Callable[[Any], Awaitable[Result]], within_s: float | None
+    ) -> Result:
         attempted = False
 
         async def attempt() -> Result:
@@ -167,6 +183,12 @@ class Pool:
         except UNAVAILABLE as error:
             reason = f"{self.breaker.name}: {type(error).__name__}"
             raise Unavailable(attempted=attempted, reason=reason) from error
+
+    def _node_of(self, result: object) -> str:
+        """Who answered, if the result is a row, or a row and more, that says so."""
+        row = result[0] if isinstance(result, tuple) and result else result
+        address = row.get("node") if isinstance(row, asyncpg.Record | Mapping) else None
+        return self._nodes.get(address, address) if isinstance(address, str) else ""
 
     def used(self) -> int:
         """Connections in use."""

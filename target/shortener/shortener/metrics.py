@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from shortener.container import Container
 from shortener.database import QUERY_SECONDS
+from shortener.sampled import SpanCounts
 from shortener.service import Service
 
 STATES = {"CLOSED": 0, "HALF_OPEN": 1, "OPEN": 2}
@@ -46,9 +49,21 @@ class Metrics:
         self._restarts = Gauge(
             "shortener_task_restarts", "Of background tasks", ["name"], registry=registry
         )
+        self._spans = Counter(
+            "shortener_spans",
+            "Of sampled requests, by what became of them",
+            ["outcome"],
+            registry=registry,
+        )
+        self._untraced = Counter(
+            "shortener_requests_untraced",
+            "Sampled, but nobody would have taken their spans",
+            registry=registry,
+        )
         registry.register(QUERY_SECONDS)
         registry.register(Container())
         self._dropped_seen = 0
+        self._spans_seen = SpanCounts()
         # A look-up by labels takes longer than the observation.
         self._series: dict[tuple[str, int], Histogram] = {}
         self._tiers: dict[str, Counter] = {}
@@ -67,8 +82,9 @@ class Metrics:
             counter = self._tiers[tier] = self._reads.labels(tier)
         counter.inc()
 
-    def text(self, service: Service) -> bytes:
+    def text(self, service: Service, spans: SpanCounts) -> bytes:
         """All metrics as text."""
+        self._count(replace(spans))
         self._dropped.inc(service.clicks.dropped - self._dropped_seen)
         self._dropped_seen = service.clicks.dropped
         self._waiting.set(service.clicks.waiting)
@@ -84,3 +100,10 @@ class Metrics:
             self._restarts.labels(name).set(restarts)
         text: bytes = generate_latest(self._registry)
         return text
+
+    def _count(self, spans: SpanCounts) -> None:
+        """Those since the last time; the thread that sends counts on meanwhile."""
+        seen, self._spans_seen = self._spans_seen, spans
+        self._spans.labels("exported").inc(spans.exported - seen.exported)
+        self._spans.labels("dropped").inc(spans.dropped - seen.dropped)
+        self._untraced.inc(spans.untraced - seen.untraced)

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from shortener.breaker import Breaker, BreakerOpen
 from shortener.lag import LagMeter, within
 from shortener.link import Link
+from shortener.sampled import call_begins, outcome_of
 from shortener.settings import Settings
 
 REDIS_ERRORS = (RedisError, OSError, asyncio.TimeoutError)
@@ -72,7 +73,7 @@ class RedisCache:
     async def get(self, code: str) -> Link | None:
         """The link, or None: not there, or Redis is not to be had. A deleted one leads to ""."""
         try:
-            text = await self._call(lambda: self._client.get(f"link:{code}"))
+            text = await self._call("get", lambda: self._client.get(f"link:{code}"))
             if text == GONE:
                 return Link("")
             return None if text is None else Link.from_text(text)
@@ -89,7 +90,8 @@ class RedisCache:
         lifetime_s = self._life_s(link)
         task = asyncio.create_task(
             self._quietly(
-                lambda: self._client.set(f"link:{code}", link.to_text(), ex=lifetime_s, nx=True)
+                "fill",
+                lambda: self._client.set(f"link:{code}", link.to_text(), ex=lifetime_s, nx=True),
             )
         )
         self._fills.add(task)
@@ -97,17 +99,18 @@ class RedisCache:
 
     async def drop(self, code: str) -> None:
         """Forget the code, as far as Redis is to be had."""
-        await self._quietly(lambda: self._client.delete(f"link:{code}"))
+        await self._quietly("delete", lambda: self._client.delete(f"link:{code}"))
 
     async def replace(self, code: str, link: Link | None) -> bool:
         """Have Redis answer with `link` (None: gone), and tell all servers; False if it cannot."""
         text, life_s = (GONE, GONE_S) if link is None else (link.to_text(), self._life_s(link))
         try:
-            await self._call(lambda: self._client.set(f"link:{code}", text, ex=life_s))
+            await self._call("set", lambda: self._client.set(f"link:{code}", text, ex=life_s))
             await self._call(
+                "tell",
                 lambda: self._client.xadd(
                     CHANGES, {"code": code}, maxlen=CHANGES_MAX, approximate=True
-                )
+                ),
             )
         except (BreakerOpen, *REDIS_ERRORS):
             return False
@@ -117,7 +120,8 @@ class RedisCache:
         """Position and code of each change after that, oldest first; none without Redis."""
         try:
             found = await self._call(
-                lambda: self._client.xrange(CHANGES, f"({position}", count=CHANGES_READ)
+                "changes",
+                lambda: self._client.xrange(CHANGES, f"({position}", count=CHANGES_READ),
             )
         except (BreakerOpen, *REDIS_ERRORS):
             return []
@@ -135,11 +139,21 @@ class RedisCache:
         left_s = link.left_s(time())
         return self._ttl_s if left_s is None else max(1, min(int(left_s), self._ttl_s))
 
-    async def _quietly(self, command: Callable[[], Awaitable[Any]]) -> None:
+    async def _quietly(self, name: str, command: Callable[[], Awaitable[Any]]) -> None:
         try:
-            await self._call(command)
+            await self._call(name, command)
         except (BreakerOpen, *REDIS_ERRORS):
             pass  # counted by the breaker
 
-    async def _call(self, command: Callable[[], Awaitable[Any]]) -> Any:
-        return await self.breaker.call(command, REDIS_ERRORS)
+    async def _call(self, name: str, command: Callable[[], Awaitable[Any]]) -> Any:
+        """The answer to a command; `name` is what its span is called, if it has one."""
+        note = call_begins(f"redis {name}", route="redis")
+        try:
+            answer = await self.breaker.call(command, REDIS_ERRORS)
+        except BaseException as error:
+            if note is not None:
+                note.end(outcome_of(error))
+            raise
+        if note is not None:
+            note.end()
+        return answer

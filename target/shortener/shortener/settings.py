@@ -13,6 +13,7 @@ class Settings:
 
     `read_deadline_s` bounds a whole read, all tiers together: below the load balancer's limit
     of 1 s, or one slow dependency is answered by retries on the other servers.
+    `spans_url` is where Zipkin takes spans, "" for nowhere.
     """
 
     server: str
@@ -32,6 +33,7 @@ class Settings:
     local_cache_ttl_s: float
     local_cache_size: int
     redis_ttl_s: int
+    spans_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ def read_settings(environment: dict[str, str] | None = None) -> Settings:
         local_cache_ttl_s=float(env.get("LOCAL_CACHE_TTL_S", "300")),
         local_cache_size=int(env.get("LOCAL_CACHE_SIZE", "2000")),
         redis_ttl_s=int(env.get("REDIS_TTL_S", "86400")),
+        spans_url=env.get("SPANS_URL", ""),
     )
 
 
