@@ -99,6 +99,7 @@ def _blocks(table: Table) -> dict[str, dict[str, Lines]]:
             "database nodes": ["DB_HOSTS: " + " ".join(part.name for part in table.db.parts())],
             "services": _services(*_observers(table)),
         },
+        "target/traces/compose.yaml": {"services": _services(table.zipkin)},
         "target/monitoring/prometheus.yml": {"targets": _scraped(table)},
     }
 

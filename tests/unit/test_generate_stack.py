@@ -248,7 +248,7 @@ def test_prometheus_scrapes_every_part_that_has_metrics(stack: Stack) -> None:
         for config in job["static_configs"]
         if "labels" in config
     }
-    without = {"redis-exporter", "postgres-exporter"}
+    without = {"redis-exporter", "postgres-exporter", "zipkin"}
     assert scraped.keys() == stack.services.keys() - without - {"migrate"} - more_than_one(stack)
     for part, (job, [address], labels) in scraped.items():
         host = address.partition(":")[0].removesuffix("-api")
