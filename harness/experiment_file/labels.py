@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from harness.experiment_file.problems import suggest
 from harness.model.labels import ENTRY, PROTECT, ROLE, STANDBY, TOXIPROXY
+from harness.model.span import TRACES_LABEL
 from harness.probes import KINDS
 from harness.probes.base import ProbeKind
 
@@ -18,6 +19,7 @@ LABELS = frozenset(
         STANDBY,
         TOXIPROXY,
         "harness.probe.settings",
+        TRACES_LABEL,
         *(kind.label for kind in KINDS),
     }
 )

@@ -19,6 +19,7 @@ from harness.report.charts import make_charts
 from harness.report.embed import bokeh_script, chart_data
 from harness.report.formats import FILTERS, seconds, uncertainty
 from harness.report.outage_logs import outage_logs, shown
+from harness.report.traces import shown_traces
 
 ENVIRONMENT_FACTS = (
     "os", "kernel", "cpu_model", "cpu_count", "million_additions_per_s", "memory_gib", "python",
@@ -61,6 +62,7 @@ def render(folder: RunFolder, findings: Findings, result: Mapping[str, Any]) -> 
         tiles=_tiles(findings, result.get("status") or run.status),
         judged=_by_phase(result.get("judgements") or [], run),
         outage_logs=outage_logs(folder, stretches(recoveries)),
+        traces=shown_traces(folder, run),
         aspects=[_shown(aspect, findings) for aspect in ASPECTS if aspect.has_any(findings)],
         clocks=_clock_words(run),
         facts=[(n, environment[n]) for n in ENVIRONMENT_FACTS if environment.get(n) is not None],

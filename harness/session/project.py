@@ -17,6 +17,7 @@ from harness.adapters.processor_time import ProcessorTime
 from harness.adapters.speed import machine_speed
 from harness.adapters.target_settings import TargetSettings
 from harness.adapters.tools import tools_of
+from harness.adapters.traces import TracesReading
 from harness.application import Application, Reading
 from harness.bundled.environment import prepare_environment
 from harness.bundled.shortener import is_bundled, is_stack
@@ -273,6 +274,7 @@ class Project:
             *known.readings(self.engine, self.http, self.clock),
             TargetSettings(self.engine, self.http, known.stores),
             MonitoringReading(monitoring, self.engine, self.http, self.clock),
+            TracesReading(self.engine, self.http, self.clock),
         )
 
     def processor_time(self) -> ProcessorTime:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness.errors import RecordError, RunFolderError
 from harness.record.folder import RunFolder
-from harness.record.tables import SAMPLES, write_samples, write_tokens
+from harness.record.tables import SAMPLES, TRACED, write_samples, write_tokens, write_traced
 
 
 def _write_parts(folder: RunFolder, *names: str) -> None:
@@ -35,6 +35,18 @@ def test_samples_come_back_with_their_types(folder: RunFolder) -> None:
 def test_without_samples_the_table_is_empty(folder: RunFolder) -> None:
     assert folder.read_samples("main").num_rows == 0
     assert folder.read_samples("main", ["op"]).column_names == ["op"]
+
+
+def test_what_was_traced_comes_back_with_its_types(folder: RunFolder) -> None:
+    """Beside the samples, of which it is no part."""
+    assert folder.read_traced("main").num_rows == 0
+    row = (2**49, "redirect", 1.5, 2.5, 0, "timeout", "", False)
+    for number in range(2):
+        write_traced(folder.samples_dir, "main", number, [row])
+    table = folder.read_traced("main")
+    assert table.schema.equals(TRACED)
+    assert [tuple(each.values()) for each in table.to_pylist()] == [row, row]
+    assert folder.read_samples("main").num_rows == 0
 
 
 def test_a_part_that_was_being_written_does_not_count(folder: RunFolder) -> None:

@@ -46,7 +46,7 @@ def test_the_bundled_stack_has_its_application() -> None:
     project = _project()
     assert project.application is SHORTENER
     assert [reading.name for reading in project.readings()] == [
-        "readback", "clicks", "settings", "monitoring",
+        "readback", "clicks", "settings", "monitoring", "traces",
     ]  # fmt: skip
     assert project.health().problems == ("lb-1: create answered refused",)
     assert "clicks lb-1" in [probe.name for probe in project.probes()]
@@ -55,7 +55,7 @@ def test_the_bundled_stack_has_its_application() -> None:
 def test_another_compose_file_in_the_same_folder_has_none() -> None:
     project = _project(Target(compose=(Path("mine.yml").resolve(),)))
     assert project.application is NO_APPLICATION
-    assert [reading.name for reading in project.readings()] == ["settings", "monitoring"]
+    assert [reading.name for reading in project.readings()] == ["settings", "monitoring", "traces"]
     assert project.health().healthy
     assert [probe.name for probe in project.probes()] == ["containers", "machine"]
 
