@@ -150,8 +150,8 @@ class Recorder:
         if rows:
             began_s = self.began_s
             since_start = [
-                (n, op, due_s - began_s, done_s - began_s, *rest)
-                for n, op, due_s, done_s, *rest in rows
+                (n, op, due_s - began_s, done_s - began_s, status, error, served_by, is_sampled)
+                for n, op, due_s, done_s, status, error, served_by, is_sampled in rows
             ]
             write_traced(self._folder, self._stream, self._traced_part, since_start)
             self._traced_part += 1
