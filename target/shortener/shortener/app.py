@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from functools import cached_property
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
 
@@ -31,10 +31,8 @@ from shortener.sampled import SpanCounts, is_sampled, traceparent
 from shortener.service import Expired, Found, Service
 from shortener.settings import Settings
 from shortener.span_outbox import SpanOutbox
+from shortener.tracing import Tracing
 from shortener.validation import CODE, Invalid, parse_new_url
-
-if TYPE_CHECKING:
-    from shortener.tracing import Tracing
 
 API = "/api/v1/urls"
 BELOW_API = f"{API}/"
@@ -62,8 +60,7 @@ class App:
         self._served_by = (b"x-served-by", settings.server.encode())
         self.admission = Admission(wall_clock)
         self.metrics = Metrics()
-        self.outbox: SpanOutbox | None = None
-        self.tracing: Tracing | None = None  # made for the first request that is traced
+        self.tracing = make_tracing(settings)
 
     @cached_property
     def service(self) -> Service:
@@ -77,8 +74,8 @@ class App:
             return
         started_s = monotonic()
         parent = traceparent(scope["headers"])
-        if parent is not None and self.outbox is not None and is_sampled(parent[1]):
-            response = await self._traced(self.outbox, parent[1], scope, receive)
+        if parent is not None and self.tracing is not None and is_sampled(parent[1]):
+            response = await self._traced(self.tracing, parent[1], scope, receive)
         else:
             response = self._at_once(scope) or await self._respond(scope, receive)
         headers = [self._served_by, *response.headers]
@@ -93,13 +90,12 @@ class App:
         self.metrics.observe(operation, response.status, monotonic() - started_s)
 
     async def _traced(
-        self, outbox: SpanOutbox, parent: bytes, scope: Scope, receive: Receive
+        self, tracing: Tracing, parent: bytes, scope: Scope, receive: Receive
     ) -> Response:
         """The same with spans; without them while nobody would take them."""
-        if not outbox.is_open:
-            outbox.counts.untraced += 1
+        if not tracing.outbox.is_open:
+            tracing.outbox.counts.untraced += 1
             return self._at_once(scope) or await self._respond(scope, receive)
-        tracing = self.tracing = self.tracing or load_tracing()(self._settings.server, outbox)
         name = f"{scope['method']} {operation_of(scope['method'], scope['path'])}"
         with tracing.request(name, parent, scope["headers"]) as request:
             response = self._at_once(scope) or await self._respond(scope, receive)
@@ -113,12 +109,13 @@ class App:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 self.service.start()
-                self.outbox = start_outbox(self._settings)
+                if self.tracing is not None:
+                    self.tracing.outbox.start()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self.service.close()
-                if self.outbox is not None:
-                    self.outbox.close()
+                if self.tracing is not None:
+                    self.tracing.outbox.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -238,7 +235,7 @@ class App:
         return answer(status, {"ready": parts, "breakers": breakers, "sick": sick}, [NO_STORE])
 
     async def _show_metrics(self) -> Response:
-        spans = self.outbox.counts if self.outbox is not None else SpanCounts()
+        spans = self.tracing.outbox.counts if self.tracing is not None else SpanCounts()
         text = self.metrics.text(self.service, spans)
         return Response(200, text, [(b"content-type", b"text/plain; version=0.0.4")])
 
@@ -268,21 +265,11 @@ PAGES: dict[str, Callable[[App], Awaitable[Response]]] = {
 }
 
 
-def start_outbox(settings: Settings) -> SpanOutbox | None:
-    """What sends spans, None if they have nowhere to go."""
+def make_tracing(settings: Settings) -> Tracing | None:
+    """What makes spans, None if they have nowhere to go."""
     if not settings.spans_url:
         return None
-    outbox = SpanOutbox(settings.spans_url, settings.server, prepare=load_tracing)
-    outbox.start()
-    return outbox
-
-
-def load_tracing() -> type[Tracing]:
-    """What makes spans. OpenTelemetry takes a while to be loaded: that is done when somebody
-    answers where spans go, in the thread that asked, and never in a stack without Zipkin."""
-    from shortener.tracing import Tracing
-
-    return Tracing
+    return Tracing(settings.server, SpanOutbox(settings.spans_url, settings.server))
 
 
 def _is_of_api(path: str) -> bool:

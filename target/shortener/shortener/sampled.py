@@ -1,8 +1,4 @@
-"""Whether a request is traced, and the one that is being answered: all that untraced ones pay for.
-
-Nothing here loads OpenTelemetry; tracing.py does, and is loaded only where spans have somewhere to
-go.
-"""
+"""Whether a request is traced, and the one that is being answered: untraced ones pay no more."""
 
 from __future__ import annotations
 

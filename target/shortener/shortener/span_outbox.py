@@ -5,7 +5,7 @@ processor logs what it loses, and counts nothing. Zipkin's format is a list of f
 
 While nobody answers there, `is_open` is False and no spans are made at all; one short try follows
 after the other, ever less often. Nothing of this is an error of the application: it is counted, not
-logged. OpenTelemetry is not loaded here: a server without Zipkin does not need it.
+logged.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from http.client import HTTPConnection, HTTPException
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from shortener.sampled import SpanCounts
+from opentelemetry.sdk.trace import ReadableSpan
 
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
+from shortener.sampled import SpanCounts
 
 QUEUE_MAX, BATCH_MAX = 2_000, 200
 EVERY_S, SEND_S, CLOSE_S = 0.5, 1.0, 0.5
@@ -34,19 +33,10 @@ Send = Callable[[bytes], None]
 
 
 class SpanOutbox:
-    """`is_open` says whether the last try to hand something over worked.
+    """`is_open` says whether the last try to hand something over worked."""
 
-    `prepare` is called before it first is, in the thread that sends.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        server: str,
-        send: Send | None = None,
-        prepare: Callable[[], object] = lambda: None,
-    ) -> None:
-        self._server, self._prepare = server, prepare
+    def __init__(self, url: str, server: str, send: Send | None = None) -> None:
+        self._server = server
         self._send = send or Zipkin(url).send
         self._queue: deque[ReadableSpan] = deque()
         self._is_over = Event()
@@ -83,8 +73,6 @@ class SpanOutbox:
             self.is_open = False
             self._pause_s = min(2 * self._pause_s, PAUSE_MAX_S)
             return self._pause_s
-        if not self.is_open:
-            self._prepare()
         self.counts.exported += len(batch)
         self.is_open, self._pause_s = True, FIRST_PAUSE_S / 2
         return 0.0 if len(self._queue) >= BATCH_MAX else EVERY_S

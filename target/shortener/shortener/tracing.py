@@ -1,7 +1,7 @@
 """Spans of the requests whose `traceparent` says that they are sampled, sent to Zipkin.
 
     client -> edge -> lb -> app -> redis, db-ro, db-rw
-              X-Edge-Start, X-Lb-Start: when it arrived there, in microseconds since the epoch
+              X-Edge-Start, X-Lb-Start: when it arrived there, `SECONDS MICROSECONDS`
 
 Of all other requests nothing is known to OpenTelemetry: a look at one byte of a header is what they
 cost. Of edge and load balancer only the arrival is known, so their spans end when this server has
@@ -10,6 +10,7 @@ answered; the way back is not in them. Only the event loop makes spans.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from time import time_ns
 from types import TracebackType
@@ -33,6 +34,7 @@ from shortener.span_outbox import PART, SpanOutbox
 
 HOPS = ((b"x-edge-start", "edge", 2), (b"x-lb-start", "lb", 3))
 """The header, whose it is, and what the ids of its spans begin with."""
+STAMP = re.compile(rb"([0-9]{1,12}) ([0-9]{1,6})")
 OLDEST_NS = 60 * 10**9
 """A start that is longer ago is not believed: anybody can send such a header."""
 LOW_60 = (1 << 60) - 1
@@ -42,6 +44,7 @@ class Tracing:
     """Makes the spans of one server; `outbox` keeps, sends and counts them."""
 
     def __init__(self, server: str, outbox: SpanOutbox) -> None:
+        self.outbox = outbox
         self._ids = Ids()
         provider = TracerProvider(
             sampler=ALWAYS_ON,
@@ -171,7 +174,12 @@ def _hops(headers: Iterable[tuple[bytes, bytes]], span: int) -> Iterable[tuple[s
     found = {name: value for name, value in headers if name.startswith(b"x-")}
     last_ns = time_ns()
     for header, part, first in HOPS:
-        value = found.get(header, b"")
-        start_ns = int(value) * 1000 if value.isdigit() and len(value) < 19 else 0
+        start_ns = _time_ns(found.get(header, b""))
         if last_ns - OLDEST_NS < start_ns <= last_ns:
             yield part, first << 60 | ((span ^ start_ns // 1000) & LOW_60), start_ns
+
+
+def _time_ns(value: bytes) -> int:
+    """Of a header, in nanoseconds since the epoch; 0 if it has no time."""
+    match = STAMP.fullmatch(value)
+    return (int(match[1]) * 10**6 + int(match[2])) * 1000 if match else 0

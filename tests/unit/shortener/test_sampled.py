@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from shortener.breaker import BreakerOpen
@@ -70,21 +66,3 @@ def caused(cause):
 )
 def test_what_went_wrong_in_a_word_or_two(error, outcome):
     assert outcome_of(error) == outcome
-
-
-def test_without_zipkin_opentelemetry_is_not_even_loaded():
-    """Neither the worker nor a server that nobody takes spans of must pay for it."""
-    code = (
-        "import sys, shortener.app, shortener.worker\n"
-        "from shortener.settings import read_settings\n"
-        "assert shortener.app.start_outbox(read_settings({})) is None\n"
-        "away = read_settings({'SPANS_URL': 'http://127.0.0.1:1/api/v2/spans'})\n"
-        "outbox = shortener.app.start_outbox(away)\n"
-        "outbox.close()\n"
-        "assert not outbox.is_open\n"
-        "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
-    )
-    root = Path(__file__).parents[3]
-    environment = {**os.environ, "PYTHONPATH": str(root / "target" / "shortener")}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, check=False, timeout=30)
-    assert done.returncode == 0

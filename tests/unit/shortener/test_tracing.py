@@ -9,7 +9,7 @@ from http.client import HTTPException
 from types import SimpleNamespace
 
 import pytest
-from shortener.app import App
+from shortener.app import App, make_tracing
 from shortener.breaker import BreakerOpen
 from shortener.database import Unavailable
 from shortener.link import Link
@@ -78,7 +78,7 @@ def outbox(store):
 @pytest.fixture
 def app(outbox):
     made = App(read_settings(NOWHERE))
-    made.outbox, made.tracing = outbox, Tracing("app-1", outbox)
+    made.tracing = Tracing("app-1", outbox)
     return made
 
 
@@ -97,7 +97,8 @@ def spans_of(app, outbox, store, headers, path="/abc", prepare=lambda service: N
 
 
 def hops(edge_us, lb_us):
-    return [SAMPLED, (b"x-edge-start", b"%d" % edge_us), (b"x-lb-start", b"%d" % lb_us)]
+    edge, lb = (b"%d %d" % divmod(time_us, 10**6) for time_us in (edge_us, lb_us))
+    return [SAMPLED, (b"x-edge-start", edge), (b"x-lb-start", lb)]
 
 
 def remembers(service):
@@ -133,7 +134,14 @@ def test_a_repeated_request_has_one_span_for_edge_and_load_balancer(app, outbox,
     assert len({span["id"] for span in store.spans if span["name"] == "GET redirect"}) == 3
 
 
-@pytest.mark.parametrize("value", [b"", b"soon", b"-5", b"1", b"9" * 18, b"9" * 40, "²".encode()])
+NOW = b"%d" % time.time()
+NO_TIMES = (
+    b"", b"soon", b"1", b"-5 1", b"1 1", b"9" * 12 + b" 1", b"9" * 40 + b" 1", "² ²".encode(),
+    NOW, NOW + b" 1000000", NOW + b".5 1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", NO_TIMES)
 def test_a_start_that_cannot_be_is_not_believed(app, outbox, store, value):
     headers = [SAMPLED, (b"x-edge-start", value)]
     found, _ = spans_of(app, outbox, store, headers, prepare=remembers)
@@ -199,21 +207,10 @@ def test_a_bug_ends_the_spans_too(app, outbox, store):
     assert store.spans[0]["tags"] == {"error": "KeyError"}
 
 
-def test_what_makes_spans_is_loaded_when_somebody_takes_them_and_made_when_needed(store):
-    store.error, loaded = OSError("refused"), []
-    outbox = SpanOutbox("http://nowhere:1", "app-1", store, prepare=lambda: loaded.append(1))
-    outbox.turn()
-    assert (outbox.is_open, loaded) == (False, [])
-    store.error = None
-    for _ in range(2):
-        outbox.turn()
-    assert (outbox.is_open, loaded) == (True, [1])
-    app = App(read_settings(NOWHERE))
-    app.outbox = outbox
-    for _ in range(2):
-        found, _ = spans_of(app, outbox, store, [SAMPLED], prepare=remembers)
-    assert list(found) == ["GET redirect"]
-    assert len(store.spans) == 2
+def test_spans_need_somewhere_to_go():
+    url = "http://127.0.0.1:1/api/v2/spans"
+    assert make_tracing(read_settings(NOWHERE)) is None
+    assert make_tracing(read_settings({**NOWHERE, "SPANS_URL": url})) is not None
 
 
 def test_while_the_store_is_away_no_spans_are_made_and_requests_are_counted(app, outbox, store):
