@@ -43,6 +43,7 @@ SERVICES = {
     **{f"lb-{n}": {"harness.role": "lb", "harness.entry": "lb:8080"} for n in (1, 2)},
     "edge": {"harness.role": "edge", "harness.entry": "edge:8080"},
     "redis": {"harness.role": "cache"},
+    "zipkin": {"harness.role": "traces", "harness.entry": "zipkin:9411"},
     "worker": {"harness.role": "worker"},
 }
 ROLES = {"app", "db", "lb", "edge", "cache", "worker", "db-primary", "db-standby", "db-replica"}

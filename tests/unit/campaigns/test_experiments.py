@@ -87,8 +87,8 @@ def test_all_a_family_or_some_are_chosen() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["no-such"], "no experiment is called no-such; there are alert-app-server-killed,"),
-        (["--family", "no-such"], "no family is called no-such; there are alerts, app,"),
+        (["no-such"], "no experiment is called no-such; there are add-app-server,"),
+        (["--family", "no-such"], "no family is called no-such; there are app, cache,"),
         (["lb-crash", "--family", "cache"], "none of lb-crash is in family cache"),
     ],
 )
