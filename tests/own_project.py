@@ -12,6 +12,8 @@ from pathlib import Path
 
 from harness.adapters.docker_engine import DockerEngine
 
+RUN_S = 300  # a run may wait two minutes for a quiet machine
+
 
 @dataclass
 class OwnProject:
@@ -32,7 +34,7 @@ class OwnProject:
         """`python -m ...` in its folder."""
         return subprocess.run(
             [sys.executable, "-m", *arguments], cwd=self.folder, env=self.environment,
-            capture_output=True, text=True, timeout=120, check=False,
+            capture_output=True, text=True, timeout=RUN_S, check=False,
         )  # fmt: skip
 
     def harness(self, *arguments: str) -> subprocess.CompletedProcess[str]:
