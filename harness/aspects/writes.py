@@ -272,7 +272,7 @@ def _lacks_of(
         (not covered, f"no operation in load.mix says by what its writes are read back; {BY_WHAT}"),
         (
             item.metric == "duplicates" and not readback.counts_rows,
-            "reading back by http shows no duplicates; use sql, or leave it out",
+            "reading back by http shows no duplicates; use sql, or give `count`, or leave it out",
         ),
         (
             item.metric == "phantom" and not sends_one,

@@ -22,7 +22,7 @@ OPERATIONS: dict[str, Operation] = {
         status=(200, 201),
         body_contains=f"{CREATED}{{token}}",
         returns=r'"code": *"([A-Za-z0-9_-]+)"',
-        is_write=True,
+        writes="token",
         limit_s=5.0,
     ),
     "follow": Operation(  # the code that a create returned leads where the create said

@@ -199,8 +199,7 @@ def _of_entry(entry: str, experiment: Experiment, known: Known) -> Iterator[str]
 
 def _of_health(target: Target, known: Known) -> Iterator[str]:
     """Where each operation of `healthy` is to be sent must be clear."""
-    labels = [made.labels for made in known.made.values() if STANDBY not in made.labels]
-    entries = {name for each in labels if (name := labelled_entry(each)[0])}
+    entries = _entries(known)
     for name in target.healthy:
         entry, _ = target.asked_at(name)
         if address_of(entry) is not None:
@@ -212,12 +211,22 @@ def _of_health(target: Target, known: Known) -> Iterator[str]:
             yield f"target: healthy: {name}: there are {len(entries)} entries; {right}"
 
 
+def _entries(known: Known) -> set[str]:
+    """The names of all entries."""
+    labels = [made.labels for made in known.made.values() if STANDBY not in made.labels]
+    return {name for each in labels if (name := labelled_entry(each)[0])}
+
+
 def _of_readback(target: Target, known: Known) -> Iterator[str]:
-    """The service in which writes are read back must be one of the project's."""
-    service = target.readback.service if target.readback else ""
+    """Service or entry where writes are read back must be one of the project's."""
+    if target.readback is None:
+        return
+    service, entry = target.readback.service, target.readback.entry
     if service and service not in known.made:
         right = suggest(service, known.made)
         yield f"target: readback.service: no service named {service}; {right}"
+    if entry and address_of(entry) is None and entry not in (there := _entries(known)):
+        yield f"target: readback.entry: no entry named {entry}; {suggest(entry, there)}"
 
 
 def _of_alerts(experiment: Experiment, known: Known) -> Iterator[str]:

@@ -6,6 +6,8 @@ import re
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from harness.model.json_path import path_of_one
+
 TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What is looked up: nothing else is ever put into a statement or a URL."""
 PLACE, PLACES = "{token}", "{tokens}"
@@ -17,12 +19,14 @@ _REQUEST = re.compile(r"GET (/\S*)")
 
 
 class Readback(BaseModel):
-    """By `sql` in the containers of a `service`, or by `http` at the load's entry.
+    """By `sql` in the containers of a `service`, or by `http` at an entry.
 
     sql            one SELECT of the tokens that are stored, out of `{tokens}`: a row for each row
     user, database "" for those that the image's environment names
     password_from  a variable of the container, or a file in it; "" for the image's own
     http           `GET /items/{token}`; an answer of `status` has it, one of `absent` has not
+    entry          where that is sent: NAME or ADDRESS:PORT, "" for the load's
+    count          the JSON path at which an answer of `status` has how many there are; "" for one
     within_s       how long a write that was acknowledged may take to be there, in seconds
     """
 
@@ -33,6 +37,8 @@ class Readback(BaseModel):
     database: str = ""
     password_from: str = ""
     http: str = ""
+    entry: str = ""
+    count: str = ""
     status: tuple[int, ...] = (200,)
     absent: tuple[int, ...] = (404, 410)
     within_s: float = Field(default=5.0, ge=0, le=60)
@@ -72,6 +78,13 @@ class Readback(BaseModel):
             raise ValueError(f"{value!r} is no request that only reads; write GET /items/{PLACE}")
         return value
 
+    @field_validator("count")
+    @classmethod
+    def _is_path_of_one(cls, value: str) -> str:
+        if value:
+            path_of_one(value)
+        return value
+
     @field_validator("status", "absent", mode="before")
     @classmethod
     def _one_or_several(cls, value: object) -> object:
@@ -84,6 +97,8 @@ class Readback(BaseModel):
             return "write either {service: db, sql: ...} or {http: GET /items/{token}}"
         if bool(self.sql) != bool(self.service):
             return "`service` names where `sql` is run; write both, or neither"
+        if self.sql and (self.entry or self.count):
+            return "`entry` and `count` belong to `http`; leave them out"
         if set(self.status) & set(self.absent):
             return "`status` and `absent` have a status in common"
         return ""
@@ -91,7 +106,7 @@ class Readback(BaseModel):
     @property
     def counts_rows(self) -> bool:
         """Whether it shows how many rows have a token."""
-        return bool(self.sql)
+        return bool(self.sql or self.count)
 
     @property
     def tokens_max(self) -> int:

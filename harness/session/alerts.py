@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from harness.bundled.shortener import SHORTENER, alerts_of_stack
+from harness.bundled.shortener import alerts_of_stack, is_bundled
 from harness.errors import HarnessError, InvalidExperiment, TargetError
 from harness.experiment_file.alerts import wrong_alerts
 from harness.model.alert import (
@@ -37,7 +37,7 @@ READY_S = 20.0
 
 def known_alerts(project: Project) -> AlertNames | None:
     """By the rule files of the bundled stack, else by a Prometheus that runs; None: not known."""
-    if project.application is SHORTENER:
+    if is_bundled(project.target):
         return alerts_of_stack(project.root)
     with suppress(HarnessError):
         for _, url in _urls(project, PROMETHEUS_LABEL):

@@ -16,9 +16,14 @@ from harness.model.target import Target
 
 
 def application_of(target: Target) -> Application:
-    """That of the bundled stack, if the target is that; else what its own settings say."""
+    """That of the bundled stack, if the target is that; else what its own settings say.
+
+    Where an experiment on the bundled stack says how writes are read back, they are read so alone.
+    """
     known = shortener.application_of(target)
-    return known if known is not NO_APPLICATION else own_application(target)
+    if known is NO_APPLICATION:
+        return own_application(target)
+    return known if target.readback is None else _read_back_otherwise(known, target.readback)
 
 
 def own_application(target: Target) -> Application:
@@ -34,6 +39,17 @@ def own_application(target: Target) -> Application:
         tells=frozenset({"writes"}),
         readback=readback,
     )
+
+
+def _read_back_otherwise(known: Application, said: Readback) -> Application:
+    """The same application, with its other readings."""
+
+    def readings(engine: Engine, http: Http, clock: Clock) -> tuple[Reading, ...]:
+        mine = readback_of(said, engine, http, clock)
+        others = known.readings(engine, http, clock)
+        return (mine, *(each for each in others if each.name != mine.name))
+
+    return replace(known, readings=readings, readback=said)
 
 
 def _readings(said: Readback, engine: Engine, http: Http, clock: Clock) -> tuple[Reading, ...]:

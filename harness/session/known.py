@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.adapters.engine_address import engine_address
 from harness.adapters.packet_queues import TcPacketQueues
-from harness.bundled.shortener import SHORTENER, links_of_stack
+from harness.bundled.shortener import is_bundled, links_of_stack
 from harness.errors import HarnessError
 from harness.experiment_file import foreseen
 from harness.experiment_file.foreseen import Known, links_of, made_services
@@ -46,7 +46,7 @@ def _links_of(project: Project, config: Mapping[str, Any], labels: Services) -> 
     The bundled stack's are built into its image, from a file that is here. Generated ones are
     those about to be made, whatever runs now.
     """
-    if project.application is SHORTENER:
+    if is_bundled(project.target):
         return frozenset(links_of_stack(project.root))
     if not any(TOXIPROXY in each for each in labels.values()):
         return None

@@ -239,6 +239,7 @@ def test_what_has_the_labels_and_the_application_is_asked() -> None:
 
 BY_SQL = Readback(service="db", sql="select t from x where t in ({tokens})")
 BY_HTTP = Readback(http="GET /items/{token}")
+BY_COUNT = Readback(http="GET /items?token={token}", count="$.total")
 PUT = Operation(path="/{token}", method="PUT", writes="token")
 POST = Operation(path="/", method="POST", writes="$.id")
 
@@ -253,6 +254,7 @@ POST = Operation(path="/", method="POST", writes="$.id")
         (BY_SQL, POST, "phantom == 0", "what a refused write would have returned is not known"),
         (BY_HTTP, PUT, "lost == 0", ""),
         (BY_HTTP, PUT, "duplicates == 0", "reading back by http shows no duplicates; use sql"),
+        (BY_COUNT, PUT, "duplicates == 0", ""),
         (BY_SQL, OPERATIONS["buy"], "lost == 0",
          "says by what its writes are read back; give one `writes: token`, or the JSON path"),
         (BY_SQL, OPERATIONS["buy"], "unknown < 9", ""),
@@ -299,6 +301,15 @@ def test_the_service_that_is_read_back_is_one_of_the_project() -> None:
     gone = Target(readback=BY_SQL.model_copy(update={"service": "plane"}))
     [text] = refused(target=gone)
     assert text == "target: readback.service: no service named plane; did you mean plain?"
+
+
+def test_the_entry_that_is_read_back_at_is_one_of_the_project() -> None:
+    def at(entry: str) -> list[str]:
+        return refused(target=Target(readback=BY_HTTP.model_copy(update={"entry": entry})))
+
+    [text] = at("shap")
+    assert text == "target: readback.entry: no entry named shap; did you mean shop?"
+    assert at("shop") == at("127.0.0.1:80") == []
     assert refused(target=Target(readback=BY_SQL)) == []
     assert refused(target=Target(readback=BY_HTTP)) == []
 

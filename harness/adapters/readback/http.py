@@ -1,4 +1,4 @@
-"""Looks tokens up by HTTP, as a client would: one GET for each, at the load's entry."""
+"""Looks tokens up by HTTP, as a client would: one GET for each, at the load's entry or another."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from harness.adapters.readback.lookup import Rows
 from harness.errors import TargetError
 from harness.faults.base import Engine
-from harness.model.http import Http, authority
-from harness.model.load import Load
+from harness.model.http import Address, Answer, Http, authority
+from harness.model.json_path import value_at
+from harness.model.load import Load, address_of
 from harness.model.readback import PLACE, TOKEN, Readback
 from harness.probes.health import entries_of
 
@@ -19,7 +20,7 @@ NEVER_WRITTEN = "harness-never-written"
 
 
 class HttpLookup:
-    """At the load's entry. A status that says neither yes nor no is asked again, then unknown."""
+    """At one entry. An answer that says neither yes nor no is asked for again, then unknown."""
 
     batch, pause_s = 1, 1 / RATE_PER_S
 
@@ -32,17 +33,19 @@ class HttpLookup:
 
     def open(self, load: Load) -> str:
         """The entry; TargetError if it cannot be asked, or also has what nobody wrote."""
-        self._base = f"http://{authority(self._address(load))}"
-        if self._row(NEVER_WRITTEN) == 1:
+        entry = self._readback.entry or load.entry
+        self._base = f"http://{authority(self._address(load, entry))}"
+        row = self._row(NEVER_WRITTEN)
+        if isinstance(row, int) and row:
             raise TargetError(
                 f"{self._readback.http} also finds {NEVER_WRITTEN}, which nobody wrote: it proves "
                 "nothing",
                 "give the `status` of an item that is there alone, or another path",
             )
-        return load.entry
+        return entry
 
     def rows(self, tokens: Sequence[str]) -> Rows:
-        """1 if it is there, 0 if the answer says that it is not; TargetError if few answers do."""
+        """How many there are, 0 if the answer says that; TargetError if few answers say it."""
         found = {token: self._row(token) for token in tokens}
         self._unclear += sum(isinstance(row, str) for row in found.values())
         if self._unclear > UNCLEAR_MAX:
@@ -52,22 +55,34 @@ class HttpLookup:
     def _row(self, token: str) -> int | str:
         if not TOKEN.fullmatch(token):
             raise ValueError(f"{token[:80]!r} is never put into a URL")
-        readback, said = self._readback, ""
-        url = f"{self._base}{readback.path.replace(PLACE, token)}"
+        url = f"{self._base}{self._readback.path.replace(PLACE, token)}"
+        found: int | str = ""
         for _ in range(TRIES):
-            answer = self._http.ask(url, ANSWER_S)
-            if answer.status in (*readback.status, *readback.absent):
-                return int(answer.status in readback.status)
-            said = str(answer.status or answer.error)[:200]
-        return f"{readback.http} answered {said}, which says neither that it is there nor that not"
+            found = self._count(self._http.ask(url, ANSWER_S))
+            if isinstance(found, int):
+                return found
+        which = "which says neither that it is there nor that not"
+        return f"{self._readback.http} answered {found}, {which}"
 
-    def _address(self, load: Load) -> tuple[str, int]:
-        if load.tls is not None:
+    def _count(self, answer: Answer) -> int | str:
+        """How many there are by an answer; what it is where it does not say that."""
+        said = self._readback
+        if answer.status in said.absent:
+            return 0
+        if answer.status not in said.status:
+            return str(answer.status or answer.error)[:200]
+        if not said.count:
+            return 1
+        value = value_at(answer.json_object(), said.count)
+        return value if type(value) is int and value >= 0 else f"no number at {said.count}"
+
+    def _address(self, load: Load, entry: str) -> Address:
+        if load.tls is not None and entry == load.entry:
             raise TargetError("readback.http speaks no TLS", "read back by sql")
-        if load.address is not None:
-            return load.address
+        if (address := address_of(entry)) is not None:
+            return address
         running = [c for c in self._engine.containers() if c.is_running]
-        found = entries_of(running).get(load.entry)
+        found = entries_of(running).get(entry)
         if not found:
-            raise TargetError(f"no entry {load.entry!r} is published on a loopback address")
+            raise TargetError(f"no entry {entry!r} is published on a loopback address")
         return found[0]

@@ -95,6 +95,9 @@ def test_a_password_is_named_and_never_given() -> None:
         ({"sql": "", "service": "", "http": "GET /{token}"}, ""),
         ({"http": "GET /{token}"}, "write either "),
         ({"sql": "", "service": ""}, "write either "),
+        ({"entry": "web"}, "`entry` and `count` belong to `http`"),
+        ({"count": "$.n"}, "`entry` and `count` belong to `http`"),
+        ({"sql": "", "service": "", "http": "GET /{token}", "entry": "web", "count": "$.n"}, ""),
         ({"service": ""}, "`service` names where `sql` is run"),
         ({"sql": "", "http": "GET /{token}"}, "`service` names where `sql` is run"),
         ({"status": (200, 404)}, "`status` and `absent` have a status in common"),
@@ -110,6 +113,15 @@ def test_what_each_way_can_do() -> None:
     by_http = Readback(http="GET /{token}")
     assert (said().counts_rows, said().tokens_max) == (True, SQL_MAX)
     assert (by_http.counts_rows, by_http.tokens_max) == (False, HTTP_MAX)
+    assert Readback(http="GET /{token}", count="$.n").counts_rows
+
+
+@pytest.mark.parametrize(
+    ("path", "why"), [("$.items[*]", "may find several values"), ("n", "is not a JSON path")]
+)
+def test_a_count_is_one_number_in_the_answer(path: str, why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        Readback(http="GET /{token}", count=path)
 
 
 @pytest.mark.parametrize("token", ["", "a'b", "a b", "a;", "ä", "a\n", "a" * 65, "a%", "a)"])

@@ -25,6 +25,19 @@ def test_the_bundled_stack_keeps_its_application() -> None:
     assert application_of(stack_target(ROOT)) is SHORTENER
 
 
+def test_an_experiment_on_it_can_have_its_writes_read_back_elsewhere() -> None:
+    """From there alone, and clicks are counted as always."""
+    clock = FakeClock()
+    target = stack_target(ROOT).model_copy(update={"readback": BY_HTTP})
+    known = application_of(target)
+    readings = known.readings(FakeEngine({}, clock, Cut()), FakeHttp(), clock)
+    assert [reading.name for reading in readings] == ["readback", "clicks"]
+    assert isinstance(readings[0]._lookup, HttpLookup)  # type: ignore[attr-defined]
+    assert known.sources({}).readback == BY_HTTP
+    assert known.traffic is SHORTENER.traffic
+    assert "clicks" in known.tells
+
+
 def test_settings_that_say_nothing_are_no_application(tmp_path: Path) -> None:
     assert application_of(Target(compose=(tmp_path / "compose.yaml",))) is NO_APPLICATION
     assert own_application(Target(headers={"server": Header(name="X")})) is NO_APPLICATION

@@ -23,6 +23,14 @@ def lookup(answers: dict[str, Any], entry: str = "shop", **said: Any) -> HttpLoo
     return HttpLookup(Readback(http="GET /items/{token}", **said), engine, FakeHttp(answers))
 
 
+def lookup_at(entry: str, answers: dict[str, Any], at: str = "") -> HttpLookup:
+    """One that is told to ask at an entry, of a project that has `entry`."""
+    web = container("web", labels={"harness.entry": f"{entry}:80"}, ports={80: 8123})
+    engine = FakeEngine({web.id: web}, FakeClock(), Cut())
+    said = Readback(http="GET /items/{token}", entry=at or entry)
+    return HttpLookup(said, engine, FakeHttp(answers))
+
+
 def load(**changes: Any) -> Load:
     return Load(**{"entry": "shop", "rate_per_s": 9, "mix": {"put": 1.0}, **changes})
 
@@ -39,6 +47,40 @@ def test_which_status_says_what_can_be_given() -> None:
     found = lookup(answers, status=302, absent=422)
     found.open(load())
     assert found.rows(["a", "b"]) == {"a": 1, "b": 0}
+
+
+def test_an_answer_can_say_how_many_there_are() -> None:
+    answers = {
+        f"{BASE}/{name}": Answer(200, b'{"hits": {"total": %d}}' % count)
+        for name, count in {"a": 1, "b": 0, "c": 2, NEVER_WRITTEN: 0}.items()
+    }
+    found = lookup({**answers, f"{BASE}/d": Answer(404)}, count="$.hits.total")
+    found.open(load())
+    assert found.rows(["a", "b", "c", "d"]) == {"a": 1, "b": 0, "c": 2, "d": 0}
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[1]", b"{}", b'{"total": "1"}', b'{"total": true}', b'{"total": -1}']
+)
+def test_an_answer_without_the_number_says_neither(body: bytes) -> None:
+    answers = {f"{BASE}/a": Answer(200, body), NEVER: Answer(200, b'{"total": 0}')}
+    found = lookup(answers, count="$.total")
+    found.open(load())
+    said = "answered no number at $.total, which says neither"
+    assert said in str(found.rows(["a"])["a"])
+
+
+def test_what_also_counts_what_nobody_wrote_proves_nothing() -> None:
+    with pytest.raises(TargetError, match="which nobody wrote: it proves nothing"):
+        lookup({NEVER: Answer(200, b'{"n": 7}')}, count="$.n").open(load())
+
+
+def test_it_can_be_asked_at_another_entry_than_the_loads() -> None:
+    found = lookup_at("store", {NEVER: Answer(404), f"{BASE}/a": Answer(200)})
+    assert found.open(load(entry="elsewhere", tls=Tls())) == "store"
+    assert found.rows(["a"]) == {"a": 1}
+    with pytest.raises(TargetError, match="no entry 'stor' is published"):
+        lookup_at("store", {}, at="stor").open(load())
 
 
 @pytest.mark.parametrize("answer", [Answer(503), Answer(0, error="timed out")])
