@@ -25,7 +25,7 @@ from shortener.asgi import (
 )
 from shortener.breaker import Breaker, Transition
 from shortener.database import AliasTaken, Unavailable
-from shortener.log import request_failed, trace_id
+from shortener.log import link_created, request_failed, trace_id
 from shortener.metrics import Metrics
 from shortener.sampled import SpanCounts, is_sampled, traceparent
 from shortener.service import Expired, Found, Service
@@ -203,8 +203,9 @@ class App:
     async def _create(self, scope: Scope, body: bytes) -> Response:
         headers = dict(scope["headers"])
         key = headers.get(b"idempotency-key")
-        new = parse_new_url(body, key.decode("latin-1") if key is not None else None)
-        url, is_new = await self.service.add(new)
+        token = key.decode("latin-1") if key is not None else None
+        url, is_new = await self.service.add(parse_new_url(body, token))
+        link_created(url.code, token or "", trace_id(scope["headers"]))
         host = headers.get(b"host", b"localhost").decode("latin-1")
         value = {"code": url.code, "url": url.long_url, "short_url": f"http://{host}/{url.code}"}
         return answer(201 if is_new else 200, value, [(b"x-db-node", url.node.encode())])

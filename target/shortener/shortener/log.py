@@ -1,4 +1,8 @@
-"""Log lines as JSON, one object each: time, level, part, message; of a request its trace id."""
+"""Log lines as JSON, one object each: time, level, part, message; of a request its trace id.
+
+The audit trail is in them: a line for each link that was created, before its creation is
+acknowledged, with the token that the client has for it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ TRACEPARENT = b"traceparent"
 
 FAILURES = logging.getLogger("requests")
 """Of requests that failed: the first ones of each second."""
+AUDIT = logging.getLogger("audit")
+"""Of links that were created: all of them, whatever the level of the others."""
 
 
 def log_as_json(part: str, level: int = logging.WARNING, stream: TextIO = sys.stderr) -> None:
@@ -23,11 +29,17 @@ def log_as_json(part: str, level: int = logging.WARNING, stream: TextIO = sys.st
     handler.setFormatter(JsonFormatter(part))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     FAILURES.filters[:] = [FirstOfEachSecond(FAILURES_PER_S)]
+    AUDIT.setLevel(logging.INFO)
 
 
 def request_failed(error: BaseException, request: str, trace: str) -> None:
     """Log why a request failed; `trace` is its trace id, "" for none."""
     FAILURES.error("%s: %s: %s", request, type(error).__name__, error, extra={"trace_id": trace})
+
+
+def link_created(code: str, token: str, trace: str) -> None:
+    """Log that the link `code` is there; `token` is its creation's idempotency key, "" for none."""
+    AUDIT.info("link created: %s", code, extra={"token": token, "trace_id": trace})
 
 
 def trace_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
@@ -54,8 +66,9 @@ class JsonFormatter(logging.Formatter):
             "part": self._part,
             "message": record.getMessage(),
         }
-        if trace := getattr(record, "trace_id", ""):
-            line["trace_id"] = trace
+        for name in ("trace_id", "token"):
+            if value := getattr(record, name, ""):
+                line[name] = value
         if left_out := getattr(record, "left_out", 0):
             line["left_out"] = left_out
         if record.exc_info:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 from shortener.admission import REQUESTS_MAX
 from shortener.app import App
 from shortener.asgi import BODY_MAX
+from shortener.database import Url
 from shortener.link import Link
 from shortener.settings import read_settings
 from shortener.supervisor import Supervisor
@@ -86,6 +88,42 @@ def test_the_health_check_waits_for_nobody():
         assert answered.value.value.status == 200
 
     run(check)
+
+
+def test_a_link_that_was_created_is_in_the_audit_trail_before_its_answer(monkeypatch):
+    """With the token of the client, also if the request was repeated: another may have no line."""
+    lines, added = [], []
+
+    async def add(new):
+        added.append(new)
+        return Url("abc", new.url, datetime.now(UTC), None, "db-1"), len(added) == 1
+
+    monkeypatch.setattr("shortener.app.link_created", lambda *line: lines.append(line))
+
+    async def check(app):
+        monkeypatch.setattr(app.service, "add", add)
+        body = [b'{"url": "https://example.com/new"}']
+        trace = (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")
+        key = (b"idempotency-key", b"run-m1")
+        assert (await ask(app, API, "POST", [key, trace], body)).status == 201
+        assert (await ask(app, API, "POST", [key], body)).status == 200
+        assert (await ask(app, API, "POST", [], body)).status == 200
+
+    run(check)
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    assert lines == [("abc", "run-m1", trace_id), ("abc", "run-m1", ""), ("abc", "", "")]
+
+
+def test_a_create_that_failed_is_not_in_the_audit_trail(monkeypatch):
+    lines = []
+    monkeypatch.setattr("shortener.app.link_created", lambda *line: lines.append(line))
+
+    async def check(app):
+        answer = await ask(app, API, "POST", body=[b'{"url": "https://example.com/new"}'])
+        assert answer.status == 503
+
+    run(check)
+    assert lines == []
 
 
 @pytest.mark.parametrize(("path", "method", "status"), [("/x", "GET", 404), ("/abc", "PUT", 405)])

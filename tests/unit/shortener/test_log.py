@@ -87,6 +87,16 @@ def test_what_the_client_did_wrong_is_not_logged(stream):
     assert lines(stream) == []
 
 
+def test_each_link_that_is_created_has_a_line_whatever_the_level(stream):
+    log.link_created("abc", "run-m1", TRACE)
+    log.link_created("abd", "", "")
+    first, second = lines(stream)
+    assert first.pop("time") <= second.pop("time")
+    made = {"level": "info", "part": "app-1"}
+    assert first == {**made, "message": "link created: abc", "trace_id": TRACE, "token": "run-m1"}
+    assert second == {**made, "message": "link created: abd"}
+
+
 def test_an_outage_is_not_a_line_for_each_request():
     """The first of each second, and how many more there were."""
     first = log.FirstOfEachSecond(20)
