@@ -44,6 +44,7 @@ SERVICES = {
     "edge": {"harness.role": "edge", "harness.entry": "edge:8080"},
     "redis": {"harness.role": "cache"},
     "zipkin": {"harness.role": "traces", "harness.entry": "zipkin:9411"},
+    "log-store": {"harness.role": "logs", "harness.entry": "log-store:9200"},
     "worker": {"harness.role": "worker"},
 }
 ROLES = {"app", "db", "lb", "edge", "cache", "worker", "db-primary", "db-standby", "db-replica"}

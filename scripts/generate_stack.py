@@ -100,6 +100,8 @@ def _blocks(table: Table) -> dict[str, dict[str, Lines]]:
             "services": _services(*_observers(table)),
         },
         "target/traces/compose.yaml": {"services": _services(table.zipkin)},
+        "target/logs/compose.yaml": _logs(table),
+        "target/logs/through-collector.yaml": {"services": _collected(table)},
         "target/monitoring/prometheus.yml": {"targets": _scraped(table)},
     }
 
@@ -141,7 +143,12 @@ RUNS_THE_IMAGE_OF = {
         "prometheus",
     ),
 }
-KEEPS_DATA_IN = {"db": "/var/lib/postgresql", "etcd": "/var/lib/etcd"}
+KEEPS_DATA_IN = {
+    "db": "/var/lib/postgresql",
+    "etcd": "/var/lib/etcd",
+    "log-store": "/data",
+    "log-collector": "/queue",
+}
 
 
 def _own_settings(part: Part) -> Lines:
@@ -224,15 +231,32 @@ def _job(name: str, targets: Iterable[tuple[str, str, bool]]) -> Lines:
 def _database(table: Table) -> dict[str, Lines]:
     etcds = [part.name for part in table.etcd.parts()]
     allowed = ", ".join(["'127.0.0.1'", *(f"'{part.name}'" for part in table.db.parts())])
-    kept = [part.name for part in table.parts() if part.kind.name in KEEPS_DATA_IN]
     return {
         "etcd members": [
             "ETCD_INITIAL_CLUSTER: " + ",".join(f"{name}=http://{name}:2380" for name in etcds)
         ],
         "database nodes": [f'PATRONI_RESTAPI_ALLOWLIST: "[{allowed}]"'],
         "services": _services(table.db_lb, table.db, table.etcd),
-        "volumes": [f"{name}:" for name in kept],
+        "volumes": _volumes(table.db, table.etcd),
     }
+
+
+def _logs(table: Table) -> dict[str, Lines]:
+    """Where all lines end, and the way there."""
+    kinds = (table.log_store, table.log_collector)
+    return {"services": _services(*kinds), "volumes": _volumes(*kinds)}
+
+
+def _collected(table: Table) -> Lines:
+    """All services but those that keep the lines."""
+    own = (table.log_store, table.log_collector)
+    names = [part.name for part in table.parts() if part.kind not in own]
+    return [f"{name}: *through-collector" for name in ("migrate", *names)]
+
+
+def _volumes(*kinds: Kind) -> Lines:
+    """What keeps the data of each of their parts."""
+    return [f"{part.name}:" for kind in kinds for part in kind.parts()]
 
 
 def _load_balancer(table: Table) -> dict[str, Lines]:

@@ -31,5 +31,6 @@ def copy_of_the_stack(folder: Path, table: Table = TABLE) -> Path:
 
 def compose_project(folder: Path, overrides: Sequence[Path] = ()) -> ComposeProject:
     """The stack in `folder`, with all its profiles, through Compose."""
-    target = stack_target(folder).model_copy(update={"profiles": ("core", "monitoring", "traces")})
+    profiles = ("core", "monitoring", "traces", "logs")
+    target = stack_target(folder).model_copy(update={"profiles": profiles})
     return ComposeProject(target, overrides)

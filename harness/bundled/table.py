@@ -6,7 +6,7 @@ Each kind has room for ten: adding one never changes the numbers of those that e
     10.x.y.0/26    data     etcd .11-.20  db .21-.30  redis .33-.42  db-lb .43-.52
     10.x.y.64/26   front    edge .66-.75  worker .76-.85  app .105-.114  lb .115-.124
     10.x.y.128/26  control  Toxiproxy's API
-    what observes the stack: .2-.4 and .97-.100
+    what observes the stack: .2-.4 and .97-.102
 
 docker-compose.yml has the networks, and the ranges for whatever has no address of its own.
 """
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 ROOM = 10
 LOCUST_OFFSET = 61
 """The port of Locust's page, which runs outside the stack."""
-SPARE_OFFSETS = range(LOCUST_OFFSET + 5, 100)
+SPARE_OFFSETS = range(LOCUST_OFFSET + 6, 100)
 """No kind's own: for the next kinds, and for whom another program took its port."""
 
 
@@ -116,6 +116,8 @@ class Table:
     redis_exporter: Kind
     postgres_exporter: Kind
     zipkin: Kind
+    log_store: Kind
+    log_collector: Kind
 
     def kinds(self) -> list[Kind]:
         """In the order in which a request meets them."""
@@ -200,4 +202,6 @@ TABLE = Table(
     redis_exporter=_single("redis-exporter", {"data": 3}),
     postgres_exporter=_single("postgres-exporter", {"data": 4}),
     zipkin=_single("zipkin", {"front": 100}, PortRow(9411, 65)),
+    log_store=_single("log-store", {"front": 101}, PortRow(9200, 66)),
+    log_collector=_single("log-collector", {"front": 102}),
 )

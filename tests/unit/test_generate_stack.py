@@ -233,7 +233,7 @@ def test_every_database_node_and_etcd_member_is_known_to_the_others(stack: Stack
 
 
 def test_data_is_kept_in_a_volume_of_each_node(stack: Stack) -> None:
-    kept = [*stack.names("db"), *stack.names("etcd")]
+    kept = [*stack.names("db"), *stack.names("etcd"), "log-store", "log-collector"]
     assert sorted(stack.config["volumes"]) == sorted(kept)
     for name, service in stack.services.items():
         volumes = [volume["source"] for volume in service.get("volumes", ())]
@@ -248,7 +248,7 @@ def test_prometheus_scrapes_every_part_that_has_metrics(stack: Stack) -> None:
         for config in job["static_configs"]
         if "labels" in config
     }
-    without = {"redis-exporter", "postgres-exporter", "zipkin"}
+    without = {"redis-exporter", "postgres-exporter", "zipkin", "log-store", "log-collector"}
     assert scraped.keys() == stack.services.keys() - without - {"migrate"} - more_than_one(stack)
     for part, (job, [address], labels) in scraped.items():
         host = address.partition(":")[0].removesuffix("-api")

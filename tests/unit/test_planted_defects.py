@@ -36,6 +36,7 @@ PLACES = {
     "/etc/varnish/": ROOT / "target" / "edge",
     "/etc/toxiproxy/": ROOT / "target" / "toxiproxy",
     "/etc/monitoring/": ROOT / "target" / "monitoring",
+    "/etc/rsyslog.conf": ROOT / "target" / "logs" / "collector" / "rsyslog.conf",
     "rules/": ROOT / "target" / "monitoring" / "rules",
     "prometheus.yml": ROOT / "target" / "monitoring" / "prometheus.yml",
 }

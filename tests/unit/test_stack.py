@@ -10,10 +10,11 @@ import pytest
 from stack_copy import compose_project, copy_of_the_stack
 
 from harness.bundled.table import TABLE
+from harness.compose_files import read_environment
 
 ROOT = Path(__file__).parents[2]
 MIB = 2**20
-DOCKERFILES = sorted((ROOT / "target").glob("*/Dockerfile"))
+DOCKERFILES = sorted((ROOT / "target").glob("**/Dockerfile"))
 ONE_SHOT = {"migrate"}
 NAMES = sorted({part.name for part in TABLE.parts()} | ONE_SHOT)
 
@@ -111,3 +112,65 @@ def test_toxiproxy_collects_its_garbage_long_before_it_is_killed_for_memory(
     collects_mib = int(service["environment"]["GOMEMLIMIT"].removesuffix("MiB"))
     assert collects_mib * 1024 >= 1_900 * 170
     assert int(service["mem_limit"]) / MIB >= collects_mib * 1.3
+
+
+def test_through_the_collector_go_the_lines_of_all_but_those_who_keep_them(tmp_path: Path) -> None:
+    """By UDP, and dropped rather than waited for; `docker logs` reads the engine's bounded copy."""
+    folder = copy_of_the_stack(tmp_path)
+    plain = compose_project(folder).config()["services"]
+    override = folder / "target" / "logs" / "through-collector.yaml"
+    services = compose_project(folder, overrides=(override,)).config()["services"]
+    [collector] = TABLE.log_collector.parts()
+    subnet = read_environment(folder)["HARNESS_SUBNET"]
+    address = collector.address("front").replace("${HARNESS_SUBNET}", subnet)
+    assert services.keys() == plain.keys()
+    own = {"log-store", collector.name}
+    for name in own:
+        assert services[name] == plain[name]
+    for name in services.keys() - own:
+        logging = services[name].pop("logging")
+        assert services[name] == {k: v for k, v in plain[name].items() if k != "logging"}
+        assert logging["driver"] == "syslog"
+        assert logging["options"] == {
+            "syslog-address": f"udp://{address}:5514",
+            "syslog-format": "rfc5424micro",
+            "tag": '{{index .ContainerLabels "com.docker.compose.service"}}',
+            "mode": "non-blocking",
+            "max-buffer-size": "4m",
+            "cache-max-size": "5m",
+            "cache-max-file": "2",
+        }
+
+
+def test_the_collector_holds_lines_for_a_store_that_is_away() -> None:
+    """On disk if need be, within a bound, for ever; sent again, a line is still there once."""
+    text = (ROOT / "target/logs/collector/rsyslog.conf").read_text(encoding="utf-8")
+    queue, store = text.split("ruleset(name=", 1)[1], text.split('action(type="omelastic', 1)[1]
+    assert {'queue.filename="lines"', 'queue.maxDiskSpace="256m"'} <= set(queue.split())
+    assert {'action.resumeRetryCount="-1"', 'dynBulkId="on"', 'bulkId="id"'} <= set(store.split())
+    assert 'template(name="id" type="string" string="%uuid%")' in text
+    assert 'input(type="imudp" address="0.0.0.0" port="5514"' in text
+
+
+def test_haproxy_logs_the_requests_that_failed_and_no_others() -> None:
+    """Without the third they are below the level that it logs, `warning`."""
+    text = (ROOT / "target/lb/lb.cfg").read_text(encoding="utf-8")
+    defaults = text.split("\ndefaults\n")[1].split("\nfrontend ")[0]
+    options = {line.split("#")[0].strip() for line in defaults.splitlines()}
+    assert "log stdout format raw local0 warning" in text
+    wanted = {"option dontlog-normal", "option httplog", "option log-separate-errors"}
+    assert wanted <= options
+
+
+def test_the_log_stores_jars_are_pinned_and_fit_together() -> None:
+    """OpenSearch names no log4j-core of its own: one that differs from its log4j-api fails late."""
+    lines = (ROOT / "target/logs/store/jars.sha256").read_text(encoding="utf-8").splitlines()
+    assert all(re.fullmatch(r"[0-9a-f]{64}  jars/[\w.-]+\.jar", line) for line in lines)
+    names = [line.partition("  jars/")[2] for line in lines]
+    versions = {
+        name: re.findall(rf"(?m)^{name}-([\d.]+)\.jar$", "\n".join(names))
+        for name in ("log4j-api", "log4j-core", "opensearch", "transport-netty4-client")
+    }
+    assert len(versions["log4j-core"]) == len(versions["opensearch"]) == 1
+    assert versions["log4j-api"] == versions["log4j-core"]
+    assert versions["opensearch"] == versions["transport-netty4-client"]
