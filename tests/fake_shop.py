@@ -102,8 +102,8 @@ class FakeProcessor:
 class Shop:
     """The project of `here` on a fake engine and a Compose binary that is a script.
 
-    Tests change what they need: `health` and `looks` (the last one stays), `error_rate`, hooks of
-    `cut`. `recorded_share` is how much of the main load is recorded.
+    Tests change what they need: `health` and `looks` (the last one stays), `speed`, `error_rate`,
+    hooks of `cut`. `recorded_share` is how much of the main load is recorded.
     """
 
     root: Path
@@ -113,6 +113,7 @@ class Shop:
     missing: tuple[str, ...] = ()
     recorded_share: float = 1.0
     looks: list[Look | None] = field(default_factory=lambda: [QUIET])
+    speed: float = 20.0
     watchdogs: list[FakeWatchdog] = field(default_factory=list)
     configs: list[LoadConfig] = field(default_factory=list)
     asked_before: list[str] = field(default_factory=list)
@@ -196,7 +197,7 @@ class Shop:
         project.health = self._look  # type: ignore[method-assign]
         project.probes = lambda: ()  # type: ignore[method-assign]
         project.processor_time = self.processor  # type: ignore[method-assign,assignment]
-        project.speed = lambda: 20.0  # type: ignore[method-assign]
+        project.speed = lambda: self.speed  # type: ignore[method-assign]
         return project
 
     def _look(self) -> Health:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,19 @@ class Cost:
         """The share that project, harness and engine would take at a rate."""
         return self.idle_share + self.share_per_request * rate_per_s
 
+    def holds_at(self, million_additions_per_s: float) -> bool:
+        """Whether the machine is as fast as it was."""
+        return abs(million_additions_per_s / self.million_additions_per_s - 1) <= SPEED_CHANGE
+
+    def at_speed(self, million_additions_per_s: float) -> Cost:
+        """At most this on a machine of that speed: more if it is slower, never less."""
+        factor = max(1.0, self.million_additions_per_s / million_additions_per_s)
+        return replace(
+            self,
+            idle_share=factor * self.idle_share,
+            share_per_request=factor * self.share_per_request,
+        )
+
 
 class LoadScale:
     """Scales the experiments of one command; what a request costs is measured once for them all."""
@@ -84,27 +97,36 @@ class LoadScale:
 
     def _cost(self, experiment: Experiment, project: Project, listener: Listener) -> Cost:
         key = f"{experiment.load.entry} {' '.join(sorted(experiment.load.shares))}"
-        if key not in self._costs:
-            path = project.state_dir / "request_cost.json"
-            known = read_cost(path, key, project)
-            if known is None:
-                seconds = IDLE_S + WARM_S + MEASURE_S
-                listener.say(
-                    f"  scale auto: measuring the CPU cost of a request, about {seconds:.0f} s"
-                )
-                known = self._measure(experiment, project)
-                write_cost(path, key, known)
-            self._costs[key] = known
-        return self._costs[key]
+        if key in self._costs:
+            return self._costs[key]
+        path = project.state_dir / "request_cost.json"
+        known, speed = read_cost(path, key, project), project.speed()
+        if known is not None and not known.holds_at(speed):
+            dearer = known.at_speed(speed)
+            if fits(experiment, dearer):
+                return dearer
+            known = None
+        if known is None:
+            seconds = IDLE_S + WARM_S + MEASURE_S
+            listener.say(
+                f"  scale auto: measuring the CPU cost of a request, about {seconds:.0f} s"
+            )
+            known = self._measure(experiment, project)
+            write_cost(path, key, known)
+        self._costs[key] = known
+        return known
 
 
 def choose(experiment: Experiment, cost: Cost) -> float:
     """The largest step that leaves headroom, but no smaller one than the expectations allow."""
     least = smallest_scale(experiment)
     allowed = [step for step in STEPS if step >= least] or [1.0]
-    room = 1 - HEADROOM_MIN - MARGIN
-    rate = experiment.load.total_peak_per_s
-    return next((step for step in allowed if cost.share_at(step * rate) <= room), allowed[-1])
+    return next((step for step in allowed if fits(experiment, cost, step)), allowed[-1])
+
+
+def fits(experiment: Experiment, cost: Cost, scale: float = 1.0) -> bool:
+    """Whether that scale of the load leaves headroom."""
+    return cost.share_at(scale * experiment.load.total_peak_per_s) <= 1 - HEADROOM_MIN - MARGIN
 
 
 def measure_cost(experiment: Experiment, project: Project) -> Cost:
@@ -174,16 +196,15 @@ def _config(experiment: Experiment, project: Project, folder: RunFolder) -> Load
 
 
 def read_cost(path: Path, key: str, project: Project) -> Cost | None:
-    """What was measured since the machine was started; None if it may hold no longer."""
+    """What was measured since the machine was started, for as many processors; None if nothing."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         cost = Cost(**stored["costs"][key])
         is_of_this_boot = stored["boot_id"] == boot_id()
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    change = abs(project.speed() / cost.million_additions_per_s - 1)
-    is_same = is_of_this_boot and change <= SPEED_CHANGE
-    return cost if is_same and _seen(look_for(project, GLANCE_S)).cpus == cost.cpus else None
+    is_same = is_of_this_boot and _seen(look_for(project, GLANCE_S)).cpus == cost.cpus
+    return cost if is_same else None
 
 
 def write_cost(path: Path, key: str, cost: Cost) -> None:

@@ -160,7 +160,37 @@ def test_no_step_is_smaller_than_the_expectations_allow(tmp_path: Path) -> None:
     assert choose(shipped(FEW, tmp_path), Cost(2.0, 20.0, 0.15, 1.0)) == 0.75
 
 
-def test_a_cost_holds_for_this_boot_this_speed_and_these_cpus(
+@pytest.mark.parametrize(
+    ("speed", "share_per_request", "is_measured"),
+    [
+        (20.0, 0.9, False),  # 0.75 of the load fits, as it was measured
+        (16.0, 0.9, False),
+        (15.9, 0.1, False),  # all of it would fit even if a request cost a quarter more
+        (15.9, 0.4, True),  # 0.55 as it was measured, 0.69 by now
+        (24.1, 0.49, False),  # 0.64 at most
+        (24.1, 0.51, True),
+    ],
+)
+def test_a_cost_is_measured_again_if_another_speed_could_change_the_scale(
+    shop: Shop,
+    cli: Cli,
+    monkeypatch: pytest.MonkeyPatch,
+    speed: float,
+    share_per_request: float,
+    is_measured: bool,
+) -> None:
+    """0.65 may be used, 0.15 of which the idle stack does; the load is 1 request/s."""
+    costs = [Cost(2.0, 20.0, 0.15, share_per_request)]
+    monkeypatch.setattr(load_scale, "measure_cost", lambda *_: costs.pop())
+    assert cli("run", "--scale", "auto", "x.yaml").code == 0
+    shop.speed = speed
+    costs.append(COST)
+    done = cli("run", "--scale", "auto", "x.yaml")
+    assert done.code == 0, done.err
+    assert costs == ([] if is_measured else [COST])
+
+
+def test_a_cost_holds_for_this_boot_and_these_cpus(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, path = shop.project(), shop.root / "cost.json"
@@ -169,9 +199,6 @@ def test_a_cost_holds_for_this_boot_this_speed_and_these_cpus(
     write_cost(path, "b", COST)
     assert read_cost(path, "a", project) == COST
     assert read_cost(path, "b", project) == COST
-    project.speed = lambda: 12.0  # type: ignore[method-assign]
-    assert read_cost(path, "a", project) is None
-    project.speed = lambda: 20.0  # type: ignore[method-assign]
     shop.looks = [Look(2.0, 1.0, 0.1, 0.1, 0.1, 0.0, 0.0, 0.0, 1.7)]
     assert read_cost(path, "a", project) is None
     shop.looks = [QUIET]
