@@ -254,7 +254,8 @@ def _run(project: OwnProject, name: str, *flags: str) -> tuple[dict[str, Any], d
         done = project.harness(*arguments, "--no-up", *flags)
         return done.returncode, done.stdout + done.stderr
 
-    run = run_experiment_in(project.folder / "reports" / name, f"{name}.yaml", (), harness)
+    output = project.folder / "reports" / "".join((name, *flags))
+    run = run_experiment_in(output, f"{name}.yaml", (), harness)
     return run.result, json.loads((run.folder / "findings.json").read_text())
 
 
