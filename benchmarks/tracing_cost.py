@@ -1,4 +1,4 @@
-"""What tracing costs an app server: processor time for a request without a trace, unsampled, sampled.
+"""What tracing costs an app server: processor time of requests plain, unsampled and sampled.
 
 `python benchmarks/tracing_cost.py [ROUNDS [REQUESTS]]`; needs no Docker; without arguments 5 rounds
 of 4,000 requests a kind. The bundled app answers redirects out of its own cache, in one process,
