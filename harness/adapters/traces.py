@@ -35,8 +35,8 @@ ASK_S, READ_S = 1.0, 15.0
 """For one trace, and for all of them."""
 TEXT_MAX = 120
 """Of a name or a tag of a span."""
-NO_STORE = f"no service that runs has the label {TRACES_LABEL}, so no spans were read"
-NOT_WITHIN = f"not all traces were read within {READ_S:.0f} s"
+NO_STORE = f"no service that runs has the label {TRACES_LABEL}, so none were read"
+NOT_WITHIN = f"not all were read within {READ_S:.0f} s"
 NO_TRACE = "the store has no trace of it: no part that makes spans has answered it"
 Row = dict[str, Any]
 """One of TRACED."""

@@ -217,7 +217,7 @@ def test_reading_ends_at_its_deadline(folder: RunFolder) -> None:
     spans = {f"c{n}": [span("a", 30.0 + n)] for n in range(5)}
     found = read(folder, takes_s=traces.READ_S / 2, **spans)
     assert [len(one.spans) for one in found.requests] == [1, 1, 0, 0, 0]
-    assert found.problem == "not all traces were read within 15 s"
+    assert found.problem == "not all were read within 15 s"
 
 
 def test_spans_that_are_reported_twice_are_one_and_too_many_are_cut() -> None:

@@ -128,8 +128,8 @@ def test_lines_beyond_a_few_are_counted(folder: RunFolder) -> None:
 def test_what_is_missing_is_said(folder: RunFolder) -> None:
     why = "no service has the label"
     text = page(folder, request(), problem=why, left_out=12)
-    assert f'<p class="note">{why}.</p>' in text
-    assert f"No spans: {why}." in text
+    assert f'<p class="note">Traces: {why}.</p>' in text
+    assert text.count(why) == 1
     assert "No logs were kept." in text
     assert "12 more failed or were slow" in text
     log(folder, (40.4, "1" * 32, "another request"))
