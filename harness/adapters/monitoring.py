@@ -16,6 +16,7 @@ from harness.errors import RunFolderError, TargetError
 from harness.faults.base import Engine
 from harness.model.alert import PROMETHEUS_LABEL
 from harness.model.clock import Clock
+from harness.model.container import first_url
 from harness.model.http import Http
 from harness.model.monitoring import Kind, Line, Monitoring, read_matrix, signal_name
 from harness.probes.prometheus import ask_rules
@@ -78,7 +79,7 @@ class MonitoringReading:
 
     def take_after(self, folder: RunFolder) -> None:
         """Read it for the time of the run. TargetError if Prometheus does not answer."""
-        url = self._url()
+        url = first_url(self._engine.containers(), PROMETHEUS_LABEL)
         if not url:
             return
         began_s, ended_s = _began_s(folder), self._clock.wall_s()
@@ -92,11 +93,6 @@ class MonitoringReading:
             self._read(url, one, (began_s, ended_s), found)
         about = {"step_s": found.step_s, "queries": [asdict(one) for one in asked]}
         folder.write_metrics({**about, "problems": found.problems}, found.rows)
-
-    def _url(self) -> str:
-        """Where Prometheus is, "" if there is none; the first of several."""
-        found = (c.probe_url(PROMETHEUS_LABEL) for c in self._engine.containers() if c.is_running)
-        return next((url.rstrip("/") for url in found if url), "")
 
     def _own(self) -> Iterator[Asked]:
         if self._said.errors:

@@ -8,7 +8,7 @@ down, for a request and its trace id are worth showing without its spans.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from math import isfinite
@@ -20,9 +20,11 @@ import pyarrow.compute as pc
 from harness.faults.base import Engine
 from harness.load.excerpt import without_secrets
 from harness.model.clock import Clock
+from harness.model.container import first_url
 from harness.model.http import Http
 from harness.model.span import TRACES_LABEL, Span, TracedRequest, Traces, read_spans
 from harness.model.trace import trace_id
+from harness.record.events import run_start
 from harness.record.folder import RunFolder
 from harness.record.traces import write_traces
 from harness.record.wall_times import WallTimes
@@ -58,13 +60,14 @@ class TracesReading:
         chosen, left_out = chosen_of(folder)
         if not chosen:
             return
-        requests, problem = self._with_spans(chosen, _wall_times(folder))
+        events = folder.read_events()
+        requests, problem = self._with_spans(chosen, WallTimes(events, run_start(events)))
         write_traces(folder, Traces(requests=requests, left_out=left_out, problem=problem))
 
     def _with_spans(
         self, chosen: Sequence[TracedRequest], times: WallTimes
     ) -> tuple[list[TracedRequest], str]:
-        url = self._url()
+        url = first_url(self._engine.containers(), TRACES_LABEL)
         if not url:
             return list(chosen), NO_STORE
         found: list[TracedRequest] = []
@@ -92,19 +95,6 @@ class TracesReading:
         known = [span for span in placed if isfinite(span.start_s)]
         return replace(request, spans=known, problem="" if known else NO_TRACE), ""
 
-    def _url(self) -> str:
-        """Where the store is, "" if there is none; the first of several."""
-        found = (c.probe_url(TRACES_LABEL) for c in self._engine.containers() if c.is_running)
-        return next((url.rstrip("/") for url in found if url), "")
-
-
-def _wall_times(folder: RunFolder) -> WallTimes:
-    """Of a run that ended within its first second only the start is known by both clocks."""
-    events = folder.read_events()
-    started = [e for e in events if e["event"] == "run.started"]
-    start = [{"event": "run.clock", "wall_s": e["wall_s"], "t_s": 0.0} for e in started]
-    return WallTimes([e for e in events if e["event"] == "run.clock"] or start)
-
 
 def chosen_of(folder: RunFolder) -> tuple[list[TracedRequest], int]:
     """The requests to be looked at in order of time, and how many more there were."""
@@ -113,7 +103,7 @@ def chosen_of(folder: RunFolder) -> tuple[list[TracedRequest], int]:
     is_wanted = pc.and_(main["is_sampled"], pc.not_equal(main["error"], ""))
     load: list[Row] = main.filter(is_wanted).to_pylist()
     failed = [row for row in canary if row["error"]]
-    slow = sorted(_slow(canary), key=lambda row: row["intended_s"] - row["done_s"])
+    slow = _slow([row for row in canary if not row["error"]])
     groups = [
         ("canary", "failed", in_turn(failed), FAILED_MAX),
         ("canary", "slow", slow, SLOW_MAX),
@@ -139,16 +129,19 @@ def in_turn(rows: Iterable[Row]) -> list[Row]:
     return [row for each in zip_longest(*kinds.values()) for row in each if row is not None]
 
 
-def _slow(rows: Sequence[Row]) -> Iterator[Row]:
-    """Successes that took far longer than others of their operation."""
+def _slow(successes: Sequence[Row]) -> list[Row]:
+    """Those that took far longer than others of their operation, the slowest first."""
     took_s: dict[str, list[float]] = {}
-    for row in rows:
-        if not row["error"]:
-            took_s.setdefault(row["op"], []).append(row["done_s"] - row["intended_s"])
+    for row in successes:
+        took_s.setdefault(row["op"], []).append(_took_s(row))
     limits_s = {op: SLOW_FACTOR * median(times_s) for op, times_s in took_s.items()}
-    for row in rows:
-        if not row["error"] and row["done_s"] - row["intended_s"] > limits_s[row["op"]]:
-            yield row
+    slow = [row for row in successes if _took_s(row) > limits_s[row["op"]]]
+    return sorted(slow, key=_took_s, reverse=True)
+
+
+def _took_s(row: Row) -> float:
+    took_s: float = row["done_s"] - row["intended_s"]
+    return took_s
 
 
 def _request(run_id: str, stream: str, why: str, row: Row) -> TracedRequest:

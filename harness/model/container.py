@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from harness.model.http import Address, authority
@@ -144,6 +144,18 @@ class Container:
         if not port.isdecimal() or int(port) not in self.ports:
             return None
         return self.hosts.get(int(port), LOOPBACK), self.ports[int(port)]
+
+
+def probe_urls(containers: Iterable[Container], label: str) -> Iterator[tuple[str, str]]:
+    """Service and URL of each that runs and has the label, and its port published."""
+    for container in containers:
+        if container.is_running and (url := container.probe_url(label)):
+            yield container.service, url
+
+
+def first_url(containers: Iterable[Container], label: str) -> str:
+    """The first of them, without a slash at its end; "" if there is none."""
+    return next((url.rstrip("/") for _, url in probe_urls(containers, label)), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,11 @@ class TracedRequest:
     spans: Sequence[Span] = ()
     problem: str = ""
 
+    @property
+    def took_s(self) -> float:
+        """As the client saw it, from when it was due."""
+        return self.done_s - self.intended_s
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traces:

@@ -39,6 +39,14 @@ def lacking(value: Mapping[str, Any], needed: Mapping[str, type]) -> str:
     return f"no {wrong[0]} in it, or a wrong one" if wrong else ""
 
 
+def check_row(row: Any, needed: Mapping[str, type]) -> None:
+    """TypeError or ValueError unless it is an object that has what is needed."""
+    if not isinstance(row, dict):
+        raise TypeError("not a list of objects")
+    if wrong := lacking(row, needed):
+        raise ValueError(wrong)
+
+
 def _is_a(value: Any, kind: type) -> bool:
     if kind is float:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)

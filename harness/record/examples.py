@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.model.example import Example
-from harness.record.damage import DAMAGED, lacking, understood
+from harness.record.damage import DAMAGED, check_row, understood
 from harness.whole_file import write_whole
 
 SUFFIX = "-examples.json"
@@ -43,8 +43,5 @@ def examples_in(text: str) -> list[Example]:
 
 
 def _example(row: Any) -> Example:
-    if not isinstance(row, dict):
-        raise TypeError("not a list of objects")
-    if wrong := lacking(row, _FACTS):
-        raise ValueError(wrong)
+    check_row(row, _FACTS)
     return Example(**{name: row[name] for name in _FACTS})

@@ -131,15 +131,15 @@ class RunFolder:
 
     def read_tokens(self, stream: str) -> pa.Table:
         """What acknowledged writes of a stream returned, where it counts (columns: TOKENS)."""
-        parts = self.sample_parts(f"{TOKENS_PREFIX}{stream}")
-        tables = [read_table(part, TOKENS) for part in parts]
-        return pa.concat_tables(tables) if tables else TOKENS.empty_table()
+        return self._read_parts(f"{TOKENS_PREFIX}{stream}", TOKENS)
 
     def read_traced(self, stream: str) -> pa.Table:
         """Which requests of a stream were sampled or failed (columns: TRACED)."""
-        parts = self.sample_parts(f"{TRACED_PREFIX}{stream}")
-        tables = [read_table(part, TRACED) for part in parts]
-        return pa.concat_tables(tables) if tables else TRACED.empty_table()
+        return self._read_parts(f"{TRACED_PREFIX}{stream}", TRACED)
+
+    def _read_parts(self, stream: str, schema: pa.Schema) -> pa.Table:
+        tables = [read_table(part, schema) for part in self.sample_parts(stream)]
+        return pa.concat_tables(tables) if tables else schema.empty_table()
 
     def read_examples(self) -> list[Example]:
         """A few wrong answers of each operation and class of error, in order of time."""

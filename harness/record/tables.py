@@ -105,31 +105,31 @@ def write_samples(
 ) -> Path:
     """Write one Parquet part of `stream` (columns as in SAMPLES), whole or not at all."""
     arrays = [_array(rows[field.name]).cast(field.type) for field in SAMPLES]
-    target = folder / f"{stream}-{part:05d}.parquet"
-    temporary = folder / f".{target.name}.part"
     table = pa.Table.from_arrays(arrays, schema=SAMPLES)
-    pq.write_table(table, temporary, use_dictionary=_REPEATING, **_PARQUET)
-    temporary.replace(target)
-    return target
+    return _write_part(folder, stream, part, table, use_dictionary=_REPEATING)
 
 
 def write_tokens(folder: Path, stream: str, part: int, tokens: Sequence[tuple[int, str]]) -> None:
     """Write one part of what the acknowledged writes of a stream returned, whole or not at all."""
-    target = folder / f"{TOKENS_PREFIX}{stream}-{part:05d}.parquet"
-    temporary = folder / f".{target.name}.part"
-    numbers, texts = zip(*tokens, strict=True)
-    table = pa.table([pa.array(numbers), pa.array(texts)], schema=TOKENS)
-    pq.write_table(table, temporary, **_PARQUET)
-    temporary.replace(target)
+    _write_part(folder, f"{TOKENS_PREFIX}{stream}", part, _of_rows(tokens, TOKENS))
 
 
 def write_traced(folder: Path, stream: str, part: int, rows: Sequence[Traced]) -> None:
     """Write one part of the requests of a stream whose traces can be asked for, whole or not."""
-    target = folder / f"{TRACED_PREFIX}{stream}-{part:05d}.parquet"
+    _write_part(folder, f"{TRACED_PREFIX}{stream}", part, _of_rows(rows, TRACED))
+
+
+def _write_part(folder: Path, stream: str, part: int, table: pa.Table, **options: Any) -> Path:
+    target = folder / f"{stream}-{part:05d}.parquet"
     temporary = folder / f".{target.name}.part"
-    table = pa.table([pa.array(each) for each in zip(*rows, strict=True)], names=TRACED.names)
-    pq.write_table(table.cast(TRACED), temporary, **_PARQUET)
+    pq.write_table(table, temporary, **options, **_PARQUET)
     temporary.replace(target)
+    return target
+
+
+def _of_rows(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    arrays = [pa.array(each) for each in zip(*rows, strict=True)]
+    return pa.table(arrays, names=schema.names).cast(schema)
 
 
 def _array(values: Iterable[Any] | pa.Array) -> pa.Array:

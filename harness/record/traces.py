@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from harness.model.span import Span, TracedRequest, Traces
-from harness.record.damage import DAMAGED, lacking, understood
+from harness.record.damage import DAMAGED, check_row, understood
 from harness.record.folder import RunFolder
 
 FILE = "target/traces.json"
@@ -32,17 +31,10 @@ def read_traces(folder: RunFolder) -> Traces | None:
 
 
 def _request(row: Any) -> TracedRequest:
-    _check(row, _REQUEST)
+    check_row(row, _REQUEST)
     return TracedRequest(**{**row, "spans": tuple(_span(one) for one in row.get("spans") or ())})
 
 
 def _span(row: Any) -> Span:
-    _check(row, _SPAN)
+    check_row(row, _SPAN)
     return Span(**row)
-
-
-def _check(row: Any, needed: Mapping[str, type]) -> None:
-    if not isinstance(row, dict):
-        raise TypeError("not a list of objects")
-    if wrong := lacking(row, needed):
-        raise ValueError(wrong)

@@ -9,12 +9,19 @@ from typing import Any
 
 
 class WallTimes:
-    """Converts by the nearest pair of clock readings of `run.clock`; NaN where there is none."""
+    """Converts by the nearest pair of clock readings of `run.clock`; NaN where there is none.
 
-    def __init__(self, events: Iterable[Mapping[str, Any]]) -> None:
+    A run that ended within its first second has no pair but that of its `start`.
+    """
+
+    def __init__(
+        self, events: Iterable[Mapping[str, Any]], start: Mapping[str, Any] | None = None
+    ) -> None:
         pairs = sorted(
             (float(e["wall_s"]), float(e["t_s"])) for e in events if e["event"] == "run.clock"
         )
+        if not pairs and start is not None:
+            pairs = [(float(start["wall_s"]), 0.0)]
         self._wall_s = [wall_s for wall_s, _ in pairs]
         self._t_s = [t_s for _, t_s in pairs]
 

@@ -28,7 +28,6 @@ class Bar:
     depth: int
     left: float
     width: float
-    start_s: float
     duration_s: float
     notes: str = ""
     is_bad: bool = False
@@ -43,11 +42,6 @@ class ShownRequest:
     faults: tuple[FaultFound, ...]
     lines: tuple[LogLine, ...]
     more_lines: int
-
-    @property
-    def took_s(self) -> float:
-        """As its client saw it, from when it was due."""
-        return self.request.done_s - self.request.intended_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +61,15 @@ def shown_traces(folder: RunFolder, run: Run) -> ShownTraces | None:
         return None
     lines = _lines_by_trace(folder, traces)
     shown = tuple(
-        ShownRequest(
-            request,
-            tuple(waterfall(request)),
-            tuple(fault for fault in run.faults if _was_active(fault, request)),
-            tuple((lines or {}).get(request.trace_id, [])[:LINES_MAX]),
-            max(0, len((lines or {}).get(request.trace_id, [])) - LINES_MAX),
-        )
-        for request in traces.requests
+        _shown(request, run, (lines or {}).get(request.trace_id, [])) for request in traces.requests
     )
     return ShownTraces(shown, traces.left_out, traces.problem, lines is not None)
+
+
+def _shown(request: TracedRequest, run: Run, lines: Sequence[LogLine]) -> ShownRequest:
+    faults = tuple(fault for fault in run.faults if _was_active(fault, request))
+    more = max(0, len(lines) - LINES_MAX)
+    return ShownRequest(request, tuple(waterfall(request)), faults, tuple(lines[:LINES_MAX]), more)
 
 
 def waterfall(request: TracedRequest) -> Iterator[Bar]:
@@ -87,24 +80,17 @@ def waterfall(request: TracedRequest) -> Iterator[Bar]:
     ends_s = [request.done_s, *(span.start_s + span.duration_s for span in request.spans)]
     begin_s = min([request.intended_s, *(span.start_s for span in request.spans)])
     whole_s = max(max(ends_s) - begin_s, 1e-6)
-    took_s = request.done_s - request.intended_s
     what = request.error or (f"status {request.status}" if request.status else "")
-    yield Bar(
-        CLIENT,
-        request.operation,
-        0,
-        (request.intended_s - begin_s) / whole_s,
-        took_s / whole_s,
-        request.intended_s,
-        took_s,
-        what,
-        bool(request.error),
-    )
-    for span, depth in _in_order(request.spans):
-        left, width = (span.start_s - begin_s) / whole_s, span.duration_s / whole_s
-        notes = _notes(span)
-        times = (span.start_s, span.duration_s)
-        yield Bar(span.part, span.name, depth, left, width, *times, notes, bool(span.problem))
+    rows = [
+        (CLIENT, request.operation, 0, request.intended_s, request.took_s, what, request.error),
+        *(
+            (span.part, span.name, depth, span.start_s, span.duration_s, _notes(span), span.problem)
+            for span, depth in _in_order(request.spans)
+        ),
+    ]
+    for part, name, depth, start_s, took_s, notes, problem in rows:
+        left, width = (start_s - begin_s) / whole_s, took_s / whole_s
+        yield Bar(part, name, depth, left, width, took_s, notes, bool(problem))
 
 
 def _in_order(spans: Sequence[Span]) -> Iterator[tuple[Span, int]]:

@@ -6,7 +6,7 @@ the run itself, and are asked before its load.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from harness.model.alert import (
     read_pager,
 )
 from harness.model.clock import wait_until
+from harness.model.container import probe_urls
 from harness.model.experiment import Experiment
 from harness.model.http import Http
 from harness.model.metric import ALERT, ALERTS
@@ -40,7 +41,7 @@ def known_alerts(project: Project) -> AlertNames | None:
     if is_bundled(project.target):
         return alerts_of_stack(project.root)
     with suppress(HarnessError):
-        for _, url in _urls(project, PROMETHEUS_LABEL):
+        for _, url in probe_urls(project.engine.containers(), PROMETHEUS_LABEL):
             rules, _ = _rules(project.http, url)
             if rules is not None:
                 return _names(rules)
@@ -72,19 +73,13 @@ def check_alerts(experiment: Experiment, project: Project, path: Path) -> None:
 
 def _there(project: Project, label: str) -> list[tuple[str, str]]:
     """The running services with a label, and their URLs; TargetError if there is none."""
-    found = list(_urls(project, label))
+    found = list(probe_urls(project.engine.containers(), label))
     if not found:
         raise TargetError(
             f"no container that runs has the label {label}, and its port published here",
             "start it, or name its profile in the experiment: profiles: [...]",
         )
     return found
-
-
-def _urls(project: Project, label: str) -> Iterator[tuple[str, str]]:
-    for container in project.engine.containers():
-        if container.is_running and (url := container.probe_url(label)):
-            yield container.service, url
 
 
 def _rules(http: Http, url: str) -> tuple[tuple[AlertRule, ...] | None, str]:

@@ -97,24 +97,25 @@ class LoadScale:
 
     def _cost(self, experiment: Experiment, project: Project, listener: Listener) -> Cost:
         key = f"{experiment.load.entry} {' '.join(sorted(experiment.load.shares))}"
-        if key in self._costs:
-            return self._costs[key]
-        path = project.state_dir / "request_cost.json"
-        known, speed = read_cost(path, key, project), project.speed()
-        if known is not None and not known.holds_at(speed):
-            dearer = known.at_speed(speed)
-            if fits(experiment, dearer):
-                return dearer
-            known = None
-        if known is None:
-            seconds = IDLE_S + WARM_S + MEASURE_S
-            listener.say(
-                f"  scale auto: measuring the CPU cost of a request, about {seconds:.0f} s"
-            )
-            known = self._measure(experiment, project)
-            write_cost(path, key, known)
-        self._costs[key] = known
-        return known
+        if key not in self._costs:
+            path = project.state_dir / "request_cost.json"
+            known = read_cost(path, key, project)
+            if known is not None and not known.holds_at(speed := project.speed()):
+                dearer = known.at_speed(speed)
+                if fits(experiment, dearer):
+                    return dearer
+                known = None
+            self._costs[key] = known or self._measured(path, key, experiment, project, listener)
+        return self._costs[key]
+
+    def _measured(
+        self, path: Path, key: str, experiment: Experiment, project: Project, listener: Listener
+    ) -> Cost:
+        seconds = IDLE_S + WARM_S + MEASURE_S
+        listener.say(f"  scale auto: measuring the CPU cost of a request, about {seconds:.0f} s")
+        cost = self._measure(experiment, project)
+        write_cost(path, key, cost)
+        return cost
 
 
 def choose(experiment: Experiment, cost: Cost) -> float:

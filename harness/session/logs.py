@@ -58,11 +58,8 @@ def _span(folder: RunFolder, until_s: float) -> Span | None:
     events = folder.read_events() if folder.has("events.jsonl") else []
     if (started := run_start(events)) is None:
         return None
-    zero_s = float(started["wall_s"])
-    clocks = [e for e in events if e["event"] == "run.clock"]
-    # One that ended within its first second has no pair of clocks but that of its start.
-    times = WallTimes(clocks or [{"event": "run.clock", "wall_s": zero_s, "t_s": 0.0}])
-    return Span(zero_s + float(started["t_s"]), until_s, times.since_start_s)
+    begin_s = float(started["wall_s"]) + float(started["t_s"])
+    return Span(begin_s, until_s, WallTimes(events, started).since_start_s)
 
 
 def _variables(environment: Mapping[str, Any]) -> dict[str, str]:

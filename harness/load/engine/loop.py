@@ -321,8 +321,9 @@ class Engine:
                 written.add(done_s, kept)
         if request.returns_token and write == "ok":
             self._recorder.add_token((values[0], request.token_in(response.body)))
-        if error or request.is_sampled(values):
-            self._note_trace(connection, request, error)
+        is_sampled = request.is_sampled(values)
+        if error or is_sampled:
+            self._note_trace(connection, request, error, is_sampled=is_sampled)
         names = self._recorder.names
         self._recorder.add(
             (
@@ -340,15 +341,16 @@ class Engine:
         )
         return error
 
-    def _note_trace(self, connection: Connection, request: Request, error: str) -> None:
+    def _note_trace(
+        self, connection: Connection, request: Request, error: str, *, is_sampled: bool
+    ) -> None:
         """Keep the number of a request that failed or was sampled: what its trace id is made of."""
-        values, head = connection.values, connection.response.head
+        number, head = connection.values[NUMBER], connection.response.head
         name, header = self._headers["served_by"]
         who = header.means(head.header(name).decode("latin-1")) if head else ""
         times = (connection.due_s, connection.done_s)
         answer = (head.status if head else 0, error, who[:NAME_LENGTH_MAX])
-        sampled = request.is_sampled(values)
-        self._recorder.add_traced((values[NUMBER], request.name, *times, *answer, sampled))
+        self._recorder.add_traced((number, request.name, *times, *answer, is_sampled))
 
     def _names_of(self, head: Head) -> tuple[int, ...]:
         """The codes of the headers that are recorded, found once for each head."""

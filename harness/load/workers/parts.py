@@ -2,73 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.errors import LoadError, RunFolderError
 from harness.load.engine.recorder import TIMES
+from harness.load.workers import PART, TOKENS, TRACED
+from harness.record import tables
 from harness.record.examples import examples_in, write_examples
-from harness.record.tables import (
-    SAMPLES,
-    TOKENS,
-    TRACED,
-    read_table,
-    write_samples,
-    write_tokens,
-    write_traced,
-)
+from harness.record.tables import SAMPLES, read_table, write_samples
 from harness.whole_file import recorded
 
 PART_MAX_BYTES = 64 * 2**20
 EXAMPLES_MAX = 2**20
+BESIDE: Mapping[str, tuple[pa.Schema, Callable[[Path, str, int, Sequence[Any]], None]]] = {
+    TOKENS: (tables.TOKENS, tables.write_tokens),
+    TRACED: (tables.TRACED, tables.write_traced),
+}
+"""What is recorded beside the samples, by the kind of message it comes in."""
 
 
 class Parts:
     """The parts of one worker, numbered from 0: each is written if none before it is missing.
 
-    `count`, `tokens` and `traced` say how many there are of each, `rows` how many requests they
-    hold, `last_due_s` when the last of these was due. All raise LoadError for what is not the
-    next part, or no record of this run; RecordError if it cannot be written.
+    `count` says how many there are, `rows` how many requests they hold, `last_due_s` when the last
+    of these was due. All raise LoadError for what is not the next part, or no record of this run;
+    RecordError if it cannot be written.
     """
 
     def __init__(self, samples: Path, stream: str, operations: Collection[str]) -> None:
         self._samples, self._stream, self._operations = samples, stream, operations
-        self.count = self.tokens = self.traced = self.rows = 0
+        self._received_of = {PART: 0, **dict.fromkeys(BESIDE, 0)}
+        self.rows = 0
         self.last_due_s = 0.0
+
+    @property
+    def count(self) -> int:
+        """Of all kinds together."""
+        return sum(self._received_of.values())
 
     def add(self, number: int, data: bytes, shift_s: float) -> float:
         """Write the next samples, their times moved by `shift_s`; when the first was due."""
-        table = self._received(data, SAMPLES, number, self.count)
+        table = self._received(PART, number, data, SAMPLES)
         if set(pc.unique(table["op"]).to_pylist()) - set(self._operations):
             raise LoadError(f"part {number} of its record is of another run")
         moved = {name: _moved(table, name, shift_s) for name in table.column_names}
         with recorded(self._samples):
             write_samples(self._samples, self._stream, number, moved)
         due_s = pc.min_max(moved["intended_s"]).as_py()
-        self.count += 1
+        self._received_of[PART] += 1
         self.rows += table.num_rows
         self.last_due_s = max(self.last_due_s, due_s["max"] or 0.0)
         return float(due_s["min"] or 0.0)
 
-    def add_tokens(self, number: int, data: bytes) -> None:
-        """Write the next tokens of acknowledged writes."""
-        table = self._received(data, TOKENS, number, self.tokens)
-        numbers, texts = (table[name].to_pylist() for name in TOKENS.names)
+    def add_beside(self, kind: str, number: int, data: bytes, shift_s: float) -> None:
+        """Write the next of what is recorded beside the samples, its times moved by `shift_s`."""
+        schema, write = BESIDE[kind]
+        table = self._received(kind, number, data, schema)
+        columns = (_moved(table, name, shift_s).to_pylist() for name in schema.names)
         with recorded(self._samples):
-            write_tokens(self._samples, self._stream, number, [*zip(numbers, texts, strict=True)])
-        self.tokens += 1
-
-    def add_traced(self, number: int, data: bytes, shift_s: float) -> None:
-        """Write the next requests that were sampled or failed, their times moved by `shift_s`."""
-        table = self._received(data, TRACED, number, self.traced)
-        columns = (_moved(table, name, shift_s).to_pylist() for name in TRACED.names)
-        with recorded(self._samples):
-            write_traced(self._samples, self._stream, number, [*zip(*columns, strict=True)])
-        self.traced += 1
+            write(self._samples, self._stream, number, [*zip(*columns, strict=True)])
+        self._received_of[kind] += 1
 
     def add_examples(self, text: str, shift_s: float) -> None:
         """Write the wrong answers that it kept, "" for none; ValueError or TypeError if they are
@@ -79,8 +78,8 @@ class Parts:
         moved = [replace(example, at_s=example.at_s + shift_s) for example in found]
         write_examples(self._samples, self._stream, moved)
 
-    def _received(self, data: bytes, schema: pa.Schema, number: int, expected: int) -> pa.Table:
-        if number != expected:
+    def _received(self, kind: str, number: int, data: bytes, schema: pa.Schema) -> pa.Table:
+        if number != (expected := self._received_of[kind]):
             raise LoadError(f"part {expected} of its record did not arrive")
         if len(data) > PART_MAX_BYTES:
             raise LoadError(f"part {number} of its record has {len(data):,} bytes")

@@ -28,13 +28,11 @@ from harness.load.workers import (
     PLAN,
     PONG,
     READY,
-    TOKENS,
-    TRACED,
     UNABLE,
     Data,
 )
 from harness.load.workers.clock_bounds import ClockBounds
-from harness.load.workers.parts import Parts
+from harness.load.workers.parts import BESIDE, Parts
 from harness.load.workers.protocol import protocol
 from harness.load.workers.this_machine import this_machine
 from harness.model.load import WorkerState
@@ -237,8 +235,9 @@ class Roster:
             self._count(member, _batch(data["line"]))
         elif kind == PART:
             self._keep(member, int(data["number"]), _bytes(data["data"]), now_s)
-        elif kind in (TOKENS, TRACED):
-            self._keep_beside(member, kind, int(data["number"]), _bytes(data["data"]))
+        elif kind in BESIDE:
+            number, raw = int(data["number"]), _bytes(data["data"])
+            member.parts.add_beside(kind, number, raw, self._shift_s(member))
         elif kind == READY:
             member.is_able, member.is_here = True, bool(data["is_here"])
         elif kind == DRAINED:
@@ -253,13 +252,6 @@ class Roster:
             moments = first_due_s, now_s
             worst_s = max(member.bounds.uncertainty_at(at_s) for at_s in moments)
             member.uncertainty_s = max(member.uncertainty_s, worst_s)
-
-    def _keep_beside(self, member: Member, kind: str, number: int, data: bytes) -> None:
-        """What is recorded beside the samples."""
-        if kind == TOKENS:
-            member.parts.add_tokens(number, data)
-        else:
-            member.parts.add_traced(number, data, self._shift_s(member))
 
     def _count(self, member: Member, batch: Data) -> None:
         if error := batch.pop("error"):
@@ -280,8 +272,7 @@ class Roster:
         parts = sum(int(data[name]) for name in ("parts", "tokens", "traced"))
         code = int(data["code"])
         member.parts.add_examples(str(data["examples"]), self._shift_s(member))
-        missing = parts - member.parts.count - member.parts.tokens - member.parts.traced
-        if missing:
+        if missing := parts - member.parts.count:
             self._lose(member, f"{missing} of {parts} parts of its record did not arrive")
         elif code:
             self._lose(member, f"its engine ended with exit code {code}")

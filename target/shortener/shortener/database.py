@@ -19,7 +19,7 @@ import asyncpg  # type: ignore[import-untyped]
 from prometheus_client import Histogram
 
 from shortener.breaker import Breaker, BreakerOpen
-from shortener.sampled import call_begins, outcome_of
+from shortener.sampled import UNTRACED, call_begins
 from shortener.settings import Settings
 
 Result = TypeVar("Result")
@@ -136,16 +136,11 @@ class Pool:
         `within_s` bounds all of it; without it, getting a connection and the work have limits of
         their own. A connection that failed or was too slow is never used again.
         """
-        note = call_begins(self.breaker.name, route=self.breaker.name)
-        try:
+        with call_begins(self.breaker.name, route=self.breaker.name) or UNTRACED as note:
             result = await self._run(work, within_s)
-        except BaseException as error:
             if note is not None:
-                note.end(outcome_of(error))
-            raise
-        if note is not None:
-            note.end(node=self._node_of(result))
-        return result
+                note.answered_by(self._node_of(result))
+            return result
 
     async def _run(
         self, work: Callable[[Any], Awaitable[Result]], within_s: float | None

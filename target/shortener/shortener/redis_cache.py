@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from shortener.breaker import Breaker, BreakerOpen
 from shortener.lag import LagMeter, within
 from shortener.link import Link
-from shortener.sampled import call_begins, outcome_of
+from shortener.sampled import UNTRACED, call_begins
 from shortener.settings import Settings
 
 REDIS_ERRORS = (RedisError, OSError, asyncio.TimeoutError)
@@ -147,13 +147,5 @@ class RedisCache:
 
     async def _call(self, name: str, command: Callable[[], Awaitable[Any]]) -> Any:
         """The answer to a command; `name` is what its span is called, if it has one."""
-        note = call_begins(f"redis {name}", route="redis")
-        try:
-            answer = await self.breaker.call(command, REDIS_ERRORS)
-        except BaseException as error:
-            if note is not None:
-                note.end(outcome_of(error))
-            raise
-        if note is not None:
-            note.end()
-        return answer
+        with call_begins(f"redis {name}", route="redis") or UNTRACED:
+            return await self.breaker.call(command, REDIS_ERRORS)

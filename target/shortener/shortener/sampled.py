@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Protocol
 
 from shortener.breaker import BreakerOpen
@@ -26,10 +28,19 @@ class SpanCounts:
 
 
 class Note(Protocol):
-    """One call to another part, under way."""
+    """One call to another part: it lasts as long as its `with`."""
 
-    def end(self, outcome: str = "ok", node: str = "") -> None:
-        """It is over: how (`ok`, or what went wrong), and who answered."""
+    def __enter__(self) -> Note: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def answered_by(self, node: str) -> None:
+        """Who answered, "" if that is not known."""
         ...
 
 
@@ -41,12 +52,14 @@ class Sampled(Protocol):
         ...
 
 
+UNTRACED = nullcontext()
+"""In place of a call of a request that is not traced."""
 CURRENT: ContextVar[Sampled | None] = ContextVar("sampled", default=None)
 """The request that this task answers, if it is traced."""
 
 
 def call_begins(name: str, **facts: str) -> Note | None:
-    """Note a call to another part if the request is traced; whoever calls must `end` it."""
+    """Note a call to another part if the request is traced: `with call_begins(...) or UNTRACED`."""
     request = CURRENT.get()
     return None if request is None else request.child(name, facts)
 

@@ -29,7 +29,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from shortener.sampled import CURRENT, Note
+from shortener.sampled import CURRENT, Note, outcome_of
 from shortener.span_outbox import PART, SpanOutbox
 
 HOPS = ((b"x-edge-start", "edge", 2), (b"x-lb-start", "lb", 3))
@@ -133,14 +133,25 @@ class ChildSpan(Note):
     def __init__(self, span: Span) -> None:
         self._span = span
 
-    def end(self, outcome: str = "ok", node: str = "") -> None:
-        """It is over; `node` is who answered."""
-        if node:
-            self._span.set_attribute("node", node)
+    def __enter__(self) -> Note:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        outcome = "ok" if error is None else outcome_of(error)
         self._span.set_attribute("outcome", outcome)
-        if outcome != "ok":
+        if error is not None:
             self._span.set_attribute("error", outcome)
         self._span.end()
+
+    def answered_by(self, node: str) -> None:
+        """Who answered, "" if that is not known."""
+        if node:
+            self._span.set_attribute("node", node)
 
 
 class Handover(SpanProcessor):
