@@ -1,4 +1,4 @@
-"""The experiments run one after another on the one stack of this clone."""
+"""The experiments run one after another: those of foreign projects, then those of this stack."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ def stack() -> Iterator[None]:
     """Whatever a test leaves of the stack is taken down at the end, with its data."""
     yield
     subprocess.run([str(HARNESS), "down", "--volumes"], cwd=ROOT, timeout=200, check=True)
+
+
+@pytest.fixture(scope="module")
+def no_stack(engine: None) -> None:
+    """Beside a project of somebody else's, this stack would be a busy program."""
+    subprocess.run([str(HARNESS), "down"], cwd=ROOT, timeout=200, check=True)
 
 
 @pytest.fixture(scope="session")

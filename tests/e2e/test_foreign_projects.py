@@ -22,7 +22,7 @@ from stranger import ROOT, Stranger, build_wheel, install_wheel
 
 from harness.adapters.compose_project import compose_command, has_buildx
 
-pytestmark = [pytest.mark.docker, pytest.mark.e2e]
+pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.usefixtures("no_stack")]
 
 PROJECTS = ROOT / "tests" / "foreign"
 IMAGES = PROJECTS / "images"

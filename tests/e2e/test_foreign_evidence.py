@@ -21,7 +21,7 @@ import yaml
 from experiment_run import run_experiment_in
 from own_project import OwnProject
 
-pytestmark = [pytest.mark.docker, pytest.mark.e2e]
+pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.usefixtures("no_stack")]
 PROJECT = f"readback-{os.getpid()}"
 READY_S = 60.0
 SERVER = r"""
