@@ -49,7 +49,7 @@ def read_container(raw: Mapping[str, Any], reach: Reach = HERE) -> Container:
         networks=_networks(raw),
         addresses=_addresses(raw) if is_here else (),
         health=(state.get("Health") or {}).get("Status", "").replace("none", ""),
-        volumes=tuple(m["Destination"] for m in raw.get("Mounts", []) if m["Type"] == "volume"),
+        volumes=_volumes(raw),
         namespace=_namespace(raw["NetworkSettings"].get("SandboxKey") or "") if is_here else "",
         restart_policy=(host.get("RestartPolicy") or {}).get("Name") or "no",
     )
@@ -110,6 +110,12 @@ def _namespace(path: str) -> str:
 def _preference(address: Address) -> tuple[bool, bool, Address]:
     """127.0.0.1 first, then other addresses of IPv4, then IPv6."""
     return address[0] != LOOPBACK, ":" in address[0], address
+
+
+def _volumes(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where it writes; what it may only read is the data of others."""
+    mounts = [one for one in raw.get("Mounts", []) if one["Type"] == "volume" and one["RW"]]
+    return tuple(one["Destination"] for one in mounts)
 
 
 def _networks(raw: Mapping[str, Any]) -> dict[str, Attachment]:

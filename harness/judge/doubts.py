@@ -7,7 +7,7 @@ import math
 from harness.aspects import metric_of
 from harness.model.expectation import Expectation
 from harness.model.figure import Basis, Figure
-from harness.model.findings import Run
+from harness.model.findings import LoadHealth, Run
 from harness.model.verdict import Reason
 
 CUT_OFF = ("interrupted", "error")
@@ -53,14 +53,17 @@ def _missing_evidence(item: Expectation, figure: Figure, run: Run) -> Reason | N
     """What the figure depends on and is missing: a healthy load, a proven fault, all requests."""
     needs_load = metric_of(item).needs_load
     if needs_load and run.load and run.load.problems:
-        text = f"the load generator was not healthy: {run.load.problems[0]}"
-        return Reason("load_unhealthy", text)
+        return Reason("load_unhealthy", _generator(run.load))
     if text := _unproven_fault(item, run):
         return Reason("fault_not_proven", text)
     basis = figure.basis or (Basis(("main",), *window(item, run)) if needs_load else None)
     if basis and (text := run.coverage.gap_in(basis)):
         return Reason("evidence_missing", f"requests are missing: {text}")
     return None
+
+
+def _generator(load: LoadHealth) -> str:
+    return f"the load generator was not healthy: {load.problems[0]}"
 
 
 def _unproven_fault(item: Expectation, run: Run) -> str:
@@ -86,6 +89,8 @@ def excuse(item: Expectation, figure: Figure, run: Run) -> Reason | None:
     if metric_of(item).is_invariant or figure.is_invariant:
         return None
     against = figure.failure or figure.evidence
+    if run.load and run.load.problems:
+        return Reason("load_unhealthy", f"{against}; {_generator(run.load)}")
     if disturbance := run.machine.disturbed_in(*(figure.happened_s or window(item, run))):
         return Reason("machine_disturbed", f"{against}; {disturbance.text}")
     if too_small := run.machine.no_headroom:

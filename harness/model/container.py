@@ -59,7 +59,7 @@ class Container:
     engine keeps a processor limit in one of two forms. `ports` maps a container port to the port it
     is published on, `hosts` to the address, where that is not 127.0.0.1: a loopback one, or that of
     the engine's machine where it is another one. What cannot be reached so is in neither. `volumes`
-    are the paths that named volumes are mounted at; `addresses` are the IPv4 addresses it has now.
+    are the paths of named volumes that it may write to; `addresses` are its IPv4 addresses now.
     """
 
     id: str

@@ -286,31 +286,35 @@ HOG = {"start_s": 40.0, "end_s": 55.0, "share": 0.5, "why": "others",
        "who": [{"name": "clang", "share": 0.47}]}  # fmt: skip
 TOO_SMALL = {"no_headroom": True, "idle_share": 0.2, "rate_per_s": 600.0,
              "rate_that_fits_per_s": 420.0}  # fmt: skip
-BUSY = [({"disturbed": [HOG]}, "machine_disturbed", "clang 47%"),
-        ({"disturbed": [], "headroom": TOO_SMALL}, "no_headroom", "--scale 0.70")]  # fmt: skip
+BUSY = [({"machine": {"disturbed": [HOG]}}, "machine_disturbed", "clang 47%"),
+        ({"machine": {"disturbed": [], "headroom": TOO_SMALL}}, "no_headroom", "--scale 0.70"),
+        ({"load__problems": ["sent late"]}, "load_unhealthy", "sent late")]  # fmt: skip
 
 
-@pytest.mark.parametrize(("machine", "code", "words"), BUSY)
+@pytest.mark.parametrize(("busy", "code", "words"), BUSY)
 @pytest.mark.parametrize(("subject", "metric", "kind"), FIGURES)
-def test_on_a_busy_machine_only_invariants_fail(subject, metric, kind, machine, code, words):
+def test_on_a_busy_machine_only_invariants_fail(subject, metric, kind, busy, code, words):
     clause = metric if kind.unit == "flag" else f"{metric} < 0{'%' * (kind.unit == 'share')}"
     item = expectation(subject, clause + "s" * (kind.unit == "s"))
-    calm, busy = (judge(_experiment(item), found).judgements[0]
-                  for found in (findings(), findings(machine=machine)))  # fmt: skip
-    if calm.outcome != "fail" or kind.is_invariant:
-        assert busy == calm
+    calm, there = (judge(_experiment(item), found).judgements[0]
+                   for found in (findings(), findings(**busy)))  # fmt: skip
+    if calm.outcome == "fail" and not kind.is_invariant:
+        assert (there.outcome, there.code, there.value) == ("inconclusive", code, calm.value)
+        assert words in there.evidence
+    elif calm.outcome == "fail" or code != "load_unhealthy":
+        assert there == calm
     else:
-        assert (busy.outcome, busy.code, busy.value) == ("inconclusive", code, calm.value)
-        assert words in busy.evidence
+        assert there.outcome in (calm.outcome, "inconclusive")
 
 
-@pytest.mark.parametrize(("machine", "code", "_words"), BUSY)
-def test_a_busy_machine_excuses_no_wrong_answer(machine, code, _words):
+@pytest.mark.parametrize(("busy", "code", "_words"), BUSY)
+def test_a_busy_machine_excuses_no_wrong_answer(busy, code, _words):
     wrong = {"operations__redirect__fault__failed": 9,
              "operations__redirect__fault__errors": {"wrong_content": 9}}  # fmt: skip
-    found = findings(machine=machine, **wrong)
+    found = findings(**busy, **wrong)
     assert verdict_of("redirect", "failed_requests == 0", found)[1].outcome == "fail"
-    assert verdict_of("redirect", "failed_requests <= 9", found)[1].outcome == "pass"
+    kept = "pass" if "machine" in busy else "inconclusive"
+    assert verdict_of("redirect", "failed_requests <= 9", found)[1].outcome == kept
 
 
 def test_a_limit_that_was_kept_on_a_busy_machine_was_kept():
@@ -421,14 +425,14 @@ def test_a_node_that_never_caught_up_fails_the_run_and_not_the_writes():
     assert [r.code for r in verdict.reasons] == ["replica_not_caught_up"]
 
 
-@pytest.mark.parametrize(("machine", "code", "text"), BUSY)
-def test_a_busy_machine_excuses_a_node_that_took_too_long_and_no_death(machine, code, text):
-    found = findings(surprises=[LEFT_BEHIND], machine=machine)
+@pytest.mark.parametrize(("busy", "code", "text"), BUSY[:2])
+def test_a_busy_machine_excuses_a_node_that_took_too_long_and_no_death(busy, code, text):
+    found = findings(surprises=[LEFT_BEHIND], **busy)
     _, verdict = verdict_of("writes", "lost == 0", found)
     assert verdict.outcome == "inconclusive"
     assert text in verdict.reasons[0].text
     died = {**LEFT_BEHIND, "code": "container_died"}
-    _, verdict = verdict_of("writes", "lost == 0", findings(surprises=[died], machine=machine))
+    _, verdict = verdict_of("writes", "lost == 0", findings(surprises=[died], **busy))
     assert verdict.outcome == "fail"
 
 

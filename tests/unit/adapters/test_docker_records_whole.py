@@ -49,6 +49,7 @@ INSPECTED: dict[str, Any] = {
         {"Type": "volume", "Name": "db-1", "Destination": "/data", "RW": True},
         {"Type": "bind", "Source": "/etc/x", "Destination": "/etc/x", "RW": False},
         {"Type": "volume", "Name": "log-1", "Destination": "/log", "RW": True},
+        {"Type": "volume", "Name": "shared", "Destination": "/keys", "RW": False},
         {"Type": "tmpfs", "Destination": "/run"},
     ],
     "NetworkSettings": {
