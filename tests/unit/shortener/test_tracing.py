@@ -141,7 +141,7 @@ NO_TIMES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("value", NO_TIMES)
+@pytest.mark.parametrize("value", NO_TIMES, ids=range(len(NO_TIMES)))
 def test_a_start_that_cannot_be_is_not_believed(app, outbox, store, value):
     headers = [SAMPLED, (b"x-edge-start", value)]
     found, _ = spans_of(app, outbox, store, headers, prepare=remembers)
