@@ -22,6 +22,7 @@ from harness.bundled.table import (
     Part,
     Table,
     link_number,
+    link_port,
     port_prefix,
 )
 
@@ -72,7 +73,7 @@ def _blocks(table: Table) -> dict[str, dict[str, Lines]]:
     etcds = [part.name for part in table.etcd.parts()]
     return {
         "target/base.yaml": {
-            "data hosts": [f"{p.name}: {p.address('data')}" for p in _named(table, "data")],
+            "data hosts": [f"{p.name}: {p.address('data')}" for p in table.on("data")],
             "front hosts": [f"{p.name}: {p.address('front')}" for p in table.on("front")],
         },
         "target/edge/compose.yaml": {"services": _services(table.edge)},
@@ -102,13 +103,10 @@ def _blocks(table: Table) -> dict[str, dict[str, Lines]]:
         "target/traces/compose.yaml": {"services": _services(table.zipkin)},
         "target/logs/compose.yaml": _logs(table),
         "target/logs/through-collector.yaml": {"services": _collected(table)},
+        "target/recovery/compose.yaml": _recovery(table),
+        "target/recovery/archiving.yaml": {"services": _archiving(table)},
         "target/monitoring/prometheus.yml": {"targets": _scraped(table)},
     }
-
-
-def _named(table: Table, network: str) -> list[Part]:
-    """Whom the parts in a network of servers call: all but Toxiproxy, which calls them."""
-    return [part for part in table.on(network) if part.kind is not table.toxiproxy]
 
 
 def _services(*kinds: Kind) -> Lines:
@@ -138,6 +136,8 @@ def _service(part: Part) -> Lines:
 RUNS_THE_IMAGE_OF = {
     "worker": "app",
     "db-lb": "lb",
+    "backup": "db",
+    "drill": "db",
     **dict.fromkeys(
         ("alertmanager", "pager", "redis-exporter", "postgres-exporter"),
         "prometheus",
@@ -245,6 +245,40 @@ def _logs(table: Table) -> dict[str, Lines]:
     """Where all lines end, and the way there."""
     kinds = (table.log_store, table.log_collector)
     return {"services": _services(*kinds), "volumes": _volumes(*kinds)}
+
+
+def _recovery(table: Table) -> dict[str, Lines]:
+    """Where the backups are kept, what takes them, and a place to try them."""
+    nodes, [backup], [drill] = table.db.parts(), table.backup.parts(), table.drill.parts()
+    etcds = " ".join(f"{part.name}:2379" for part in table.etcd.parts())
+    return {
+        "nodes": [f"DATABASE_NODES: {' '.join(node.name for node in nodes)}", f"ETCD_HOSTS: {etcds}"],
+        "nodes by path": [
+            f'S3_PORT: "{link_port(backup, "s3")}"',
+            *(f"PGBACKREST_PG{node.number}_PATH: /db/{node.name}/data" for node in nodes),
+            *(f"PGBACKREST_PG{node.number}_SOCKET_PATH: /db/{node.name}" for node in nodes),
+        ],
+        "volumes of nodes": [f"- {node.name}:/db/{node.name}" for node in nodes],
+        "link": [f'S3_PORT: "{link_port(drill, "s3")}"'],
+        "services": _services(table.s3, table.backup, table.drill),
+    }
+
+
+def _archiving(table: Table) -> Lines:
+    """Each node archives by a link of its own, and has its data at a path of its own."""
+    lines = []
+    for node in table.db.parts():
+        data = f"/db/{node.name}/data"
+        lines += [
+            f"{node.name}:",
+            "  <<: *archiving",
+            "  environment:",
+            f'    S3_PORT: "{link_port(node, "s3")}"',
+            f"    PATRONI_POSTGRESQL_DATA_DIR: {data}",
+            f"    PGBACKREST_PG1_PATH: {data}",
+            f'  volumes: ["s3-tls:/etc/s3:ro", "{node.name}:/db/{node.name}"]',
+        ]
+    return lines
 
 
 def _collected(table: Table) -> Lines:

@@ -31,6 +31,6 @@ def copy_of_the_stack(folder: Path, table: Table = TABLE) -> Path:
 
 def compose_project(folder: Path, overrides: Sequence[Path] = ()) -> ComposeProject:
     """The stack in `folder`, with all its profiles, through Compose."""
-    profiles = ("core", "monitoring", "traces", "logs")
+    profiles = ("core", "monitoring", "traces", "logs", "recovery")
     target = stack_target(folder).model_copy(update={"profiles": profiles})
     return ComposeProject(target, overrides)

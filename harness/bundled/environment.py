@@ -97,6 +97,9 @@ def _secrets() -> dict[str, str]:
         "APP_PASSWORD": secrets.token_hex(16),
         "REDIS_PASSWORD": secrets.token_hex(16),
         "MONITOR_PASSWORD": secrets.token_hex(16),
+        "S3_KEY": secrets.token_hex(10),
+        "S3_KEY_SECRET": secrets.token_hex(20),
+        "BACKUP_KEY": secrets.token_hex(32),
     }
 
 

@@ -6,7 +6,7 @@ Each kind has room for ten: adding one never changes the numbers of those that e
     10.x.y.0/26    data     etcd .11-.20  db .21-.30  redis .33-.42  db-lb .43-.52
     10.x.y.64/26   front    edge .66-.75  worker .76-.85  app .105-.114  lb .115-.124
     10.x.y.128/26  control  Toxiproxy's API
-    what observes the stack: .2-.4 and .97-.102
+    what observes the stack: .2-.4 and .97-.102    what keeps its backups: .5-.7
 
 docker-compose.yml has the networks, and the ranges for whatever has no address of its own.
 """
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 ROOM = 10
 LOCUST_OFFSET = 61
 """The port of Locust's page, which runs outside the stack."""
-SPARE_OFFSETS = range(LOCUST_OFFSET + 6, 100)
+SPARE_OFFSETS = range(LOCUST_OFFSET + 7, 100)
 """No kind's own: for the next kinds, and for whom another program took its port."""
 
 
@@ -118,6 +118,9 @@ class Table:
     zipkin: Kind
     log_store: Kind
     log_collector: Kind
+    s3: Kind
+    backup: Kind
+    drill: Kind
 
     def kinds(self) -> list[Kind]:
         """In the order in which a request meets them."""
@@ -143,9 +146,12 @@ class Table:
         links = [*_each_to_each(self.edge, self.lb, "201", 8080)]
         links += _each_to_each(self.lb, self.app, "211", 8000)
         for app in self.app.parts():
-            links += _to_dependencies(app, DEPENDENCIES)
+            links += _to_dependencies(app, ("redis", "db-rw", "db-ro"))
         for worker in self.worker.parts():
             links += _to_dependencies(worker, ("redis", "db-rw"))
+        for kind in (self.db, self.backup, self.drill):
+            for part in kind.parts():
+                links += _to_dependencies(part, ("s3",))
         return links
 
 
@@ -153,8 +159,11 @@ DEPENDENCIES = {
     "redis": ("223", "redis:6379"),
     "db-rw": ("224", "db-lb:5000"),
     "db-ro": ("225", "db-lb:5001"),
+    "s3": ("226", "s3:7070"),
 }
-"""What app servers and workers depend on: the links' first digits, and what they lead to."""
+"""What depends on something by a link: the links' first digits, and what they lead to."""
+FIRST_LINKS = {"worker": ROOM, "backup": ROOM, "drill": 2 * ROOM}
+"""Where the links of a kind begin, where another kind has the same dependencies."""
 
 
 def port_prefix(first: str, part: Part) -> str:
@@ -163,9 +172,13 @@ def port_prefix(first: str, part: Part) -> str:
 
 
 def link_number(part: Part) -> str:
-    """The last two digits of the links of an app server (01 to 10) or a worker (11 to 20)."""
-    first = ROOM if part.kind.name == "worker" else 0
-    return f"{first + part.number:02d}"
+    """The last two digits of a part's links, as 01 to 10 of an app server, 11 to 20 of a worker."""
+    return f"{FIRST_LINKS.get(part.kind.name, 0) + part.number:02d}"
+
+
+def link_port(part: Part, dependency: str) -> int:
+    """Where a part's link to what it depends on listens."""
+    return int(DEPENDENCIES[dependency][0] + link_number(part))
 
 
 def _each_to_each(sources: Kind, targets: Kind, first: str, inside: int) -> Iterator[Link]:
@@ -175,10 +188,9 @@ def _each_to_each(sources: Kind, targets: Kind, first: str, inside: int) -> Iter
             yield Link(f"{source.name}.{target.name}", port, f"{target.name}:{inside}")
 
 
-def _to_dependencies(part: Part, names: Mapping[str, object] | tuple[str, ...]) -> Iterator[Link]:
+def _to_dependencies(part: Part, names: tuple[str, ...]) -> Iterator[Link]:
     for name in names:
-        prefix, upstream = DEPENDENCIES[name]
-        yield Link(f"{part.name}.{name}", int(prefix + link_number(part)), upstream)
+        yield Link(f"{part.name}.{name}", link_port(part, name), DEPENDENCIES[name][1])
 
 
 def _single(name: str, addresses: Mapping[str, int], *ports: PortRow) -> Kind:
@@ -204,4 +216,7 @@ TABLE = Table(
     zipkin=_single("zipkin", {"front": 100}, PortRow(9411, 65)),
     log_store=_single("log-store", {"front": 101}, PortRow(9200, 66)),
     log_collector=_single("log-collector", {"front": 102}),
+    s3=_single("s3", {"data": 5}),
+    backup=_single("backup", {"data": 6}, PortRow(8011, 67)),
+    drill=_single("drill", {"data": 7}),
 )

@@ -137,7 +137,7 @@ def test_hosts_are_known_by_the_addresses_that_they_have(stack: Stack) -> None:
 
 
 def test_everything_that_links_lead_to_is_there_and_listens(stack: Stack) -> None:
-    listens = {"app": "8000", "lb": "8080", "redis": "6379"}
+    listens = {"app": "8000", "lb": "8080", "redis": "6379", "s3": "7070"}
     for name, upstream in stack.upstreams.items():
         host, _, port = upstream.partition(":")
         assert host in stack.services, name
@@ -233,11 +233,38 @@ def test_every_database_node_and_etcd_member_is_known_to_the_others(stack: Stack
 
 
 def test_data_is_kept_in_a_volume_of_each_node(stack: Stack) -> None:
-    kept = [*stack.names("db"), *stack.names("etcd"), "log-store", "log-collector"]
-    assert sorted(stack.config["volumes"]) == sorted(kept)
+    nodes = stack.names("db")
+    alone = [*nodes, *stack.names("etcd"), "log-store", "log-collector"]
+    shared = {"s3": ["s3", "s3-tls"], "backup": ["s3-tls", *nodes], "drill": ["s3-tls", "drill"]}
+    kept = {**{name: [name] for name in alone}, **shared}
+    assert stack.config["volumes"].keys() == {*alone, "s3", "s3-tls", "drill"}
     for name, service in stack.services.items():
         volumes = [volume["source"] for volume in service.get("volumes", ())]
-        assert volumes == ([name] if name in kept else [])
+        assert volumes == kept.get(name, [])
+
+
+def test_only_the_s3_server_may_write_its_certificate(stack: Stack) -> None:
+    for name, service in stack.services.items():
+        for volume in service.get("volumes", ()):
+            if volume["source"] == "s3-tls":
+                assert volume.get("read_only", False) is (name != "s3")
+
+
+def test_each_node_archives_by_its_own_link_what_the_backups_find_at_the_same_path(
+    stack: Stack,
+) -> None:
+    override = stack.folder / "target" / "recovery" / "archiving.yaml"
+    services = compose_project(stack.folder, (override,)).config()["services"]
+    backup = services["backup"]["environment"]
+    for number, name in enumerate(stack.names("db"), start=1):
+        own = services[name]["environment"]
+        assert int(own["S3_PORT"]) == stack.links[f"{name}.s3"]
+        assert backup[f"PGBACKREST_PG{number}_PATH"] == own["PGBACKREST_PG1_PATH"]
+        assert own["PATRONI_POSTGRESQL_DATA_DIR"] == own["PGBACKREST_PG1_PATH"]
+        mounted = {volume["target"]: volume["source"] for volume in services[name]["volumes"]}
+        assert mounted[backup[f"PGBACKREST_PG{number}_SOCKET_PATH"]] == name
+    for name in ("backup", "drill"):
+        assert int(services[name]["environment"]["S3_PORT"]) == stack.links[f"{name}.s3"]
 
 
 def test_prometheus_scrapes_every_part_that_has_metrics(stack: Stack) -> None:
@@ -249,6 +276,7 @@ def test_prometheus_scrapes_every_part_that_has_metrics(stack: Stack) -> None:
         if "labels" in config
     }
     without = {"redis-exporter", "postgres-exporter", "zipkin", "log-store", "log-collector"}
+    without |= {"s3", "backup", "drill"}
     assert scraped.keys() == stack.services.keys() - without - {"migrate"} - more_than_one(stack)
     for part, (job, [address], labels) in scraped.items():
         host = address.partition(":")[0].removesuffix("-api")

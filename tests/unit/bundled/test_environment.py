@@ -146,6 +146,7 @@ def test_an_env_file_of_an_earlier_version_stays_as_it_is(
         "HARNESS_PORT_PAGER=22964",
         "HARNESS_PORT_ZIPKIN=22965",
         "HARNESS_PORT_LOG_STORE=22966",
+        "HARNESS_PORT_BACKUP=22967",
     ]
 
 
@@ -156,7 +157,7 @@ def test_passwords_of_an_earlier_version_stay_and_get_company(clone: Path) -> No
     text = path.read_text()
     assert text.startswith("# ours\nAPP_PASSWORD=as it was\nREDIS_PASSWORD=x\nPATRONI_SUPERUSER_")
     names = [line.partition("=")[0] for line in text.splitlines()[1:]]
-    assert len(set(names)) == len(names) == 7
+    assert len(set(names)) == len(names) == 10
 
 
 def test_an_env_file_gets_what_a_larger_stack_needs(clone: Path, every_port_free: None) -> None:
@@ -178,9 +179,9 @@ def test_an_env_file_gets_what_a_larger_stack_needs(clone: Path, every_port_free
     assert settings["HARNESS_PORT_DB_9_PATRONI"] == "22929"
     assert settings["HARNESS_PORT_EDGE"] == "22900"
     # 22930 is Locust's here, and 22901 to 22906 belong to others: these get spare ones.
-    assert settings["HARNESS_PORT_DB_10_PATRONI"] == "22973"
+    assert settings["HARNESS_PORT_DB_10_PATRONI"] == "22974"
     edges = [settings[f"HARNESS_PORT_EDGE_{number}"] for number in range(2, 9)]
-    assert edges == ["22967", "22968", "22969", "22970", "22971", "22972", "22907"]
+    assert edges == ["22968", "22969", "22970", "22971", "22972", "22973", "22907"]
     ports = [v for n, v in settings.items() if n.startswith("HARNESS_PORT_") and "BASE" not in n]
     assert len(set(ports)) == len(ports)
 
@@ -189,9 +190,9 @@ def test_an_added_port_that_a_program_has_is_passed_over(
     clone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (clone / ".env").write_text(EARLIER.replace("HARNESS_PORT_APP_4=22914\n", ""))
-    monkeypatch.setattr(environment, "is_port_free", lambda port: port not in (22914, 22967))
+    monkeypatch.setattr(environment, "is_port_free", lambda port: port not in (22914, 22968))
     prepare_environment(clone)
-    assert read_environment(clone)["HARNESS_PORT_APP_4"] == "22968"
+    assert read_environment(clone)["HARNESS_PORT_APP_4"] == "22969"
 
 
 def test_no_spare_port_is_one_clear_error_and_changes_nothing(
