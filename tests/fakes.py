@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fake_postgres import FakePostgres
+
 from harness.errors import EngineError, TargetError
 from harness.faults.base import LinkClient, LinkState, PacketQueue, PacketQueues, Seen, Tools
 from harness.faults.containers import fill_memory, freeze_process

@@ -187,9 +187,7 @@ class RowsFault(Generic[P]):
         undo = before.undo
         statements = [*self._kind.breaking(self._parameters, undo, before.table), NOW]
         start_s = clock.now_s()
-        told = change(
-            self._tools.engine, before.target, undo.database, undo.store, statements
-        )
+        told = change(self._tools.engine, before.target, undo.database, undo.store, statements)
         done_s = clock.now_s()
         first_s, last_s = (clock.monotonic_of(float(row)) for row in told[-2:])
         if not start_s <= first_s <= last_s <= done_s:  # the server has another clock

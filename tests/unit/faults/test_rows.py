@@ -33,7 +33,7 @@ CLUSTER = "http://127.0.0.1:8008/cluster"
 
 
 class Engine(FakeEngine):
-    """Remembers the statements of each change, and where they were run; some nodes do not answer."""
+    """Remembers the statements of each change, and where; some nodes do not answer."""
 
     changes: list[tuple[str, tuple[str, ...]]]
     silent: set[str]
@@ -217,7 +217,7 @@ def test_a_table_without_a_primary_key_is_refused(
     row = json.dumps({**case.engine.postgres.table, "key": []})
     monkeypatch.setattr(case.engine.postgres, "_look", lambda _sql: [row])
     case.parameters["database"] = "app"
-    with pytest.raises(TargetError, match="^table urls has no primary key, so its rows could not"):
+    with pytest.raises(TargetError, match=r"^table urls has no primary key, so its rows could not"):
         case.another().prepare()
 
 
@@ -225,7 +225,7 @@ def test_a_table_without_a_primary_key_is_refused(
 def test_a_table_that_is_not_there_is_refused(kind: str) -> None:
     case = Case(kind)
     case.engine.postgres.table["key"] = []  # the catalogue finds no row
-    with pytest.raises(TargetError, match="^db-1 has no table urls in database app$"):
+    with pytest.raises(TargetError, match=r"^db-1 has no table urls in database app$"):
         case.fault.prepare()
 
 
@@ -285,7 +285,7 @@ def test_which_database_is_meant(here: str, others: list[str], said: str, found:
 def test_of_several_databases_one_must_be_named() -> None:
     case = Case("delete_rows")
     case.engine.postgres.databases = {"here": "postgres", "others": ["a", "b"]}
-    with pytest.raises(TargetError, match="^db-1 has the databases postgres, a, b$"):
+    with pytest.raises(TargetError, match=r"^db-1 has the databases postgres, a, b$"):
         case.fault.prepare()
 
 
@@ -439,9 +439,7 @@ def test_another_database_of_the_same_role_is_left_alone(kind: str) -> None:
     case.engine.own["id-users-db"] = {"system": "9999"}
     with pytest.raises(TargetError) as caught:
         case.another().heal(undo)
-    assert caught.value.message == (
-        "no primary has urls now: users-db is another database"
-    )
+    assert caught.value.message == ("no primary has urls now: users-db is another database")
     assert caught.value.hint == "start it, then: harness heal"
     assert case.engine.changes == []
 
@@ -451,8 +449,8 @@ def test_a_primary_that_does_not_answer_is_not_healed(kind: str) -> None:
     case = Case(kind)
     undo = case.broken()
     case.engine.silent = {ID}
-    with pytest.raises(TargetError, match="^no primary has urls now: id-db-1 does not answer$"):
+    with pytest.raises(TargetError, match=r"^no primary has urls now: id-db-1 does not answer$"):
         case.another().heal(undo)
     del case.engine.found[ID]
-    with pytest.raises(TargetError, match="^no primary has urls now: no container of db-1 runs$"):
+    with pytest.raises(TargetError, match=r"^no primary has urls now: no container of db-1 runs$"):
         case.another().is_healed(undo)
