@@ -70,7 +70,7 @@ PGOPTIONS='-c statement_timeout=60s -c lock_timeout=10s'; export PGAPPNAME PGOPT
 for sql do set -- "$@" -c "$sql"; shift; done
 run() { command -v psql >/dev/null || { echo "there is no psql in this container" >&2; return 127; }
   psql_within 70 "$@"; }
-noted run -c BEGIN "$@" -c COMMIT -c 'SELECT extract(epoch FROM clock_timestamp())'
+noted run -c BEGIN "$@" -c COMMIT -c "SELECT date_part('epoch', clock_timestamp())"
 """
 )
 """Gets the database, the session's name, and statements: one transaction, then the server's time.

@@ -68,6 +68,7 @@ def test_the_report_of_a_recorded_run_is_whole(name: str, unpack: Unpack) -> Non
     for heading in ("expectations", "recovery", "breakers", "operations", "load"):
         assert f'<h2 id="{heading}">' in page
     assert ('<h2 id="writes">' in page) == (name != "interrupted")  # it wrote nothing
+    assert ('<h2 id="restore">' in page) == ("rebuild" in name)  # its primary was wiped
     assert templates().undefined is StrictUndefined
 
 
@@ -95,7 +96,7 @@ def test_every_aspect_verdict_and_status_is_among_them(unpack: Unpack) -> None:
         verdicts.add(result["verdict"])
         statuses.add(result["status"])
         aspects |= {item.aspect for item in folder.read_experiment().hypothesis}
-    came_later = {"restarts", "check", "counter", "alert", "alerts"}
+    came_later = {"restarts", "check", "counter", "alert", "alerts", "restore"}
     assert aspects == METRICS.keys() - came_later
     assert verdicts == {"pass", "fail", "inconclusive"}
     assert statuses == {"completed", "aborted", "interrupted"}

@@ -52,6 +52,7 @@ class Restore(Moments):
                        perhaps before the fault
     writes_discarded   acknowledged between, and not there: the price of going back
     holes              lost though one that was acknowledged more than TOLERANCE_S later is there
+    data_intact        whether none of this is wrong; None where not all that it takes is known
     put_back           rows that the harness put back itself; None where that is not known
     wrong_answers      answers with wrong content to requests that were sent once it was restored
     recovery_time_s    from the effect to the end of the last outage of any operation; None where
@@ -66,6 +67,7 @@ class Restore(Moments):
     perhaps_lost: int | None = None
     writes_discarded: int | None = None
     holes: int | None = None
+    data_intact: bool | None = None
     put_back: int | None = None
     wrong_answers: int | None = None
     recovered: bool | None = None
@@ -84,7 +86,7 @@ def figures(record: Record, folder: RunFolder) -> Restore:
     found = on_primary(record, folder)
     facts: dict[str, Any] = _history(found, when) if found else {}
     time = _recovery_time(recoveries, when)
-    return Restore(
+    result = Restore(
         **asdict(when),
         **facts,
         **time,
@@ -92,6 +94,7 @@ def figures(record: Record, folder: RunFolder) -> Restore:
         wrong_answers=_wrong_answers(record, when),
         parts=_parts(when, time["recovery_time_s"]),
     )
+    return replace(result, data_intact=_is_intact(result, writes.figures(record, folder)))
 
 
 def _history(found: OnPrimary, when: Moments) -> dict[str, Any]:
@@ -183,6 +186,14 @@ def _recovery_time(recoveries: Recoveries, when: Moments) -> dict[str, Any]:
     return {"recovered": True, "recovery_time_s": time_s, "recovery_uncertainty_s": half_s}
 
 
+def _is_intact(found: Restore, read: Writes) -> bool | None:
+    """Bad news counts though not all can be seen."""
+    if any(wrongs(found, read).values()):
+        return False
+    is_known = None not in (found.writes_lost, found.put_back, found.restored_s)
+    return True if is_known else None
+
+
 def _parts(when: Moments, time_s: float | None) -> dict[str, float]:
     """The recovery time in parts, in order of time; only where it is known what restored it."""
     if time_s is None or when.restored_s is None or not when.restored_by:
@@ -271,9 +282,10 @@ def _with_example(seen: str, found: Restore, kind: str) -> str:
 
 
 def _intact_figure(found: Restore, read: Writes) -> Figure:
-    """Whether nothing is wrong, of what can be seen; bad news counts though not all can be."""
+    """Whether nothing is wrong, of what can be seen."""
     wrong = wrongs(found, read)
-    if seen := [f"{count:,} {what}" for what, count in wrong.items() if count]:
+    if found.data_intact is False:
+        seen = [f"{count:,} {what}" for what, count in wrong.items() if count]
         return flag(value=False, evidence="; ".join(seen))
     if found.put_back is None:
         return no_figure("it is not known how many rows the harness put back itself")
@@ -350,8 +362,7 @@ def _compare(findings: Findings, _: Set[str]) -> Comparison:
     if not found.faults:
         return
     is_known = read.checked and not read.not_read
-    is_broken = any(wrongs(found, read).values())
-    counts = {"writes_lost": found.writes_lost, "data_broken": float(is_broken)}
+    counts = {"writes_lost": found.writes_lost, "data_broken": found.data_intact is False}
     yield from never("restore", counts, is_known=is_known)
     if found.recovery_point_s is not None:
         measured = Measured(found.recovery_point_s)

@@ -22,6 +22,8 @@ ASK_S = 20.0
 SERVER_OWN = "postgres"
 """The database that every server has, in which nobody keeps his own tables."""
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+MORE = re.compile(r"(?:DETAIL|CONTEXT):")
+"""Behind it psql tells what rows hold."""
 DATABASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 
 _HERE = """
@@ -162,7 +164,7 @@ def _whole(node: Container, code: int, output: str) -> Answer:
     """The answer of a client that ended well; TargetError without the data that psql may tell."""
     answer = read_answer(output)
     if answer.code != 0:
-        why = answer.notes.partition("DETAIL:")[0] or f"exit {code}: {output}"
+        why = MORE.split(answer.notes)[0] or f"exit {code}: {output}"
         raise TargetError(f"{node.service}: {why.strip()[:300]}", "see: harness status")
     return answer
 

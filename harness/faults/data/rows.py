@@ -39,7 +39,7 @@ from harness.model.quantity import parse_share
 
 STORE = "harness_undo_"
 HEALER = "harness heal"
-NOW = "SELECT extract(epoch FROM clock_timestamp())"
+NOW = "SELECT date_part('epoch', clock_timestamp())"
 PATRONI = "harness.probe.patroni"
 Share = Annotated[
     float,

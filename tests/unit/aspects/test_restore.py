@@ -117,7 +117,9 @@ class Case:
         main = pd.concat([self._samples("create"), self._samples("read")])
         main = main.sort_values("intended_s", kind="stable")
         events = [dict(event) for event in self.events]
-        faults = [{"proven": True, "healed_s": 50.0, "service": "db-1", **fault} for fault in self.faults]
+        faults = [
+            {"proven": True, "healed_s": 50.0, "service": "db-1", **fault} for fault in self.faults
+        ]
         return Record(experiment(*self.expected), events, main, main.iloc[:0], faults)
 
     def findings(self) -> Findings:
@@ -408,7 +410,12 @@ def test_what_a_way_to_read_back_does_not_show_is_said(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_said_before_the_run() -> None:
-    nobody, known = Sources(labels={}), Sources(labels={}, readback=Readback(service="db", sql="SELECT t FROM w WHERE t IN ({tokens})"))
+    nobody, known = (
+        Sources(labels={}),
+        Sources(
+            labels={}, readback=Readback(service="db", sql="SELECT t FROM w WHERE t IN ({tokens})")
+        ),
+    )
     (item,) = experiment("writes_lost == 0").hypothesis
     (late,) = experiment("recovery_time < 1s").hypothesis
     lacks = restore.ASPECT.lacks
@@ -427,7 +434,9 @@ def test_what_is_missing_is_said_before_the_run() -> None:
 def test_what_two_sets_of_runs_are_compared_by(tmp_path: Path) -> None:
     case = Case(tmp_path, reach_s=17.0)
     findings = case.findings()
-    found = {one.metric: measured.value for one, measured in restore.ASPECT.compare(findings, set())}
+    found = {
+        one.metric: measured.value for one, measured in restore.ASPECT.compare(findings, set())
+    }
     assert found.keys() == {"writes_lost", "data_broken", "recovery_point", "recovery_time"}
     assert (found["writes_lost"], found["data_broken"]) == (192.0, 0.0)
     lost = Compared("run", "writes", "lost", "never", "count")

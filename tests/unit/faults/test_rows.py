@@ -117,7 +117,7 @@ def test_damage_is_one_update_of_the_rows_that_a_hash_chooses() -> None:
         f' LIMIT (SELECT ceil(0.2 * count(*))::bigint FROM "public"."urls" WHERE {condition})',
         f'UPDATE "public"."urls" AS t SET "long_url" = kept."harness_damaged" FROM {store} AS kept'
         ' WHERE t."code" = kept."code" AND t."long_url" = kept."harness_original"',
-        "SELECT extract(epoch FROM clock_timestamp())",
+        "SELECT date_part('epoch', clock_timestamp())",
     ))]  # fmt: skip
 
 
@@ -134,7 +134,7 @@ def test_deletion_is_one_delete_that_keeps_what_it_deletes() -> None:
         ' LIMIT (SELECT ceil(1.0 * count(*))::bigint FROM "public"."urls" WHERE true)) AS chosen'
         ' WHERE t."code" = chosen."code" RETURNING t."id", t."code", t."long_url")'
         f' INSERT INTO {store} SELECT "id", "code", "long_url" FROM gone',
-        "SELECT extract(epoch FROM clock_timestamp())",
+        "SELECT date_part('epoch', clock_timestamp())",
     ))]  # fmt: skip
 
 
