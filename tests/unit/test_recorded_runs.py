@@ -68,8 +68,18 @@ def test_the_report_of_a_recorded_run_is_whole(name: str, unpack: Unpack) -> Non
     for heading in ("expectations", "recovery", "breakers", "operations", "load"):
         assert f'<h2 id="{heading}">' in page
     assert ('<h2 id="writes">' in page) == (name != "interrupted")  # it wrote nothing
-    assert ('<h2 id="restore">' in page) == ("rebuild" in name)  # its primary was wiped
     assert templates().undefined is StrictUndefined
+
+
+def test_what_came_back_after_a_wiped_primary_is_reported(unpack: Unpack) -> None:
+    """A replica took over: nothing is lost, and nobody had to put anything back."""
+    (archive,) = (path for path in ARCHIVES if "rebuild" in path.name)
+    folder = unpack(archive)
+    analyze_folder(folder)
+    found = folder.read_json("findings.json")["restore"]
+    judge_folder(folder)
+    assert (found["faults"], found["writes_lost"], found["data_intact"]) == (["wipe-1"], 0, True)
+    assert '<h2 id="restore">' in render_folder(folder).read_text(encoding="utf-8")
 
 
 def differences(before: Any, after: Any, path: str = "") -> list[str]:
