@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fake_postgres import FakePostgres
+
 from harness.errors import EngineError, TargetError
 from harness.faults.base import LinkClient, LinkState, PacketQueue, PacketQueues, Seen, Tools
 from harness.faults.containers import fill_memory, freeze_process
@@ -24,6 +26,7 @@ from harness.model.http import Answer
 from harness.model.load import LoadSnapshot, LoadSummary
 from harness.model.log_line import RawLine
 from harness.record.tables import write_samples
+from harness.sql_client import CHANGE, SCRIPT
 
 PROJECT = "fake"
 WALL_S = 1_000_000.0
@@ -115,6 +118,7 @@ class FakeEngine:
     frozen: set[tuple[str, str]] = field(default_factory=set)  # (container, process)
     logged: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
     variables: dict[str, dict[str, str]] = field(default_factory=dict)
+    postgres: FakePostgres = field(default_factory=FakePostgres)
 
     def containers(self) -> list[Container]:
         self._answer()
@@ -161,6 +165,8 @@ class FakeEngine:
             return 0, self._intruder(container_id, command[2], command[-1])
         if "harness-freeze" in command:
             return 0, self._freeze(container_id, command[2], command[-1])
+        if command[2:] and command[2] in (SCRIPT, CHANGE):
+            return 0, self.postgres.answer(command, self.clock.wall_s())
         return 0, "OK"
 
     def _freeze(self, container_id: str, script: str, process: str) -> str:

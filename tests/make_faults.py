@@ -18,6 +18,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "delay": {"delay": 100}, "loss": {"percent": 5},
     "burn_cpu": {"share": 0.5}, "fill_memory": {"share": 0.5},
     "freeze_process": {"process": "python"},
+    "damage_rows": {"table": "urls", "column": "long_url", "share": 0.3, "database": "app"},
+    "delete_rows": {"table": "urls", "share": 0.3, "database": "app"},
 }  # fmt: skip
 """What each kind needs to be told, if anything."""
 

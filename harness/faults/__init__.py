@@ -24,7 +24,7 @@ from harness.faults.containers import (
     start,
     stop,
 )
-from harness.faults.data import flush_cache, wipe
+from harness.faults.data import damage_rows, delete_rows, flush_cache, wipe
 from harness.faults.links import (
     bandwidth,
     down,
@@ -56,6 +56,8 @@ KINDS: dict[str, FaultKind] = {
     "start": start.KIND,
     "wipe": wipe.KIND,
     "flush_cache": flush_cache.KIND,
+    "damage_rows": damage_rows.KIND,
+    "delete_rows": delete_rows.KIND,
     "down": down.KIND,
     "latency": latency.KIND,
     "bandwidth": bandwidth.KIND,

@@ -51,6 +51,8 @@ AFTER = {
     "out_of_memory": "{} ran out of memory",
     "flush_cache": "{} was emptied",
     "exec": "a command was run in {}",
+    "damage_rows": "rows of {} were damaged",
+    "delete_rows": "rows of {} were deleted",
 }
 """What has happened, for the kinds that do not last."""
 NAMED_MAX = 3

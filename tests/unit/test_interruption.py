@@ -230,7 +230,8 @@ def _state(tools: Tools) -> Any:
     }
     suffering = {link: toxics for link, toxics in tools.links.suffering.items() if toxics}
     assert isinstance(tools.packets, FakePacketQueues)
-    return containers, dict(tools.links.enabled), suffering, tools.packets.shaped
+    stores = dict(tools.engine.postgres.stores)
+    return containers, dict(tools.links.enabled), suffering, tools.packets.shaped, stores
 
 
 def _dry_run(

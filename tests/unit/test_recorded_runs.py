@@ -71,6 +71,17 @@ def test_the_report_of_a_recorded_run_is_whole(name: str, unpack: Unpack) -> Non
     assert templates().undefined is StrictUndefined
 
 
+def test_what_came_back_after_a_wiped_primary_is_reported(unpack: Unpack) -> None:
+    """A replica took over: nothing is lost, and nobody had to put anything back."""
+    (archive,) = (path for path in ARCHIVES if "rebuild" in path.name)
+    folder = unpack(archive)
+    analyze_folder(folder)
+    found = folder.read_json("findings.json")["restore"]
+    judge_folder(folder)
+    assert (found["faults"], found["writes_lost"], found["data_intact"]) == (["wipe-1"], 0, True)
+    assert '<h2 id="restore">' in render_folder(folder).read_text(encoding="utf-8")
+
+
 def differences(before: Any, after: Any, path: str = "") -> list[str]:
     """Where `before` is not in `after` as it was, in words; a figure that came since is no loss."""
     if isinstance(before, dict) and isinstance(after, dict):
@@ -95,7 +106,7 @@ def test_every_aspect_verdict_and_status_is_among_them(unpack: Unpack) -> None:
         verdicts.add(result["verdict"])
         statuses.add(result["status"])
         aspects |= {item.aspect for item in folder.read_experiment().hypothesis}
-    came_later = {"restarts", "check", "counter", "alert", "alerts"}
+    came_later = {"restarts", "check", "counter", "alert", "alerts", "restore"}
     assert aspects == METRICS.keys() - came_later
     assert verdicts == {"pass", "fail", "inconclusive"}
     assert statuses == {"completed", "aborted", "interrupted"}

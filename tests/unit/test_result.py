@@ -111,6 +111,15 @@ def findings() -> dict[str, Any]:
             "checked": True, "acknowledged_last_second_before_fault": 100, "nodes": {},
             "examples": {"lost": ["m1", "m2"]},
         },
+        "restore": {
+            "faults": ["wipe-1"], "effect_s": 31.0, "commit_s": 0.0, "began_s": 32.0,
+            "restored_s": 50.0, "restored_by": "outage", "recovery_point_s": 3.25,
+            "uncertainty_s": 0.125, "is_beyond": False, "writes_lost": 46, "lost_after": 2,
+            "perhaps_lost": 0, "writes_discarded": 47, "holes": 1, "put_back": 0,
+            "data_intact": False, "wrong_answers": 0, "recovered": True, "recovery_time_s": 19.5,
+            "recovery_uncertainty_s": 0.25, "parts": {"restoring": 18.0},
+            "examples": {"lost": ["m1"], "holes": ["m1"]},
+        },
         "reads": {**reads, "phases": {"fault": {"answered": 500, "stale": 1, "stale_for_s": 0.125}},
                   "examples": ["one"]},
         "clicks": {**{name: 600 + n for n, name in enumerate(METRICS["clicks"])}, "in_memory": 40,
@@ -222,6 +231,10 @@ PLACES: dict[tuple[str, str], tuple[Step, ...]] = {
     ("breaker.redis", "flaps"): (*SERVER, "flaps"),
     ("breaker.redis", "closed_at_end"): (*SERVER, "state_at_end"),
     **{("writes", name): ("writes", name) for name in METRICS["writes"]},
+    **{
+        ("restore", name): ("restore", name + ("_s" if metric.unit == "s" else ""))
+        for name, metric in METRICS["restore"].items()
+    },
     ("reads", "stale"): ("reads", "phases", "fault", "stale"),
     ("reads", "stale_for"): ("reads", "phases", "fault", "stale_for_s"),
     **{("clicks", name): ("clicks", name) for name in METRICS["clicks"]},
@@ -319,7 +332,7 @@ def test_all_that_an_aspect_can_be_judged_by_is_in_the_result_and_typed() -> Non
             for path in _fields_of(found, (name,)):
                 assert at(schema, path), f"{path} has no type"
                 assert at(schema, path) != {"type": "object"}, f"{path} is any object"
-    assert sections == 18
+    assert sections == 19
 
 
 def _fields_of(value: Any, path: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:

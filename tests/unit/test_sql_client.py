@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from harness.sql_client import Answer, asked, read_answer
+from harness.sql_client import Answer, asked, changing, read_answer
 
 
 class Inside:
@@ -26,8 +27,11 @@ class Inside:
         path.chmod(0o755)
 
     def run(self, *said: str, **environment: str) -> list[str]:
+        return self.sh(asked(*said), environment)
+
+    def sh(self, command: Sequence[str], environment: Mapping[str, str]) -> list[str]:
         done = subprocess.run(
-            [self.bin / "sh", *asked(*said)[1:]], text=True, timeout=20, check=True,
+            [self.bin / "sh", *command[1:]], text=True, timeout=20, check=True,
             env={"PATH": str(self.bin), **environment}, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, cwd=os.sep,
         )  # fmt: skip
@@ -71,6 +75,29 @@ def test_who_asks_wins_over_what_the_image_says(inside: Inside, tmp_path: Path) 
     assert "[-U] [me] [-d] [shop]" in " ".join(lines)
     assert "password [m]" in lines
     assert "password [s3cret]" in inside.run("x", "me", "shop", str(tmp_path / "own"), **known)
+
+
+def test_a_change_is_one_transaction_with_a_deadline_under_its_own_name(inside: Inside) -> None:
+    inside.client("psql", f'{TELL}; echo "session [$PGAPPNAME] options [$PGOPTIONS]"')
+    command = changing("shop", "harness_undo_x", ["UPDATE a", "it's b"])
+    lines = inside.sh(command, {"POSTGRES_USER": "u", "POSTGRES_DB": "d", "POSTGRES_PASSWORD": "p"})
+    text = " ".join(lines)
+    assert "[-U] [u] [-d] [shop]" in text
+    assert "[-v] [ON_ERROR_STOP=1]" in text  # so that no COMMIT follows an error
+    assert (
+        "[-c] [BEGIN] [-c] [UPDATE a] [-c] [it's b] [-c] [COMMIT]"
+        " [-c] [SELECT date_part('epoch', clock_timestamp())] password [p]"
+    ) in text
+    options = "-c statement_timeout=60s -c lock_timeout=10s"
+    assert f"session [harness_undo_x] options [{options}]" in lines
+    assert lines[-1] == "! exit 0"
+
+
+def test_a_change_needs_psql(inside: Inside) -> None:
+    inside.client("mysql", TELL)
+    assert inside.sh(changing("d", "s", ["x"]), {}) == [
+        "! there is no psql in this container", "! exit 127",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("client", ["mysql", "mariadb"])

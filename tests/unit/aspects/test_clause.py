@@ -55,8 +55,8 @@ def test_a_clause_is_read_with_the_unit_and_the_aspect_of_its_metric(
         (
             "run", "nobody", "p95 < 1s",
             "unknown subject 'nobody'; known: alert.NAME, alerts, breaker.NAME, cache, clicks,"
-            " counter.NAME, create, reads, redirect, replica_share, restarts, rotation, settings,"
-            " target, traffic_share, writes",
+            " counter.NAME, create, reads, redirect, replica_share, restarts, restore, rotation,"
+            " settings, target, traffic_share, writes",
         ),
         ("run", "breaker", "flaps == 0", "unknown subject 'breaker'; known: "),
         ("run", "breaker.", "flaps == 0", "unknown subject 'breaker.'; known: "),

@@ -37,6 +37,7 @@ def sent(outcomes: list[str]) -> pd.DataFrame:
         {
             "key": np.arange(len(outcomes)),
             "intended_s": due_s,
+            "sent_s": due_s,
             "done_s": due_s + 0.004,
             "write": outcomes,
         }

@@ -17,6 +17,8 @@ from harness.model.target import Target
 
 ROOT = Path(__file__).parents[3]
 KNOWING = ("bundled", "session", "cli")
+ON_ROWS = ("database.py", "rows.py", "damage_rows.py", "delete_rows.py")
+"""Their statements are about PostgreSQL's catalogue, and about tables that an experiment names."""
 SQL = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE)\b.*\b(FROM|INTO|SET)\b", re.S)
 
 
@@ -85,4 +87,4 @@ def test_nothing_below_names_the_application(path: Path) -> None:
     for text in _texts(path):
         assert text not in OPERATIONS, text
         assert not re.search(rf"shortener|/api/v1/urls|example\.com|\b({names})\b", text), text
-        assert not SQL.search(text), text
+        assert not SQL.search(text) or path.name in ON_ROWS, text

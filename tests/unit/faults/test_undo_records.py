@@ -39,7 +39,10 @@ def _lines(name: str) -> list[str]:
     return (JOURNALS / name).read_text().splitlines()
 
 
-FIRST_LINES, NEWER_LINES = _lines("5ba8ea9.jsonl"), _lines("netem.jsonl") + _lines("intruder.jsonl")
+FIRST_LINES, NEWER_LINES = (
+    _lines("5ba8ea9.jsonl"),
+    [line for name in ("netem", "intruder", "rows") for line in _lines(f"{name}.jsonl")],
+)
 LINES = [*_lines("1c2c366.jsonl"), *NEWER_LINES]
 
 
