@@ -58,6 +58,8 @@ RemedyState = Literal["not begun", "unfinished", "done", "failed", "skipped"]
 class RemedyFound:
     """What the operator did: when it was due, begun, done, and taken back; None: it was not.
 
+    `for_s`: how long it was to last, None: it was taken back at the end of the run, if at all.
+
     `when` says what it waited for. `command`: the words of it, () if it ran none; `output`: the
     last lines that it printed. `detail`: what was done, or why it was not.
     """
@@ -72,10 +74,16 @@ class RemedyFound:
     asked_s: float | None = None
     start_s: float | None = None
     done_s: float | None = None
+    for_s: float | None = None
     undoing_s: float | None = None
     undone_s: float | None = None
     detail: str = ""
     output: Sequence[str] = ()
+
+    @property
+    def over_s(self) -> float | None:
+        """When it was done, or taken back if it was to last for a time; None: it never was."""
+        return self.done_s if self.for_s is None else self.undone_s
 
     @property
     def took_s(self) -> float | None:

@@ -21,6 +21,7 @@ def remedies_found(experiment: Experiment, events: Iterable[Event]) -> list[Reme
             target=spec.target,
             when=spec.when,
             asked_s=spec.start_s,
+            for_s=spec.for_s,
             services=spec.services,
             detail="not begun",
         )

@@ -66,7 +66,7 @@ class Record:
     def changes_s(self) -> list[float]:
         """The same; in a run without any, when each remedy was begun: what the run is about."""
         begun = [each.start_s for each in self.remedies if each.start_s is not None]
-        return self.fault_starts_s if self.experiment.faults else begun
+        return self.fault_starts_s if self.faults else begun
 
     @property
     def status(self) -> str:
