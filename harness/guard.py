@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from harness.errors import TargetError, UsageError
@@ -40,6 +41,21 @@ def check_fault(
             )
         if kind.takes_member:
             _check_members(target, containers, allow=allowing.allow_total_loss)
+
+
+def check_parts(
+    kind: FaultKind,
+    undos: Sequence[Undo],
+    containers: Sequence[Container],
+    project: str,
+    allowing: Allowing,
+) -> None:
+    """As `check_fault`, for what happens to several containers at once."""
+    left = list(containers)
+    for undo in undos:
+        check_fault(kind, undo, left, project, allowing)
+        taken = {touched.id for touched in undo.containers if kind.takes_member}
+        left = [replace(c, status="exited") if c.id in taken else c for c in left]
 
 
 def check_flags(experiment: Experiment, needing: Sequence[str], *, allow_exec: bool) -> None:

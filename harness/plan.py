@@ -11,8 +11,8 @@ from itertools import chain
 from harness.model.experiment import Experiment, FaultSpec
 from harness.model.timeline import Plan, Step
 
-# At one moment: fix first, then name the phase, then break; the end comes last.
-_ORDER = {"heal": 0, "phase": 1, "inject": 2, "end": 3}
+# At one moment: fix first, then name the phase, then break, then help; the end comes last.
+_ORDER = {"heal": 0, "phase": 1, "inject": 2, "remedy": 3, "end": 4}
 
 
 def aimed(experiment: Experiment, seed: int, repetition: int = 0) -> Experiment:
@@ -56,6 +56,12 @@ def make_plan(experiment: Experiment, seed: int) -> Plan:
     steps = [Step(phase.start_s, "phase", phase.name) for phase in experiment.phases]
     for fault in experiment.faults:
         steps += [Step(fault.start_s, "inject", fault.id), Step(fault.end_s, "heal", fault.id)]
+    steps += [
+        Step(each.start_s, "remedy", each.id)
+        for each in experiment.remedies
+        if each.start_s is not None
+    ]
     steps.append(Step(experiment.end_s, "end", "end"))
     ordered = sorted(steps, key=lambda step: (step.at_s, _ORDER[step.action], step.name))
-    return Plan(experiment.name, seed, tuple(ordered), experiment.faults, experiment.end_s)
+    facts = experiment.faults, experiment.end_s, experiment.remedies
+    return Plan(experiment.name, seed, tuple(ordered), *facts)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,8 +74,7 @@ class Log:
         events = folder.read_events()
         if (started := run_start(events)) is not None:
             self._start_s = started["t0_monotonic_s"]
-        proven = ("fault.active", "fault.unproven")
-        self.returned = frozenset(e["fault"] for e in events if e["event"] in proven)
+        self.returned = frozenset(_returned(events))
         cut_torn_line(folder)
         self._events = EventLog(folder)
 
@@ -95,17 +94,26 @@ class Log:
         return round(self._now_s() - self._start_s, 6)
 
 
+def _returned(events: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The entries of the journal whose calls are over: nothing of them is in flight."""
+    for event in events:
+        if event["event"] in ("fault.active", "fault.unproven"):
+            yield event["fault"]
+        elif event["event"] == "remedy.done":
+            yield from event["parts"]
+
+
 def rescue(reason: str, journal: Journal, tools: Tools, log: Log, run_id: str) -> Rescue:
     """Heal what the journal names, again and again for up to 180 s; what was healed."""
     healed: list[str] = []
 
     def say(entry: Entry, proof: Proof | None, detail: str) -> None:
         if proof is None:
-            log.write("heal.failed", fault=entry.fault, message=detail, by="watchdog")
+            log.write("heal.failed", **entry.facts, message=detail, by="watchdog")
             return
         healed.append(entry.fault)
-        facts = {"healed_s": log.healed_s(), "verified": True, "by": "watchdog"}
-        log.write("fault.healed", fault=entry.fault, detail=detail, **facts, **proof.facts)
+        event, facts = entry.healed(log.healed_s())
+        log.write(event, **facts, by="watchdog", detail=detail, **proof.facts)
 
     clock = tools.clock
     log.write("watchdog.acted", reason=reason, text=REASONS.get(reason, reason))

@@ -54,8 +54,8 @@ def missed(experiment: Experiment, folder: RunFolder, at_s: float) -> list[str]:
 
 
 def phases_before(experiment: Experiment) -> list[Phase]:
-    """The judged phases that are over when the first fault starts."""
-    first_s = min((fault.start_s for fault in experiment.faults), default=experiment.end_s)
+    """The judged phases that are over when the first fault, or remedy, starts."""
+    first_s = experiment.first_change_s
     return [each for each in experiment.phases if each.is_judged and each.end_s <= first_s]
 
 

@@ -1,7 +1,7 @@
 """The undo journal: what is broken right now, on disk before it is broken.
 
 journal.jsonl in the project's state folder (state_folder.py) holds one line per fault that is
-not healed yet:
+not healed yet, and per part of a remedy that is going on or is to be taken back:
 
     {"fault": id, "spec": {...}, "undo": {...}, "run_id": ..., "boot_id": ..., "wall_s": ...}
 
@@ -22,10 +22,12 @@ from typing import Any
 
 from harness.errors import HarnessError, HealError
 from harness.faults import KINDS, make_fault, spec_to_json
-from harness.faults.base import Fault, Proof, Tools
+from harness.faults.base import Fault, FaultKind, Proof, Tools
 from harness.faults.undo_record import Undo
 from harness.model.clock import Clock, wait_until
 from harness.model.experiment import FaultSpec
+from harness.remedies import KINDS as REMEDIES
+from harness.remedies import make_part
 from harness.whole_file import recorded, write_whole
 
 HEAL_TIMEOUT_S = 30.0
@@ -35,7 +37,10 @@ IN_FLIGHT_S = 15.0  # the engine ends a call although who made it was killed: `s
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One fault that is not healed yet; `boot_id` says on which boot of the machine it began."""
+    """One fault that is not healed yet; `boot_id` says on which boot of the machine it began.
+
+    Or one part of a `remedy`, by its id, that is not taken back yet; `fault` is the part's name.
+    """
 
     fault: str
     spec: FaultSpec
@@ -43,6 +48,29 @@ class Entry:
     run_id: str
     boot_id: str
     wall_s: float
+    remedy: str = ""
+
+    @property
+    def healing(self) -> str:
+        """The event of its healing's begin."""
+        return "remedy.undoing" if self.remedy else "fault.healing"
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Which one it is, in events."""
+        if self.remedy:
+            return {"remedy": self.remedy, "target": self.undo.target}
+        return {"fault": self.fault}
+
+    def healed(self, healed_s: float) -> tuple[str, dict[str, Any]]:
+        """The event of its verified end, at that time in seconds since run start."""
+        name, when = ("remedy.undone", "undone_s") if self.remedy else ("fault.healed", "healed_s")
+        return name, {**self.facts, when: healed_s, "verified": True}
+
+    def act(self, tools: Tools) -> Fault:
+        """What it describes; only its healing can be asked of it."""
+        is_part = self.remedy or self.spec.kind not in KINDS
+        return make_part(self.spec, tools) if is_part else make_fault(self.spec, tools)
 
     def to_json(self) -> Mapping[str, Any]:
         """The journal's line."""
@@ -53,6 +81,7 @@ class Entry:
             "run_id": self.run_id,
             "boot_id": self.boot_id,
             "wall_s": self.wall_s,
+            **({"remedy": self.remedy} if self.remedy else {}),
         }
 
 
@@ -168,7 +197,7 @@ def replay(journal: Journal, tools: Tools, say: Say, returned: Container[str] = 
     young: list[Entry] = []
     for entry in reversed(journal.readable()):
         with _reported(entry, left, say):
-            proof = heal_fault(make_fault(entry.spec, tools), entry.undo, tools.clock)
+            proof = heal_fault(entry.act(tools), entry.undo, tools.clock)
             if entry.fault not in returned and _in_flight_s(entry, tools.clock) > 0:
                 young.append(entry)
             else:
@@ -190,7 +219,7 @@ def _in_flight_s(entry: Entry, clock: Clock) -> float:
 
 def _watch_over(entry: Entry, tools: Tools, say: Say) -> None:
     """Heal it again whenever it is broken again, until nothing can be in flight any more."""
-    clock, fault = tools.clock, make_fault(entry.spec, tools)
+    clock, fault = tools.clock, entry.act(tools)
     deadline_s = clock.now_s() + _in_flight_s(entry, clock)
     while True:
         is_over = clock.now_s() >= deadline_s
@@ -219,9 +248,15 @@ def _read_entry(line: str) -> Entry | None:
     try:
         raw = json.loads(line)
         spec = FaultSpec.model_validate(raw["spec"])
-        kind = KINDS[spec.kind]
+        remedy = str(raw.get("remedy", ""))
+        kind = _kind_of(spec.kind, is_remedy=bool(remedy))
         kind.parameters(**spec.parameters)
         undo, wall_s = kind.undo.from_json(raw["undo"]), float(raw["wall_s"])
-        return Entry(raw["fault"], spec, undo, raw["run_id"], raw["boot_id"], wall_s)
+        return Entry(raw["fault"], spec, undo, raw["run_id"], raw["boot_id"], wall_s, remedy)
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
+
+
+def _kind_of(name: str, *, is_remedy: bool) -> FaultKind:
+    """The kind of fault, or of a part of a remedy; `start` was a fault in earlier versions."""
+    return REMEDIES[name].part if is_remedy or name not in KINDS else KINDS[name]

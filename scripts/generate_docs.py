@@ -8,13 +8,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from harness import faults
+from harness import faults, remedies
 from harness.aspects import METRICS, NAMED
 from harness.checks import KINDS as CHECKS
 from harness.faults import KINDS
-from harness.model.experiment import Experiment, FaultSpec
+from harness.model.experiment import Experiment, FaultSpec, RemedySpec
 from harness.model.load import Operation
 from harness.model.metric import ANY, CHECK, OPERATION
+from harness.remedies import KINDS as REMEDIES
 from harness.session.experiment_files import read_experiment
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,10 @@ def experiments_markdown() -> str:
         "Times are durations such as `100ms`. A plain number is milliseconds; microseconds for the"
         " `delay` of `slicer`; seconds for those that end in `_s`, which may be written without it:"
         " `grace: 10s`.",
+        "## Kinds of remedy",
+        "What an operator does about a fault; [REMEDIES](REMEDIES.md) explains them. All take"
+        " `service`: a name, or a list of all that are meant.",
+        _remedy_kinds(),
         "## What an operation can say",
         "Under `load.operations`, or `operations` in target.yaml. `{...}` is filled in: `{key}`,"
         " `{token}` (unique for each request), `{secret:NAME}` (HARNESS_SECRET_NAME), columns of"
@@ -69,6 +74,7 @@ def _experiment(experiment: Experiment) -> str:
         f"- Load: {load.rate_per_s:g} arrivals a second at the {load.entry}, with canaries of"
         f" {load.canary_rate_per_s:g} a second for each of {', '.join(load.mix)}.",
         *(f"- Fault: {_fault(fault)}." for fault in experiment.faults),
+        *(f"- Remedy: {_remedy(remedy)}." for remedy in experiment.remedies),
         "",
         "| phase | of | expected |",
         "|---|---|---|",
@@ -87,6 +93,23 @@ def _fault(fault: FaultSpec) -> str:
     extra = ", ".join(f"{key} {value}" for key, value in fault.parameters.items())
     when = f"at {fault.start_s:g} s for {fault.end_s - fault.start_s:g} s"
     return f"`{fault.kind}` of {how} `{name}`{f' ({extra})' if extra else ''} {when}"
+
+
+def _remedy(remedy: RemedySpec) -> str:
+    extra = ", ".join(f"{key} {value}" for key, value in remedy.parameters.items() if value)
+    lasts = "" if remedy.for_s is None else f" for {remedy.for_s:g} s"
+    target = "`, `".join(remedy.services)
+    return f"`{remedy.kind}` of `{target}`{f' ({extra})' if extra else ''} {remedy.when}{lasts}"
+
+
+def _remedy_kinds() -> str:
+    rows = ["| kind | what it does | parameters |", "|---|---|---|"]
+    for name, kind in REMEDIES.items():
+        module = next(m for m in vars(remedies).values() if getattr(m, "KIND", None) is kind)
+        what = (module.__doc__ or "").strip().splitlines()[0].partition(": ")[2]
+        parameters = ", ".join(f"`{key}`" for key in kind.parameters.model_fields) or "none"
+        rows.append(f"| `{name}` | {what} | {parameters} |")
+    return "\n".join(rows)
 
 
 def _kinds() -> str:

@@ -252,7 +252,10 @@ def _recovery(table: Table) -> dict[str, Lines]:
     nodes, [backup], [drill] = table.db.parts(), table.backup.parts(), table.drill.parts()
     etcds = " ".join(f"{part.name}:2379" for part in table.etcd.parts())
     return {
-        "nodes": [f"DATABASE_NODES: {' '.join(node.name for node in nodes)}", f"ETCD_HOSTS: {etcds}"],
+        "nodes": [
+            f"DATABASE_NODES: {' '.join(node.name for node in nodes)}",
+            f"ETCD_HOSTS: {etcds}",
+        ],
         "nodes by path": [
             f'S3_PORT: "{link_port(backup, "s3")}"',
             *(f"PGBACKREST_PG{node.number}_PATH: /db/{node.name}/data" for node in nodes),

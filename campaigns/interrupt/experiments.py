@@ -44,7 +44,6 @@ ONE = {
     "freeze_process": "{freeze_process: {service: app-2, process: shortener.serve}}",
     "fill_memory": "{fill_memory: {service: app-2, share: 0.6}}",
     "wipe": "{wipe: {service: db-3}}",
-    "start": "{start: {service: app-4}}",
     "down": "{down: {link: app-1.redis}}",
     "latency": "{latency: {link: app-1.redis, latency: 50}}",
     "bandwidth": "{bandwidth: {link: app-1.redis, rate: 100}}",

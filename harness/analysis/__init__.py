@@ -34,6 +34,7 @@ def analyze(folder: RunFolder) -> dict[str, Any]:
         end_s=record.experiment.end_s,
         scale=record.experiment.scale,
         phases={phase.name: Span(phase.start_s, phase.end_s) for phase in record.phases},
+        remedies=record.remedies,
         surprises=surprises.figures(record, not_caught_up, found[alerts.ASPECT.section]),
         load=load_health.figures(record),
         coverage=coverage.figures(record, folder),
@@ -44,6 +45,8 @@ def analyze(folder: RunFolder) -> dict[str, Any]:
         series=series.figures(record),
     )
     findings = {"schema_version": SCHEMA_VERSION, **shallow(run), "faults": record.faults}
+    if not record.remedies:
+        del findings["remedies"]  # as in runs of earlier versions
     for aspect in ASPECTS:
         findings |= aspect.sections(found[aspect.section])
     result: dict[str, Any] = rounded(findings)

@@ -180,9 +180,12 @@ def fitting_rate(own: float, rate_per_s: float, idle_cost: float | None) -> floa
 
 
 def _before_fault(record: Record) -> Span:
-    """The judged time before the first fault; without any, the last seconds of the run."""
+    """The judged time before the first fault; without any, the last seconds of the run.
+
+    In a run that has only remedies, before the first of these.
+    """
     ended_s = [float(event["t_s"]) for event in record.events_of("steady_state.missed")]
-    end_s = min([*record.fault_starts_s, *ended_s], default=record.experiment.end_s)
+    end_s = min([*record.changes_s, *ended_s], default=record.experiment.end_s)
     start_s = min(record.judged[-1].start_s, max(0.0, end_s - BEFORE_FAULT_S))
     return Span(start_s, end_s)
 

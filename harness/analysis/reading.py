@@ -11,6 +11,7 @@ import pyarrow as pa
 from harness.model.plan_json import experiment_from_json
 from harness.record.faults import fault_rows
 from harness.record.folder import RunFolder
+from harness.record.remedies import remedies_found
 from harness.record.run import Record
 
 COLUMNS = [
@@ -29,6 +30,7 @@ def read_record(folder: RunFolder) -> Record:
         _samples(folder, "main"),
         _samples(folder, "canary"),
         fault_rows(experiment, events),
+        remedies_found(experiment, events),
     )
 
 

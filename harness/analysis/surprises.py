@@ -25,6 +25,7 @@ from harness.record.causes import (
     Explanations,
     Places,
     causes_of_faults,
+    causes_of_remedies,
     during,
     enumerated,
     phase_at,
@@ -60,12 +61,13 @@ def figures(
     `not_caught_up`: the database nodes that were no evidence at the end (see writes). `alerts`:
     what was seen of alerts.
     """
-    places, faults = places_of(record), causes_of_faults(record)
+    places = places_of(record)
+    faults = [*causes_of_faults(record), *causes_of_remedies(record)]
     deaths = unplanned_deaths(record, places, faults)
     causes = (*faults, *death_causes(deaths, places))
     failovers = list(_failovers(record, Explanations(places, causes)))
     explained = Explanations(places, (*causes, *_causes_of_failovers(failovers, places)))
-    first_s = min((fault.start_s for fault in faults), default=math.inf)
+    first_s = min(record.changes_s, default=math.inf)
     found = [
         *(_of_deaths(row, places, during(faults, row[0].at_s)) for row in loops_of(deaths)),
         *_of_containers(record, causes, places),

@@ -140,7 +140,7 @@ class Screen:
             self._live = True
             self._out.print(f"\r\x1b[2K{escape(line)}"[: self._out.width + 5], end="")
             return
-        key = (progress.phase, progress.faults)
+        key = (progress.phase, (*progress.faults, *progress.remedies))
         if key != self._shown or progress.at_s - self._shown_s >= PLAIN_EVERY_S:
             self._shown, self._shown_s = key, progress.at_s
             self._out.print(escape(line))
@@ -186,10 +186,11 @@ def _line(progress: Progress) -> str:
     canary = snapshot.canary_rate_per_s
     rate = f"{snapshot.window_rate_per_s:6.0f}/s" + (f" + canary {canary:.0f}/s" if canary else "")
     scale = "" if progress.scale == 1 else f"  scale {progress.scale:g}"
+    doing = f"  remedy: {', '.join(progress.remedies)}" if progress.remedies else ""
     missing = f"  workers missing: {len(snapshot.missing)}" if snapshot.missing else ""
     return (
         f"{max(0.0, progress.at_s):5.0f}/{progress.end_s:.0f} s  {progress.phase:<9}"
-        f" {rate}  errors: {errors or '-'}  fault: {faults}{scale}{missing}"
+        f" {rate}  errors: {errors or '-'}  fault: {faults}{doing}{scale}{missing}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,11 +17,12 @@ from harness.faults.target import labelled_role
 from harness.faults.undo_record import LinkUndo
 from harness.guard import check_fault
 from harness.model.container import Container
-from harness.model.experiment import Experiment, FaultSpec
+from harness.model.experiment import Experiment, FaultSpec, RemedySpec
 from harness.model.http import authority
 from harness.model.labels import STANDBY, role_of
 from harness.outlook import in_detail, sending
 from harness.preflight import operations_of
+from harness.remedies import command_of
 from harness.session.known import notes_of
 from harness.session.project import Project
 from harness.session.session import Job, Settings
@@ -76,6 +78,7 @@ def _looked_at(job: Job, settings: Settings) -> dict[str, Any]:
         "load": _load_facts(experiment, project, containers),
         "notes": notes_of(experiment, job.known),
         "faults": _faults(experiment, project, containers, services),
+        "remedies": [_remedy(spec, services) for spec in experiment.remedies],
         "checks": checks_words(experiment.checks),
         "writes": [str(settings.output), str(project.state_dir)],
     }
@@ -137,6 +140,18 @@ def _faults(
     return found
 
 
+def _remedy(spec: RemedySpec, services: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    return {
+        "remedy": spec.id,
+        "kind": spec.kind,
+        "services": list(spec.services),
+        "when": spec.when,
+        "within_s": spec.within_s,
+        "for_s": spec.for_s,
+        "command": list(command_of(spec, services)),
+    }
+
+
 def _taken(earlier: Sequence[Mapping[str, Any]], at_s: float) -> set[str]:
     """The containers that faults of before have taken from their role at that time."""
     return {
@@ -195,6 +210,11 @@ def _show(path: Path, facts: Mapping[str, Any], screen: Screen) -> None:
     if load["locustfile"]:
         screen.say(f"  would run {load['locustfile']}: your own code, which may send anywhere")
     screen.say(f"  would write to {' and '.join(facts['writes'])}")
+    _show_faults(facts["faults"], screen)
+    _show_remedies(facts["remedies"], screen)
+
+
+def _show_faults(faults: Sequence[Mapping[str, Any]], screen: Screen) -> None:
     rows = [
         [
             f"{fault['start_s']:.1f} s",
@@ -203,13 +223,29 @@ def _show(path: Path, facts: Mapping[str, Any], screen: Screen) -> None:
             _at(fault),
             f"REFUSED: {fault['refused']}" if fault["refused"] else "allowed",
         ]
-        for fault in facts["faults"]
+        for fault in faults
     ]
     screen.table(
         "Faults (targets are resolved again when a fault starts)",
         ("from", "to", "fault", "target", ""),
         rows,
     )
+
+
+def _show_remedies(remedies: Sequence[Mapping[str, Any]], screen: Screen) -> None:
+    rows = [
+        [
+            remedy["when"],
+            f"{remedy['within_s']:g} s",
+            remedy["remedy"],
+            ", ".join(remedy["services"]),
+            shlex.join(remedy["command"]),
+        ]
+        for remedy in remedies
+    ]
+    columns = ("begun", "within", "remedy", "target", "command")
+    if rows:
+        screen.table("Remedies (one after the other, in this order)", columns, rows)
 
 
 def _sent_words(load: Mapping[str, Any]) -> list[str]:

@@ -318,6 +318,16 @@ def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     status.add_argument("--json", action="store_true", help=_JSON)
     status.set_defaults(act=_later("stack_commands", "status"))
+    backups = commands.add_parser(
+        "backups", help="show the backups of the database, and which were proven by restoring"
+    )
+    backups.add_argument("--json", action="store_true", help=_JSON)
+    backups.set_defaults(act=_later("backups_command", "backups"))
+    drill = commands.add_parser("drill", help="restore the newest backup beside the database")
+    drill.add_argument(
+        "--within", type=duration, default="10m", metavar="DURATION", help="default: 10m"
+    )
+    drill.set_defaults(act=_later("backups_command", "drill"))
     heal = commands.add_parser("heal", help="undo every fault that a run left behind")
     heal.add_argument(
         "projects",
@@ -343,7 +353,7 @@ def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
     ui.set_defaults(act=_later("stack_commands", "ui"))
     doctor = commands.add_parser("doctor", help="show what this machine lacks, and how to fix it")
     doctor.add_argument("--json", action="store_true", help=_JSON)
-    for command in (up, down, status, heal, ui, doctor):
+    for command in (up, down, status, backups, drill, heal, ui, doctor):
         _add_target(command)
     doctor.set_defaults(act=_later("stack_commands", "doctor"))
 

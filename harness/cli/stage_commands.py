@@ -18,7 +18,7 @@ from harness.errors import HarnessError, InvalidLinks, RunFolderError, UsageErro
 from harness.experiment_file import experiment_schema
 from harness.experiment_file.foreseen import Known
 from harness.faults import KINDS
-from harness.model.experiment import Experiment, FaultSpec
+from harness.model.experiment import Experiment, FaultSpec, RemedySpec
 from harness.model.plan_json import plan_to_json
 from harness.model.target import Target
 from harness.outlook import in_detail, sending
@@ -96,7 +96,18 @@ def plan(options: argparse.Namespace, screen: Screen) -> int:
             screen.value(plan_to_json(made, experiment))
             continue
         aims = {fault.id: _aim(fault) for fault in made.faults}
-        rows = [[f"{s.at_s:.1f} s", s.action, s.name, aims.get(s.name, "")] for s in made.steps]
+        helps = {remedy.id: _help(remedy) for remedy in made.remedies}
+        rows = [
+            [
+                f"{s.at_s:.1f} s",
+                s.action,
+                s.name,
+                (helps if s.action == "remedy" else aims).get(s.name, ""),
+            ]
+            for s in made.steps
+        ]
+        waiting = [remedy for remedy in made.remedies if remedy.start_s is None]
+        rows += [[remedy.when, "remedy", remedy.id, helps[remedy.id]] for remedy in waiting]
         screen.table(f"{path}, seed {made.seed}", ("at", "action", "name", "target"), rows)
         _say_outlook(experiment, notes_of(experiment, seen.known), screen)
     return 0
@@ -196,6 +207,12 @@ def _aim(fault: FaultSpec) -> str:
     values = {**fault.selector, **fault.parameters}
     aim = ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
     return f"{aim} (one of {', '.join(fault.candidates)})" if fault.candidates else aim
+
+
+def _help(remedy: RemedySpec) -> str:
+    """What a remedy does to what, in words."""
+    values = {"service": remedy.target, **remedy.parameters}
+    return ", ".join(f"{name} {value}" for name, value in values.items() if value)
 
 
 def _each(paths: Sequence[Path], screen: Screen, act: Callable[[RunFolder], None]) -> int:

@@ -14,6 +14,7 @@ from harness.experiment_file.load import read_load
 from harness.experiment_file.names import Names
 from harness.experiment_file.node import Node
 from harness.experiment_file.problems import Problems, suggest
+from harness.experiment_file.remedies import read_remedies
 from harness.experiment_file.target import target_of
 from harness.experiment_file.yaml_lines import LIST, read_bytes, read_yaml
 from harness.model.experiment import Experiment, Phase
@@ -33,6 +34,7 @@ KEYS = (
     "load",
     "phases",
     "faults",
+    "remedies",
     "expect",
     "checks",
     "safeguards",
@@ -68,6 +70,7 @@ def read_experiment(path: Path, tree: Any, problems: Problems, names: Names) -> 
     traffic = names.traffic(target or Target())
     read = read_load(root, names, traffic, path.parent)
     faults, broken = read_faults(root, phases, names)
+    remedies = read_remedies(root, phases, faults, names)
     hypothesis = read_hypothesis(root, phases, set(read.sent), broken)
     end_s, entry = phases[-1].end_s if phases else 0.0, read.load.entry if read.load else ""
     checks = read_checks(root, None if broken is None else faults, end_s, entry, names)
@@ -89,6 +92,7 @@ def read_experiment(path: Path, tree: Any, problems: Problems, names: Names) -> 
         operations=read.operations,
         phases=tuple(phases),
         faults=tuple(faults),
+        remedies=tuple(remedies),
         hypothesis=(*hypothesis, *checks.hypothesis),
         checks=checks.checks,
         safeguards=tuple(safeguards),

@@ -48,7 +48,7 @@ def read_fault(entry: Node, number: int, phases: Sequence[Phase], names: Names) 
         return None
     body = entry.mapping(kind)
     selector, candidates = _selector(body, names.kinds[kind], names)
-    parameters = _parameters(body, names.kinds[kind])
+    parameters = read_parameters(body, names.kinds[kind].parameters)
     times = _times(entry, phases)
     if parameters is None or times is None:
         return None
@@ -71,6 +71,11 @@ def _kind(entry: Node, names: Names) -> str | None:
     if len(keys) == 1 and keys[0] in names.kinds:
         return str(keys[0])
     wrong = keys[0] if keys else "nothing"
+    if wrong == "start":
+        text = "starting a container is no fault, but what an operator does"
+        right = "move the entry as it is from `faults:` to `remedies:`"
+        entry.problem(wrong, text, right, f"{entry.path}.start")
+        return None
     text = f"unknown kind of fault: {wrong}"
     entry.problem(wrong, text, suggest(str(wrong), names.kinds), entry.path)
     return None
@@ -93,20 +98,22 @@ def _selector(body: Node, kind: FaultKind, names: Names) -> tuple[dict[str, str]
     return {how: listed[0]}, listed if isinstance(value, list) else ()
 
 
-def _parameters(body: Node, kind: FaultKind) -> Parameters | None:
-    """What is no selector. A time may be written as a duration: `latency: 100ms`, `hold: 250ms`."""
+def read_parameters(body: Node, parameters: type[Parameters]) -> Parameters | None:
+    """What is no selector, as `parameters`; None, with problems, if it is wrong.
+
+    A time may be written as a duration: `latency: 100ms`, `hold: 250ms`."""
     values: dict[str, Any] = {}
     written: dict[str, str] = {}
     for key in map(str, body):
         if key in SELECTORS:
             continue
-        name = field_of(kind.parameters, key)
+        name = field_of(parameters, key)
         written[name] = key
-        unit = unit_s(kind.parameters, name)
+        unit = unit_s(parameters, name)
         is_duration = unit is not None and (name != key or _has_unit(body.get(key)))
         values[name] = _time(body, key, unit or 1.0) if is_duration else body.get(key)
     wrong = {name for name, value in values.items() if value is WRONG}
-    return body.model(kind.parameters, values, written, wrong)
+    return body.model(parameters, values, written, wrong)
 
 
 def _has_unit(value: Any) -> bool:
@@ -125,22 +132,31 @@ def _time(body: Node, key: str, unit: float) -> Any:
 
 def _times(entry: Node, phases: Sequence[Phase]) -> tuple[str, float, float] | None:
     """The phase that `at` names, start and end in seconds since run start."""
-    if not phases:
-        return None  # that is reported where they are missing
-    name, _, offset = (part.strip() for part in str(entry.get("at", "fault + 0s")).partition("+"))
-    phase = next((phase for phase in phases if phase.name == name), None)
-    if phase is None:
-        entry.problem("at", f"no phase named {name}", suggest(name, [p.name for p in phases]))
+    found = start_of(entry, str(entry.get("at", "fault + 0s")), phases)
+    if found is None:
         return None
-    try:
-        start_s = phase.start_s + parse_duration(offset or "0s")
-    except ValueError as error:
-        entry.problem("at", str(error), "write it like fault + 5s")
-        return None
+    name, start_s = found
+    phase = next(phase for phase in phases if phase.name == name)
     hold_s = entry.quantity("for", parse_duration)
     end_s = phase.end_s if hold_s is None else start_s + hold_s
     if not start_s < end_s <= phases[-1].end_s:
         text = f"from {start_s:.1f} s to {end_s:.1f} s is not within the run"
         entry.problem("at", text, f"the run ends at {phases[-1].end_s:.1f} s", entry.path)
         return None
-    return phase.name, start_s, end_s
+    return name, start_s, end_s
+
+
+def start_of(entry: Node, said: str, phases: Sequence[Phase]) -> tuple[str, float] | None:
+    """The phase that `at` names, and the moment in seconds since run start; None if it is wrong."""
+    if not phases:
+        return None  # that is reported where they are missing
+    name, _, offset = (part.strip() for part in said.partition("+"))
+    phase = next((phase for phase in phases if phase.name == name), None)
+    if phase is None:
+        entry.problem("at", f"no phase named {name}", suggest(name, [p.name for p in phases]))
+        return None
+    try:
+        return phase.name, phase.start_s + parse_duration(offset or "0s")
+    except ValueError as error:
+        entry.problem("at", str(error), "write it like fault + 5s")
+        return None

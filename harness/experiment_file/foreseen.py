@@ -21,12 +21,22 @@ from harness.faults import KINDS
 from harness.faults.target import labelled_role
 from harness.load.reach import HERE, Reach
 from harness.model.alert import PAGER_LABEL, PROMETHEUS_LABEL, AlertNames
-from harness.model.experiment import Experiment, FaultSpec
-from harness.model.labels import ENTRY, STANDBY, TOXIPROXY, is_instrument, labelled_entry, role_of
+from harness.model.experiment import Experiment, FaultSpec, RemedySpec
+from harness.model.labels import (
+    ENTRY,
+    RUNBOOK,
+    STANDBY,
+    TOXIPROXY,
+    is_instrument,
+    labelled_entry,
+    role_of,
+    runbooks_of,
+)
 from harness.model.load import address_of
 from harness.model.metric import ALERT, ALERTS
 from harness.model.sources import Sources
 from harness.model.target import Target
+from harness.remedies import KINDS as REMEDIES
 
 ON_PURPOSE = "if that is meant: allow_total_loss: true"
 STARTED_ANEW = ("kill", "crash", "out_of_memory", "stop", "restart", "wipe")
@@ -108,6 +118,7 @@ def links_of(config: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]])
 def refusals(experiment: Experiment, known: Known, sources: Sources) -> list[str]:
     """Each thing that would end a run, or that it could never tell; where, and what to do."""
     found = [text for fault in experiment.faults for text in _of_fault(fault, experiment, known)]
+    found += [text for each in experiment.remedies for text in _of_remedy(each, experiment, known)]
     entries = dict.fromkeys((experiment.load.entry, *experiment.other_entries))
     found += [text for entry in entries for text in _of_entry(entry, experiment, known)]
     found += [*_of_health(experiment.target, known), *_of_readback(experiment.target, known)]
@@ -142,7 +153,42 @@ def _of_fault(fault: FaultSpec, experiment: Experiment, known: Known) -> Iterato
             yield from _of_role(fault, known.made[services[0]].role, known)
         if fault.kind in STARTED_ANEW:
             for service in services:
-                yield from _missed(fault, service, experiment, known)
+                yield from _missed(_place(fault), service, experiment, known)
+
+
+def _of_remedy(remedy: RemedySpec, experiment: Experiment, known: Known) -> Iterator[str]:
+    kind, place = REMEDIES[remedy.kind], _place(remedy, "remedies")
+    mine = {name: known.made[name] for name in remedy.services if name in known.made}
+    for name in (name for name, made in mine.items() if made.is_protected):
+        yield f"{place}: {name} is protected: it is an instrument; choose another"
+    if kind.part.takes_member and not experiment.allow_total_loss:
+        yield from _of_roles(place, mine, known)
+    if "name" in remedy.parameters:
+        yield from _of_runbook(place, str(remedy.parameters["name"]), mine)
+    if kind.ends_faults:
+        for name in mine:
+            yield from _missed(place, name, experiment, known)
+
+
+def _of_runbook(place: str, name: str, services: Mapping[str, Made]) -> Iterator[str]:
+    """A runbook must be one of those that the labels of the service declare."""
+    for service, made in services.items():
+        there = runbooks_of(made.labels)
+        if name not in there:
+            right = suggest(name, there) if there else f"give it a label {RUNBOOK}{name}: COMMAND"
+            yield f"{place}: {service} has no runbook {name}; {right}"
+
+
+def _of_roles(place: str, services: Mapping[str, Made], known: Known) -> Iterator[str]:
+    """All members of a role, or the majority of etcd, are taken at once only on purpose."""
+    for role in dict.fromkeys(made.role for made in services.values() if made.role):
+        all_of_it = [m for m in known.made.values() if m.role == role and STANDBY not in m.labels]
+        taken = [m for m in services.values() if m.role == role and STANDBY not in m.labels]
+        members, lost = sum(m.members for m in all_of_it), sum(m.members for m in taken)
+        if lost and lost == members:
+            yield f"{place}: takes all members of role {role} at once; {ON_PURPOSE}"
+        elif role == "etcd" and lost and members - lost <= members // 2:
+            yield f"{place}: leaves etcd no majority of {members}; {ON_PURPOSE}"
 
 
 def moves(made: Made, entry: str) -> bool:
@@ -151,18 +197,18 @@ def moves(made: Made, entry: str) -> bool:
     return name == entry and port.isdecimal() and int(port) in made.random_ports
 
 
-def _missed(fault: FaultSpec, service: str, experiment: Experiment, known: Known) -> Iterator[str]:
+def _missed(place: str, service: str, experiment: Experiment, known: Known) -> Iterator[str]:
     """What could not follow a service to the ports that the engine chooses at its next start."""
     made = known.made[service]
     moved = f"of {service} that the engine chooses anew when it starts again"
     right = 'publish a fixed one, as in "127.0.0.1:8080:80"'
     if experiment.load.locustfile and moves(made, experiment.load.entry):
-        yield f"{_place(fault)}: a class of your own cannot follow to a port {moved}; {right}"
+        yield f"{place}: a class of your own cannot follow to a port {moved}; {right}"
     for label, where in sorted(made.labels.items()):
         port = where.partition("/")[0]
         is_probe = label.startswith("harness.probe.") and port.isdecimal()
         if is_probe and int(port) in made.random_ports:
-            yield f"{_place(fault)}: {label} is read at a port {moved}; {right}"
+            yield f"{place}: {label} is read at a port {moved}; {right}"
 
 
 def _of_link(fault: FaultSpec, name: str, known: Known) -> Iterator[str]:
@@ -265,9 +311,9 @@ def _of_evidence(experiment: Experiment, sources: Sources) -> list[str]:
     return [f"expect.{at}: {', '.join(texts)}: {lack}" for (at, lack), texts in found.items()]
 
 
-def _place(fault: FaultSpec) -> str:
+def _place(what: FaultSpec | RemedySpec, part: str = "faults") -> str:
     """Where it stands in the file: its id ends in its number."""
-    return f"faults[{int(fault.id.rpartition('-')[2]) - 1}].{fault.kind}"
+    return f"{part}[{int(what.id.rpartition('-')[2]) - 1}].{what.kind}"
 
 
 def _aimed_at(fault: FaultSpec, known: Known) -> list[str]:

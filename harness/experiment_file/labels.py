@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from harness.errors import TargetError
 from harness.experiment_file.problems import suggest
-from harness.model.labels import ENTRY, PROTECT, ROLE, STANDBY, TOXIPROXY
+from harness.model.backup import LABEL as BACKUPS
+from harness.model.labels import ENTRY, PROTECT, ROLE, RUNBOOK, STANDBY, TOXIPROXY, runbooks_of
 from harness.model.span import TRACES_LABEL
 from harness.probes import KINDS
 from harness.probes.base import ProbeKind
+from harness.remedies.runbook import command_of
 
 PREFIX = "harness."
 LABELS = frozenset(
@@ -18,6 +21,8 @@ LABELS = frozenset(
         PROTECT,
         STANDBY,
         TOXIPROXY,
+        f"{RUNBOOK}NAME",
+        BACKUPS,
         "harness.probe.settings",
         TRACES_LABEL,
         *(kind.label for kind in KINDS),
@@ -38,14 +43,23 @@ def unknown_labels(
         f"service {service}: label {label}: unknown label; {suggest(label, known)}"
         for service, labels in sorted(services.items())
         for label in sorted(labels)
-        if label.startswith(PREFIX) and label not in known
+        if label.startswith(PREFIX) and label not in known and not _is_runbook(label)
     ]
     return [*unknown, *_wrong(services)]
 
 
+def _is_runbook(label: str) -> bool:
+    return label.startswith(RUNBOOK) and label != RUNBOOK
+
+
 def _wrong(services: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """What a probe could not be made of."""
+    """What a probe, or a command, could not be made of."""
     for service, labels in sorted(services.items()):
+        for name in runbooks_of(labels):
+            try:
+                command_of(name, labels)
+            except TargetError as error:
+                yield f"service {service}: {error.message}; {error.hint}"
         for kind in KINDS:
             if kind.label in labels and (wrong := kind.wrong(service, labels[kind.label])):
                 yield f"service {service}: label {kind.label}: {wrong}"

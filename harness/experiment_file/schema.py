@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from harness.checks import KINDS as CHECKS
 from harness.experiment_file import load, target
 from harness.experiment_file.experiment import STEADY_STATES
@@ -13,6 +15,7 @@ from harness.faults.base import FaultKind
 from harness.model.check import MOMENTS
 from harness.model.load import WORKERS_MAX, Tls
 from harness.model.surprise import SURPRISES
+from harness.remedies import KINDS as REMEDIES
 
 DURATION = {"type": "string", "pattern": r"^(\d+(\.\d+)?\s*(us|ms|s|min|m|h)\s*)+$"}
 RATE = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*/\s*(s|min|m|h)$"}
@@ -51,6 +54,7 @@ def experiment_schema(kinds: FaultKinds) -> dict[str, Any]:
             },
             "phases": {"type": "object", "additionalProperties": DURATION},
             "faults": {"type": "array", "items": _fault(kinds)},
+            "remedies": {"type": "array", "items": _remedy()},
             "expect": {
                 "type": "object",
                 "additionalProperties": {"type": "object", "additionalProperties": CLAUSES},
@@ -93,6 +97,25 @@ def _fault(kinds: FaultKinds) -> dict[str, Any]:
     }
 
 
+def _remedy() -> dict[str, Any]:
+    when = {"at": "fault + 0s", "after": "kill-1 + 10s"}
+    services = {"service": {"anyOf": [{"type": "string"}, CLAUSES]}}  # a list is all of them
+    kinds = {
+        name: {"type": "object", "properties": {**services, **_parameters(kind.parameters)}}
+        for name, kind in REMEDIES.items()
+    }
+    return {
+        "type": "object",
+        "properties": {
+            **{key: {"type": "string", "examples": [example]} for key, example in when.items()},
+            "for": DURATION,
+            "within": DURATION,
+            **kinds,
+        },
+        "additionalProperties": False,
+    }
+
+
 def _check() -> dict[str, Any]:
     """One of the kinds, what it must see, and when."""
     times = {"within": DURATION, "every": DURATION, "timeout": DURATION}
@@ -108,12 +131,18 @@ def _check() -> dict[str, Any]:
 
 def _kind(kind: FaultKind) -> dict[str, Any]:
     names = {"anyOf": [{"type": "string"}, CLAUSES]}  # of a list one is chosen by the seed
-    properties: dict[str, Any] = dict.fromkeys(sorted(kind.selectors), names)
-    for name, schema in kind.parameters.model_json_schema().get("properties", {}).items():
-        if unit_s(kind.parameters, name) is None:
+    targets: dict[str, Any] = dict.fromkeys(sorted(kind.selectors), names)
+    return {"type": "object", "properties": {**targets, **_parameters(kind.parameters)}}
+
+
+def _parameters(model: type[BaseModel]) -> dict[str, Any]:
+    """Its fields as a file writes them: times may be durations."""
+    properties: dict[str, Any] = {}
+    for name, schema in model.model_json_schema().get("properties", {}).items():
+        if unit_s(model, name) is None:
             properties[name] = schema
             continue
         properties[name] = {"anyOf": [schema, DURATION]}
         if name.endswith("_s"):
             properties[name.removesuffix("_s")] = DURATION
-    return {"type": "object", "properties": properties}
+    return properties

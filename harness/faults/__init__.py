@@ -21,7 +21,6 @@ from harness.faults.containers import (
     out_of_memory,
     pause,
     restart,
-    start,
     stop,
 )
 from harness.faults.data import damage_rows, delete_rows, flush_cache, wipe
@@ -53,7 +52,6 @@ KINDS: dict[str, FaultKind] = {
     "fill_memory": fill_memory.KIND,
     "freeze_process": freeze_process.KIND,
     "exec": exec_command.KIND,
-    "start": start.KIND,
     "wipe": wipe.KIND,
     "flush_cache": flush_cache.KIND,
     "damage_rows": damage_rows.KIND,

@@ -8,9 +8,10 @@ Each aspect says what its figure is; `doubts.py` says when it is not evidence.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from harness.aspects import Findings, aspect_of, metric_of
-from harness.judge.doubts import NOT_STEADY, doubt, excuse, holds
+from harness.judge.doubts import CUT_OFF, NOT_STEADY, doubt, excuse, holds
 from harness.model.expectation import Expectation
 from harness.model.experiment import Experiment
 from harness.model.findings import Run
@@ -56,6 +57,7 @@ def _of_the_run(run: Run) -> list[tuple[Outcome, Reason]]:
         if not fault.proven and run.status != NOT_STEADY:  # left out on purpose
             text = f"{fault.kind} {fault.target} is not proven: {fault.detail}"
             found.append(("inconclusive", Reason("fault_not_proven", text)))
+    found += _remedies(run)
     if run.load and run.load.lost:
         found.append(("inconclusive", Reason("worker_lost", run.load.lost)))
     for text in run.load.problems if run.load else ():
@@ -64,6 +66,22 @@ def _of_the_run(run: Run) -> list[tuple[Outcome, Reason]]:
     lead = [row for row in counting if row.code in EXITS and row.outcome == "fail"]
     others = [_surprise(row, run) for row in counting if row not in lead]
     return [*(_surprise(row, run) for row in lead), *found, *others]
+
+
+def _remedies(run: Run) -> Iterator[tuple[Outcome, Reason]]:
+    """What of the operator's procedure was not done.
+
+    That fails the run, unless a fault was not proven: then it met not what it was made for. In a
+    run that was cut off, those that were not begun say nothing.
+    """
+    is_doubtful = run.status in CUT_OFF or not all(fault.proven for fault in run.faults)
+    for remedy in run.remedies:
+        if remedy.state == "done" or (run.status != "completed" and remedy.state != "failed"):
+            continue
+        what = f"remedy {remedy.remedy} ({remedy.kind} {remedy.target})"
+        how = "failed" if remedy.state == "failed" else f"was not done ({remedy.state})"
+        reason = Reason("remedy_failed", f"{what} {how}: {remedy.detail}")
+        yield "inconclusive" if is_doubtful else "fail", reason
 
 
 def _not_steady(run: Run) -> Reason:

@@ -49,6 +49,40 @@ class FaultSpec(_Frozen):
     end_s: float
 
 
+class RemedySpec(_Frozen):
+    """What the operator does about a fault: its kind, on which services, and when it is begun.
+
+    It is due at `start_s` (seconds since run start, in `phase`), or `delay_s` after a fault took
+    effect or another remedy was done (their ids). It must be done `within_s` of its begin. It is
+    taken back `for_s` after that, None: at the end of the run, if at all.
+    """
+
+    id: str
+    kind: str
+    services: tuple[str, ...]
+    parameters: Mapping[str, Any] = Field(default_factory=dict)
+    phase: str = ""
+    start_s: float | None = None
+    after_fault: str = ""
+    after_remedy: str = ""
+    delay_s: float = 0.0
+    within_s: float = 60.0
+    for_s: float | None = None
+
+    @property
+    def target(self) -> str:
+        """All services, as text."""
+        return ", ".join(self.services)
+
+    @property
+    def when(self) -> str:
+        """What it waits for: `at 20 s`, `after wipe-1 + 10s`."""
+        if self.start_s is not None:
+            return f"at {self.start_s:g} s"
+        delay = f" + {self.delay_s:g}s" if self.delay_s else ""
+        return f"after {self.after_fault or self.after_remedy}{delay}"
+
+
 class Safeguard(_Frozen):
     """Abort when `operation`'s error rate stays over `error_rate` for `for_s` seconds."""
 
@@ -62,6 +96,7 @@ class Experiment(_Frozen):
 
     `title` is the claim in one sentence, `description` what else is claimed and done, "" for none.
     `profiles`: parts of the Compose project that it needs beside the target's own.
+    `remedies`: what the operator does, one after the other in this order.
     `checks` are looked at while it runs; what they expect is in `hypothesis`.
     `allowed_surprises`: codes of model/surprise.py that are reported, and judge nothing.
     `allowed_alerts`: those that may fire although nothing expects them, as NAME or NAME.severity.
@@ -80,6 +115,7 @@ class Experiment(_Frozen):
     operations: Mapping[str, Operation]
     phases: tuple[Phase, ...]
     faults: tuple[FaultSpec, ...]
+    remedies: tuple[RemedySpec, ...] = ()
     hypothesis: tuple[Expectation, ...]
     checks: tuple[CheckSpec, ...] = ()
     safeguards: tuple[Safeguard, ...] = ()
@@ -94,6 +130,15 @@ class Experiment(_Frozen):
     def end_s(self) -> float:
         """Seconds from run start to the end of the last phase."""
         return self.phases[-1].end_s
+
+    @property
+    def first_change_s(self) -> float:
+        """When the first fault or remedy is planned; the end of the run if there is none.
+
+        A remedy that waits for either is never the first.
+        """
+        remedies = [each.start_s for each in self.remedies if each.start_s is not None]
+        return min([*(fault.start_s for fault in self.faults), *remedies], default=self.end_s)
 
     @property
     def other_entries(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from harness.model.coverage import Gap
 from harness.model.figure import Basis
@@ -49,6 +49,46 @@ class FaultFound:
     def began_in(self, phase: str) -> bool:
         """Whether it is one of the phase's faults; all are of `run`."""
         return phase in ("run", self.phase)
+
+
+RemedyState = Literal["not begun", "unfinished", "done", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemedyFound:
+    """What the operator did: when it was due, begun, done, and taken back; None: it was not.
+
+    `for_s`: how long it was to last, None: it was taken back at the end of the run, if at all.
+
+    `when` says what it waited for. `command`: the words of it, () if it ran none; `output`: the
+    last lines that it printed. `detail`: what was done, or why it was not.
+    """
+
+    remedy: str
+    kind: str
+    target: str
+    when: str = ""
+    services: Sequence[str] = ()
+    command: Sequence[str] = ()
+    state: RemedyState = "not begun"
+    asked_s: float | None = None
+    start_s: float | None = None
+    done_s: float | None = None
+    for_s: float | None = None
+    undoing_s: float | None = None
+    undone_s: float | None = None
+    detail: str = ""
+    output: Sequence[str] = ()
+
+    @property
+    def over_s(self) -> float | None:
+        """When it was done, or taken back if it was to last for a time; None: it never was."""
+        return self.done_s if self.for_s is None else self.undone_s
+
+    @property
+    def took_s(self) -> float | None:
+        """From its begin until it was done, or had failed."""
+        return None if self.start_s is None or self.done_s is None else self.done_s - self.start_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +265,7 @@ class Run:
     scale: float | None = None
     phases: Mapping[str, Span] = field(default_factory=dict)
     faults: Sequence[FaultFound] = ()
+    remedies: Sequence[RemedyFound] = ()
     surprises: Sequence[Surprise] = ()
     load: LoadHealth | None = None
     coverage: Coverage = Coverage()

@@ -9,6 +9,8 @@ Labels = Mapping[str, str]
 ROLE, ENTRY = "harness.role", "harness.entry"
 PROTECT, STANDBY = "harness.protect", "harness.standby"
 TOXIPROXY = "harness.toxiproxy"
+RUNBOOK = "harness.runbook."
+"""Before the name of a runbook: a command line that an operator runs in a container."""
 INSTRUMENT_ROLES = ("toxiproxy", "monitoring")  # whatever their labels say
 
 
@@ -20,6 +22,15 @@ def role_of(labels: Labels) -> str:
 def is_instrument(labels: Labels) -> bool:
     """Whether it is no part of what is tested: it breaks, or it looks, and is protected."""
     return PROTECT in labels or role_of(labels) in INSTRUMENT_ROLES
+
+
+def runbooks_of(labels: Labels) -> dict[str, str]:
+    """By name the command line of each runbook."""
+    return {
+        label.removeprefix(RUNBOOK): line
+        for label, line in labels.items()
+        if label.startswith(RUNBOOK)
+    }
 
 
 def labelled_entry(labels: Labels) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.model.expectation import Expectation
-from harness.model.experiment import Experiment, FaultSpec
+from harness.model.experiment import Experiment, FaultSpec, RemedySpec
 from harness.model.timeline import Plan, Step
 
 
@@ -40,4 +40,6 @@ def plan_from_json(value: dict[str, Any]) -> Plan:
     plan = value["plan"]
     faults = tuple(FaultSpec.model_validate(fault) for fault in value["experiment"]["faults"])
     steps = tuple(Step(**step) for step in plan["steps"])
-    return Plan(plan["experiment"], plan["seed"], steps, faults, plan["end_s"])
+    written = value["experiment"].get("remedies", ())  # earlier versions had none
+    remedies = tuple(RemedySpec.model_validate(remedy) for remedy in written)
+    return Plan(plan["experiment"], plan["seed"], steps, faults, plan["end_s"], remedies)

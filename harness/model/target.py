@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from harness.model.answer_headers import Header, Who
-from harness.model.labels import ENTRY, PROTECT, ROLE, STANDBY, TOXIPROXY
+from harness.model.labels import ENTRY, PROTECT, ROLE, RUNBOOK, STANDBY, TOXIPROXY
 from harness.model.load import Operation
 from harness.model.monitoring import Monitoring
 from harness.model.readback import Readback
@@ -23,7 +23,8 @@ class Part(_Frozen):
     """What labels would say of a service, without a line in the user's own files.
 
     `entry` is PORT, or NAME:PORT for another name than the service's; `toxiproxy` the port of its
-    API; `probes` are PORT/PATH by the kind of probe. None of `protect` leaves it to the labels.
+    API; `probes` are PORT/PATH by the kind of probe; `runbooks` are command lines by name. None of
+    `protect` leaves it to the labels.
     """
 
     role: str = ""
@@ -32,6 +33,7 @@ class Part(_Frozen):
     standby: bool = False
     toxiproxy: str = ""
     probes: Mapping[str, str] = Field(default_factory=dict)
+    runbooks: Mapping[str, str] = Field(default_factory=dict)
 
     @field_validator("entry", "toxiproxy", "probes", mode="before")
     @classmethod
@@ -50,6 +52,7 @@ class Part(_Frozen):
             TOXIPROXY: self.toxiproxy,
             PROTECT: "true" if self.protect else "",
             **{f"harness.probe.{kind}": where for kind, where in self.probes.items()},
+            **{RUNBOOK + name: line for name, line in self.runbooks.items()},
         }
         found = {**labels, **{label: text for label, text in said.items() if text}}
         if self.protect is False:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from harness.model.findings import RemedyFound
 from harness.record.run import Record
 
 EARLY_S = 0.5
@@ -53,6 +54,7 @@ AFTER = {
     "exec": "a command was run in {}",
     "damage_rows": "rows of {} were damaged",
     "delete_rows": "rows of {} were deleted",
+    "runbook": "a runbook was run in {}",
 }
 """What has happened, for the kinds that do not last."""
 NAMED_MAX = 3
@@ -130,6 +132,42 @@ def causes_of_faults(record: Record) -> list[Cause]:
             )
         )
     return found
+
+
+def causes_of_remedies(record: Record) -> list[Cause]:
+    """One for each that was begun: whatever follows, the operator meant it."""
+    return [
+        Cause(
+            name=each.remedy,
+            kind=each.kind,
+            services=frozenset(each.services),
+            links=frozenset(),
+            start_s=each.start_s,
+            end_s=_over_s(each, record.remedies) + SETTLE_S,
+            healing_s=math.inf if each.undoing_s is None else each.undoing_s,
+        )
+        for each in record.remedies
+        if each.start_s is not None
+    ]
+
+
+def _over_s(remedy: RemedyFound, remedies: Sequence[RemedyFound]) -> float:
+    """When what it changed was as before again, or was meant to stay.
+
+    A stop ends when another remedy has started all of it.
+    """
+    begun_s, services = remedy.start_s or 0.0, set(remedy.services)
+    ends_s = [math.inf if remedy.undone_s is None else remedy.undone_s]
+    if remedy.kind == "stop":
+        ends_s += [
+            each.done_s
+            for each in remedies
+            if each.kind in ("start", "restart") and services <= set(each.services)
+            if each.done_s is not None and each.done_s > begun_s
+        ]
+    elif remedy.state == "done" and remedy.undoing_s is None:
+        ends_s.append(remedy.done_s or begun_s)
+    return min(ends_s)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ Row = dict[str, Any]
 Member = tuple[str, str]
 """One container: its service and its name."""
 ONE_DEATH = ("kill", "crash", "out_of_memory", "stop", "restart", "wipe")
-"""Kinds whose target dies once; a second death is not explained."""
-ANY_DEATH = ("limit_memory", "exec")
+"""Kinds whose targets die once; a second death is not explained."""
+ANY_DEATH = ("limit_memory", "exec", "runbook")
 """Kinds that may end a container at any moment while they last."""
 LOOP_MIN = 3
 """From so many exits on, each soon after the container ran again, it is a crash loop."""
@@ -42,7 +42,7 @@ class Death:
 
 def unplanned_deaths(record: Record, places: Places, causes: Iterable[Cause]) -> list[Death]:
     """In order of time; those that end by design (code 0, no role, no place) are left out."""
-    spent: set[str] = set()
+    spent: set[tuple[str, str]] = set()
     ends = [
         event
         for event in _seen(record, "container.die")
@@ -168,14 +168,16 @@ def _seen(record: Record, name: str) -> list[Row]:
     return [event for event in record.events_of(name) if event["t_s"] >= begun_s]
 
 
-def _is_explained(service: str, at_s: float, causes: Iterable[Cause], spent: set[str]) -> bool:
+def _is_explained(
+    service: str, at_s: float, causes: Iterable[Cause], spent: set[tuple[str, str]]
+) -> bool:
     for cause in causes:
         if service not in cause.services or not cause.covers(at_s):
             continue
         if cause.kind in ANY_DEATH or _is_its_end(cause, at_s):
             return True
-        if cause.kind in ONE_DEATH and cause.name not in spent:
-            spent.add(cause.name)
+        if cause.kind in ONE_DEATH and (cause.name, service) not in spent:
+            spent.add((cause.name, service))
             return True
     return False
 

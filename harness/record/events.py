@@ -29,6 +29,12 @@ EVENTS: Mapping[str, Mapping[str, type]] = {
     "fault.held": {"fault": str, "held_s": float},  # active at the last check before it was healed
     "fault.healing": {"fault": str},
     "fault.healed": {"fault": str, "healed_s": float},
+    "remedy.started": {"remedy": str, "kind": str, "target": str, "start_s": float},
+    "remedy.done": {"remedy": str, "done_s": float, "detail": str, "parts": list},
+    "remedy.failed": {"remedy": str, "done_s": float, "message": str},
+    "remedy.skipped": {"remedy": str, "message": str},
+    "remedy.undoing": {"remedy": str, "target": str},
+    "remedy.undone": {"remedy": str, "target": str, "undone_s": float},
     "probe.unanswered": {"probe": str, "error": str},  # what it observes is unhealthy or gone
     "probe.answered": {"probe": str, "unanswered_s": float},
     "container.start": {"service": str},

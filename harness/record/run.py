@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.model.experiment import Experiment, Phase
+from harness.model.findings import RemedyFound
 from harness.model.planned import phase_of
 from harness.record.wall_times import WallTimes
 
@@ -38,6 +39,7 @@ class Record:
     main: pd.DataFrame
     canary: pd.DataFrame
     faults: list[dict[str, Any]] = field(default_factory=list)
+    remedies: list[RemedyFound] = field(default_factory=list)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -59,6 +61,12 @@ class Record:
     def fault_starts_s(self) -> list[float]:
         """When each of them was."""
         return [float(fault["start_s"]) for fault in self.injected]
+
+    @property
+    def changes_s(self) -> list[float]:
+        """The same; in a run without any, when each remedy was begun: what the run is about."""
+        begun = [each.start_s for each in self.remedies if each.start_s is not None]
+        return self.fault_starts_s if self.faults else begun
 
     @property
     def status(self) -> str:

@@ -10,7 +10,7 @@ from bokeh.core.properties import value
 from bokeh.models import ColumnDataSource, NumeralTickFormatter, Range1d
 
 from harness.aspects.alerts import Alerts
-from harness.model.findings import FaultFound, Run
+from harness.model.findings import FaultFound, RemedyFound, Run
 from harness.model.machine import Disturbance
 from harness.model.series import Buckets, CanarySeries, MachineSeries, Series
 from harness.report.alert_charts import alert_rows, in_units, words_of
@@ -77,12 +77,17 @@ def _time_axis(run: Run, times: Sequence[float]) -> TimeAxis | None:
     if not end_s:
         return None
     faults = [fault for fault in run.faults if fault.start_s is not None]
+    remedies = [remedy for remedy in run.remedies if remedy.start_s is not None]
     phases = {name: run.phases[name] for name in run.phase_names}
-    return TimeAxis(end_s, phases, faults, run.machine.disturbances)
+    return TimeAxis(end_s, phases, faults, run.machine.disturbances, remedies)
 
 
 def _strip(axis: TimeAxis) -> Chart:
-    rows = 1 + len(axis.faults) + bool(axis.disturbed)
+    acts = [
+        *((f.start_s, axis.end_of(f), RED, _label(f)) for f in axis.faults),
+        *((r.start_s, r.over_s or axis.end_s, GREEN, _label(r)) for r in axis.remedies),
+    ]
+    rows = 1 + len(acts) + bool(axis.disturbed)
     plot = axis.figure(30 + 24 * rows, is_marked=False, y_range=Range1d(start=rows - 0.5, end=-0.5))
     plot.yaxis.visible = False
     plot.ygrid.grid_line_color = None
@@ -90,8 +95,8 @@ def _strip(axis: TimeAxis) -> Chart:
     spans = [(p.start_s, p.end_s, INK, name) for name, p in axis.phases.items()]
     for start_s, end_s, color, text in spans:
         _append(bars, start_s, end_s, 0, color, clean(text))
-    for row, fault in enumerate(axis.faults, start=1):
-        _append(bars, fault.start_s, axis.end_of(fault), row, RED, _fault_label(fault))
+    for row, (begun_s, over_s, color, text) in enumerate(acts, start=1):
+        _append(bars, begun_s, over_s, row, color, text)
     lefts = [max(0.0, stretch.start_s) for stretch in axis.disturbed]
     for stretch, (left, after) in zip(axis.disturbed, pairwise([*lefts, axis.end_s]), strict=True):
         text = _fitting(_disturbance_label(stretch), (after - left) / axis.end_s)
@@ -121,8 +126,8 @@ def _append(bars: Mapping[str, list[Any]], *values: Any) -> None:
         column.append(item)
 
 
-def _fault_label(fault: FaultFound) -> str:
-    return clean(f"{fault.kind} {fault.target}".strip())
+def _label(act: FaultFound | RemedyFound) -> str:
+    return clean(f"{act.kind} {act.target}".strip())
 
 
 def _disturbance_label(stretch: Disturbance) -> str:

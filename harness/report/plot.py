@@ -11,7 +11,7 @@ from bokeh.models import BoxZoomTool, ColumnDataSource, HoverTool, PanTool, Rang
 from bokeh.models.annotations import BoxAnnotation, LabelSet, Span
 from bokeh.plotting import figure
 
-from harness.model.findings import FaultFound
+from harness.model.findings import FaultFound, RemedyFound
 from harness.model.findings import Span as PhaseSpan
 from harness.model.machine import Disturbance
 
@@ -51,12 +51,13 @@ class Chart:
 
 @dataclass(slots=True)
 class TimeAxis:
-    """The time range of a run with its phases and faults; `figure` makes a chart upon it."""
+    """The time range of a run, its phases, faults, remedies; `figure` makes a chart upon it."""
 
     end_s: float
     phases: Mapping[str, PhaseSpan]
     faults: Sequence[FaultFound]
     disturbed: Sequence[Disturbance] = ()
+    remedies: Sequence[RemedyFound] = ()
     x_range: Any = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,14 +90,9 @@ class TimeAxis:
 
     def _mark(self, plot: Any) -> None:
         for fault in self.faults:
-            end_s = self.end_of(fault)
-            band = BoxAnnotation(left=fault.start_s or 0.0, right=end_s, fill_color=RED)
-            band.update(fill_alpha=0.09, line_alpha=0, level="underlay")
-            plot.add_layout(band)
-            for at_s in (fault.start_s, end_s):  # above the bars of a stacked chart too
-                edge = Span(location=at_s, dimension="height", line_color=RED, level="overlay")
-                edge.update(line_alpha=0.7)
-                plot.add_layout(edge)
+            _shade(plot, fault.start_s or 0.0, self.end_of(fault), RED)
+        for remedy in self.remedies:
+            _shade(plot, remedy.start_s or 0.0, remedy.over_s or self.end_s, GREEN)
         for stretch in self.disturbed:
             band = BoxAnnotation(left=stretch.start_s, right=stretch.end_s)
             band.update(fill_color=ORANGE, fill_alpha=0.07, line_alpha=0, level="underlay")
@@ -107,6 +103,16 @@ class TimeAxis:
                 mark = Span(location=phase.start_s, dimension="height", line_color=INK)
                 mark.update(line_dash="dotted", line_alpha=0.7, level="underlay")
                 plot.add_layout(mark)
+
+
+def _shade(plot: Any, start_s: float, end_s: float, color: str) -> None:
+    band = BoxAnnotation(left=start_s, right=end_s, fill_color=color)
+    band.update(fill_alpha=0.09, line_alpha=0, level="underlay")
+    plot.add_layout(band)
+    for at_s in (start_s, end_s):  # above the bars of a stacked chart too
+        edge = Span(location=at_s, dimension="height", line_color=color, level="overlay")
+        edge.update(line_alpha=0.7)
+        plot.add_layout(edge)
 
 
 def add_hover(plot: Any, renderer: Any, labels: Mapping[str, str], number: str) -> None:

@@ -2,12 +2,13 @@
 
     resolve, guard, journal, break, prove ---- looked at while it lasts ---- last look, heal, verify
 
-A run does this by its plan (run.py), a test by its own code (session/faults.py).
+A run does this by its plan (run.py), a test by its own code (session/faults.py). What remedies have
+to take back (remedies.py) is in the same journal, and is healed in the same order: newest first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,15 +39,16 @@ class Record:
 
 @dataclass(slots=True)
 class _Active:
-    spec: FaultSpec
+    entry: Entry
     fault: Fault
-    undo: Undo
 
 
 class ActiveFaults:
     """What is broken at a site; whoever owns it must call `heal_all` at the end, whatever happens.
 
-    `was_interrupted`: by a KeyboardInterrupt that a healing held back.
+    `was_interrupted`: by a KeyboardInterrupt that a healing held back. `effects_s`: when each fault
+    that was proven took effect, monotonic; `unproven`: those that were not. `first_wall_s`: the
+    wall time just before the first was injected.
     """
 
     def __init__(self, site: Site, run_id: str, record: Record) -> None:
@@ -55,13 +57,17 @@ class ActiveFaults:
         self._active: dict[str, _Active] = {}
         self._lasting = LastingFaults(self._clock, self._lost, site.beside)
         self.was_interrupted = False
+        self.effects_s: dict[str, float] = {}
+        self.unproven: set[str] = set()
+        self.first_wall_s: float | None = None
 
     def __contains__(self, name: str) -> bool:
         return name in self._active
 
     def words(self) -> tuple[str, ...]:
-        """Kind and target of each."""
-        return tuple(f"{a.spec.kind} {a.undo.target}" for a in self._active.values())
+        """Kind and target of each fault."""
+        faults = [a.entry for a in self._active.values() if not a.entry.remedy]
+        return tuple(f"{entry.spec.kind} {entry.undo.target}" for entry in faults)
 
     def inject(self, spec: FaultSpec, allowing: Allowing) -> Proof:
         """Resolve, guard, journal, break, prove: in this order; what was seen of it."""
@@ -69,21 +75,20 @@ class ActiveFaults:
         fault = make_fault(spec, site.tools)
         undo = fault.prepare()
         check_fault(KINDS[spec.kind], undo, site.tools.engine.containers(), site.project, allowing)
-        # Known to the healing first: an interruption just after the record must remove it again.
-        self._active[spec.id] = _Active(spec, fault, undo)
-        site.journal.add(
-            Entry(spec.id, spec, undo, self._run_id, site.boot_id, self._clock.wall_s())
-        )
+        self.hold(spec, fault, undo)
         facts: dict[str, Any] = {"fault": spec.id, "kind": spec.kind, "target": undo.target}
         write("fault.injecting", **facts, resolved=undo.to_json())
         self.end_if_rescued()  # the record that was just made is gone
+        self.first_wall_s = self.first_wall_s or self._clock.wall_s()
         effect = fault.inject()
         facts["start_s"] = self._record.since_s(effect.start_s)
         proof = wait_for(site.tools, fault.is_active, KINDS[spec.kind].proof_s)
         if not proof.proven:
+            self.unproven.add(spec.id)
             write("fault.unproven", **facts, detail=proof.detail)
             return proof
         effect_s = proof.effect_s if proof.effect_s is not None else effect.effect_s
+        self.effects_s[spec.id] = self._clock.now_s() if effect_s is None else effect_s
         write(
             "fault.active",
             **facts,
@@ -95,6 +100,28 @@ class ActiveFaults:
         if KINDS[spec.kind].lasts:
             self._lasting.begin(spec.id, fault)
         return proof
+
+    def hold(self, spec: FaultSpec, act: Fault, undo: Undo, remedy: str = "") -> None:
+        """Put on disk how it is undone; from now on `heal` and `heal_all` know of it.
+
+        Known to them first: an interruption just after the record must remove it again.
+        """
+        site, wall_s = self._site, self._clock.wall_s()
+        entry = Entry(spec.id, spec, undo, self._run_id, site.boot_id, wall_s, remedy)
+        self._active[spec.id] = _Active(entry, act)
+        site.journal.add(entry)
+
+    def forget(self, name: str) -> None:
+        """Nothing of it has to be undone any more."""
+        self._site.journal.remove(name)
+        self._active.pop(name, None)
+
+    def end_looks(self, containers: Collection[str]) -> None:
+        """A last look at the faults of these containers (ids): somebody is about to end them."""
+        for name, active in self._active.items():
+            if any(one.id in containers for one in active.entry.undo.containers):
+                self._confirm(name)
+                self._lasting.forget(name)
 
     def look(self) -> None:
         """Begin to look whether those that ought to last still do."""
@@ -132,16 +159,17 @@ class ActiveFaults:
 
     def _heal(self, active: _Active) -> str:
         """ "" if it was healed and verified, else why not; then the journal keeps its entry."""
-        name, note = active.spec.id, self._record.note
+        entry, note = active.entry, self._record.note
+        name = entry.fault
         self._lasting.forget(name)
         for last_try in (False, True):
             try:
-                note("fault.healing", fault=name)
+                note(entry.healing, **entry.facts)
                 proof = self._healed_by_watchdog(active) or heal_fault(
-                    active.fault, active.undo, self._clock
+                    active.fault, entry.undo, self._clock
                 )
                 self._site.journal.remove(name)
-                self._healed(active, proof)
+                self._healed(entry, proof)
             except KeyboardInterrupt:
                 self.was_interrupted = True
                 if last_try:
@@ -149,7 +177,7 @@ class ActiveFaults:
             except RecordError as error:
                 return f"{name} is healed, but its undo record could not be removed: {error}"
             except Exception as error:  # noqa: BLE001  # the other faults must be healed too
-                note("heal.failed", fault=name, message=str(error))
+                note("heal.failed", **entry.facts, message=str(error))
                 return f"{name} is not healed: {error}"
             else:
                 return ""
@@ -161,18 +189,12 @@ class ActiveFaults:
         if not watchdog.has_acted:
             return None
         watchdog.wait_until_done()
-        if any(entry.fault == active.spec.id for entry in self._site.journal.readable()):
+        if any(entry.fault == active.entry.fault for entry in self._site.journal.readable()):
             return None
-        proof = active.fault.is_healed(active.undo)
+        proof = active.fault.is_healed(active.entry.undo)
         return proof if proof.proven else None
 
-    def _healed(self, active: _Active, proof: Proof) -> None:
-        self._active.pop(active.spec.id, None)
-        self._record.note(
-            "fault.healed",
-            fault=active.spec.id,
-            healed_s=self._record.since_s(self._clock.now_s()),
-            verified=True,
-            detail=proof.detail,
-            **proof.facts,
-        )
+    def _healed(self, entry: Entry, proof: Proof) -> None:
+        self._active.pop(entry.fault, None)
+        event, facts = entry.healed(self._record.since_s(self._clock.now_s()))
+        self._record.note(event, **facts, detail=proof.detail, **proof.facts)

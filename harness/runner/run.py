@@ -1,6 +1,6 @@
 """Walks a plan against the clock: load, faults, probes; writes events; heals whatever happens.
 
-    start load -> t0 -> [tick each second | steps: phase, inject, heal] -> heal the rest
+    start load -> t0 -> [tick each second | steps: phase, inject, heal | remedies] -> heal the rest
                      (not steady before the first fault, exception, Ctrl-C, safeguard) --^
     -> stop load -> wait for a healthy target -> take the readings -> last look of each probe
 
@@ -36,6 +36,7 @@ from harness.record.event_log import EventLog
 from harness.record.folder import RunFolder
 from harness.runner.active_faults import ActiveFaults, Record
 from harness.runner.readings import Readings
+from harness.runner.remedies import Remedies
 from harness.runner.world import Progress, World
 from harness.safeguard import SafeguardWatch
 
@@ -70,6 +71,7 @@ class _Run:
         self._threads = [ProbeThread(p, self._clock, self._observed) for p in world.probes]
         record = Record(self._write, self._note, self._since)
         self._faults = ActiveFaults(world, folder.run_id, record)
+        self._remedies = Remedies(plan.remedies, world, self._faults, record, experiment)
         self._specs = {spec.id: spec for spec in plan.faults}
         self._watch = SafeguardWatch(experiment.safeguards)
         self._phase = "warmup"
@@ -83,6 +85,7 @@ class _Run:
     def execute(self) -> RunStatus:
         """Walk, heal, settle; the status and one `run.finished` come out however it ends."""
         status, message = _guarded(self._walk)
+        _guarded(self._remedies.end)
         failures = self._faults.heal_all()
         self._stop_load()
         if status in SETTLING and not failures:
@@ -108,20 +111,22 @@ class _Run:
 
     def _walk(self) -> None:
         self._begin()
-        injected_s = [step.at_s for step in self._plan.steps if step.action == "inject"]
-        first_s = min(injected_s, default=math.inf)
+        changes_s = [s.at_s for s in self._plan.steps if s.action in ("inject", "remedy")]
+        first_s = min(changes_s, default=math.inf)
         for step in self._plan.steps:
             if step.at_s >= first_s and not self._has_asked:
                 self._wait_until(self._t0_s + first_s - ASKED_S)
                 self._refuse_unsteady()
             self._wait_until(self._t0_s + step.at_s)
             self._do(step)
+        self._wait_for_remedy()
 
     def _begin(self) -> None:
         before = self._world.health()
         self._readings.take_before()
         self._world.driver.start()
         self._t0_s = self._next_tick_s = self._clock.now_s() + LEAD_S
+        self._remedies.begin(self._t0_s)
         self._write(
             "run.started",
             run_id=self._folder.run_id,
@@ -146,7 +151,19 @@ class _Run:
                 self._next_tick_s = max(self._next_tick_s + TICK_S, now_s)
             if now_s >= at_s:
                 return
-            self._clock.sleep_until_s(min(at_s, self._next_tick_s, now_s + SLICE_S))
+            self._remedies.step()
+            due_s = min(at_s, self._next_tick_s, self._remedies.next_s, now_s + SLICE_S)
+            self._clock.sleep_until_s(max(due_s, now_s))
+
+    def _wait_for_remedy(self) -> None:
+        """The one that is still going on has its time; no other is begun."""
+        self._remedies.close()
+        while self._remedies.words:
+            if self._world.is_stopped():
+                raise Interrupted(BY_USER)
+            self._faults.end_if_rescued()
+            self._remedies.step()
+            self._clock.sleep_until_s(self._clock.now_s() + SLICE_S)
 
     def _tick(self) -> None:
         if self._unrecorded is not None:
@@ -184,7 +201,8 @@ class _Run:
         at_s = self._clock.now_s() - self._t0_s
         words = self._faults.words()
         facts = (self._folder.run_id, at_s, self._plan.end_s, self._phase, words, snapshot)
-        self._world.show(Progress(*facts, scale=self._experiment.scale))
+        scale, doing = self._experiment.scale, self._remedies.words
+        self._world.show(Progress(*facts, scale=scale, remedies=doing))
 
     def _do(self, step: Step) -> None:
         if step.action == "phase":

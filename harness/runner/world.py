@@ -45,7 +45,7 @@ class Unwatched:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What is going on now, for the live line and the web page."""
+    """What is going on now, for the live line and the web page; `remedies`: those being done."""
 
     run_id: str
     at_s: float
@@ -54,11 +54,19 @@ class Progress:
     faults: tuple[str, ...]
     snapshot: LoadSnapshot
     scale: float = 1.0
+    remedies: tuple[str, ...] = ()
+
+
+def _as_it_is(text: str) -> str:
+    return text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """Where faults act, and what heals them when this process cannot."""
+    """Where faults act, and what heals them when this process cannot.
+
+    `hide` takes the secrets that are known out of a text that a command of the target printed.
+    """
 
     project: str
     boot_id: str
@@ -66,6 +74,7 @@ class Site:
     journal: Journal
     watchdog: Watched = field(default_factory=Unwatched)
     beside: Beside = in_a_thread
+    hide: Callable[[str], str] = _as_it_is
 
 
 @dataclass(frozen=True, kw_only=True)

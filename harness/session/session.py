@@ -32,6 +32,7 @@ from harness.load.driver import LoadConfig, LoadDriver
 from harness.load.secret import missing_secrets
 from harness.load.workers.launch import Elsewhere, check_elsewhere, check_listen
 from harness.lock import run_lock
+from harness.logs.hidden import Secrets
 from harness.model.experiment import Experiment
 from harness.model.http import Address
 from harness.model.load import Load, address_of
@@ -42,6 +43,7 @@ from harness.outlook import measured_without_canary
 from harness.plan import aimed, make_plan
 from harness.preflight import preflight
 from harness.record.folder import RunFolder, new_folder
+from harness.remedies import KINDS as REMEDIES
 from harness.rescue import forget_rescue
 from harness.runner import Progress, Site, World, run_plan
 from harness.session.alerts import check_alerts
@@ -57,7 +59,7 @@ from harness.session.faults import Faults
 from harness.session.known import known_of, read_on
 from harness.session.listener import Listener, Silent
 from harness.session.load_scale import LoadScale
-from harness.session.logs import keep_run_logs
+from harness.session.logs import keep_run_logs, known_secrets
 from harness.session.outcome import Outcome, exit_code
 from harness.session.project import Project
 from harness.session.quiet import look_first
@@ -334,6 +336,7 @@ class Session:
             missed=self._missed(job, folder, checks),
             show=lambda progress: self._show(progress, project),
             is_stopped=lambda: self._stop.asked,
+            hide=_hidden(experiment, project),
         )
 
     def _missed(
@@ -400,6 +403,13 @@ class Session:
                 point_latest(folder.path)
 
 
+def _hidden(experiment: Experiment, project: Project) -> Callable[[str], str]:
+    """What takes the project's secrets out of what remedies print."""
+    if not experiment.remedies:
+        return str
+    return Secrets(known_secrets(project.root, project.compose.known())).without
+
+
 class _SiteFacts(TypedDict):
     project: str
     boot_id: str
@@ -450,6 +460,7 @@ def _check_paths(settings: Settings) -> None:
 def _check_allowed(experiment: Experiment, project: Project, settings: Settings) -> None:
     """UsageError for what needs the user's word: flags, and a list of hosts that load may go to."""
     needing = [f.id for f in experiment.faults if KINDS[f.kind].needs_flag]
+    needing += [r.id for r in experiment.remedies if REMEDIES[r.kind].part.needs_flag]
     needing += [f"check {c.name}" for c in experiment.checks if CHECKS[c.kind].needs_flag]
     check_flags(experiment, needing, allow_exec=settings.allow_exec)
     check_host_access(project.host_access(), allow=settings.allow_host_access)

@@ -38,7 +38,8 @@ echo 'host replication all samenet scram-sha-256' >> {DATA}/pg_hba.conf
 """
 """As the official image does it: whoever asks must know the password."""
 COPY = f"""
-PGPASSWORD=$POSTGRES_PASSWORD pg_basebackup -h db-1 -U "$POSTGRES_USER" -D {DATA} -R -X stream -c fast
+export PGPASSWORD=$POSTGRES_PASSWORD
+pg_basebackup -h db-1 -U "$POSTGRES_USER" -D {DATA} -R -X stream -c fast
 {RUN}
 """
 SCHEMA = f"""

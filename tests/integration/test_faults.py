@@ -27,7 +27,8 @@ from harness.faults.base import Fault, Proof, Tools
 from harness.faults.containers import burn_cpu
 from harness.faults.watch import wait_for
 from harness.model.container import COMPOSE_PROJECT, COMPOSE_SERVICE, Container
-from harness.model.experiment import FaultSpec
+from harness.model.experiment import FaultSpec, RemedySpec
+from harness.remedies import parts_of
 from harness.undo import heal_fault
 
 pytestmark = pytest.mark.docker
@@ -415,10 +416,13 @@ def test_a_command_is_run_proven_and_undone(bench: Bench) -> None:
 
 def test_a_standby_is_started_and_stopped_again(bench: Bench) -> None:
     bench.tools.engine.stop(bench.victim().id, 1)
-    fault = bench.fault("start")
-    undo, _ = bench.activate(fault)
+    asked = RemedySpec(id="start-1", kind="start", services=(bench.victim().service,), for_s=1)
+    (part,) = parts_of(asked, bench.tools)
+    undo = part.prepare()
+    part.inject()
+    assert wait_for(bench.tools, part.is_active, 5).proven
     assert bench.victim().is_running
-    bench.heal(fault, undo)
+    bench.heal(part, undo)
     assert bench.victim().status == "exited"
 
 

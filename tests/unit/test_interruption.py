@@ -35,7 +35,7 @@ from harness.cli.console import Screen
 from harness.errors import EngineError, HarnessError, RecordError
 from harness.faults import KINDS
 from harness.faults.base import LINK, Tools
-from harness.model.experiment import Experiment, FaultSpec, Phase
+from harness.model.experiment import Experiment, FaultSpec, Phase, RemedySpec
 from harness.model.load import Load
 from harness.plan import make_plan
 from harness.probes.health import Health
@@ -89,11 +89,25 @@ OVERLAPPING = (
 )
 
 
-def _experiment(faults: tuple[FaultSpec, ...]) -> Experiment:
+def _remedy(kind: str, *services: str, **facts: Any) -> RemedySpec:
+    return RemedySpec(id=f"{kind}-1", kind=kind, services=services, **facts)
+
+
+HELPED = (
+    _remedy("stop", "app-2", "app-3", after_fault="kill-1"),
+    _remedy("runbook", "redis", after_remedy="stop-1", parameters={"name": "restore"}),
+    _remedy("start", "app-1", "app-2", after_remedy="runbook-1"),
+    _remedy("restart", "app-1", after_remedy="start-1"),
+    _remedy("exec", "redis", start_s=2, parameters={"command": ["grow"], "undo": ["shrink"]}),
+)
+"""What an operator does about the first fault alone."""
+
+
+def _experiment(faults: tuple[FaultSpec, ...], remedies: tuple[RemedySpec, ...] = ()) -> Experiment:
     return Experiment(
         name="x", title="t", load=Load(rate_per_s=10, mix={"redirect": 1.0}), operations={},
         phases=(Phase(name="warmup", start_s=0, end_s=1), Phase(name="fault", start_s=1, end_s=4)),
-        faults=faults, hypothesis=(), allow_total_loss=True,
+        faults=faults, remedies=remedies, hypothesis=(), allow_total_loss=True,
     )  # fmt: skip
 
 
@@ -141,11 +155,12 @@ class _Case:
     stop_at_s: float = math.inf
     stop: Stop = field(default_factory=lambda: Stop(Screen()))
     watchdog: FakeWatchdog = field(default_factory=FakeWatchdog)
+    remedies: tuple[RemedySpec, ...] = ()
 
     def __post_init__(self) -> None:
-        status = "created" if self.faults[0].kind == "start" else "running"
-        others = [container(f"app-{n}") for n in (2, 3)] + [container("redis", "cache")]
-        self.tools = make_tools(self.cut, container("app-1", status=status), *others)
+        labels = {"harness.runbook.restore": "restore it"}
+        redis = container("redis", "cache", labels=labels)
+        self.tools = make_tools(self.cut, *(container(f"app-{n}") for n in (1, 2, 3)), redis)
         self.before = _state(self.tools)
         self.journal = _CutJournal(self.path / "state" / "journal.jsonl", self.cut)
         self.folder = RunFolder(self.path / "run")
@@ -164,7 +179,7 @@ class _Case:
                 super().write(at_s, event, **facts)
 
         monkeypatch.setattr(running, "EventLog", CutLog)
-        experiment = _experiment(self.faults)
+        experiment = _experiment(self.faults, self.remedies)
         world = World(
             project=PROJECT, boot_id="b", tools=self.tools, journal=self.journal, probes=(),
             driver=self.driver, health=self._health, readings=(_NoDatabase(cut),),
@@ -185,14 +200,19 @@ class _Case:
         self.cut("health")
         return Health((), {})
 
-    def heal(self) -> list[Any]:
+    def heal(self, said: list[str] | None = None) -> list[Any]:
         """As `harness heal` does it in a new process."""
         engine, links, packets = self.tools.engine, self.tools.links, self.tools.packets
         assert isinstance(engine, FakeEngine)
         assert isinstance(links, FakeLinks)
         assert isinstance(packets, FakePacketQueues)
         engine.cut = links.cut = packets.cut = Cut()
-        return replay(Journal(self.journal.path), self.tools, lambda *_: None)
+
+        def say(_: Any, __: Any, detail: str) -> None:
+            if said is not None:
+                said.append(detail)
+
+        return replay(Journal(self.journal.path), self.tools, say)
 
     def status(self) -> str:
         experiment, empty = _experiment(self.faults), pd.DataFrame()
@@ -354,6 +374,49 @@ def test_a_kill_while_any_kind_of_fault_begins_or_ends(
         case = _Case(tmp_path / str(at), Cut(at, Killed(), stays=True), faults)
         assert case.run(monkeypatch) == "Killed"
         assert case.heal() == []
+        case.assert_whole()
+
+
+def _helped(path: Path, cut: Cut) -> _Case:
+    return _Case(path, cut, OVERLAPPING[:1], remedies=HELPED)
+
+
+def _steps_of_help(path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many steps a run with remedies has."""
+    case = _helped(path, Cut())
+    assert case.run(monkeypatch) == "completed"
+    case.assert_whole()
+    done = [e["remedy"] for e in case.folder.read_events() if e["event"] == "remedy.done"]
+    assert done == [remedy.id for remedy in HELPED]
+    return len(case.cut.names)
+
+
+def test_a_kill_while_an_operator_helps_is_mended_by_harness_heal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = 0
+    for at in range(_steps_of_help(tmp_path / "dry", monkeypatch)):
+        case = _helped(tmp_path / str(at), Cut(at, Killed(), stays=True))
+        assert case.run(monkeypatch) == "Killed"
+        said: list[str] = []
+        broken += _state(case.tools) != case.before
+        lines = case.journal.readable()
+        assert case.heal(said) == []
+        case.assert_whole()
+        if any(entry.spec.kind == "runbook" for entry in lines):
+            assert any("docker exec fake-redis-1 restore it" in text for text in said)
+    assert broken > 20
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RecordError("cut")])
+def test_whatever_ends_a_run_while_an_operator_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    for at in range(_steps_of_help(tmp_path / "dry", monkeypatch)):
+        case = _helped(tmp_path / str(at), Cut(at, error))
+        ended = case.run(monkeypatch)
+        if ended == "HealError":
+            assert case.heal() == []
         case.assert_whole()
 
 

@@ -854,3 +854,37 @@ def test_what_must_never_happen_fails_a_run_that_was_not_steady_too() -> None:
     error = end.find("error")
     assert error is not None
     assert (error.get("type"), error.get("message")) == ("not_steady", WHY)
+
+
+REMEDY = {
+    "remedy": "runbook-2", "kind": "runbook", "target": "backup", "state": "failed",
+    "detail": "backup: the command exited with 3",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "is_proven", "outcome", "says"),
+    [
+        ("done", "completed", True, "pass", ""),
+        ("failed", "completed", True, "fail", "failed: backup"),
+        ("skipped", "completed", True, "fail", "was not done (skipped): backup"),
+        ("not begun", "completed", True, "fail", "was not done (not begun)"),
+        ("failed", "completed", False, "inconclusive", "failed: backup"),
+        ("failed", "interrupted", True, "inconclusive", "failed: backup"),
+        ("skipped", "interrupted", True, "inconclusive", ""),
+        ("skipped", "not_steady", True, "inconclusive", ""),
+    ],
+)
+def test_a_procedure_that_was_not_done_is_no_pass(
+    state: str, status: str, is_proven: bool, outcome: str, says: str
+) -> None:
+    remedies, faults = [{**REMEDY, "state": state}], [{**FAULT, "proven": is_proven}]
+    found = findings(remedies=remedies, status=status, faults=faults)
+    _, verdict = verdict_of("redirect", "p95 < 200ms", found)
+    texts = [reason.text for reason in verdict.reasons if reason.code == "remedy_failed"]
+    assert verdict.outcome == outcome
+    if not says:
+        assert texts == []
+        return
+    [text] = texts
+    assert text.startswith(f"remedy runbook-2 (runbook backup) {says}")

@@ -16,10 +16,11 @@ from harness import rescue as rescue_module
 from harness.errors import EngineError, HarnessError, RecordError
 from harness.faults import make_fault
 from harness.faults.base import Tools
-from harness.model.experiment import FaultSpec
+from harness.model.experiment import FaultSpec, RemedySpec
 from harness.model.target import Part
 from harness.record.event_log import EventLog
 from harness.record.folder import RunFolder
+from harness.remedies import parts_of
 from harness.remembered import remember
 from harness.rescue import TRY_S, Log, Rescue, forget_rescue, last_rescue, main, rescue
 from harness.undo import Entry, Journal
@@ -200,6 +201,27 @@ def test_a_call_that_was_in_flight_is_healed_when_it_takes_effect(cut_run: CutRu
     assert _is_whole(cut)
     assert cut.journal.is_empty()
     assert (done.healed, len(cut.events("fault.healed"))) == (("stop-1",), 2)
+
+
+def test_what_a_remedy_stopped_is_started_and_the_run_folder_says_so(cut_run: CutRun) -> None:
+    cut = cut_run(wall_s=make_tools().clock.wall_s())
+    spec = RemedySpec(id="stop-1", kind="stop", services=("app-1", "app-2"), start_s=1.0)
+    parts = parts_of(spec, cut.tools)
+    for part in parts:
+        undo = part.prepare()
+        wall_s = cut.tools.clock.wall_s()
+        cut.journal.add(Entry(part.spec.id, part.spec, undo, "run", "b", wall_s, spec.id))
+        part.inject()
+    names = [part.spec.id for part in parts]
+    cut.log.write(1, "remedy.done", remedy="stop-1", done_s=1.0, detail="", parts=names)
+    before_s = cut.tools.clock.now_s()
+    assert cut.rescue().healed == ("stop-1 of fake-app-2-1", "stop-1 of fake-app-1-1")
+    assert cut.tools.clock.now_s() == before_s  # nothing of it is in flight
+    assert _is_whole(cut)
+    undone = cut.events("remedy.undone")
+    assert [(e["remedy"], e["target"], e["by"]) for e in undone] == [
+        ("stop-1", "app-2", "watchdog"), ("stop-1", "app-1", "watchdog"),
+    ]  # fmt: skip
 
 
 def test_a_fault_that_was_proven_is_not_in_flight(cut_run: CutRun) -> None:

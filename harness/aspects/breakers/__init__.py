@@ -115,9 +115,11 @@ def _expected(record: Record, speaking: set[str]) -> set[str]:
 
 
 def _window(record: Record) -> tuple[float, float]:
-    """From the first fault's start to the last heal."""
+    """From the first fault's start to the last heal; without faults of what remedies changed."""
     heals = [float(f["healed_s"]) for f in record.faults if f["healed_s"] is not None]
-    return (min(record.fault_starts_s, default=math.inf), max(heals, default=math.inf))
+    if not record.faults:
+        heals = [each.undone_s for each in record.remedies if each.undone_s is not None]
+    return (min(record.changes_s, default=math.inf), max(heals, default=math.inf))
 
 
 def _worst(servers: Mapping[str, Server], missing: Sequence[str] = ()) -> Breaker:

@@ -90,7 +90,7 @@ def contradictions(
 ) -> list[Contradiction]:
     """All of them in order of time; both mappings are by "server/breaker"."""
     answers = cache(lambda server: _answers(record, server))
-    first_s = min(record.fault_starts_s, default=None)
+    first_s = min(record.changes_s, default=None)
     found: list[Contradiction] = []
     for name, moves in states.items():
         server, _, breaker = name.partition("/")
@@ -137,6 +137,7 @@ def _bytes_while_open(claim: Claim, record: Record) -> Iterator[Contradiction]:
     """Connections that carried bytes to what the breaker guards, and ended while it said OPEN."""
     link = f"{claim.server}.{claim.breaker}"
     moments = [f[key] for f in record.faults for key in ("start_s", "healed_s")]
+    moments += [at_s for each in record.remedies for at_s in (each.start_s, each.undone_s)]
     spans = [(start_s + ENDING_S - EDGE_S, end_s) for start_s, end_s in claim.spans("OPEN")]
     looks = [
         (float(event["t_s"]), int(event.get("received") or 0))

@@ -102,7 +102,8 @@ class Recovery(Recovered):
     @property
     def parts_in_order(self) -> list[tuple[str, float]]:
         """The known parts by name, in order of time."""
-        order = [*parts.ORDER, *sorted(self.parts.keys() - set(parts.ORDER))]
+        marked = [mark.part for mark in self.marks]
+        order = dict.fromkeys([*marked, *parts.ORDER, *sorted(self.parts)])
         known = [(name, self.parts.get(name)) for name in order]
         return [(name, time_s) for name, time_s in known if time_s is not None and time_s >= 0]
 
@@ -160,7 +161,7 @@ def _cold_share(record: Record, name: str) -> float | None:
     if not load.keys.cold_population or "{key}" not in operation.path:
         return None
     judged = record.judged[-1]
-    first_s = min(record.fault_starts_s, default=judged.end_s)
+    first_s = min(record.changes_s, default=judged.end_s)
     mine = within(record.canary, judged.model_copy(update={"end_s": first_s}))
     answered = mine.loc[((mine["op"] == name) & mine["ok"]).to_numpy(), "cache"]
     return float(answered.isin(["db", ""]).mean()) if len(answered) else None

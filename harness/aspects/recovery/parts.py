@@ -1,9 +1,11 @@
 """What a recovery consisted of: marks along its way, each from the finest evidence there is.
 
     fault | detected | promoted | restarted | healed | routed | breakers closed | first success
+          | noticed | decided | restored ----------------^                        by an operator
 
 Only what the target told is there; its time is otherwise in the next part. A mark is moved no
-further than order demands, and never the more certain of two.
+further than order demands, and never the more certain of two. Where an operator helped there is no
+such order: what he did may have come before or after all else, so the marks are in order of time.
 """
 
 from __future__ import annotations
@@ -21,8 +23,11 @@ Fault = dict[str, Any]
 Event = dict[str, Any]
 ORDER = (
     *("detected_s", "promoted_s", "restarted_s", "healed_s"),
+    *("noticed_s", "decided_s", "restored_s"),
     *("routed_s", "breakers_closed_s", "first_success_s"),
 )
+OPERATOR = ("noticed_s", "decided_s", "restored_s")
+"""What people do: a page reached them, they began, and they were done."""
 POLLED_S = 0.3
 """How old a polled state can be if its event does not say."""
 
@@ -56,6 +61,7 @@ def marks(record: Record, recovery: Recovered) -> list[Mark]:
         *_restart(record, fault, start_s),
         *_healing(fault),
         *_breakers(record, start_s, end_s),
+        *_operator(record, start_s, end_s),
     ]
     found = [mark for mark in found if start_s < mark.at_s <= end_s + mark.half_s]
     if not found:
@@ -78,6 +84,8 @@ def _in_order(found: list[Mark], start_s: float) -> list[Mark]:
     first: dict[str, Mark] = {}
     for mark in found:
         first.setdefault(mark.part, mark)
+    if not first.keys().isdisjoint(OPERATOR):
+        return _by_time(first)
     placed: dict[int, float] = {-1: start_s}
     by_certainty = sorted(first.values(), key=lambda m: (m.half_s, ORDER.index(m.part)))
     last = first["first_success_s"]
@@ -91,6 +99,31 @@ def _in_order(found: list[Mark], start_s: float) -> list[Mark]:
         for place, part in enumerate(ORDER)
         if part in first
     ]
+
+
+def _by_time(first: dict[str, Mark]) -> list[Mark]:
+    """None is later than the first success, which is the last one."""
+    last = first["first_success_s"]
+    others = [
+        replace(mark, at_s=min(mark.at_s, last.at_s)) for mark in first.values() if mark is not last
+    ]
+    return [*sorted(others, key=lambda mark: (mark.at_s, ORDER.index(mark.part))), last]
+
+
+def _operator(record: Record, start_s: float, end_s: float) -> Iterable[Mark]:
+    """The first page since the fault, the first remedy begun, and the last one done until then."""
+    for event in record.events_of("alert.notified"):
+        if event["t_s"] > start_s and event["status"] != "resolved" and event["alerts"]:
+            half_s = event.get("uncertainty_s", 0.0)
+            yield Mark("noticed_s", event["t_s"], half_s, "the pager")
+            break
+    mine = [each for each in record.remedies if (each.start_s or 0.0) > start_s]
+    if mine:
+        begun_s = min(each.start_s for each in mine if each.start_s is not None)
+        yield Mark("decided_s", begun_s, 0.0, "the harness began the first remedy")
+    done_s = [each.done_s for each in mine if each.state == "done" and each.done_s is not None]
+    if restored_s := [at_s for at_s in done_s if at_s <= end_s]:
+        yield Mark("restored_s", max(restored_s), 0.0, "the last remedy was done")
 
 
 def _failover(record: Record, start_s: float) -> Iterable[Mark]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import Field
 
@@ -12,9 +13,11 @@ from harness.faults.container_kind import ContainerFault, ContainerKind
 from harness.faults.undo_record import Undo
 from harness.faults.watch import touched
 
+OUTPUT_LINES = 20
 
-class ExecParameters(Parameters):
-    """`command` must exit with 0 within `timeout_s`; `undo` is run to heal, `proof` to prove.
+
+class CommandParameters(Parameters):
+    """`command` must exit with 0; `undo` is run to heal, `proof` to prove.
 
     `proof` exits with 0 while the effect is there, and with something else once it is undone.
     """
@@ -22,6 +25,11 @@ class ExecParameters(Parameters):
     command: tuple[str, ...] = Field(min_length=1)
     undo: tuple[str, ...] = ()
     proof: tuple[str, ...] = ()
+
+
+class ExecParameters(CommandParameters):
+    """The same, and `timeout_s`: within how many seconds it must exit."""
+
     timeout_s: float = Field(default=15.0, gt=0, le=120)
 
 
@@ -33,7 +41,22 @@ class ExecUndo(Undo):
     proof: tuple[str, ...] = ()
 
 
-ExecFault = ContainerFault[ExecParameters, ExecUndo]
+ExecFault = ContainerFault[Any, ExecUndo]
+"""Its parameters are CommandParameters with a `timeout_s`."""
+
+
+def run(fault: ContainerFault[Any, Any]) -> str:
+    """Run the `command`, until it ends; its exit, and below that the end of its output.
+
+    TargetError, with the same, if it exits with something else than 0.
+    """
+    command, limit_s = fault.parameters.command, fault.parameters.timeout_s
+    code, output = fault.tools.engine.execute(fault.target.id, command, limit_s)
+    lines = [line.rstrip() for line in output.splitlines() if line.strip()]
+    text = "\n".join([f"the command exited with {code}", *lines[-OUTPUT_LINES:]])
+    if code != 0:
+        raise TargetError(f"{fault.target.service}: {text}")
+    return text
 
 
 def _record(fault: ExecFault) -> ExecUndo:

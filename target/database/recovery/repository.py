@@ -20,7 +20,7 @@ HINTS = (
     (r"NoSuchBucket|404",
      "the bucket `backups` is not there: the S3 server makes it when it starts"),
     (r"CA file|unable to load|certificate",
-     "the S3 server's certificate is not trusted: /etc/s3/ca.pem, which it makes at its first start"),
+     "the S3 server's certificate is not trusted: /etc/s3/ca.pem, made at its first start"),
     (r"cipher|decrypt|unable to flush", "another BACKUP_KEY than the backups were made with"),
     (r"No space left|507|disk full", "the disk of the S3 server is full"),
     (r"lock file|another pgBackRest", "another backup or restore is going on; wait for its end"),
@@ -40,8 +40,8 @@ def pgbackrest(*arguments: str, timeout_s: float = 60.0) -> str:
             command, capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except subprocess.TimeoutExpired:
-        text = f"pgbackrest {arguments[-1]}: no end after {timeout_s:.0f} s; does the S3 server answer?"
-        raise Failed(text) from None
+        what = f"pgbackrest {arguments[-1]}: no end after {timeout_s:.0f} s"
+        raise Failed(f"{what}; does the S3 server answer?") from None
     if done.returncode:
         raise Failed(f"pgbackrest {arguments[-1]}: {explain(done.stdout + done.stderr)}")
     return done.stdout
@@ -78,7 +78,8 @@ def say(level: str, message: str, **facts: Any) -> None:
     """One line of JSON, as the other parts of the stack write them."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     line = {"time": now, "level": level, "part": "backup", "message": message, **facts}
-    print(json.dumps(line), file=sys.stderr, flush=True)
+    sys.stderr.write(json.dumps(line) + "\n")
+    sys.stderr.flush()
 
 
 def wait_for(what: str, holds: Any, within_s: float, every_s: float = 0.2) -> None:

@@ -399,3 +399,41 @@ def test_a_worker_that_may_not_join_starts_nothing(
     done = cli("worker", *flags)
     assert done.code == code
     assert wrong in " ".join(done.err.split())
+
+
+REMEDIES = """
+remedies:
+  - restart: {service: app-1}
+    after: kill-1 + 1s
+    within: 5s
+  - runbook: {service: redis, name: warm}
+    after: restart-1
+  - exec: {service: redis, command: [a, "b c"]}
+    at: recovery + 1s
+"""
+
+
+def _with_runbook(shop: Shop) -> None:
+    labels = shop.answers["config"]["services"]["redis"].setdefault("labels", {})
+    labels["harness.runbook.warm"] = "warm --up '{fault_at}'"
+    shop.write_compose()
+
+
+def test_a_dry_run_names_what_the_operator_would_do(shop: Shop, cli: Cli) -> None:
+    _with_runbook(shop)
+    (shop.root / "x.yaml").write_text(EXPERIMENT + REMEDIES)
+    done = cli("run", "x.yaml", "--dry-run")
+    done.is_one_clear_error(2, "exec-3 runs commands inside containers", "--allow-exec")
+    shown = _dry(cli, "--allow-exec")["remedies"]
+    assert [(one["remedy"], one["when"], one["within_s"]) for one in shown] == [
+        ("restart-1", "after kill-1 + 1s", 5.0), ("runbook-2", "after restart-1", 60.0),
+        ("exec-3", "at 8 s", 60.0),
+    ]  # fmt: skip
+    assert [one["command"] for one in shown] == [[], ["warm", "--up", "{fault_at}"], ["a", "b c"]]
+    text = " ".join(cli("run", "x.yaml", "--dry-run", "--allow-exec").out.split())
+    for words in ("Remedies (one after the other", "after kill-1 + 1s", "warm --up '{fault_at}'"):
+        assert words in text
+    planned = " ".join(cli("plan", "x.yaml").out.split())
+    assert "exec-3" in planned
+    assert "after restart-1" in planned
+    _assert_untouched(shop)

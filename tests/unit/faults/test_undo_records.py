@@ -15,13 +15,15 @@ from typing import Any
 import pytest
 from fakes import WALL_S, FakeEngine, FakeLinks, FakePacketQueues, container, make_tools
 
+from harness import remedies
 from harness.faults import KINDS, make_fault
 from harness.faults.base import LINK, Tools
 from harness.faults.containers import intruder
 from harness.faults.containers.limit_cpu import CpuUndo
 from harness.faults.undo_record import Touched, Undo
 from harness.model.container import Attachment, Container
-from harness.model.experiment import FaultSpec
+from harness.model.experiment import FaultSpec, RemedySpec
+from harness.remedies import parts_of
 from harness.undo import Entry, Journal, replay
 
 JOURNALS = Path(__file__).parents[2] / "recorded" / "journals"
@@ -39,11 +41,19 @@ def _lines(name: str) -> list[str]:
     return (JOURNALS / name).read_text().splitlines()
 
 
-FIRST_LINES, NEWER_LINES = (
-    _lines("5ba8ea9.jsonl"),
-    [line for name in ("netem", "intruder", "rows") for line in _lines(f"{name}.jsonl")],
-)
-LINES = [*_lines("1c2c366.jsonl"), *NEWER_LINES]
+def _kind(line: str) -> str:
+    return str(json.loads(line)["spec"]["kind"])
+
+
+def _of_faults(name: str) -> list[str]:
+    """But for `start`, which is a remedy now."""
+    return [line for line in _lines(name) if _kind(line) in KINDS]
+
+
+NEWER_LINES = [line for n in ("netem", "intruder", "rows") for line in _lines(f"{n}.jsonl")]
+FIRST_LINES, LINES = _of_faults("5ba8ea9.jsonl"), [*_of_faults("1c2c366.jsonl"), *NEWER_LINES]
+STARTS = [x for n in ("5ba8ea9", "1c2c366") for x in _lines(f"{n}.jsonl") if _kind(x) == "start"]
+REMEDIES = _lines("remedies.jsonl")
 
 
 @pytest.fixture(autouse=True)
@@ -66,16 +76,13 @@ def _tools(kind: str, attachment: Attachment = FULL) -> Tools:
     """As they were when the journals were written."""
     target = container(
         "app-2", status="created" if kind == "start" else "running", started_s=WALL_S + 7,
+        labels={"harness.runbook.restore": "restore it"},
         memory_swap_bytes=128 * MIB + 1, volumes=("/data", "/log"), oom_score_adj=-300,
         networks={"fake_back": attachment, "fake_front": Attachment()},
     )  # fmt: skip
     made = make_tools(None, container("app-1"), target)
     assert isinstance(made.engine, FakeEngine)
     return replace(made, engine=Engine(made.engine.found, made.engine.clock, made.engine.cut))
-
-
-def _kind(line: str) -> str:
-    return str(json.loads(line)["spec"]["kind"])
 
 
 def _now(tools: Tools) -> Container:
@@ -130,6 +137,41 @@ def test_a_record_of_an_earlier_version_heals_its_fault(
     assert tools.packets.shaped == []
     if spec.kind == "exec":
         assert tools.engine.executed[0] == "restore it"
+
+
+@pytest.mark.parametrize("line", STARTS)
+def test_a_start_that_was_a_fault_is_still_taken_back(tmp_path: Path, line: str) -> None:
+    tools = _tools("start")
+    tools.engine.start("id-app-2")
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.path.write_text(f"{line}\n")
+    assert journal.entries()[0].to_json()["fault"] == "start-1"
+    assert replay(journal, tools, lambda *_: None, {"start-1"}) == []
+    assert journal.is_empty()
+    assert _now(tools).status == "created"
+
+
+def test_every_kind_of_remedy_was_recorded() -> None:
+    assert {_kind(line) for line in REMEDIES} == remedies.KINDS.keys()
+
+
+@pytest.mark.parametrize("line", REMEDIES, ids=_kind)
+def test_the_record_of_a_remedy_is_the_same_to_the_byte(tmp_path: Path, line: str) -> None:
+    raw, journal = json.loads(line), Journal(tmp_path / "journal.jsonl")
+    kind, written = _kind(line), raw["spec"]["parameters"]
+    asked = {key: written[key] for key in remedies.KINDS[kind].parameters.model_fields}
+    spec = RemedySpec(
+        id=raw["remedy"], kind=kind, services=("app-2",), parameters=asked, phase="fault"
+    )
+    tools = _tools(kind)
+    (part,) = parts_of(spec, tools)
+    entry = Entry(part.spec.id, part.spec, part.prepare(), "run", "boot", 1000003.5, spec.id)
+    assert json.dumps(entry.to_json()) == line
+    journal.path.write_text(f"{line}\n")
+    part.inject()
+    assert journal.entries() == [entry]
+    assert replay(journal, tools, lambda *_: None, {entry.fault}) == []
+    assert _now(tools).status == ("created" if kind == "start" else "running")
 
 
 # -- the type

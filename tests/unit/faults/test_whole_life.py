@@ -284,12 +284,6 @@ LIVES = {
         Proof(True, "undo command done; no `proof` that could verify it"),
         healed_gone="nothing to undo",
     ),
-    "start": Life(
-        {}, {}, [("start", ID)], Effect(100.0, None, "started app-2"),
-        Proof(True, "running", 100.25), "app-2 does not run", "app-2 does not run",
-        [("stop", ID)], Proof(True, "app-2 is exited"), {"status": "created"},
-        healed_gone="app-2 is gone",
-    ),
     "wipe": Life(
         {}, {"volumes": ["/data", "/log"]}, [("kill", ID), ("empty_volumes", ID)],
         Effect(100.0, None, "killed app-2 and emptied its volumes"),
@@ -478,7 +472,6 @@ def test_a_death_that_is_no_lack_of_memory_of_a_container_that_is_gone() -> None
          "cpu_period_us": 50_000}, "app-2 has 1.5 CPUs, so 1.5 limit nothing",
          "give it fewer `cpus`"),
         ("wipe", {}, {"volumes": ()}, "app-2 has no named volume to wipe", ""),
-        ("start", {}, {}, "app-2 runs already", "choose a standby"),
         ("kill", {}, {"status": "paused"}, "app-2 is paused, so it cannot be broken", "harness up"),
         ("kill", {}, {"removes_itself": True},
          "app-2 removes itself when it ends, so it could not be started again",
@@ -565,22 +558,6 @@ def test_a_restart_within_the_clocks_step_is_not_seen() -> None:
 
 
 # -- healing of what is in some other state
-
-
-@pytest.mark.parametrize(
-    ("status", "calls"),
-    [("exited", []), ("created", []), ("running", [("stop", ID)]), ("paused", [("stop", ID)]),
-     ("restarting", [("stop", ID)])],
-)  # fmt: skip
-def test_a_standby_is_stopped_from_any_state(status: str, calls: list[Any]) -> None:
-    case = _case("start")
-    undo = case.prepare()
-    case.set(status=status)
-    later = case.another()
-    assert later.is_healed(undo) == Proof(not calls, f"app-2 is {status}")
-    later.heal(undo)
-    assert case.calls() == calls
-    assert later.is_healed(undo).proven
 
 
 @pytest.mark.parametrize("status", ["running", "exited"])

@@ -21,6 +21,7 @@ from harness.record.causes import (
     places_of,
 )
 from harness.record.run import Record
+from harness.remedies import KINDS as REMEDIES
 
 
 def event(name: str, t_s: float, **facts: Any) -> dict[str, Any]:
@@ -208,6 +209,7 @@ def test_a_service_reaches_itself_and_all_that_it_sends_requests_on_to() -> None
 def test_every_kind_of_fault_has_its_words_and_whether_it_lasts_is_right() -> None:
     assert {name for name, kind in KINDS.items() if kind.lasts} <= WHILE.keys()
     assert {name for name, kind in KINDS.items() if not kind.lasts} <= AFTER.keys()
+    assert REMEDIES.keys() <= WHILE.keys() | AFTER.keys()
     assert all(words.count("{}") == 1 for words in (*WHILE.values(), *AFTER.values()))
 
 

@@ -11,8 +11,10 @@ from made_up_run import findings, machine, make_run, result, write
 from harness.aspects import clicks
 from harness.aspects.findings_json import findings_from_json
 from harness.errors import RunFolderError
+from harness.model.findings import FaultFound, RemedyFound, Run
 from harness.record.folder import RunFolder
 from harness.report import render, render_index
+from harness.report.charts import make_charts
 from harness.report.embed import bokeh_script
 from harness.report.formats import GAP
 from harness.session.stages import render_folder
@@ -602,3 +604,46 @@ def test_a_scale_is_said_above_the_title(tmp_path):
         "all rates \N{MULTIPLICATION SIGN} 0.5"
         in page_of(make_run(tmp_path, scale=0.5, **WORDS_ONLY)).text
     )
+
+
+REMEDIES = [
+    {
+        "remedy": "runbook-1", "kind": "runbook", "target": "backup", "when": "after wipe-1 + 10s",
+        "command": ["restore", "--to", "<now>"], "state": "done", "asked_s": 40.0, "start_s": 40.2,
+        "done_s": 52.7, "detail": "the command exited with 0", "output": ["a <b>", "c"],
+    },
+    {
+        "remedy": "start-2", "kind": "start", "target": "db-1", "when": "after runbook-1",
+        "state": "skipped", "detail": "runbook-1 failed",
+    },
+]  # fmt: skip
+
+
+def test_remedies_are_in_a_table_beside_the_faults(tmp_path):
+    text = page_of(make_run(tmp_path, remedies=REMEDIES, **WORDS_ONLY)).text.replace(GAP, " ")
+    table = text[text.index("What the operator did") :]
+    for words in (
+        "runbook backup after wipe-1 + 10s 40.00 s 40.20 s 52.70 s 12.5 s",
+        "restore --to <now>", "the last 2 lines that it printed", "a <b>",
+        "start db-1 after runbook-1", "✗ skipped", "runbook-1 failed",
+    ):  # fmt: skip
+        assert words in table
+    assert "What the operator did" not in page_of(make_run(tmp_path / "old", **WORDS_ONLY)).text
+
+
+def test_remedies_have_rows_on_the_time_axis():
+    faults = [FaultFound(kind="kill", target="db", start_s=30.0, healed_s=60.0, proven=True)]
+    remedies = [
+        RemedyFound(remedy="start-1", kind="start", target="db", start_s=40.0, done_s=41.0),
+        RemedyFound(
+            remedy="start-2", kind="start", target="app-4", start_s=50, for_s=9, undone_s=59.0
+        ),
+        RemedyFound(remedy="start-3", kind="start", target="never"),
+    ]
+    strip = make_charts(Run(end_s=90.0, faults=faults, remedies=remedies))[0].figure
+    bars = strip.renderers[0].data_source.data
+    rows = list(zip(bars["text"], bars["left"], bars["right"], bars["y"], strict=True))
+    assert rows == [
+        ("kill db", 30.0, 60.0, 1), ("start db", 40.0, 41.0, 2), ("start app-4", 50, 59.0, 3),
+    ]  # fmt: skip
+    assert len(set(bars["color"])) == 2

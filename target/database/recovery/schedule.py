@@ -4,9 +4,9 @@
     hourly  incremental, a full one each day      daily  differential, a full one each week
     weekly  full
 
-It keeps no books: when the last one was taken is asked of pgBackRest, and what is too old is removed
-by pgBackRest's own retention (pgbackrest.conf). Missed ones are not made up for. HOUR_S is how long
-an hour of this calendar lasts: fewer than 3600 s let a test see a year.
+It keeps no books: when the last one was taken is asked of pgBackRest, and what is too old is
+removed by pgBackRest's own retention (pgbackrest.conf). Missed ones are not made up for. HOUR_S is
+how long an hour of this calendar lasts: fewer than 3600 s let a test see a year.
 
     GET /backups  what there is in each repository, as JSON; ages are in hours of the calendar
     GET /ready    200 once each repository holds a backup
@@ -62,9 +62,7 @@ def take_what_is_due() -> None:
     for plan in PLANS:
         if kind := plan.due(backups(stanza, plan.repository), time.time()):
             begun_s, name = time.monotonic(), NAMES[plan.repository]
-            pgbackrest(
-                f"--repo={plan.repository}", f"--type={kind}", "backup", timeout_s=BACKUP_S
-            )
+            pgbackrest(f"--repo={plan.repository}", f"--type={kind}", "backup", timeout_s=BACKUP_S)
             say("info", f"{name}: {kind} backup", took_s=round(time.monotonic() - begun_s, 2))
 
 
@@ -107,7 +105,7 @@ class Page(BaseHTTPRequestHandler):
 
     timeout = 5
 
-    def do_GET(self) -> None:  # noqa: N802  # the library's name
+    def do_GET(self) -> None:
         """The table, whether there is one of each, or 404."""
         if self.path not in ("/backups", "/ready"):
             self._answer(404, {})

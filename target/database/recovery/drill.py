@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Restores the newest backup beside the running database, and compares the two: a drill.
 
-    primary   ----- restore point, snapshot: count, sum ---------------------------------->
+    primary   ----- restore point, snapshot: count, sum --------------------------------->
     archive    ... and all of the log up to the restore point
-    restored  newest backup ==== replayed to the restore point: the same count, the same sum?
+    restored  newest backup ==== replayed to the restore point: the same count and sum?
 
-What was committed between the snapshot and the restore point, which is written a moment later, is told
-by its transactions' numbers. On success the backup is annotated as restored: that, and nothing else,
-is its "last proven restore". The last line is one JSON object; exit code 0 if all was the same.
+What was committed between the snapshot and the restore point, which is written a moment later, is
+told by its transactions' numbers. On success the backup is annotated as restored: that, and nothing
+else, is its "last proven restore". The last line is JSON; exit code 0 if all was the same.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,24 +47,34 @@ def main() -> int:
     os.environ["PGPASSWORD"] = os.environ["PATRONI_SUPERUSER_PASSWORD"]
     begun_s = time.monotonic()
     try:
-        taken = backups(info(), REPOSITORY)
-        if not taken:
-            raise Failed("there is no backup to restore")
-        label = taken[-1]["label"]
+        label = newest()
         here = marked(name)
         restore(name, label)
         found = compared(here)
     except Failed as error:
         say("error", str(error))
-        print(json.dumps({"restored": False, "error": str(error)}))
+        told({"restored": False, "error": str(error)})
         return 1
     is_same = found["rows"] == found["rows_of_primary"] and found["is_same"]
     if is_same:
         note = f"--annotation=restored={datetime.now(UTC).isoformat(timespec='seconds')}"
         pgbackrest(f"--repo={REPOSITORY}", f"--set={label}", note, "annotate")
     took_s = round(time.monotonic() - begun_s, 2)
-    print(json.dumps({"restored": is_same, "backup": label, "took_s": took_s, **found}))
+    told({"restored": is_same, "backup": label, "took_s": took_s, **found})
     return 0 if is_same else 1
+
+
+def told(what: Mapping[str, object]) -> None:
+    """What came of it, on the last line."""
+    sys.stdout.write(json.dumps(what) + "\n")
+
+
+def newest() -> str:
+    """The label of the newest backup. Failed if there is none."""
+    taken = backups(info(), REPOSITORY)
+    if not taken:
+        raise Failed("there is no backup to restore")
+    return str(taken[-1]["label"])
 
 
 def marked(name: str) -> dict[str, str]:

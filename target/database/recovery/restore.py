@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Restores the database, while all its nodes are down, to its newest state or to a moment.
 
-    stop all nodes -> restore [--to 2026-11-28T10:00:00.123456+00:00] -> start the first, then the others
+    stop all nodes -> restore [--to 2026-11-28T10:00:00.123456+00:00] -> start all nodes
 
-The first node gets the restored data, and the cluster forgets whose history was newest. What the nodes
-had is kept beside it, as `data.before-restore`; the others copy the first one when they are started.
-Nothing is replaced before the restored database has come up: a restore that fails leaves all as it
-was, and one that was interrupted is simply made again.
+The first node gets the restored data, and the cluster forgets whose history was newest. What the
+nodes had is kept beside it, as `data.before-restore`; the others copy the first one when they are
+started. Nothing is replaced before the restored database has come up: a restore that fails leaves
+all as it was, and one that was interrupted is simply made again.
 """
 
 from __future__ import annotations
@@ -31,22 +31,26 @@ ETCD = os.environ.get("ETCD_HOSTS", "").split()
 SCOPE = os.environ.get("PATRONI_SCOPE", "")
 VOLUMES = Path("/db")
 FORGOTTEN = ("leader", "status", "sync", "history", "failover", "failsafe")
-"""What the cluster remembers of a history that is no more; who it is, and how it is set up, stays."""
+"""What the cluster remembers of a history that is no more; who it is and its settings stay."""
 RESTORE_S, REPLAY_S, STOP_S = 3600.0, 3600.0, 120.0
 SOCKETS, LOG = "/tmp", Path("/tmp/restore.log")
 
 
 def main() -> int:
     """Restore, and print what came of it as JSON."""
-    parser = argparse.ArgumentParser(description="Restore the database; all its nodes must be down.")
-    parser.add_argument("--to", type=datetime.fromisoformat, metavar="TIME", help="with a time zone")
+    parser = argparse.ArgumentParser(
+        description="Restore the database; all its nodes must be down."
+    )
+    parser.add_argument(
+        "--to", type=datetime.fromisoformat, metavar="TIME", help="with a time zone"
+    )
     target = parser.parse_args().to
     if target is not None and target.tzinfo is None:
         parser.error("--to needs a time zone, as in 2026-11-28T10:00:00+00:00")
     try:
-        print(json.dumps(restore(target)))
+        sys.stdout.write(json.dumps(restore(target)) + "\n")
     except Failed as error:
-        print(f"error: {error}", file=sys.stderr)
+        sys.stderr.write(f"error: {error}\n")
         return 1
     return 0
 
