@@ -35,8 +35,8 @@ def experiments_markdown() -> str:
         " `delay` of `slicer`; seconds for those that end in `_s`, which may be written without it:"
         " `grace: 10s`.",
         "## Kinds of remedy",
-        "What an operator does about a fault; [REMEDIES](REMEDIES.md) explains them. All take `service`:"
-        " a name, or a list of all that are meant.",
+        "What an operator does about a fault; [REMEDIES](REMEDIES.md) explains them. All take"
+        " `service`: a name, or a list of all that are meant.",
         _remedy_kinds(),
         "## What an operation can say",
         "Under `load.operations`, or `operations` in target.yaml. `{...}` is filled in: `{key}`,"
