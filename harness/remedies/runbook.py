@@ -83,12 +83,10 @@ def _nothing(_: RunbookUndo, __: Tools) -> None:
 
 
 def _what_is_left(undo: RunbookUndo, _: Tools) -> Proof:
-    """It is only asked of one that did not end."""
+    """It is only asked of one that was not done."""
     line = shlex.join(("docker", "exec", undo.containers[0].name, *undo.command))
-    text = (
-        f"the runbook {undo.name} was interrupted, and may have done a part; to finish it: {line}"
-    )
-    return Proof(proven=True, detail=text)
+    what = f"the runbook {undo.name} was interrupted or failed, and may have done a part"
+    return Proof(proven=True, detail=f"{what}; to finish it, run it again: {line}")
 
 
 KIND = RemedyKind(

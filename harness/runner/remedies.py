@@ -92,6 +92,10 @@ class _Going:
         return all(part.over_s is not None for part in self.parts)
 
     @property
+    def over_s(self) -> float:
+        return max(one.over_s or 0.0 for one in self.parts)
+
+    @property
     def problems(self) -> list[str]:
         return [part.problem for part in self.parts if part.problem]
 
@@ -244,48 +248,41 @@ class Remedies:
         return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="microseconds")
 
     def _look(self, going: _Going, now_s: float) -> None:
-        if going.is_over:
-            if going.problems:
-                self._fail(going, *going.problems)
-            else:
-                self._finish(going)
-        elif now_s > going.bound_s + LATE_S:
+        if not going.is_over and now_s <= going.bound_s + LATE_S:
+            return
+        if going.problems:
+            self._fail(going, *going.problems)
+        elif not going.is_over or going.over_s > going.bound_s:
             self._fail(going, f"it was not done within {going.spec.within_s:g} s")
+        else:
+            self._finish(going, going.over_s)
 
-    def _finish(self, going: _Going) -> None:
-        spec, done_s = going.spec, max(one.over_s or 0.0 for one in going.parts)
+    def _finish(self, going: _Going, done_s: float) -> None:
+        spec = going.spec
         self._going, self._past.done_s[spec.id] = None, done_s
         names = [one.name for one in going.parts]
         detail, printed = self._said([one.detail for one in going.parts])
         facts = {"remedy": spec.id, "done_s": self._since(done_s), "parts": names}
         self._record.write("remedy.done", **facts, detail=detail, **printed)
         for one in going.parts:
-            self._forget_done(one)
+            if not KINDS[spec.kind].is_kept(one.undo):
+                self._faults.forget(one.name)
         if spec.for_s is not None:
             ends_s = going.start_s + spec.for_s
             self._ends += [(ends_s, name) for name in names if name in self._faults]
 
     def _fail(self, going: _Going, *problems: str) -> None:
-        """Those parts of it that were done are taken back at the end, as the others are."""
+        """All its parts, done or half done, are taken back at the end of the run."""
         spec, now_s = going.spec, self._clock.now_s()
         self._going, self._past.not_done[spec.id] = None, "failed"
         message, printed = self._said(problems)
         facts = {"message": message, "done_s": self._since(now_s), **printed}
         self._record.note("remedy.failed", remedy=spec.id, **facts)
-        for one in going.parts:
-            if one.over_s is not None:
-                self._forget_done(one)
-            else:
-                self._late.append(one)
+        self._late += [one for one in going.parts if one.over_s is None]
 
     def _skip(self, spec: RemedySpec, why: str) -> None:
         self._past.not_done[spec.id] = "was skipped"
         self._record.note("remedy.skipped", remedy=spec.id, message=why)
-
-    def _forget_done(self, one: _Doing) -> None:
-        """A part that is over, and leaves nothing to take back."""
-        if not KINDS[one.part.spec.kind].is_kept(one.undo):
-            self._faults.forget(one.name)
 
     def _take_back(self, now_s: float) -> None:
         for ends_s, name in list(self._ends):

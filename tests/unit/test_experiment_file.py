@@ -83,7 +83,7 @@ def test_every_shipped_experiment_has_a_family_and_a_name_of_its_own() -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_experiment_is_valid(path: Path) -> None:
     experiment = load_experiment(path, KINDS, SERVICES, shortener_traffic)
-    assert experiment.faults
+    assert experiment.faults or experiment.remedies
     assert experiment.hypothesis
 
 
@@ -860,7 +860,8 @@ def test_every_label_that_is_read_anywhere_is_known() -> None:
     label = re.compile(r'"(harness\.(?:[a-z]+|probe\.[a-z]+))"')
     read = {name for path in root.rglob("*.py") for name in label.findall(path.read_text())}
     others = {"harness.report", "harness.rescue", "harness.yml"}
-    assert read - others - {"harness.helper", CLICKS.label} == LABELS
+    named = {"harness.runbook.NAME"}  # any name
+    assert read - others - {"harness.helper", CLICKS.label} == LABELS - named
 
 
 def test_one_status_needs_no_list() -> None:

@@ -233,3 +233,14 @@ def test_a_recovery_needs_a_fault() -> None:
     alone = "remedies:\n  - restart: {service: web}\n    at: fault\n"
     with pytest.raises(InvalidExperiment, match="a phase with a fault"):
         parse_experiment(f"{text}{alone}".encode(), Path("x.yaml"), KINDS, SERVICES)
+
+
+def test_the_example_of_the_documentation_is_right() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "REMEDIES.md").read_text()
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    names = ("web", "db-1", "db-2", "db-3", "backup", "app-4")
+    services: dict[str, dict[str, str]] = {name: {} for name in names}
+    services["web"] = SERVICES["web"]
+    head = HEAD.replace("fault: 10s", "fault: 60s, recovery: 60s")
+    found = parse_experiment(f"{head}{example}".encode(), Path("x.yaml"), KINDS, services)
+    assert [one.id for one in found.remedies] == ["stop-1", "runbook-2", "start-3", "start-4"]

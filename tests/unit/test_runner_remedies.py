@@ -270,9 +270,33 @@ def test_a_bound_that_is_over_is_a_failure(tmp_path: Path) -> None:
     assert case.journal.is_empty()
     (undone,) = case.events("remedy.undone")
     assert undone["detail"] == (
-        "the runbook restore was interrupted, and may have done a part; to finish it: docker exec"
-        " fake-backup-1 restore --to 1970-01-12T13:48:22.500000+00:00"
+        "the runbook restore was interrupted or failed, and may have done a part;"
+        " to finish it, run it again: docker exec fake-backup-1 restore --to"
+        " 1970-01-12T13:48:22.500000+00:00"
     )
+
+
+def test_what_is_done_too_late_is_a_failure(tmp_path: Path) -> None:
+    """Although nobody had given it up yet."""
+    case = Case(tmp_path, remedy("restart", 1, "db-2", start_s=1.0, within_s=2.0), faults=())
+    case.holding()
+    case.at_s(3.5, case.release)
+    assert case.run() == "completed"
+    assert case.found["restart-1"].detail == "it was not done within 2 s"
+
+
+def test_a_restart_that_fails_half_way_is_started_at_the_end(tmp_path: Path) -> None:
+    case = Case(tmp_path, remedy("restart", 1, "db-2", start_s=1.0), faults=())
+
+    def half(container_id: str, grace_s: int = 10) -> None:
+        case.engine.stop(container_id, grace_s)
+        raise EngineError("the engine was restarted")
+
+    case.engine.restart = half  # type: ignore[method-assign]
+    assert case.run() == "completed"
+    assert case.found["restart-1"].state == "failed"
+    assert case.status("db-2") == "running"
+    assert case.journal.is_empty()
 
 
 def test_an_effect_that_is_not_seen_is_a_failure(tmp_path: Path) -> None:

@@ -619,3 +619,35 @@ def test_a_run_says_how_workers_of_other_machines_join_it(
     assert config.elsewhere == Elsewhere(("127.0.0.1", 5999), workers)
     how = f"{workers} of 2 workers join from elsewhere; there: "
     assert f"{how}harness worker --master 127.0.0.1:5999" in " ".join(done.out.split())
+
+
+HELPED = """
+remedies:
+  - exec: {service: redis, command: [warm, "{fault_at}"]}
+    after: kill-1
+  - start: {service: app-1}
+    after: exec-1
+"""
+
+
+@pytest.mark.parametrize(("exits", "code", "verdict"), [(0, 0, "pass"), (3, 1, "fail")])
+def test_a_procedure_that_does_not_work_is_no_pass(
+    shop: Shop, cli: Cli, monkeypatch: pytest.MonkeyPatch, exits: int, code: int, verdict: str
+) -> None:
+    monkeypatch.setenv("HARNESS_SECRET_SHOP", "hunter2hunter2")
+    engine = shop.tools.engine
+    monkeypatch.setattr(engine, "execute", lambda *_: (exits, "password: hunter2hunter2\nbye"))
+    (shop.root / "x.yaml").write_text(EXPERIMENT + HELPED)
+    done = cli("run", "x.yaml", "--allow-exec")
+    result = _result(shop)
+    assert (done.code, result["verdict"]) == (code, verdict), done.out + done.err
+    first, second = result["remedies"]
+    assert first["output"] == ["password: ***", "bye"]
+    assert second["state"] == ("done" if exits == 0 else "skipped")
+    assert list(problems(result, result_schema())) == []
+    if exits:
+        assert "remedy_failed: remedy exec-1 (exec redis) failed: redis: the command" in done.out
+    page = (shop.runs()[-1] / "index.html").read_text()
+    assert "What the operator did" in page
+    assert "hunter2" not in page
+    _assert_whole(shop)
