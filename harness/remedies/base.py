@@ -19,7 +19,7 @@ from harness.model.experiment import FaultSpec, RemedySpec
 
 Part = ContainerFault[Any, Any]
 FAULT_AT = "{fault_at}"
-"""In a command: when the first fault was injected, in UTC."""
+"""In a command: when the first fault took effect, in UTC."""
 UP = ("running", "restarting", "paused")
 
 
@@ -27,8 +27,8 @@ UP = ("running", "restarting", "paused")
 class Asked:
     """A remedy as it is asked for, on one container.
 
-    `parameters` are the kind's own. `fault_at`: the wall time just before the first fault was
-    injected, as ISO text; "" if there was none yet.
+    `parameters` are the kind's own. `fault_at`: the wall time when the first fault took effect,
+    as ISO text; "" if there was none yet.
     """
 
     spec: RemedySpec

@@ -48,7 +48,7 @@ class ActiveFaults:
 
     `was_interrupted`: by a KeyboardInterrupt that a healing held back. `effects_s`: when each fault
     that was proven took effect, monotonic; `unproven`: those that were not. `first_wall_s`: the
-    wall time just before the first was injected.
+    wall time when the first one did, or was injected where that is not known.
     """
 
     def __init__(self, site: Site, run_id: str, record: Record) -> None:
@@ -79,15 +79,17 @@ class ActiveFaults:
         facts: dict[str, Any] = {"fault": spec.id, "kind": spec.kind, "target": undo.target}
         write("fault.injecting", **facts, resolved=undo.to_json())
         self.end_if_rescued()  # the record that was just made is gone
-        self.first_wall_s = self.first_wall_s or self._clock.wall_s()
         effect = fault.inject()
         facts["start_s"] = self._record.since_s(effect.start_s)
         proof = wait_for(site.tools, fault.is_active, KINDS[spec.kind].proof_s)
+        effect_s = proof.effect_s if proof.effect_s is not None else effect.effect_s
+        if self.first_wall_s is None:
+            began_s = effect.start_s if effect_s is None else effect_s
+            self.first_wall_s = self._clock.wall_s() - self._clock.now_s() + began_s
         if not proof.proven:
             self.unproven.add(spec.id)
             write("fault.unproven", **facts, detail=proof.detail)
             return proof
-        effect_s = proof.effect_s if proof.effect_s is not None else effect.effect_s
         self.effects_s[spec.id] = self._clock.now_s() if effect_s is None else effect_s
         write(
             "fault.active",
