@@ -62,9 +62,10 @@ def restore(target: datetime | None) -> dict[str, object]:
     fresh = VOLUMES / NODES[0] / "data.restored"
     shutil.rmtree(fresh, ignore_errors=True)  # of a try that was interrupted
     fresh.mkdir(mode=0o700)
-    os.environ["PGBACKREST_PG1_PATH"] = str(fresh)
+    os.environ |= settings_for(fresh)
     moment = [] if target is None else ["--type=time", f"--target={_as_postgres(target)}"]
-    pgbackrest(*moment, "--target-action=promote", "restore", timeout_s=RESTORE_S)
+    action = moment and ["--target-action=promote"]
+    pgbackrest(*moment, *action, "--process-max=2", "restore", timeout_s=RESTORE_S)
     copied_s = time.monotonic()
     timeline = replay(fresh)
     replayed_s = time.monotonic()
@@ -83,6 +84,16 @@ def refuse_running() -> None:
     up = [node for node in NODES if any(_answers(node, port) for port in (5432, 8008))]
     if up:
         raise Failed(f"{', '.join(up)} still running; stop all of: {' '.join(NODES)}")
+
+
+def settings_for(data: Path) -> dict[str, str]:
+    """Where pgBackRest restores to; while the log is replayed, more of it is fetched ahead."""
+    return {
+        "PGBACKREST_PG1_PATH": str(data),
+        "PGBACKREST_ARCHIVE_ASYNC": "y",
+        "PGBACKREST_ARCHIVE_GET_QUEUE_MAX": "128MiB",
+        "PGBACKREST_SPOOL_PATH": str(data.with_name("spool")),
+    }
 
 
 def replay(data: Path) -> int:
