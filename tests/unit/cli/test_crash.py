@@ -61,7 +61,7 @@ def test_help_waits_for_no_library_of_charts_or_tables() -> None:
 def test_every_command_is_there_when_it_is_called() -> None:
     made = parser.make_parser()
     [commands] = [a for a in made._actions if isinstance(a, argparse._SubParsersAction)]
-    assert len(commands.choices) == 19
+    assert len(commands.choices) == 21
     for command in commands.choices.values():
         module, name = command.get_default("act").args
         assert callable(getattr(__import__(f"harness.cli.{module}", fromlist=[name]), name))
