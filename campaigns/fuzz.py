@@ -46,8 +46,13 @@ SERVICES = {
     "zipkin": {"harness.role": "traces", "harness.entry": "zipkin:9411"},
     "log-store": {"harness.role": "logs", "harness.entry": "log-store:9200"},
     "worker": {"harness.role": "worker"},
+    "backup": {"harness.role": "backup", "harness.entry": "backup:8011"},
+    "drill": {"harness.role": "drill"},
 }
-ROLES = {"app", "db", "lb", "edge", "cache", "worker", "db-primary", "db-standby", "db-replica"}
+ROLES = {
+    "app", "db", "lb", "edge", "cache", "worker", "backup", "drill",
+    "db-primary", "db-standby", "db-replica",
+}  # fmt: skip
 NAMES = Names(KINDS, SERVICES, shortener_traffic)
 PATH = Path("x.yaml")
 LONGEST_S = 3600.0

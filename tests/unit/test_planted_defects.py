@@ -29,9 +29,12 @@ EXPERIMENTS = {
 }
 CATALOGUE = read_catalogue()
 OVERRIDES = sorted({name for defect in CATALOGUE for name in defect.overrides})
+RECOVERY = ROOT / "target" / "database" / "recovery"
 PLACES = {
+    "recovery/": RECOVERY,
     "shortener/": ROOT / "target" / "shortener" / "shortener",
     "/etc/haproxy/": ROOT / "target" / "lb",
+    "/etc/patroni/archiving/20-archiving.yml": RECOVERY / "patroni.yml",
     "/etc/patroni/": ROOT / "target" / "database",
     "/etc/varnish/": ROOT / "target" / "edge",
     "/etc/toxiproxy/": ROOT / "target" / "toxiproxy",
@@ -118,6 +121,7 @@ def test_every_override_is_in_the_catalogue_and_says_what_is_wrong() -> None:
 def test_the_experiment_has_an_expectation_that_gives_the_code(defect: Defect) -> None:
     expectations = EXPERIMENTS[defect.experiment].hypothesis
     codes = {metric_of(item).code for item in expectations}
+    codes |= {"remedy_failed"} if EXPERIMENTS[defect.experiment].remedies else set()
     codes |= {WITHOUT_RESULT.get(item.metric, "") for item in expectations}
     if any(item.subject.startswith("breaker.") for item in expectations):
         codes |= {"breaker_contradiction", "breaker_not_reported"}  # a word that is no evidence
@@ -147,12 +151,15 @@ def test_every_edit_still_changes_its_file(override: str, path: str, command: st
 @pytest.mark.parametrize("override", OVERRIDES)
 def test_edited_python_compiles(override: str, tmp_path: Path) -> None:
     for script in _scripts(override):
-        if not script.startswith("cp -r /app/shortener /tmp && cd /tmp\n"):
+        first, _, rest = script.partition("\n")
+        copied = re.fullmatch(r"cp -r /(?:app|opt)/(\w+) /tmp && cd /tmp", first)
+        if copied is None:
             continue
-        edits = script.partition("\n")[2].partition("\nexec ")[0]
-        shutil.copytree(PLACES["shortener/"], tmp_path / "shortener", dirs_exist_ok=True)
+        place = copied[1]
+        shutil.copytree(PLACES[f"{place}/"], tmp_path / place, dirs_exist_ok=True)
+        edits = rest.partition("\nexec ")[0]
         subprocess.run(["sh", "-ec", edits], cwd=tmp_path, timeout=20, check=True)
-        for path in (tmp_path / "shortener").glob("*.py"):
+        for path in (tmp_path / place).glob("*.py"):
             compile(path.read_text(encoding="utf-8"), path, "exec")
 
 
@@ -164,10 +171,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("defect", CATALOGUE, ids=lambda defect: defect.name)
 def test_compose_takes_the_overrides(defect: Defect, project: Path) -> None:
     try:
-        command = [*compose_command(), "--project-directory", str(project), "--profile", "core"]
+        command = [*compose_command(), "--project-directory", str(project)]
     except EngineError:
         pytest.skip("no Compose binary")
-    for path in (project / "docker-compose.yml", *_paths(defect)):
+    target = EXPERIMENTS[defect.experiment].target
+    for profile in target.profiles or ("core",):
+        command += ["--profile", profile]
+    files = [path.resolve().relative_to(ROOT) for path in target.compose]
+    for path in (*[project / file for file in files or ["docker-compose.yml"]], *_paths(defect)):
         command += ["--file", str(path)]
     done = subprocess.run(
         [*command, "config", "--quiet"], capture_output=True, text=True, timeout=60, check=False
