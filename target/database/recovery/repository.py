@@ -28,6 +28,8 @@ HINTS = (
      "the S3 server's certificate is not trusted: /etc/s3/ca.pem, made at its first start"),
     (r"cipher|decrypt|unable to flush", "another BACKUP_KEY than the backups were made with"),
     (r"No space left|failed with 507", "the disk of the S3 server is full"),
+    (r"unable to find backup set", "no backup is that old; choose a later time"),
+    (r"no backup set found", "no backup could be read; is the S3 server running, is there one?"),
     (r"acquire lock", "another backup or restore is going on; wait for its end"),
     (r"HostConnectError|connect to|get address|timeout",
      "the S3 server does not answer; is it running?"),
@@ -83,7 +85,7 @@ def backups(stanza: Mapping[str, Any], repository: int) -> list[dict[str, Any]]:
 
 @contextmanager
 def alone(name: str) -> Iterator[None]:
-    """Failed if another one of that name is going on here; the kernel frees what a dead one held."""
+    """Failed if another of that name is going on here; the kernel frees what a dead one held."""
     with (LOCKS / f"{name}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

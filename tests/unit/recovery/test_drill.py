@@ -16,7 +16,11 @@ import pytest
 from recovery_programs import Broken, Programs
 from repository import alone
 
-LINKS = {"abc": "https://a.example/", "def": "https://d.example/?x=1,2", "ghi": "https://g.example/"}
+LINKS = {
+    "abc": "https://a.example/",
+    "def": "https://d.example/?x=1,2",
+    "ghi": "https://g.example/",
+}
 
 
 def _sum(links: dict[str, str]) -> str:

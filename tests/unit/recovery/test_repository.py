@@ -66,6 +66,15 @@ CASES = {
         "another BACKUP_KEY",
     ),
     "a wrong key, late": ("ERROR: [095]: unable to flush\n", "another BACKUP_KEY"),
+    "a time before all backups": (
+        "ERROR: [075]: unable to find backup set with stop time less than "
+        "'2026-11-01 10:00:00.000000+00'\n",
+        "choose a later time",
+    ),
+    "no server, while restoring": (  # what is wrong was only warned of
+        "ERROR: [075]: no backup set found to restore\n",
+        "is the S3 server running",
+    ),
     "another backup": (
         "ERROR: [050]: unable to acquire lock on file '/tmp/pgbackrest/main-backup.lock': "
         "Resource temporarily unavailable\n"

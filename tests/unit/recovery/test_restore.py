@@ -138,9 +138,7 @@ def place(tmp_path: Path, programs: Programs, etcd: Etcd, monkeypatch: pytest.Mo
     return Place(tmp_path / "db", programs)
 
 
-def test_to_the_newest_state(
-    place: Place, etcd: Etcd, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_to_the_newest_state(place: Place, etcd: Etcd, capsys: pytest.CaptureFixture[str]) -> None:
     assert place.restored() == 0
     assert place.found() == {
         "db-1/data": "restored",
