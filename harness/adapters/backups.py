@@ -11,12 +11,21 @@ from harness.model.backup import LABEL, Backup, read_backups
 from harness.model.container import Container
 
 ASKED_S = 60.0
+UP = (
+    "harness up -f docker-compose.yml -f target/recovery/archiving.yaml "
+    "--profile core --profile recovery"
+)
+"""How the bundled stack is started with its part `recovery`."""
 
 
 def backups_of(engine: Engine) -> list[Backup]:
     """All backups that the project tells of. TargetError if nobody does, or not as pgBackRest."""
     told = _teller(engine.containers())
-    code, output = engine.execute(told.id, shlex.split(told.labels[LABEL]), ASKED_S)
+    try:
+        words = shlex.split(told.labels[LABEL])
+    except ValueError as error:
+        raise TargetError(f"label {LABEL}: {error}", "write it as for a shell") from error
+    code, output = engine.execute(told.id, words, ASKED_S)
     if code != 0:
         raise TargetError(
             f"{told.service}: the command of {LABEL} exited with {code}: {output.strip()[-500:]}",
@@ -35,8 +44,7 @@ def _teller(containers: Sequence[Container]) -> Container:
     if not found:
         raise TargetError(
             f"no service here has the label {LABEL}",
-            "the bundled stack: harness up --profile recovery "
-            "-f docker-compose.yml -f target/recovery/archiving.yaml; others: see docs/RECOVERY.md",
+            f"the bundled stack: {UP}; others: docs/RECOVERY.md",
         )
     if not running:
         raise TargetError(f"{found[0].service} does not run", f"docker start {found[0].name}")

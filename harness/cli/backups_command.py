@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 
-from harness.adapters.backups import backups_of
+from harness.adapters.backups import UP, backups_of
 from harness.cli.console import Screen
 from harness.cli.target_flags import choice_of
-from harness.errors import TargetError
+from harness.errors import EngineError, TargetError
+from harness.faults.base import Engine
 from harness.lock import run_lock
 from harness.model.backup import Backup
 from harness.model.container import Container
@@ -20,7 +21,7 @@ from harness.remedies.runbook import command_of
 from harness.session.project import Project
 from harness.session.targets import find_target
 
-COLUMNS = ("repository", "kind", "backup", "age", "stored", "of", "log from", "to", "restored")
+COLUMNS = ("backup", "kind", "age", "stored", "of", "proven")
 NOTHING_THERE = 3
 """Exit code: nothing failed, but nothing could be restored."""
 MIB = 1024 * 1024
@@ -29,46 +30,49 @@ DRILL = "drill"
 
 
 def backups(options: argparse.Namespace, screen: Screen) -> int:
-    """All backups by repository, newest first; 3 if there is none."""
+    """All backups by repository, newest first; 3 if there is none that is not damaged."""
     project = Project(find_target(choice_of(options)))
     found, now_s = backups_of(project.engine), time.time()
+    code = NOTHING_THERE if all(one.error for one in found) else 0
     if screen.as_json:
         screen.value({"project": project.name, "backups": [asdict(one) for one in found]})
-        return 0 if found else NOTHING_THERE
-    rows = [_row(one, now_s) for one in reversed(found)]
-    screen.table(f"backups of {project.name}", COLUMNS, rows)
-    for line in _proven(found, now_s):
-        screen.say(line)
-    return 0 if found else NOTHING_THERE
+        return code
+    for (stanza, number), group in groupby(found, key=lambda one: (one.stanza, one.repository)):
+        _show(screen, f"{stanza}, repository {number}", list(group), now_s)
+    if not found:
+        screen.say(f"{project.name} has no backup")
+    return code
+
+
+def _show(screen: Screen, name: str, group: Sequence[Backup], now_s: float) -> None:
+    """The backups of one repository, newest first."""
+    screen.table(f"{name} (sizes in MiB)", COLUMNS, [_row(one, now_s) for one in reversed(group)])
+    screen.say(f"{name}: {_proven(group, now_s)}")
 
 
 def _row(one: Backup, now_s: float) -> list[str]:
     return [
-        str(one.repository),
-        f"{one.kind}, damaged" if one.error else one.kind,
         one.label,
+        f"{one.kind}, damaged" if one.error else one.kind,
         _age(now_s - one.stop_s),
-        f"{one.stored_bytes / MIB:.1f} MiB",
-        f"{one.database_bytes / MIB:.1f} MiB",
-        *one.wal,
-        _age(now_s - one.restored_s) if one.restored_s is not None else "never",
+        f"{one.stored_bytes / MIB:.1f}",
+        f"{one.database_bytes / MIB:.1f}",
+        "never" if one.restored_s is None else _age(now_s - one.restored_s),
     ]
 
 
-def _proven(found: Sequence[Backup], now_s: float) -> Iterator[str]:
-    """Of each repository, whether anybody has restored out of it."""
-    for (stanza, number), group in groupby(found, key=lambda one: (one.stanza, one.repository)):
-        proven = [one for one in group if one.restored_s is not None]
-        last = max(proven, key=lambda one: one.restored_s or 0.0, default=None)
-        what = "no backup was ever restored: harness drill"
-        if last is not None and last.restored_s is not None:
-            what = f"last proven restore {_age(now_s - last.restored_s)} ago: {last.label}"
-        yield f"{stanza}, repository {number}: {what}"
+def _proven(group: Sequence[Backup], now_s: float) -> str:
+    """Whether anybody has restored one of them."""
+    proven = [(one.restored_s, one.label) for one in group if one.restored_s is not None]
+    if not proven:
+        return "no backup was ever restored: harness drill"
+    restored_s, label = max(proven)
+    return f"last proven restore {_age(now_s - restored_s)} ago: {label}"
 
 
 def _age(seconds: float) -> str:
-    """As people say it: 40 s, 12 min, 5.3 h, 16 days."""
-    for unit, length_s, digits in (("days", 86_400.0, 0), ("h", 3600.0, 1), ("min", 60.0, 0)):
+    """As people say it: 40 s, 12 min, 5.3 h, 16 d."""
+    for unit, length_s, digits in (("d", 86_400.0, 0), ("h", 3600.0, 1), ("min", 60.0, 0)):
         if seconds >= 2 * length_s:
             return f"{seconds / length_s:.{digits}f} {unit}"
     return f"{max(0.0, seconds):.0f} s"
@@ -81,7 +85,7 @@ def drill(options: argparse.Namespace, screen: Screen) -> int:
     words = command_of(DRILL, place.labels) or ()
     screen.say(f"{place.service}: {' '.join(words)}")
     with run_lock(project.lock_path, "harness drill"):
-        code, output = project.engine.execute(place.id, words, options.within)
+        code, output = _drilled(project.engine, place, words, options.within)
     screen.say(output.strip())
     screen.say(
         "restored, and found to be right" if code == 0 else f"NOT restored: exit code {code}"
@@ -89,12 +93,27 @@ def drill(options: argparse.Namespace, screen: Screen) -> int:
     return 1 if code else 0
 
 
+def _drilled(
+    engine: Engine, place: Container, words: Sequence[str], within_s: float
+) -> tuple[int, str]:
+    """Exit code and output. TargetError if its end was not seen in time."""
+    try:
+        return engine.execute(place.id, words, within_s)
+    except EngineError as error:
+        raise TargetError(
+            f"{place.service}: no end of the drill within {within_s:g} s: {error.message}",
+            f"it may go on: wait until it is gone from `docker top {place.name}`, "
+            "or allow more time: --within",
+        ) from error
+
+
 def _place(containers: Sequence[Container]) -> Container:
     """Where a drill can be made now."""
     found = [one for one in containers if DRILL in runbooks_of(one.labels)]
     running = [one for one in found if one.is_running]
     if not found:
-        raise TargetError(f"no service here has the label {RUNBOOK}{DRILL}", "see docs/RECOVERY.md")
+        text = f"no service here has the label {RUNBOOK}{DRILL}"
+        raise TargetError(text, f"the bundled stack: {UP}; others: docs/RECOVERY.md")
     if not running:
         raise TargetError(f"{found[0].service} does not run", f"docker start {found[0].name}")
     return running[0]

@@ -14,6 +14,10 @@ RESTORED = "restored"
 """The annotation that a backup gets when it was restored, and was found to be right."""
 
 
+WELL = (0, 2)
+"""pgBackRest's codes for a repository that could be read; 2: there is no backup in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backup:
     """One backup; times are seconds since the epoch.
@@ -37,12 +41,28 @@ class Backup:
 
 
 def read_backups(text: str) -> list[Backup]:
-    """All of them, oldest first in each repository. ValueError if the text is no such list."""
+    """All of them, oldest first in each repository.
+
+    ValueError if the text is no such list, or if it says that a repository could not be read: that
+    one would look like one without backups.
+    """
     try:
-        found = [one for stanza in json.loads(text) for one in _of_stanza(stanza)]
-    except (KeyError, TypeError, AttributeError) as error:
+        stanzas = json.loads(text)
+        unread = [each for stanza in stanzas for each in _unread(stanza)]
+        found = [one for stanza in stanzas for one in _of_stanza(stanza)]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"not what pgBackRest's info prints: {error!r}") from error
+    if unread:
+        raise ValueError("; ".join(unread))
     return sorted(found, key=lambda one: (one.stanza, one.repository, one.stop_s))
+
+
+def _unread(stanza: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with each repository that says so."""
+    for one in stanza.get("repo", ()):
+        if one["status"]["code"] not in WELL:
+            message = " ".join(str(one["status"]["message"]).split())
+            yield f"{stanza['name']}, repository {one['key']} cannot be read: {message}"
 
 
 def _of_stanza(stanza: Mapping[str, Any]) -> Iterator[Backup]:

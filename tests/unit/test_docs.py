@@ -8,15 +8,20 @@ import sys
 from pathlib import Path
 
 import pytest
+import repository
 import yaml
 
+from harness.adapters.backups import UP
 from harness.aspects import METRICS
 from harness.aspects.clause import parse_expectation
 from harness.experiment_file import load_experiment, load_target, parse_experiment
+from harness.experiment_file.labels import unknown_labels
 from harness.experiment_file.target import KEYS
 from harness.faults import KINDS
+from harness.model.labels import runbooks_of
 from harness.model.readback import Readback
 from harness.model.target import Part, Target
+from harness.session.targets import traffic_of
 
 ROOT = Path(__file__).parents[2]
 WHOLE = """
@@ -99,6 +104,34 @@ def test_the_example_of_a_shop_is_valid_with_its_own_labels() -> None:
     assert experiment.load.chains == {"buy": ("sign_in", "order", "look")}
     assert experiment.load.data[0].columns == ("mail", "password")
     assert experiment.other_entries == ("api",)
+
+
+def test_the_example_of_a_restore_is_valid_with_its_own_labels(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "RECOVERY.md").read_text(encoding="utf-8")
+    (tmp_path / "harness").mkdir()
+    for name, example in re.findall(r"^```yaml\n# (\S+)\n(.*?)^```", text, re.M | re.S):
+        (tmp_path / name).write_text(example)
+    target = load_target(tmp_path / "harness" / "target.yaml")
+    compose = yaml.safe_load((tmp_path / "compose.yaml").read_text())
+    own = {name: service.get("labels", {}) for name, service in compose["services"].items()}
+    services = target.labelled(own)
+    assert unknown_labels(services) == []
+    path = tmp_path / "harness" / "deleted-items.yaml"
+    experiment = load_experiment(path, KINDS, services, lambda *_: traffic_of(target))
+    assert [one.kind for one in experiment.remedies] == ["stop", "runbook", "start"]
+    assert {one.parameters["name"] for one in experiment.remedies[1:2]} <= runbooks_of(
+        services["keeper"]
+    ).keys()
+
+
+def test_the_calendar_in_the_document_is_the_one_that_is_kept() -> None:
+    text = (ROOT / "docs" / "RECOVERY.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| (\d) `(\w+)` \|", text, re.M)
+    assert [(int(number), name) for number, name in named] == list(repository.NAMES.items())
+    configured = (ROOT / "target/database/recovery/pgbackrest.conf").read_text()
+    for setting in ("repo2-retention-diff=30", "repo3-retention-full=52", "push-queue-max=512MiB"):
+        assert setting in configured
+    assert UP in text
 
 
 def test_every_kind_of_fault_that_other_tools_are_compared_by_is_there() -> None:

@@ -14,18 +14,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from repository import Failed, backups, info, pgbackrest, say, wait_for
+from repository import Failed, alone, backups, emptied, end, info, pgbackrest, say, wait_for
 
 REPOSITORY = int(os.environ.get("DRILL_REPOSITORY", "1"))
-RESTORED = Path("/restored/data")
+RESTORED, LOG = Path("/restored/data"), Path("/tmp/drill.log")
 PRIMARY = ("-h", "db-lb", "-p", "5000", "-U", "postgres", "-d", "app")
 COPY = ("-h", "/tmp", "-U", "postgres", "-d", "app")
 SAMPLE = 1_000
@@ -47,15 +46,15 @@ def main() -> int:
     os.environ["PGPASSWORD"] = os.environ["PATRONI_SUPERUSER_PASSWORD"]
     begun_s = time.monotonic()
     try:
-        label = newest()
-        here = marked(name)
-        restore(name, label)
-        found = compared(here)
+        with alone("drill"):
+            label = newest()
+            here = marked(name)
+            found = restored(name, label, here)
     except Failed as error:
         say("error", str(error))
         told({"restored": False, "error": str(error)})
         return 1
-    is_same = found["rows"] == found["rows_of_primary"] and found["is_same"]
+    is_same = found["is_same"] is True
     if is_same:
         note = f"--annotation=restored={datetime.now(UTC).isoformat(timespec='seconds')}"
         pgbackrest(f"--repo={REPOSITORY}", f"--set={label}", note, "annotate")
@@ -89,10 +88,18 @@ def marked(name: str) -> dict[str, str]:
     return {"snapshot": snapshot, "rows": rows, "sum": total, "sample": sample}
 
 
+def restored(name: str, label: str, primary: Mapping[str, str]) -> dict[str, object]:
+    """What the restored database is like, compared with the primary; it is stopped afterwards."""
+    emptied(RESTORED)
+    try:
+        restore(name, label)
+        return compared(primary)
+    finally:
+        end(RESTORED)
+
+
 def restore(name: str, label: str) -> None:
     """The backup, with the log up to the restore point, readable at /tmp."""
-    shutil.rmtree(RESTORED, ignore_errors=True)
-    RESTORED.mkdir(mode=0o700)
     os.environ["PGBACKREST_PG1_PATH"] = str(RESTORED)
     to = ("--type=name", f"--target={name}", "--target-action=pause")
     pgbackrest(f"--repo={REPOSITORY}", f"--set={label}", *to, "restore", timeout_s=RESTORE_S)
@@ -101,35 +108,43 @@ def restore(name: str, label: str) -> None:
         "hba_file": f"{RESTORED}/pg_hba.conf", "ident_file": f"{RESTORED}/pg_ident.conf",
     }  # fmt: skip
     options = " ".join(f"-c {key}='{value}'" for key, value in settings.items())
-    log = Path("/tmp/drill.log")
     done = subprocess.run(
-        ["pg_ctl", "-D", str(RESTORED), "-w", "-t", "600", "-l", str(log), "-o", options, "start"],
+        ["pg_ctl", "-D", str(RESTORED), "-w", "-t", "600", "-l", str(LOG), "-o", options, "start"],
         stdout=subprocess.DEVNULL, timeout=REPLAYED_S + 60, check=False,
     )  # fmt: skip
     if done.returncode:
-        fatal = [line for line in log.read_text().splitlines() if "FATAL" in line]
-        raise Failed(f"the backup does not start: {fatal[-1] if fatal else log}")
+        fatal = [line for line in LOG.read_text().splitlines() if "FATAL" in line]
+        raise Failed(f"the backup does not start: {fatal[-1] if fatal else LOG}")
     paused = "SELECT pg_get_wal_replay_pause_state() = 'paused'"
     wait_for(f"replayed to {name}", lambda: _asked(COPY, paused) == "t", REPLAYED_S)
 
 
-def compared(primary: dict[str, str]) -> dict[str, object]:
-    """The rows of both as of the snapshot, and whether their sums and the sample are the same."""
+def compared(primary: Mapping[str, str]) -> dict[str, object]:
+    """The rows of both as of the snapshot, and whether all of them and the sample are the same.
+
+    A primary without rows proves nothing: it is the same as nothing.
+    """
     seen = f"pg_visible_in_snapshot(xmin::text::xid8, '{primary['snapshot']}')"
     rows, total = _asked(COPY, f"SELECT {STATE} FROM urls WHERE {seen}").split("|")
     wanted = [pair for pair in primary["sample"].split(",") if pair]
-    values = ",".join(f"('{pair.split()[0]}','{pair.split()[1]}')" for pair in wanted)
+    is_whole = (rows, total) == (primary["rows"], primary["sum"])
+    return {
+        "rows": int(rows),
+        "rows_of_primary": int(primary["rows"]),
+        "sampled": len(wanted),
+        "is_same": is_whole and int(rows) > 0 and 0 < len(wanted) == _found(wanted),
+    }
+
+
+def _found(pairs: Sequence[str]) -> int:
+    """How many of them, each a code and a hash of its URL, the copy has so."""
+    values = ",".join("('{}','{}')".format(*pair.split()) for pair in pairs)
     same = _asked(
         COPY,
         f"SELECT count(*) FROM (VALUES {values}) AS sampled(code, sum) "
         "JOIN urls USING (code) WHERE md5(long_url) = sampled.sum",
     )
-    return {
-        "rows": int(rows),
-        "rows_of_primary": int(primary["rows"]),
-        "sampled": len(wanted),
-        "is_same": total == primary["sum"] and int(same) == len(wanted) > 0,
-    }
+    return int(same)
 
 
 def _asked(where: tuple[str, ...], sql: str) -> str:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-STANZA = "main"
+STANZA, LOCKS = "main", Path("/tmp")
 NAMES = {1: "hourly", 2: "daily", 3: "weekly"}
 """Of the repositories, by pgBackRest's number."""
 HINTS = (
-    (r"403|Forbidden|AccessDenied|SignatureDoesNotMatch",
+    (r"\[056\]|DbConnectError", "no database node answers as the primary: harness status"),
+    (r"failed with 403|AccessDenied|SignatureDoesNotMatch",
      "the S3 server refuses the credentials: S3_KEY and S3_KEY_SECRET of target/secrets.env"),
-    (r"NoSuchBucket|404",
+    (r"failed with 404|NoSuchBucket",
      "the bucket `backups` is not there: the S3 server makes it when it starts"),
-    (r"CA file|unable to load|certificate",
+    (r"certificate|CA file",
      "the S3 server's certificate is not trusted: /etc/s3/ca.pem, made at its first start"),
     (r"cipher|decrypt|unable to flush", "another BACKUP_KEY than the backups were made with"),
-    (r"No space left|507|disk full", "the disk of the S3 server is full"),
-    (r"lock file|another pgBackRest", "another backup or restore is going on; wait for its end"),
-    (r"connect to|timeout|resolve|host", "the S3 server does not answer; is it running?"),
+    (r"No space left|failed with 507", "the disk of the S3 server is full"),
+    (r"unable to find backup set", "no backup is that old; choose a later time"),
+    (r"no backup set found", "no backup could be read; is the S3 server running, is there one?"),
+    (r"acquire lock", "another backup or restore is going on; wait for its end"),
+    (r"HostConnectError|connect to|get address|timeout",
+     "the S3 server does not answer; is it running?"),
 )  # fmt: skip
 
 
@@ -48,10 +56,11 @@ def pgbackrest(*arguments: str, timeout_s: float = 60.0) -> str:
 
 
 def explain(output: str) -> str:
-    """pgBackRest's first error, with what to do where that is known."""
-    found = re.search(r"ERROR: (\[\d+\]: .*)", output)
-    error = found[1].strip() if found else output.strip()[-300:]
-    hint = next((text for pattern, text in HINTS if re.search(pattern, error)), "")
+    """pgBackRest's first error in one line, with what to do where that is known."""
+    found = re.search(r"ERROR: (\[\d+\]: .*?)(?=\n\S|\Z)", output, re.DOTALL)
+    whole = " ".join((found[1] if found else output).split())
+    error = whole.partition(" ***")[0][:300]  # what was sent and answered over HTTP is left out
+    hint = next((text for pattern, text in HINTS if re.search(pattern, whole)), "")
     return f"{error} ({hint})" if hint else error
 
 
@@ -72,6 +81,39 @@ def backups(stanza: Mapping[str, Any], repository: int) -> list[dict[str, Any]]:
         for one in stanza.get("backup", [])
         if one["database"]["repo-key"] == repository and not one.get("error")
     ]
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Failed if another of that name is going on here; the kernel frees what a dead one held."""
+    with (LOCKS / f"{name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failed(f"another {name} is going on here; wait for its end") from None
+        yield
+
+
+def emptied(data: Path) -> None:
+    """A folder with nothing in it, and no PostgreSQL of an earlier try running in it."""
+    end(data)
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir(mode=0o700)
+
+
+def end(data: Path) -> None:
+    """Stop the PostgreSQL that runs in it, if one does.
+
+    If the container was started again since, the number in its file may be another process's.
+    """
+    try:
+        number = int((data / "postmaster.pid").read_text().split()[0])
+        is_running = Path(f"/proc/{number}/cwd").samefile(data)
+    except (OSError, ValueError, IndexError):
+        return
+    if is_running:
+        command = ["pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop"]
+        subprocess.run(command, capture_output=True, timeout=120, check=False)
 
 
 def say(level: str, message: str, **facts: Any) -> None:

@@ -24,7 +24,7 @@ import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
-from repository import Failed, pgbackrest, wait_for
+from repository import Failed, alone, emptied, pgbackrest, wait_for
 
 NODES = os.environ.get("DATABASE_NODES", "").split()
 ETCD = os.environ.get("ETCD_HOSTS", "").split()
@@ -48,10 +48,12 @@ def main() -> int:
     if target is not None and target.tzinfo is None:
         parser.error("--to needs a time zone, as in 2026-11-28T10:00:00+00:00")
     try:
-        sys.stdout.write(json.dumps(restore(target)) + "\n")
+        with alone("restore"):
+            done = restore(target)
     except Failed as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
+    sys.stdout.write(json.dumps(done) + "\n")
     return 0
 
 
@@ -60,8 +62,7 @@ def restore(target: datetime | None) -> dict[str, object]:
     begun_s = time.monotonic()
     refuse_running()
     fresh = VOLUMES / NODES[0] / "data.restored"
-    shutil.rmtree(fresh, ignore_errors=True)  # of a try that was interrupted
-    fresh.mkdir(mode=0o700)
+    emptied(fresh)
     os.environ |= settings_for(fresh)
     moment = [] if target is None else ["--type=time", f"--target={_as_postgres(target)}"]
     action = moment and ["--target-action=promote"]
@@ -163,6 +164,8 @@ def _fatal() -> str:
     found = lines[-1].partition("FATAL:")[2].strip() if lines else ""
     if "before configured recovery target" in found:
         found += "; the archive does not reach that far, so choose an earlier time"
+    if "before consistent recovery point" in found:
+        found += "; no backup is that old, so choose a later time"
     return found
 
 
@@ -171,8 +174,8 @@ def _asked(sql: str) -> str:
         ["psql", "-h", SOCKETS, "-U", "postgres", "-AtXqc", sql],
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
-    if done.returncode and (why := _fatal()):
-        raise Failed(f"PostgreSQL gave up: {why}")
+    if done.returncode:
+        raise Failed(f"PostgreSQL gave up: {_fatal() or done.stderr.strip()[-300:]}")
     return done.stdout.strip()
 
 

@@ -77,7 +77,8 @@ def keep_the_calendar() -> None:
             take_what_is_due()
             said = ""
         except Failed as error:
-            if said not in (text := str(error)):
+            text = str(error)
+            if not said or said not in text:
                 said = text
                 say("error", said)
         time.sleep(min(AGAIN_S, HOUR_S / 4))
