@@ -147,7 +147,7 @@ def test_to_the_newest_state(place: Place, etcd: Etcd, capsys: pytest.CaptureFix
         f"db-3/{KEPT}": "of db-3",
     }
     [asked] = place.programs.asked_of("pgbackrest")
-    assert asked == ["--stanza=main", "--target-action=promote", "restore"]
+    assert asked == ["--stanza=main", "--process-max=2", "restore"]
     assert [arguments[-1] for arguments in place.programs.asked_of("pg_ctl")] == ["start", "stop"]
     assert etcd.removed == [f"/service/shop/{name}" for name in script.FORGOTTEN]
     told = json.loads(capsys.readouterr().out)
