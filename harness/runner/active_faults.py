@@ -122,7 +122,7 @@ class ActiveFaults:
         """A last look at the faults of these containers (ids): somebody is about to end them."""
         for name, active in self._active.items():
             if any(one.id in containers for one in active.entry.undo.containers):
-                self._confirm(name)
+                self.confirm(name)
                 self._lasting.forget(name)
 
     def look(self) -> None:
@@ -140,7 +140,7 @@ class ActiveFaults:
         """A last look, then its healing: "" if that was verified, else why not."""
         if name not in self._active:
             return ""
-        self._confirm(name)
+        self.confirm(name)
         return self._heal(self._active[name])
 
     def heal_all(self) -> list[str]:
@@ -148,7 +148,8 @@ class ActiveFaults:
         failures = [self._heal(active) for active in reversed(list(self._active.values()))]
         return [failure for failure in failures if failure]
 
-    def _confirm(self, name: str) -> None:
+    def confirm(self, name: str) -> None:
+        """A last look whether a fault that ought to last still does."""
         held = self._lasting.confirm(name)
         if held is not None:
             held_s = self._record.since_s(held.held_s)

@@ -192,6 +192,23 @@ def test_a_list_is_all_of_them_and_a_stop_is_taken_back_at_the_end(tmp_path: Pat
     assert case.journal.is_empty()
 
 
+def test_at_the_end_what_a_remedy_holds_is_taken_back_before_the_fault_is_healed(
+    tmp_path: Path,
+) -> None:
+    """Rows can be put back only where somebody is up; a lasting fault still has its last look."""
+    pause = FaultSpec(
+        id="pause-1", kind="pause", selector={"service": "db-2"}, phase="fault", start_s=2, end_s=8
+    )
+    case = Case(
+        tmp_path, remedy("stop", 1, "db", after_fault="pause-1", delay_s=1.0), faults=(pause,)
+    )
+    assert case.run() == "completed"
+    ends = ("remedy.undone", "fault.held", "fault.healed")
+    seen = [e["event"] for e in case.folder.read_events() if e["event"] in ends]
+    assert seen == ["fault.held", "remedy.undone", "fault.healed"]
+    assert case.journal.is_empty()
+
+
 def test_all_members_of_a_role_are_stopped_only_on_purpose(tmp_path: Path) -> None:
     """Each of them alone would not be the last one."""
     both = remedy("stop", 1, "db", "db-2", start_s=1.0)

@@ -45,7 +45,12 @@ def pgbackrest(*arguments: str, timeout_s: float = 60.0) -> str:
     command = ["pgbackrest", f"--stanza={STANZA}", *arguments]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout_s, check=False
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         what = f"pgbackrest {arguments[-1]}: no end after {timeout_s:.0f} s"
