@@ -21,13 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, HealError
-from harness.faults import KINDS, make_fault, spec_to_json
+from harness.faults import KINDS, spec_to_json
 from harness.faults.base import Fault, FaultKind, Proof, Tools
 from harness.faults.undo_record import Undo
 from harness.model.clock import Clock, wait_until
 from harness.model.experiment import FaultSpec
 from harness.remedies import KINDS as REMEDIES
-from harness.remedies import make_part
 from harness.whole_file import recorded, write_whole
 
 HEAL_TIMEOUT_S = 30.0
@@ -69,8 +68,8 @@ class Entry:
 
     def act(self, tools: Tools) -> Fault:
         """What it describes; only its healing can be asked of it."""
-        is_part = self.remedy or self.spec.kind not in KINDS
-        return make_part(self.spec, tools) if is_part else make_fault(self.spec, tools)
+        kind = _kind_of(self.spec.kind, is_remedy=bool(self.remedy))
+        return kind.make(self.spec, kind.parameters(**self.spec.parameters), tools)
 
     def to_json(self) -> Mapping[str, Any]:
         """The journal's line."""

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from harness import faults, remedies
 from harness.aspects import METRICS, NAMED
 from harness.checks import KINDS as CHECKS
+from harness.checks.base import CheckKind
 from harness.faults import KINDS
+from harness.faults.base import FaultKind
 from harness.model.experiment import Experiment, FaultSpec, RemedySpec
 from harness.model.load import Operation
 from harness.model.metric import ANY, CHECK, OPERATION
 from harness.remedies import KINDS as REMEDIES
+from harness.remedies.base import RemedyKind
 from harness.session.experiment_files import read_experiment
 
 ROOT = Path(__file__).parents[1]
@@ -105,9 +109,7 @@ def _remedy(remedy: RemedySpec) -> str:
 def _remedy_kinds() -> str:
     rows = ["| kind | what it does | parameters |", "|---|---|---|"]
     for name, kind in REMEDIES.items():
-        module = next(m for m in vars(remedies).values() if getattr(m, "KIND", None) is kind)
-        what = (module.__doc__ or "").strip().splitlines()[0].partition(": ")[2]
-        parameters = ", ".join(f"`{key}`" for key in kind.parameters.model_fields) or "none"
+        what, parameters = _what(_module_of(kind, remedies)), _parameters(kind) or "none"
         rows.append(f"| `{name}` | {what} | {parameters} |")
     return "\n".join(rows)
 
@@ -115,9 +117,7 @@ def _remedy_kinds() -> str:
 def _kinds() -> str:
     rows = ["| kind | what it does | target by | parameters |", "|---|---|---|---|"]
     for name, kind in KINDS.items():
-        module = next(m for m in vars(faults).values() if getattr(m, "KIND", None) is kind)
-        what = (module.__doc__ or "").strip().splitlines()[0].partition(": ")[2]
-        parameters = ", ".join(f"`{key}`" for key in kind.parameters.model_fields) or "none"
+        what, parameters = _what(_module_of(kind, faults)), _parameters(kind) or "none"
         rows.append(f"| `{name}` | {what} | {', '.join(sorted(kind.selectors))} | {parameters} |")
     return "\n".join(rows)
 
@@ -125,12 +125,26 @@ def _kinds() -> str:
 def _checks() -> str:
     rows = ["| kind | what it does | parameters | needs |", "|---|---|---|---|"]
     for name, kind in CHECKS.items():
-        module = sys.modules[kind.parameters.__module__]
-        what = (module.__doc__ or "").strip().splitlines()[0].partition(": ")[2].rstrip(".")
-        parameters = ", ".join(f"`{key}`" for key in kind.parameters.model_fields)
+        what = _what(sys.modules[kind.parameters.__module__]).rstrip(".")
         flag = "`--allow-exec`" if kind.needs_flag else ""
-        rows.append(f"| `{name}` | {what} | {parameters} | {flag} |")
+        rows.append(f"| `{name}` | {what} | {_parameters(kind)} | {flag} |")
     return "\n".join(rows)
+
+
+def _module_of(kind: object, package: ModuleType) -> ModuleType:
+    """The one of a package whose kind it is."""
+    found = (each for each in vars(package).values() if getattr(each, "KIND", None) is kind)
+    module: ModuleType = next(found)
+    return module
+
+
+def _what(module: ModuleType) -> str:
+    """What the first line of its text says, behind the kind's name."""
+    return (module.__doc__ or "").strip().splitlines()[0].partition(": ")[2]
+
+
+def _parameters(kind: FaultKind | RemedyKind | CheckKind) -> str:
+    return ", ".join(f"`{key}`" for key in kind.parameters.model_fields)
 
 
 OPERATION_KEYS = {

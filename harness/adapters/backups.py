@@ -20,7 +20,7 @@ UP = (
 
 def backups_of(engine: Engine) -> list[Backup]:
     """All backups that the project tells of. TargetError if nobody does, or not as pgBackRest."""
-    told = _teller(engine.containers())
+    told = who_has(LABEL, engine.containers())
     try:
         words = shlex.split(told.labels[LABEL])
     except ValueError as error:
@@ -38,12 +38,13 @@ def backups_of(engine: Engine) -> list[Backup]:
         raise TargetError(text, "see docs/RECOVERY.md") from None
 
 
-def _teller(containers: Sequence[Container]) -> Container:
-    found = [one for one in containers if LABEL in one.labels]
+def who_has(label: str, containers: Sequence[Container]) -> Container:
+    """The first that runs of those with a label about backups; TargetError if there is none."""
+    found = [one for one in containers if label in one.labels]
     running = [one for one in found if one.is_running]
     if not found:
         raise TargetError(
-            f"no service here has the label {LABEL}",
+            f"no service here has the label {label}",
             f"the bundled stack: {UP}; others: docs/RECOVERY.md",
         )
     if not running:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 
-from harness.adapters.backups import UP, backups_of
+from harness.adapters.backups import backups_of, who_has
 from harness.cli.console import Screen
 from harness.cli.target_flags import choice_of
 from harness.errors import EngineError, TargetError
@@ -16,7 +16,7 @@ from harness.faults.base import Engine
 from harness.lock import run_lock
 from harness.model.backup import Backup
 from harness.model.container import Container
-from harness.model.labels import RUNBOOK, runbooks_of
+from harness.model.labels import RUNBOOK
 from harness.remedies.runbook import command_of
 from harness.session.project import Project
 from harness.session.targets import find_target
@@ -81,7 +81,7 @@ def _age(seconds: float) -> str:
 def drill(options: argparse.Namespace, screen: Screen) -> int:
     """Run the target's runbook `drill`; 1 if what was restored is not right."""
     project = Project(find_target(choice_of(options)))
-    place = _place(project.engine.containers())
+    place = who_has(f"{RUNBOOK}{DRILL}", project.engine.containers())
     words = command_of(DRILL, place.labels) or ()
     screen.say(f"{place.service}: {' '.join(words)}")
     with run_lock(project.lock_path, "harness drill"):
@@ -105,15 +105,3 @@ def _drilled(
             f"it may go on: wait until it is gone from `docker top {place.name}`, "
             "or allow more time: --within",
         ) from error
-
-
-def _place(containers: Sequence[Container]) -> Container:
-    """Where a drill can be made now."""
-    found = [one for one in containers if DRILL in runbooks_of(one.labels)]
-    running = [one for one in found if one.is_running]
-    if not found:
-        text = f"no service here has the label {RUNBOOK}{DRILL}"
-        raise TargetError(text, f"the bundled stack: {UP}; others: docs/RECOVERY.md")
-    if not running:
-        raise TargetError(f"{found[0].service} does not run", f"docker start {found[0].name}")
-    return running[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.faults.base import Tools
-from harness.model.experiment import FaultSpec, RemedySpec
+from harness.model.experiment import RemedySpec
 from harness.remedies import exec_command, restart, runbook, start, stop
 from harness.remedies.base import Part, RemedyKind
 
@@ -31,9 +31,3 @@ def command_of(spec: RemedySpec, labels: Mapping[str, Mapping[str, str]]) -> tup
     if name := spec.parameters.get("name"):
         return runbook.command_of(name, labels.get(spec.services[0], {})) or ()
     return tuple(spec.parameters.get("command", ()))
-
-
-def make_part(spec: FaultSpec, tools: Tools) -> Part:
-    """The part that a journal describes; ValueError for parameters that are not the kind's."""
-    kind = KINDS[spec.kind].part
-    return kind.make(spec, kind.parameters(**spec.parameters), tools)

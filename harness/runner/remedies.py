@@ -241,7 +241,7 @@ class Remedies:
         return doing
 
     def _fault_at(self) -> str:
-        """When the first fault was injected, for commands; "" if none was."""
+        """When the first fault took effect, for commands; "" if none was injected."""
         wall_s = self._faults.first_wall_s
         if wall_s is None:
             return ""

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from repository import Failed, alone, backups, emptied, end, info, pgbackrest, say, wait_for
+from repository import Failed, alone, apart, backups, emptied, end, info, pgbackrest, say, wait_for
 
 REPOSITORY = int(os.environ.get("DRILL_REPOSITORY", "1"))
 RESTORED, LOG = Path("/restored/data"), Path("/tmp/drill.log")
@@ -103,11 +103,7 @@ def restore(name: str, label: str) -> None:
     os.environ["PGBACKREST_PG1_PATH"] = str(RESTORED)
     to = ("--type=name", f"--target={name}", "--target-action=pause")
     pgbackrest(f"--repo={REPOSITORY}", f"--set={label}", *to, "restore", timeout_s=RESTORE_S)
-    settings = {
-        "listen_addresses": "", "unix_socket_directories": "/tmp", "archive_mode": "off",
-        "hba_file": f"{RESTORED}/pg_hba.conf", "ident_file": f"{RESTORED}/pg_ident.conf",
-    }  # fmt: skip
-    options = " ".join(f"-c {key}='{value}'" for key, value in settings.items())
+    options = apart(RESTORED, archive_mode="off")
     done = subprocess.run(
         ["pg_ctl", "-D", str(RESTORED), "-w", "-t", "600", "-l", str(LOG), "-o", options, "start"],
         stdout=subprocess.DEVNULL, timeout=REPLAYED_S + 60, check=False,

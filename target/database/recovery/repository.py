@@ -121,6 +121,18 @@ def end(data: Path) -> None:
         subprocess.run(command, capture_output=True, timeout=120, check=False)
 
 
+def apart(data: Path, **more: str) -> str:
+    """Options for a PostgreSQL on restored data: nobody meets it but who asks in /tmp."""
+    settings = {
+        "listen_addresses": "",
+        "unix_socket_directories": "/tmp",
+        "hba_file": f"{data}/pg_hba.conf",
+        "ident_file": f"{data}/pg_ident.conf",
+        **more,
+    }
+    return " ".join(f"-c {name}='{value}'" for name, value in settings.items())
+
+
 def say(level: str, message: str, **facts: Any) -> None:
     """One line of JSON, as the other parts of the stack write them."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -24,7 +24,7 @@ import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
-from repository import Failed, alone, emptied, pgbackrest, wait_for
+from repository import Failed, alone, apart, emptied, pgbackrest, wait_for
 
 NODES = os.environ.get("DATABASE_NODES", "").split()
 ETCD = os.environ.get("ETCD_HOSTS", "").split()
@@ -99,14 +99,7 @@ def settings_for(data: Path) -> dict[str, str]:
 
 def replay(data: Path) -> int:
     """Let PostgreSQL replay the log, alone, until it may be written to; then stop it."""
-    settings = {
-        "listen_addresses": "",
-        "unix_socket_directories": SOCKETS,
-        "hba_file": f"{data}/pg_hba.conf",
-        "ident_file": f"{data}/pg_ident.conf",
-        "synchronous_standby_names": "",
-    }
-    options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
+    options = apart(data, synchronous_standby_names="")
     LOG.unlink(missing_ok=True)
     _pg_ctl(data, "-o", options, "-l", str(LOG), "-t", str(int(REPLAY_S)), "start")
     try:
@@ -122,7 +115,7 @@ def forget() -> None:
     """Remove what the cluster remembers of the old history. Failed if no etcd answers."""
     for name in FORGOTTEN:
         key = base64.b64encode(f"/service/{SCOPE}/{name}".encode()).decode()
-        _of_etcd("deleterange", {"key": key})
+        _removed_from_etcd(key)
 
 
 def swap(fresh: Path) -> None:
@@ -179,11 +172,11 @@ def _asked(sql: str) -> str:
     return done.stdout.strip()
 
 
-def _of_etcd(call: str, body: dict[str, str]) -> None:
+def _removed_from_etcd(key: str) -> None:
+    """By the first member that answers."""
+    body = json.dumps({"key": key}).encode()
     for host in ETCD:
-        request = urllib.request.Request(
-            f"http://{host}/v3/kv/{call}", json.dumps(body).encode(), method="POST"
-        )
+        request = urllib.request.Request(f"http://{host}/v3/kv/deleterange", body, method="POST")
         try:
             with urllib.request.urlopen(request, timeout=5):
                 return
