@@ -115,7 +115,7 @@ def findings() -> dict[str, Any]:
             "faults": ["wipe-1"], "effect_s": 31.0, "commit_s": 0.0, "began_s": 32.0,
             "restored_s": 50.0, "restored_by": "outage", "recovery_point_s": 3.25,
             "uncertainty_s": 0.125, "is_beyond": False, "writes_lost": 46, "lost_after": 2,
-            "perhaps_lost": 0, "writes_discarded": 47, "holes": 1, "put_back": 0,
+            "writes_discarded": 47, "in_commit": 3, "holes": 1, "put_back": 0,
             "data_intact": False, "wrong_answers": 0, "recovered": True, "recovery_time_s": 19.5,
             "recovery_uncertainty_s": 0.25, "parts": {"restoring": 18.0},
             "examples": {"lost": ["m1"], "holes": ["m1"]},

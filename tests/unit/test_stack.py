@@ -63,6 +63,14 @@ def test_every_lasting_service_is_restarted_after_a_crash(
     assert services[name]["restart"] == "unless-stopped"
 
 
+@pytest.mark.parametrize("name", sorted(ONE_SHOT))
+def test_the_stack_is_not_healthy_before_a_one_shot_has_ended(
+    name: str, services: dict[str, dict[str, Any]]
+) -> None:
+    """As long as it runs its own check says `starting`: no look ever succeeds."""
+    assert services[name]["healthcheck"]["test"] == ["CMD", "false"]
+
+
 def test_images_are_local_and_logs_are_bounded(service: dict[str, Any]) -> None:
     assert service["image"].endswith(":local")
     assert service["pull_policy"] == "never"

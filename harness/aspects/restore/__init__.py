@@ -47,10 +47,11 @@ class Restore(Moments):
     recovery_point_s   the fault's effect less the acknowledgement of the oldest write before it
                        that is lost, 0 if none is; the true one is within `uncertainty_s`.
                        `is_beyond`: all are lost, so it may be further back than this run
-    writes_lost        acknowledged before the fault, or once restored, and not there;
-                       `lost_after` of them once restored, `perhaps_lost` of `writes_discarded`
-                       perhaps before the fault
-    writes_discarded   acknowledged between, and not there: the price of going back
+    writes_lost        acknowledged before the fault began to take effect, or once restored, and
+                       not there; `lost_after` of them once restored
+    writes_discarded   acknowledged between, and not there: the price of going back;
+                       `in_commit` of them while the fault took effect, when nobody can tell
+                       which of the two was first
     holes              lost though one that was acknowledged more than TOLERANCE_S later is there
     data_intact        whether none of this is wrong; None where not all that it takes is known
     put_back           rows that the harness put back itself; None where that is not known
@@ -64,8 +65,8 @@ class Restore(Moments):
     is_beyond: bool = False
     writes_lost: int | None = None
     lost_after: int | None = None
-    perhaps_lost: int | None = None
     writes_discarded: int | None = None
+    in_commit: int | None = None
     holes: int | None = None
     data_intact: bool | None = None
     put_back: int | None = None
@@ -111,8 +112,8 @@ def _history(found: OnPrimary, when: Moments) -> dict[str, Any]:
         **_recovery_point(sent, is_lost & is_before, is_there, when),
         "writes_lost": int(lost.sum()),
         "lost_after": int((is_lost & is_after & ~is_before).sum()),
-        "perhaps_lost": int((discarded & (sent.done_s <= effect_s + when.commit_s)).sum()),
         "writes_discarded": int(discarded.sum()),
+        "in_commit": int((discarded & (sent.done_s <= effect_s + when.commit_s)).sum()),
         "holes": int(holes.sum()),
         "examples": {
             "lost": sent.examples(lost),
@@ -257,17 +258,14 @@ def _point_figure(found: Restore, _: Writes) -> Figure:
 def _lost_figure(found: Restore, read: Writes) -> Figure:
     count, after = found.writes_lost or 0, found.lost_after or 0
     seen = f"{_of(count, read)}: {count - after:,} from before the fault, {after:,} once restored"
-    weakness = None
-    if found.perhaps_lost:
-        when = f"{found.perhaps_lost:,} of them acknowledged while the fault took effect"
-        text = f"{seen}, and {found.writes_discarded or 0:,} discarded, {when}"
-        weakness = Reason("within_uncertainty", text)
-    return Figure(count, _with_example(seen, found, "lost"), weakness=weakness)
+    return Figure(count, _with_example(seen, found, "lost"))
 
 
 def _discarded_figure(found: Restore, read: Writes) -> Figure:
     count = found.writes_discarded or 0
     seen = f"{_of(count, read)}, acknowledged after the fault and before it was restored"
+    if found.in_commit:
+        seen += f" ({found.in_commit:,} while the fault took effect)"
     return Figure(count, _with_example(seen, found, "discarded"))
 
 
