@@ -24,8 +24,7 @@ from harness.record.causes import (
     Cause,
     Explanations,
     Places,
-    causes_of_faults,
-    causes_of_remedies,
+    causes_of,
     during,
     enumerated,
     phase_at,
@@ -62,7 +61,7 @@ def figures(
     what was seen of alerts.
     """
     places = places_of(record)
-    faults = [*causes_of_faults(record), *causes_of_remedies(record)]
+    faults = causes_of(record)
     deaths = unplanned_deaths(record, places, faults)
     causes = (*faults, *death_causes(deaths, places))
     failovers = list(_failovers(record, Explanations(places, causes)))

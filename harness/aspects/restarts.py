@@ -1,4 +1,4 @@
-"""Containers that exited, and no fault of the run explains it: how often, and which."""
+"""Containers that exited, and no fault or remedy of the run explains it: how often, and which."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.model.expectation import Expectation
 from harness.model.figure import Figure, no_figure
 from harness.model.metric import Metric
 from harness.model.page import Column, Group, Table, Tile
-from harness.record.causes import causes_of_faults, places_of
+from harness.record.causes import causes_of, places_of
 from harness.record.deaths import Death, unplanned_deaths
 from harness.record.run import Record
 
@@ -32,7 +32,7 @@ def figures(record: Record) -> Restarts:
     """By the engine's events; if they were watched, the project's containers are known too."""
     if not record.events_of("target.parts"):
         return Restarts()
-    exits = unplanned_deaths(record, places_of(record), causes_of_faults(record))
+    exits = unplanned_deaths(record, places_of(record), causes_of(record))
     by_container = Counter(death.service for death in exits)
     return Restarts(unexpected=len(exits), by_container=by_container, exits=exits)
 

@@ -134,6 +134,11 @@ def causes_of_faults(record: Record) -> list[Cause]:
     return found
 
 
+def causes_of(record: Record) -> list[Cause]:
+    """Of all that was done on purpose: faults, and remedies."""
+    return [*causes_of_faults(record), *causes_of_remedies(record)]
+
+
 def causes_of_remedies(record: Record) -> list[Cause]:
     """One for each that was begun: whatever follows, the operator meant it."""
     return [

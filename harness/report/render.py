@@ -106,8 +106,9 @@ def _optional(folder: RunFolder, name: str) -> Mapping[str, Any]:
 
 def _tiles(findings: Findings, status: str) -> list[Tile]:
     """The key figures; none of them is good news where the run did not finish."""
-    tiles = [tile for aspect in ASPECTS for tile in aspect.tiles(findings)]
-    tiles += _load_tiles(findings.run)
+    found = [tile for aspect in ASPECTS for tile in aspect.tiles(findings)]
+    first = {tile.label: tile for tile in reversed(found)}  # who knows more of a figure comes first
+    tiles = [tile for tile in found if tile is first[tile.label]] + _load_tiles(findings.run)
     if status == "completed":
         return tiles
     return [replace(tile, tone="") if tile.tone == "good" else tile for tile in tiles]

@@ -94,7 +94,7 @@ def test_an_entry_of_the_same_fault_is_replaced(journal: Journal) -> None:
     assert [entry.run_id for entry in journal.entries()] == ["again"]
 
 
-@settings(max_examples=40, deadline=None)  # a disk that syncs takes the time it takes
+@settings(max_examples=40)  # a disk that syncs takes the time it takes
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), max_size=20))
 def test_the_file_holds_what_was_added_and_not_removed(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[bool, int]]

@@ -375,9 +375,11 @@ def _tiles(findings: Findings) -> Iterator[Tile]:
     if found.writes_lost is None:
         return
     point_s, half_s = found.recovery_point_s, found.uncertainty_s
-    note = f"{found.writes_lost:,} writes lost, {found.writes_discarded or 0:,} discarded"
     tone = "bad" if found.writes_lost else "good"
+    note = "from the oldest lost write to the fault"
     yield Tile("recovery point", point_s, note, tone, half_s or None, "seconds")
+    note = f"of {read.acknowledged or 0:,} acknowledged; {found.writes_discarded or 0:,} discarded"
+    yield Tile("writes lost", found.writes_lost, note, tone)
     figure = _intact_figure(found, read)
     if figure.value is not None:
         words = ("yes", "good") if figure.value else ("no", "bad")

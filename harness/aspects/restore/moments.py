@@ -15,15 +15,17 @@ from typing import Any, Literal
 from harness.aspects.recovery.stretches import Stretch
 from harness.record.run import Record
 
-KINDS = ("wipe", "damage_rows", "delete_rows")
+WIPE = "wipe"
+KINDS = (WIPE, "damage_rows", "delete_rows")
 """The kinds of fault that break data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moments:
-    """Seconds since run start; `effect_s` of the first of `faults`, and `commit_s` how long that
-    took at most. `restored_by`: what `began_s` and `restored_s` are taken from; "": nobody restored
-    anything, and nothing was out of order. `restored_s` is None where that was not done by the end.
+    """Seconds since run start; `effect_s`: when one of `faults` had broken the data, and `commit_s`
+    how long that took at most. `restored_by`: what `began_s` and `restored_s` are taken from; "":
+    nobody restored anything, and nothing was out of order. `restored_s` is None where that was not
+    done by the end.
     """
 
     faults: Sequence[str] = ()
@@ -39,9 +41,9 @@ def moments(record: Record, outages: Sequence[Stretch]) -> Moments:
     faults = concerned(record)
     if not faults:
         return Moments()
-    first = min(faults, key=_effect_s)
-    effect_s = _effect_s(first)
-    active = [e for e in record.events_of("fault.active") if e["fault"] == first["fault"]]
+    breaking = _breaking(faults, record)
+    effect_s = _effect_s(breaking)
+    active = [e for e in record.events_of("fault.active") if e["fault"] == breaking["fault"]]
     commit_s = max((float(e.get("commit_s") or 0.0) for e in active), default=0.0)
     began_s, restored_s, by = _restored(record, outages, effect_s)
     return Moments(
@@ -61,6 +63,20 @@ def concerned(record: Record) -> list[dict[str, Any]]:
         return data
     is_asked = any(item.subject == "restore" for item in record.experiment.hypothesis)
     return record.injected if is_asked else []
+
+
+def _breaking(faults: Sequence[dict[str, Any]], record: Record) -> dict[str, Any]:
+    """The first of them; of wipes the last before anybody did something about them.
+
+    While one disk is whole, writes are acknowledged and nothing is gone yet.
+    """
+    first = min(faults, key=_effect_s)
+    if first["kind"] != WIPE:
+        return first
+    begun = [float(e["start_s"]) for e in record.events_of("remedy.started")]
+    end_s = min((at_s for at_s in begun if at_s >= _effect_s(first)), default=inf)
+    wipes = [f for f in faults if f["kind"] == WIPE and _effect_s(f) <= end_s]
+    return max(wipes, key=_effect_s)
 
 
 def _effect_s(fault: dict[str, Any]) -> float:

@@ -27,9 +27,7 @@ from harness.adapters.proc_files import (
 
 TICKS = os.sysconf("SC_CLK_TCK")
 ONE, TWO = "1" * 64, "2" * 64
-ANY_FILE = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+ANY_FILE = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def _write(path: Path, text: str) -> Path:

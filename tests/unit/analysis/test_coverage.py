@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness.analysis.coverage import (
@@ -395,7 +395,6 @@ def test_an_exact_plan_may_lack_a_fiftieth_and_one(
     assert _is_short(step, is_exact=True, evidence=1e9) is is_short
 
 
-@settings(deadline=None)
 @given(st.floats(0.01, 1e4), st.integers(0, 10_000), st.floats(1, 40))
 def test_chernoffs_bound_is_that_of_its_formula(
     expected: float, seen: int, evidence: float

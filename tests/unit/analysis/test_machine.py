@@ -328,7 +328,7 @@ def looks(parts: list[tuple[float, int, float, float, float]]) -> list[Second]:
     return read_seconds(Record(cast(Any, None), events, NOTHING, NOTHING))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(LOOKS)
 def test_each_second_of_the_series_is_the_mean_of_what_was_looked_at_in_it(parts: Any) -> None:
     """Against 8 points in each second, which no look begins or ends between."""
@@ -341,7 +341,7 @@ def test_each_second_of_the_series_is_the_mean_of_what_was_looked_at_in_it(parts
         assert found.shares["others"][at] == (expected and pytest.approx(expected))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(LOOKS)
 def test_disturbances_are_those_of_the_plainest_way_to_find_them(parts: Any) -> None:
     """Each second of a window of 2.9 s or just more, the mean of which is too high; and gaps."""

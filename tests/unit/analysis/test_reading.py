@@ -79,7 +79,7 @@ def whole(row: Row, key: int) -> Row:
     return {**rest, **times, **row}
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.lists(st.tuples(st.sampled_from(["main", "canary"]), ROWS), max_size=4))
 def test_requests_are_in_order_of_time_and_those_due_at_once_as_they_were_written(
     made: list[tuple[str, list[Row]]],

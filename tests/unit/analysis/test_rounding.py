@@ -65,7 +65,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(TREES)
 def test_whatever_it_is_it_can_be_written_and_is_then_as_it_was_read(value: Any) -> None:
     found = rounded(value)

@@ -33,7 +33,7 @@ lengths = st.one_of(st.integers(1, 40), st.integers(1, 300), st.integers(300, 90
 shares = st.sampled_from([0.0, 0.0, 0.0, 0.002, 0.01, 0.02, 0.1, 1 / 3, 0.9, 0.99, 1.0])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     st.lists(st.tuples(lengths, shares), min_size=1, max_size=6),
     st.integers(0, 2**32),

@@ -12,6 +12,7 @@ from harness.aspects.findings_json import findings_from_json
 from harness.aspects.restarts import ASPECT, Restarts, figures
 from harness.model.compared import Measured
 from harness.model.expectation import Expectation
+from harness.model.findings import RemedyFound
 from harness.model.metric import Metric
 from harness.model.page import Column, Group, Tile
 from harness.record.run import Record
@@ -38,8 +39,9 @@ def starts(t_s: float, service: str) -> dict[str, Any]:
     return {"event": "container.start", "t_s": t_s, "service": service}
 
 
-def found_in(*events: dict[str, Any]) -> Restarts:
-    return figures(Record(cast(Any, None), list(events), NOTHING, NOTHING, [KILL]))
+def found_in(*events: dict[str, Any], remedies: tuple[RemedyFound, ...] = ()) -> Restarts:
+    none = cast(Any, None)
+    return figures(Record(none, list(events), NOTHING, NOTHING, [KILL], remedies=list(remedies)))
 
 
 def test_exits_that_no_fault_explains_are_counted_by_container() -> None:
@@ -58,6 +60,15 @@ def test_what_a_fault_did_and_a_job_that_ended_well_are_not_unexpected() -> None
     found = found_in(parts("app-1"), exits(30.1, "app-1"), exits(5.0, "migrate", 0))
     assert found.unexpected == 0
     assert found.by_container == {}
+
+
+def test_what_an_operator_stopped_is_not_unexpected() -> None:
+    stop = RemedyFound(
+        remedy="stop-1", kind="stop", target="db-1", services=("db-1",), start_s=40.0
+    )
+    log = [exits(42.0, "db-1", 0), exits(42.0, "db-2", 0)]
+    found = found_in(parts("db-1", "db-2"), *log, remedies=(stop,))
+    assert found.by_container == {"db-2": 1}
 
 
 def test_without_a_watch_there_is_no_count() -> None:

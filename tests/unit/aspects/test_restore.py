@@ -445,13 +445,25 @@ def test_what_two_sets_of_runs_are_compared_by(tmp_path: Path) -> None:
 
 
 def test_the_key_figures_of_the_report(tmp_path: Path) -> None:
-    point, intact = restore.ASPECT.tiles(Case(tmp_path, reach_s=17.0).findings())
+    point, lost, intact = restore.ASPECT.tiles(Case(tmp_path, reach_s=17.0).findings())
     assert (point.label, point.value, point.tone) == ("recovery point", 3.0 - FLIGHT_S, "bad")
-    assert point.note == "192 writes lost, 640 discarded"
+    assert (lost.label, lost.value, lost.tone) == ("writes lost", 192, "bad")
+    assert lost.note.endswith("acknowledged; 640 discarded")
     assert (intact.label, intact.value, intact.tone) == ("data intact", "yes", "good")
     case = Case(tmp_path / "other")
     case.rows[7] = 2
-    assert [tile.tone for tile in restore.ASPECT.tiles(case.findings())] == ["good", "bad"]
+    assert [tile.tone for tile in restore.ASPECT.tiles(case.findings())] == ["good", "good", "bad"]
+
+
+def test_of_several_wipes_the_last_one_has_broken_the_data(tmp_path: Path) -> None:
+    """One that comes after the operator began is another matter."""
+    case = Case(tmp_path)
+    at_s = {"wipe-1": EFFECT_S, "wipe-2": 22.5, "wipe-3": 25.0, "wipe-4": 41.0}
+    case.faults = [{**WIPE, "fault": name, "effect_s": s} for name, s in at_s.items()]
+    found = case.found()
+    assert (found.effect_s, found.began_s) == (25.0, 30.0)
+    case.events = []
+    assert case.found().effect_s == 41.0
 
 
 def test_it_stands_before_the_writes_in_a_report() -> None:

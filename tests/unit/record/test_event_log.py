@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from disk import room
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import RecordError, RunFolderError
@@ -53,7 +53,6 @@ def test_a_log_that_is_closed_takes_nothing_and_says_nothing(folder: RunFolder) 
 
 
 @given(cut=st.integers(0, 2000))
-@settings(deadline=None)
 def test_a_log_cut_off_anywhere_is_read_up_to_the_cut(
     tmp_path_factory: pytest.TempPathFactory, cut: int
 ) -> None:

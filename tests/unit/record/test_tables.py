@@ -70,7 +70,7 @@ def test_a_missing_part_is_a_clear_error(folder: RunFolder, missing: str) -> Non
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_damaged_part_is_refused_or_makes_no_difference(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

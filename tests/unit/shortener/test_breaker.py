@@ -439,7 +439,5 @@ class BreakerMachine(RuleBasedStateMachine):
             assert sum(does_count for _, does_count in self.running) == 1
 
 
-BreakerMachine.TestCase.settings = hypothesis_settings(
-    max_examples=75, stateful_step_count=40, deadline=None
-)
+BreakerMachine.TestCase.settings = hypothesis_settings(max_examples=75, stateful_step_count=40)
 TestAnyInterleaving = BreakerMachine.TestCase
