@@ -1,0 +1,138 @@
+"""keeper run | status | promote [--switch]."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from keeper.database import Nodes
+from keeper.geo import WANTED_S, Etcd
+from keeper.service import PORT, Service
+from keeper.turns import Rules, Seat
+
+OWN = f"http://127.0.0.1:{PORT}/region"
+LOOK_AGAIN_S = 0.2
+
+
+class Refused(Exception):
+    """Why a command does nothing, or did not succeed, and what to do."""
+
+
+def main() -> int:
+    """0, or 1 with a line that says why."""
+    parser = argparse.ArgumentParser(prog="keeper", description="Who may take writes.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="keep this region: hold or watch the key, for ever")
+    commands.add_parser("status", help="print what the keeper of this region knows")
+    promote = commands.add_parser("promote", help="make this region the one that takes writes")
+    promote.add_argument("--switch", action="store_true", help="even if another one does now")
+    options = parser.parse_args()
+    try:
+        if options.command == "run":
+            service().run()
+        told = promoted(is_switch=options.switch) if options.command == "promote" else region()
+    except (Refused, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    sys.stdout.write(json.dumps(told) + "\n")
+    return 0
+
+
+def service() -> Service:
+    """As the environment says. Refused if something is missing there."""
+    settings = os.environ
+    try:
+        rules = Rules(
+            settings["REGION"],
+            tuple(settings["REGIONS"].split()),
+            is_automatic=settings.get("AUTOMATIC", "true") == "true",
+            lease_s=float(settings.get("LEASE_S", "10")),
+        )
+        sources = dict(each.split("=", 1) for each in settings["STANDBY_SOURCES"].split())
+        nodes = Nodes(settings["PATRONI_URLS"].split())
+    except KeyError as error:
+        raise Refused(f"{error.args[0]} is not set: the keeper's environment needs it") from None
+    missing = [region for region in rules.regions if region not in sources]
+    if rules.region not in rules.regions or missing:
+        raise Refused(
+            f"REGIONS ({' '.join(rules.regions)}) must name {rules.region}, "
+            f"and STANDBY_SOURCES each of them; missing: {' '.join(missing) or rules.region}"
+        )
+    return Service(Seat(rules, sources), geo(rules.lease_s), nodes)
+
+
+def geo(lease_s: float = 10.0) -> Etcd:
+    """The own region's member of the geo etcd."""
+    return Etcd(os.environ["GEO_ETCD"], os.environ["REGION"], lease_s)
+
+
+def region() -> dict[str, Any]:
+    """What the keeper that runs here knows. Refused if none does."""
+    try:
+        with urllib.request.urlopen(OWN, timeout=5) as answer:
+            told: dict[str, Any] = json.load(answer)
+    except OSError as error:
+        raise Refused(
+            f"the keeper does not answer on {OWN} ({error}); is its container running?"
+        ) from None
+    return told
+
+
+def promoted(*, is_switch: bool) -> dict[str, Any]:
+    """Ask for the key, and wait until the region takes writes. Refused if it must not or cannot."""
+    if reason := refusal(region(), is_switch=is_switch):
+        raise Refused(reason)
+    begun_s = time.monotonic()
+    etcd = geo()
+    etcd.want(os.environ["REGION"])
+    try:
+        told = until(lambda told: bool(told["takes_writes"]), WANTED_S - 5)
+    finally:
+        etcd.want_none()
+    return {**told, "took_s": round(time.monotonic() - begun_s, 2)}
+
+
+def refusal(told: Mapping[str, Any], *, is_switch: bool) -> str:
+    """Why this region must not be promoted, "" if it may."""
+    name, holder = told["region"], told["holder"]
+    if holder == name:
+        return f"{name} is the primary region already; nothing to do"
+    if holder is None:
+        return (
+            f"the keeper of {name} does not reach the geo etcd, so nobody knows who takes writes; "
+            "is a majority of its members up?"
+        )
+    if told["role"] == "unknown":
+        return f"the database of {name} does not answer; start it first"
+    if told["lag_bytes"] is None:
+        return (
+            f"how far the database of {name} is behind is unknown: this keeper has not seen it "
+            "follow the primary region; wait until `keeper status` shows lag_bytes"
+        )
+    if holder and not is_switch:
+        return f"{holder} takes writes and is alive; `keeper promote --switch` hands over to {name}"
+    return ""
+
+
+def until(holds: Callable[[Mapping[str, Any]], bool], within_s: float) -> dict[str, Any]:
+    """What the keeper knows as soon as it `holds`. Refused after `within_s`."""
+    deadline_s = time.monotonic() + within_s
+    while not holds(told := region()):
+        if time.monotonic() > deadline_s:
+            raise Refused(
+                f"{told['region']} takes no writes after {within_s:.0f} s: holder "
+                f"{told['holder'] or 'nobody'}, role {told['role']}, lag {told['lag_bytes']} "
+                "bytes; its keeper's log says what failed"
+            )
+        time.sleep(LOOK_AGAIN_S)
+    return told
+
+
+if __name__ == "__main__":
+    sys.exit(main())

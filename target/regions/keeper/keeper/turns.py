@@ -1,0 +1,337 @@
+"""What a keeper does in a turn, as a generator of acts: it decides, and touches nothing itself.
+
+Who holds the key `/primary` in the geo etcd may take writes. Its lease runs out `lease_s` after the
+last renewal, and the database refuses writes `fence_s` after it, by a switch of its own:
+
+    look: the database's clock says T -> renew the lease -> to the database: open until T + fence_s
+
+T was before the renewal was sent. So however long anything in between takes, whoever is stopped,
+killed or cut off: the database has closed before the lease can have run out, as long as the clocks
+of the two go wrong by less than `lease_s / fence_s` against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+Clock = Callable[[], float]
+"""Seconds that never go back."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Of one region's keeper; `regions` are in the order in which they take over."""
+
+    region: str
+    regions: tuple[str, ...]
+    is_automatic: bool = True
+    lease_s: float = 10.0
+
+    @property
+    def fence_s(self) -> float:
+        """From when a renewal was sent to when the region closes, if none succeeds any more."""
+        return self.lease_s * 0.6
+
+    @property
+    def renew_s(self) -> float:
+        """Between two renewals."""
+        return self.lease_s * 0.2
+
+    @property
+    def step_s(self) -> float:
+        """How much longer each next region waits before it takes the key."""
+        return self.lease_s * 0.3
+
+    @property
+    def give_up_s(self) -> float:
+        """How long a region keeps the key while its database takes no writes."""
+        return self.lease_s * 3
+
+
+@dataclass(frozen=True)
+class Database:
+    """What the database of a region is like. `node` is its leader's host, "" if none answers.
+
+    `position` and `lag_s` are those of its log: bytes written or received, seconds not replayed.
+    `follows` is the HOST:PORT it streams from. `clock` is its server's, as it writes it.
+    """
+
+    node: str = ""
+    is_standby: bool = False
+    is_closed: bool = False
+    position: int = 0
+    lag_s: float = 0.0
+    follows: str = ""
+    clock: str = ""
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether a client's write is accepted."""
+        return bool(self.node) and not self.is_standby and not self.is_closed
+
+
+@dataclass(frozen=True)
+class Last:
+    """Who took or gave back the key last; the log's `position` only if it was given back."""
+
+    region: str
+    position: int | None = None
+
+
+@dataclass(frozen=True)
+class Geo:
+    """What the geo etcd says. `position` is that of the holder's log at its last renewal."""
+
+    holder: str = ""
+    lease: str = ""
+    position: int | None = None
+    last: Last | None = None
+    wanted: str = ""
+
+
+@dataclass(frozen=True)
+class Look:
+    """At the region's database. Answer: Database."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """The geo etcd, as a majority of it has it. Answer: Geo, None if it does not answer."""
+
+
+@dataclass(frozen=True)
+class Renew:
+    """The lease, and read. Answer: Geo, None if it is not known to be renewed."""
+
+    lease: str
+    position: int
+
+
+@dataclass(frozen=True)
+class Take:
+    """The key, if nobody has it. Answer: Geo, with this region as holder if it was the one."""
+
+    lag_bytes: int | None
+
+
+@dataclass(frozen=True)
+class GiveBack:
+    """The key, with the position up to which the log must be replayed by the next holder."""
+
+    lease: str
+    position: int | None
+
+
+@dataclass(frozen=True)
+class Open:
+    """Let the database take writes for `for_s` from when its clock was `clock`."""
+
+    node: str
+    clock: str
+    for_s: float
+
+
+@dataclass(frozen=True)
+class OpenToReads:
+    """Let clients in again; it is a standby, and follows who holds the key."""
+
+    node: str
+
+
+@dataclass(frozen=True)
+class Close:
+    """Let no client in, end those that are. Answer: whether it is known to have worked."""
+
+
+@dataclass(frozen=True)
+class Promote:
+    """Make the standby cluster a primary one."""
+
+
+@dataclass(frozen=True)
+class Follow:
+    """Make it a standby cluster of that region; what it alone has written is discarded."""
+
+    region: str
+
+
+Act = (
+    Look | Read | Renew | Take | GiveBack | Open | OpenToReads | Close | Promote | Follow
+)  # fmt: skip
+Acts = Generator[Act, Any, None]
+
+
+@dataclass
+class Seat:
+    """What a keeper remembers from turn to turn; `since` and `at` are times of its clock."""
+
+    rules: Rules
+    sources: dict[str, str]
+    lease: str = ""
+    renewed_at: float | None = None
+    writable_at: float | None = None
+    absent_since: float | None = None
+    fenced_at: float | None = None
+    looked_at: float | None = None
+    lag_bytes: int | None = None
+    lag_at: float | None = None
+    database: Database = Database()
+    geo: Geo | None = None
+    is_settled: bool = False
+
+    def may_write(self, now_s: float) -> bool:
+        """Whether this region holds the key, and still may rely on it."""
+        if not self.lease or self.renewed_at is None:
+            return False
+        return now_s - self.renewed_at < self.rules.fence_s
+
+    def takes_writes(self, now_s: float) -> bool:
+        """Whether it may and its database does, by a look that is not too old."""
+        if self.looked_at is None or now_s - self.looked_at > self.rules.fence_s:
+            return False
+        return self.may_write(now_s) and self.database.is_writable
+
+
+def turn(seat: Seat, now: Clock) -> Acts:
+    """Look, then do what the key asks for; whether all is as it should be is in `is_settled`."""
+    seat.is_settled = False
+    yield from _looked(seat, now)
+    if seat.lease:
+        yield from _hold(seat, now)
+    else:
+        yield from _stand_by(seat, now)
+
+
+def _looked(seat: Seat, now: Clock) -> Acts:
+    seat.database = yield Look()
+    seat.looked_at = now()
+    if seat.database.is_writable:
+        seat.writable_at = seat.looked_at
+
+
+def _hold(seat: Seat, now: Clock) -> Acts:
+    """Renew, and open the database for as long as that is good for."""
+    rules, database, sent_at = seat.rules, seat.database, now()
+    seat.geo = geo = yield Renew(seat.lease, database.position)
+    if geo is None:
+        if not seat.may_write(now()):
+            yield from _fence(seat, now)
+        return
+    if (geo.holder, geo.lease) != (rules.region, seat.lease):
+        yield from _fence(seat, now)
+        return
+    seat.renewed_at, seat.lag_bytes, seat.lag_at = sent_at, 0, sent_at
+    if geo.wanted not in ("", rules.region) or _should_give_up(seat, now()):
+        yield from _give_back(seat, now)
+        return
+    yield from _lead(seat)
+
+
+def _lead(seat: Seat) -> Acts:
+    database = seat.database
+    if not database.node:
+        return
+    yield Open(database.node, database.clock, seat.rules.fence_s)
+    if database.is_standby:
+        yield Promote()
+    seat.is_settled, seat.fenced_at = database.is_writable, None
+
+
+def _should_give_up(seat: Seat, now_s: float) -> bool:
+    """Its database has taken no writes for too long: another region's may."""
+    since = seat.writable_at
+    return seat.rules.is_automatic and since is not None and now_s - since > seat.rules.give_up_s
+
+
+def _give_back(seat: Seat, now: Clock) -> Acts:
+    """Close, and hand the key on with the position of the last write; kept if it stays open."""
+    is_closed = yield from _close(seat, now)
+    if not is_closed and seat.database.node:
+        return
+    yield from _looked(seat, now)
+    position = seat.database.position if seat.database.node else None
+    lease, seat.lease = seat.lease, ""
+    yield GiveBack(lease, position)
+
+
+def _fence(seat: Seat, now: Clock) -> Acts:
+    """Without the key: no writes. Whether the database has closed, the next look says."""
+    seat.lease = ""
+    yield from _close(seat, now)
+
+
+def _close(seat: Seat, now: Clock) -> Generator[Act, Any, bool]:
+    seat.renewed_at = None
+    if seat.fenced_at is None:
+        seat.fenced_at = now()
+    is_closed: bool = yield Close()
+    return is_closed
+
+
+def _stand_by(seat: Seat, now: Clock) -> Acts:
+    """Not the holder: closed, or a standby of who is; perhaps the next holder."""
+    seat.geo = geo = yield Read()
+    if seat.database.is_writable:
+        yield from _close(seat, now)
+    if geo is None:
+        seat.absent_since = None
+        return
+    if geo.holder == seat.rules.region:  # of an earlier life, or lost sight of: renewed or gone
+        seat.lease, seat.renewed_at, seat.writable_at = geo.lease, None, now()
+    elif geo.holder:
+        seat.absent_since = None
+        yield from _follow(seat, geo, now)
+    else:
+        yield from _claim(seat, geo, now)
+
+
+def _follow(seat: Seat, geo: Geo, now: Clock) -> Acts:
+    database = seat.database
+    if not database.node:
+        return
+    if not database.is_standby or database.follows != seat.sources[geo.holder]:
+        seat.lag_bytes = None
+        yield Follow(geo.holder)
+        return
+    if geo.position is not None:
+        seat.lag_bytes, seat.lag_at = max(0, geo.position - database.position), now()
+    if database.is_closed:
+        yield OpenToReads(database.node)
+    seat.is_settled, seat.fenced_at = not database.is_closed, None
+
+
+def _claim(seat: Seat, geo: Geo, now: Clock) -> Acts:
+    """Take the key when it is this region's turn to."""
+    if seat.absent_since is None:
+        seat.absent_since = now()
+    waited_s = now() - seat.absent_since
+    wait_s = wait_before_taking(seat, geo)
+    if wait_s is None or waited_s < wait_s:
+        return
+    sent_at = now()
+    seat.geo = taken = yield Take(seat.lag_bytes)
+    if taken is None or taken.holder != seat.rules.region:
+        return
+    seat.lease, seat.renewed_at, seat.writable_at = taken.lease, sent_at, sent_at
+    seat.absent_since = None
+    yield from _lead(seat)
+
+
+def wait_before_taking(seat: Seat, geo: Geo) -> float | None:
+    """How long nobody must have had the key until this region takes it; None for never."""
+    rules, database, last = seat.rules, seat.database, geo.last
+    if not database.node or geo.wanted not in ("", rules.region):
+        return None
+    if not database.is_standby:  # all that was ever acknowledged is here, or nothing of use
+        owner = rules.regions[0] if last is None else last.region
+        return 0.0 if rules.region == owner else None
+    if last is None or seat.lag_bytes is None:
+        return None
+    if geo.wanted == rules.region:
+        return 0.0 if database.position >= (last.position or 0) else None
+    if not rules.is_automatic:
+        return None
+    others = [region for region in rules.regions if region != last.region]
+    return rules.step_s * ([*others, last.region].index(rules.region))
