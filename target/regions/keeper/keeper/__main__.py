@@ -44,16 +44,21 @@ def main() -> int:
     return 0
 
 
+def rules_from(settings: Mapping[str, str]) -> Rules:
+    """As the environment says. KeyError if something is missing there."""
+    return Rules(
+        settings["REGION"],
+        tuple(settings["REGIONS"].split()),
+        is_automatic=settings.get("AUTOMATIC", "true") == "true",
+        lease_s=float(settings.get("LEASE_S", "10")),
+    )
+
+
 def service() -> Service:
     """As the environment says. Refused if something is missing there."""
     settings = os.environ
     try:
-        rules = Rules(
-            settings["REGION"],
-            tuple(settings["REGIONS"].split()),
-            is_automatic=settings.get("AUTOMATIC", "true") == "true",
-            lease_s=float(settings.get("LEASE_S", "10")),
-        )
+        rules, geo_etcd = rules_from(settings), settings["GEO_ETCD"]
         sources = dict(each.split("=", 1) for each in settings["STANDBY_SOURCES"].split())
         nodes = Nodes(settings["PATRONI_URLS"].split())
     except KeyError as error:
@@ -64,12 +69,7 @@ def service() -> Service:
             f"REGIONS ({' '.join(rules.regions)}) must name {rules.region}, "
             f"and STANDBY_SOURCES each of them; missing: {' '.join(missing) or rules.region}"
         )
-    return Service(Seat(rules, sources), geo(rules.lease_s), nodes)
-
-
-def geo(lease_s: float = 10.0) -> Etcd:
-    """The own region's member of the geo etcd."""
-    return Etcd(os.environ["GEO_ETCD"], os.environ["REGION"], lease_s)
+    return Service(Seat(rules, sources), Etcd(geo_etcd, rules), nodes)
 
 
 def region() -> dict[str, Any]:
@@ -89,8 +89,9 @@ def promoted(*, is_switch: bool) -> dict[str, Any]:
     if reason := refusal(region(), is_switch=is_switch):
         raise Refused(reason)
     begun_s = time.monotonic()
-    etcd = geo()
-    etcd.want(os.environ["REGION"])
+    rules = rules_from(os.environ)
+    etcd = Etcd(os.environ["GEO_ETCD"], rules)
+    etcd.want(rules.region)
     try:
         told = until(lambda told: bool(told["takes_writes"]), WANTED_S - 5)
     finally:

@@ -8,27 +8,23 @@ It lies beside the data: a restart keeps it, and neither a copy of the data nor 
 from __future__ import annotations
 
 import json
-import os
 import re
-import select
-import subprocess
-import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
+from keeper.session import SUPERUSER, Failed, Session
 from keeper.turns import Database
 
-SUPERUSER = os.environ.get("PATRONI_SUPERUSER_USERNAME", "postgres")
 CLOSED = "/var/lib/postgresql/closed.conf"
 SWITCH = "keeper-switch"
 """The application's name of the session that closes the database unless it is ended in time."""
 PATRONI_S, CONFIG_S, SQL_S, CLOSE_S = 1.0, 3.0, 2.0, 3.0
 
 LOOK = f"""
-SELECT pg_is_in_recovery(), coalesce(pg_read_file('{CLOSED}', true), '') <> '',
+SELECT 'look', pg_is_in_recovery(), coalesce(pg_read_file('{CLOSED}', true), '') <> '',
   pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery()
     THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
     ELSE pg_current_wal_lsn() END, '0/0'),
@@ -56,32 +52,33 @@ CLOSING = f"""
 OPEN = """
 DO $$ DECLARE until timestamptz := timestamptz '{clock}' + interval '{for_s} s'; BEGIN
   IF clock_timestamp() < until THEN
-    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+    PERFORM pg_cancel_backend(pid) FROM pg_stat_activity
       WHERE application_name = '{switch}' AND pid <> pg_backend_pid();
     {opened}
   END IF;
-  RAISE NOTICE 'armed';
+  RAISE NOTICE 'keeper: %', 'armed';
   PERFORM pg_sleep(greatest(0, extract(epoch FROM until - clock_timestamp())));
   {closing}
 END $$"""
 
 CLOSE = f"""
 DO $$ BEGIN
-  IF pg_is_in_recovery() THEN RETURN; END IF;
-  {CLOSING}
-END $$;
-SELECT count(*) FROM pg_stat_activity JOIN pg_roles ON rolname = usename
-  WHERE backend_type = 'client backend' AND NOT rolsuper AND NOT pg_is_in_recovery()"""
+  IF NOT pg_is_in_recovery() THEN {CLOSING}
+    PERFORM pg_stat_clear_snapshot();
+    IF EXISTS (SELECT FROM pg_stat_activity JOIN pg_roles ON rolname = usename
+        WHERE backend_type = 'client backend' AND NOT rolsuper) THEN
+      RAISE 'clients are still in';
+    END IF;
+  END IF;
+  RAISE NOTICE 'keeper: %', 'done';
+END $$"""
 
 OPEN_TO_READS = f"""
 DO $$ BEGIN
   IF pg_is_in_recovery() THEN {OPENED}
   END IF;
+  RAISE NOTICE 'keeper: %', 'done';
 END $$"""
-
-
-class Failed(Exception):
-    """What did not work, where, in one line."""
 
 
 class Nodes:
@@ -89,14 +86,16 @@ class Nodes:
 
     def __init__(self, urls: Sequence[str]) -> None:
         self._urls = list(urls)
-        self._switch: subprocess.Popen[str] | None = None
+        self._looker: Session | None = None
+        self._switches: list[Session] = []
 
     def look(self) -> Database:
         """At the leader, or another node if there is none. Failed if no node answers."""
-        url = self._leader()
-        node = _host(url)
-        [line] = _asked(node, LOOK).splitlines()
-        standby, closed, position, lag_s, clock, conninfo = line.split("|", 5)
+        node = _host(self._leader())
+        if self._looker is None or not _is_at(self._looker, node):
+            self._looker = Session(node, "keeper")
+        line = self._looker.ask(f"{LOOK};", SQL_S, until="look|")
+        _, standby, closed, position, lag_s, clock, conninfo = line.split("|", 6)
         return Database(
             node=node,
             is_standby=standby == "t",
@@ -110,39 +109,38 @@ class Nodes:
     def open(self, node: str, clock: str, for_s: float) -> None:
         """Until the node's clock is `clock` + `for_s`: then it closes by itself.
 
-        Failed if the switch is not known to be armed; the one before it then still is.
+        Failed if the switch is not known to be armed; the one before it then still is. There are
+        two, which take turns: each ends the other once it is armed.
         """
         sql = OPEN.format(clock=clock, for_s=for_s, switch=SWITCH, opened=OPENED, closing=CLOSING)
-        switch = _psql(node, sql, SWITCH)
-        if not _said(switch, "armed", SQL_S):
-            switch.kill()
-            switch.communicate()
-            raise Failed(f"{node}: the switch was not armed within {SQL_S} s")
-        if self._switch is not None:
-            self._switch.kill()
-            self._switch.communicate()
-        self._switch = switch
+        self._switches = [each for each in self._switches if _is_at(each, node)]
+        idle = self._switches.pop(0) if len(self._switches) > 1 else Session(node, SWITCH)
+        idle.ask(f"{sql};", SQL_S, until="keeper: armed")
+        self._switches.append(idle)
 
-    def open_to_reads(self, node: str) -> None:
-        """Let clients in, if it is a standby."""
-        _asked(node, OPEN_TO_READS)
+    def open_to_reads(self) -> bool:
+        """Let clients in on each node that is a standby; whether all nodes confirmed it."""
+        return self._all_have_done(OPEN_TO_READS)
 
     def close(self) -> bool:
         """Let no client in on any node that could take writes; whether all nodes confirmed it."""
-        with ThreadPoolExecutor(len(self._urls)) as pool:
-            return all(pool.map(_is_closed, self._urls))
+        return self._all_have_done(CLOSE)
 
-    def promote(self) -> None:
+    def promote(self) -> bool:
         """Let Patroni lead a cluster of its own. Failed if its store cannot be written."""
-        self._configure(None)
+        return self._configured(None)
 
-    def follow(self, source: str) -> None:
+    def follow(self, source: str) -> bool:
         """Let Patroni stream from HOST:PORT; it rewinds what only this region has."""
         host, port = source.rsplit(":", 1)
         methods = {"create_replica_methods": ["basebackup"]}
-        self._configure({"host": host, "port": int(port), **methods})
+        return self._configured({"host": host, "port": int(port), **methods})
 
-    def _configure(self, standby_cluster: Mapping[str, Any] | None) -> None:
+    def _all_have_done(self, sql: str) -> bool:
+        with ThreadPoolExecutor(len(self._urls)) as pool:
+            return all(pool.map(lambda url: _has_done(_host(url), sql), self._urls))
+
+    def _configured(self, standby_cluster: Mapping[str, Any] | None) -> bool:
         url = self._leader()
         body = json.dumps({"standby_cluster": standby_cluster}).encode()
         request = urllib.request.Request(f"{url}/config", body, method="PATCH")
@@ -150,6 +148,7 @@ class Nodes:
             urllib.request.urlopen(request, timeout=CONFIG_S).close()
         except OSError as error:
             raise Failed(f"{url}: PATCH /config: {error}") from None
+        return True
 
     def _leader(self) -> str:
         """Its URL, remembered at the front; without one that of a node that answers."""
@@ -182,49 +181,22 @@ def _role(url: str) -> str:
     return str(said.get("role", "")) if said.get("state") == "running" else ""
 
 
-def _is_closed(url: str) -> bool:
+def _has_done(node: str, sql: str) -> bool:
+    session = Session(node, "keeper")
     try:
-        return _asked(_host(url), CLOSE, CLOSE_S) == "0"
+        return bool(session.ask(f"{sql};", CLOSE_S, until="keeper: done"))
     except Failed:
         return False
+    finally:
+        session.end()
 
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
 
 
-def _psql(node: str, sql: str, name: str) -> subprocess.Popen[str]:
-    to = f"host={node} user={SUPERUSER} dbname=postgres application_name={name} connect_timeout=2"
-    environment = os.environ | {"PGPASSWORD": os.environ.get("PATRONI_SUPERUSER_PASSWORD", "")}
-    return subprocess.Popen(
-        ["psql", "-AtXqv", "ON_ERROR_STOP=1", "-d", to, "-c", sql],
-        env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-
-
-def _asked(node: str, sql: str, within_s: float = SQL_S) -> str:
-    """What psql prints. Failed with its words, or if it takes too long."""
-    psql = _psql(node, sql, "keeper")
-    try:
-        printed, _ = psql.communicate(timeout=within_s)
-    except subprocess.TimeoutExpired:
-        psql.kill()
-        psql.communicate()
-        raise Failed(f"{node}: psql: no end after {within_s} s") from None
-    if psql.returncode:
-        raise Failed(f"{node}: psql: {printed.strip()[-300:]}")
-    return printed.strip()
-
-
-def _said(process: subprocess.Popen[str], word: str, within_s: float) -> bool:
-    """Whether a line with this word is printed in time."""
-    stdout = process.stdout
-    if stdout is None:
-        return False
-    deadline_s = time.monotonic() + within_s
-    while (left_s := deadline_s - time.monotonic()) > 0:
-        ready, _, _ = select.select([stdout], [], [], left_s)
-        line = stdout.readline() if ready else ""
-        if word in line or not line:
-            return word in line
-    return False
+def _is_at(session: Session, node: str) -> bool:
+    """Whether it can be used for that node; one for another is ended."""
+    if session.node != node:
+        session.end()
+    return session.is_open

@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keeper.turns import Geo, Last
+from keeper.turns import Geo, Last, Rules
 
 PRIMARY, POSITION, LAST, WANTED = "/primary", "/position", "/last", "/wanted"
 KEYS = (PRIMARY, POSITION, LAST, WANTED)
@@ -22,8 +22,8 @@ REQUEST_S, WANTED_S = 1.5, 60
 class Etcd:
     """One member, that of the own region; every answer is one that a majority agreed to."""
 
-    def __init__(self, url: str, region: str, lease_s: float) -> None:
-        self._url, self._region, self._lease_s = url, region, lease_s
+    def __init__(self, url: str, rules: Rules) -> None:
+        self._url, self._region, self._lease_s = url, rules.region, rules.lease_s
 
     def read(self) -> Geo:
         """What the keys say now. OSError if the member has no majority, or does not answer."""
@@ -43,7 +43,7 @@ class Etcd:
             [is_absent], [_put(PRIMARY, self._region, lease), _put(LAST, note)]
         )
 
-    def give_back(self, lease: str, position: int | None) -> None:
+    def give_back(self, lease: str, position: int) -> None:
         """Remove the key if it is bound to this lease."""
         note = json.dumps({"region": self._region, "position": position})
         removed = {"requestDeleteRange": {"key": _as64(PRIMARY)}}

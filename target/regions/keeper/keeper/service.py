@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from keeper.database import Failed, Nodes
+from keeper.database import Nodes
 from keeper.geo import Etcd
+from keeper.session import Failed
 from keeper.turns import (
     Act,
     Close,
@@ -42,6 +43,7 @@ class Service:
         self._geo, self._nodes = geo, nodes
         self._said: dict[type[Act], str] = {}
         self._state = ""
+        self._act: Act | None = None
 
     def run(self) -> None:
         """Turn after turn, for ever; the pages are served beside it."""
@@ -103,8 +105,9 @@ class Service:
         return f"holder: {holder}; database: {_role_of(database)} ({database.node}){fenced}"
 
     def _done(self, act: Act) -> Any:
-        """The act's answer; what fails is said once for each reason."""
-        if not isinstance(act, Look | Read | Renew | Open):
+        """The act's answer; what is done or fails again and again is said once."""
+        if not isinstance(act, Look | Read | Renew | Open) and act != self._act:
+            self._act = act
             say("info", str(act))
         answer, error = None, ""
         try:
@@ -127,7 +130,7 @@ class Service:
             Take: lambda act: geo.take(act.lag_bytes),
             GiveBack: lambda act: geo.give_back(act.lease, act.position),
             Open: lambda act: nodes.open(act.node, act.clock, act.for_s),
-            OpenToReads: lambda act: nodes.open_to_reads(act.node),
+            OpenToReads: lambda _: nodes.open_to_reads(),
             Close: lambda _: nodes.close(),
             Promote: lambda _: nodes.promote(),
             Follow: lambda act: nodes.follow(self.seat.sources[act.region]),

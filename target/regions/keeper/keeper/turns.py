@@ -121,7 +121,7 @@ class GiveBack:
     """The key, with the position up to which the log must be replayed by the next holder."""
 
     lease: str
-    position: int | None
+    position: int
 
 
 @dataclass(frozen=True)
@@ -135,31 +135,30 @@ class Open:
 
 @dataclass(frozen=True)
 class OpenToReads:
-    """Let clients in again; it is a standby, and follows who holds the key."""
-
-    node: str
+    """Let clients in on all standby nodes. Answer: whether it is known to have worked."""
 
 
 @dataclass(frozen=True)
 class Close:
-    """Let no client in, end those that are. Answer: whether it is known to have worked."""
+    """Let no client in to a primary, end those that are. Answer: whether all nodes confirm it."""
 
 
 @dataclass(frozen=True)
 class Promote:
-    """Make the standby cluster a primary one."""
+    """Make the standby cluster a primary one. Answer: whether Patroni was told."""
 
 
 @dataclass(frozen=True)
 class Follow:
-    """Make it a standby cluster of that region; what it alone has written is discarded."""
+    """Make it a standby cluster of that region. Answer: whether Patroni was told.
+
+    What only this region has written is discarded.
+    """
 
     region: str
 
 
-Act = (
-    Look | Read | Renew | Take | GiveBack | Open | OpenToReads | Close | Promote | Follow
-)  # fmt: skip
+Act = Look | Read | Renew | Take | GiveBack | Open | OpenToReads | Close | Promote | Follow
 Acts = Generator[Act, Any, None]
 
 
@@ -170,6 +169,7 @@ class Seat:
     rules: Rules
     sources: dict[str, str]
     lease: str = ""
+    declined: str = ""
     renewed_at: float | None = None
     writable_at: float | None = None
     absent_since: float | None = None
@@ -179,6 +179,9 @@ class Seat:
     lag_at: float | None = None
     database: Database = Database()
     geo: Geo | None = None
+    told: Promote | Follow | None = None
+    told_at: float = 0.0
+    are_standbys_open: bool = False
     is_settled: bool = False
 
     def may_write(self, now_s: float) -> bool:
@@ -223,20 +226,39 @@ def _hold(seat: Seat, now: Clock) -> Acts:
         yield from _fence(seat, now)
         return
     seat.renewed_at, seat.lag_bytes, seat.lag_at = sent_at, 0, sent_at
-    if geo.wanted not in ("", rules.region) or _should_give_up(seat, now()):
+    if _should_give_up(seat, now()):
+        seat.declined = seat.lease  # runs out, after the switch has closed what may still open
+        yield from _fence(seat, now)
+    elif geo.wanted not in ("", rules.region) and database.is_writable:
         yield from _give_back(seat, now)
-        return
-    yield from _lead(seat)
+    else:
+        yield from _lead(seat, now)
 
 
-def _lead(seat: Seat) -> Acts:
+def _lead(seat: Seat, now: Clock) -> Acts:
     database = seat.database
     if not database.node:
         return
     yield Open(database.node, database.clock, seat.rules.fence_s)
     if database.is_standby:
-        yield Promote()
+        yield from _tell(seat, Promote(), now)
+    else:
+        yield from _open_standbys(seat)
     seat.is_settled, seat.fenced_at = database.is_writable, None
+
+
+def _tell(seat: Seat, what: Promote | Follow, now: Clock) -> Acts:
+    """Patroni, which takes its time; it is not told the same again meanwhile."""
+    if seat.told == what and now() - seat.told_at < seat.rules.lease_s:
+        return
+    is_told = yield what
+    seat.told, seat.told_at = (what, now()) if is_told else (None, 0.0)
+
+
+def _open_standbys(seat: Seat) -> Acts:
+    """A node that was the primary when the region was fenced is still closed."""
+    if not seat.are_standbys_open:
+        seat.are_standbys_open = yield OpenToReads()
 
 
 def _should_give_up(seat: Seat, now_s: float) -> bool:
@@ -247,13 +269,11 @@ def _should_give_up(seat: Seat, now_s: float) -> bool:
 
 def _give_back(seat: Seat, now: Clock) -> Acts:
     """Close, and hand the key on with the position of the last write; kept if it stays open."""
-    is_closed = yield from _close(seat, now)
-    if not is_closed and seat.database.node:
-        return
-    yield from _looked(seat, now)
-    position = seat.database.position if seat.database.node else None
-    lease, seat.lease = seat.lease, ""
-    yield GiveBack(lease, position)
+    if (yield from _close(seat, now)):
+        yield from _looked(seat, now)
+        if seat.database.is_closed:
+            lease, seat.lease = seat.lease, ""
+            yield GiveBack(lease, seat.database.position)
 
 
 def _fence(seat: Seat, now: Clock) -> Acts:
@@ -263,7 +283,7 @@ def _fence(seat: Seat, now: Clock) -> Acts:
 
 
 def _close(seat: Seat, now: Clock) -> Generator[Act, Any, bool]:
-    seat.renewed_at = None
+    seat.renewed_at, seat.told, seat.are_standbys_open = None, None, False
     if seat.fenced_at is None:
         seat.fenced_at = now()
     is_closed: bool = yield Close()
@@ -278,12 +298,13 @@ def _stand_by(seat: Seat, now: Clock) -> Acts:
     if geo is None:
         seat.absent_since = None
         return
-    if geo.holder == seat.rules.region:  # of an earlier life, or lost sight of: renewed or gone
+    if geo.holder == seat.rules.region and geo.lease != seat.declined:
+        # Of an earlier life, or lost sight of: the next turn renews it, or finds it gone.
         seat.lease, seat.renewed_at, seat.writable_at = geo.lease, None, now()
-    elif geo.holder:
-        seat.absent_since = None
+    elif geo.holder not in ("", seat.rules.region):
+        seat.absent_since, seat.declined = None, ""
         yield from _follow(seat, geo, now)
-    else:
+    elif not geo.holder:
         yield from _claim(seat, geo, now)
 
 
@@ -293,12 +314,13 @@ def _follow(seat: Seat, geo: Geo, now: Clock) -> Acts:
         return
     if not database.is_standby or database.follows != seat.sources[geo.holder]:
         seat.lag_bytes = None
-        yield Follow(geo.holder)
+        yield from _tell(seat, Follow(geo.holder), now)
         return
     if geo.position is not None:
         seat.lag_bytes, seat.lag_at = max(0, geo.position - database.position), now()
     if database.is_closed:
-        yield OpenToReads(database.node)
+        seat.are_standbys_open = False
+    yield from _open_standbys(seat)
     seat.is_settled, seat.fenced_at = not database.is_closed, None
 
 
@@ -308,15 +330,15 @@ def _claim(seat: Seat, geo: Geo, now: Clock) -> Acts:
         seat.absent_since = now()
     waited_s = now() - seat.absent_since
     wait_s = wait_before_taking(seat, geo)
-    if wait_s is None or waited_s < wait_s:
+    if wait_s is None or waited_s < wait_s + (seat.rules.lease_s if seat.declined else 0):
         return
     sent_at = now()
     seat.geo = taken = yield Take(seat.lag_bytes)
     if taken is None or taken.holder != seat.rules.region:
         return
     seat.lease, seat.renewed_at, seat.writable_at = taken.lease, sent_at, sent_at
-    seat.absent_since = None
-    yield from _lead(seat)
+    seat.absent_since, seat.declined = None, ""
+    yield from _lead(seat, now)
 
 
 def wait_before_taking(seat: Seat, geo: Geo) -> float | None:
