@@ -36,10 +36,14 @@ class Session:
         try:
             self._write(sql)
             while until not in line:
-                line = self._line(deadline_s, line)
-        except (OSError, Failed) as error:
+                line = self._line(deadline_s)
+        except TimeoutError:
             self.end()
-            raise Failed(f"{self.node}: psql: {error}") from None
+            late = f"no answer within {within_s:g} s; last: {line or 'nothing'}"
+            raise Failed(f"{self.node}: psql: {late}") from None
+        except (OSError, EOFError) as error:
+            self.end()
+            raise Failed(f"{self.node}: psql: {line or error}") from None
         return line
 
     def end(self) -> None:
@@ -52,15 +56,15 @@ class Session:
         if self._psql.stdin is not None:
             self._psql.stdin.write(f"{sql}\n".encode())
 
-    def _line(self, deadline_s: float, before: str) -> str:
-        """The next one. Failed at the deadline, and at the end with the line before it."""
+    def _line(self, deadline_s: float) -> str:
+        """The next one. TimeoutError at the deadline, EOFError after the last one."""
         stdout = self._psql.stdout
         while b"\n" not in self._left and stdout is not None:
             left_s = deadline_s - time.monotonic()
             if left_s <= 0 or not select.select([stdout], [], [], left_s)[0]:
-                raise Failed(f"no answer in time; last: {before or 'nothing'}")
+                raise TimeoutError
             if not (more := stdout.read(65536)):
-                raise Failed(before or "ended without a word")
+                raise EOFError("it ended without a word")
             self._left += more
         line, _, self._left = self._left.partition(b"\n")
         return line.decode(errors="replace")
