@@ -179,6 +179,9 @@ class Server(ThreadingHTTPServer):
         super().__init__(("", PORT), Page)
         self.service = service
 
+    def handle_error(self, *_: object) -> None:
+        """Load balancers hang up as soon as they have the status line."""
+
 
 GAUGES = {
     "takes_writes": "1 if the region holds the lease and its database takes writes",
