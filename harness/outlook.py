@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.aspects import recovery
@@ -17,6 +17,7 @@ class Sending:
     """All that is sent, warm-up included: rates in requests a second, each at its highest.
 
     `canary_per_s` has the operations that have a canary. `requests`: about how many in `seconds`.
+    `places`: where the users are, if the load says so.
     """
 
     main_per_s: float
@@ -24,6 +25,7 @@ class Sending:
     total_per_s: float
     seconds: float
     requests: float
+    places: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -32,7 +34,7 @@ class Sending:
         if not self.canary_per_s:
             return f"up to {self.main_per_s:g}/s, no canary: {total}"
         each = max(self.canary_per_s.values())
-        canary = f"a canary of {each:g}/s for each of {', '.join(self.canary_per_s)}"
+        canary = f"a canary of {each:.3g}/s for each of {listed(self.canary_per_s, self.places)}"
         return f"up to {self.main_per_s:g}/s and {canary}: {self.total_per_s:g}/s at most, {total}"
 
 
@@ -43,7 +45,17 @@ def sending(experiment: Experiment) -> Sending:
     main = main_requests(load, 0.0, end_s) * load.requests_per_arrival
     requests = main + sum(canaries.values()) * end_s
     main_per_s = load.peak_per_s * load.requests_per_arrival
-    return Sending(main_per_s, canaries, load.total_peak_per_s, end_s, requests)
+    totals = (load.total_peak_per_s, end_s, requests)
+    return Sending(main_per_s, canaries, *totals, places=tuple(load.places))
+
+
+def listed(names: Iterable[str], places: Sequence[str]) -> str:
+    """`us.home, us.buy, eu.home, eu.buy` as `home, buy from us, eu`; other names as they are."""
+    found = list(names)
+    alone = list(dict.fromkeys(name.partition(".")[2] for name in found))
+    if not places or {f"{place}.{name}" for place in places for name in alone} != set(found):
+        return ", ".join(found)
+    return f"{', '.join(alone)} from {', '.join(places)}"
 
 
 def in_detail(experiment: Experiment) -> list[str]:
@@ -64,10 +76,27 @@ def in_detail(experiment: Experiment) -> list[str]:
     elsewhere = [
         f"{name} to entry {operation.entry}"
         for name, operation in sent.items()
-        if operation.entry in experiment.other_entries
+        if operation.entry in experiment.other_entries and operation.entry not in load.places
     ]
     secrets = [f"with the secret {name}" for name in needed_secrets(sent.values())]
-    return [*chains, *data, *elsewhere, *secrets]
+    return [*_from_places(experiment), *chains, *data, *elsewhere, *secrets]
+
+
+def _from_places(experiment: Experiment) -> list[str]:
+    """Each place with its share, and who says where it is sent."""
+    geography, shares = experiment.geography, experiment.load.places
+    if geography is None:
+        return []
+    dns, regions = geography.dns, geography.regions
+    where = ", ".join(f"{name} ({address})" for name, address in regions.items())
+    users = ", ".join(
+        f"{share:.3g} % in {place} ({geography.places[place].network})"
+        for place, share in ((place, 100 * share) for place, share in shares.items())
+    )
+    return [
+        f"from users {users}",
+        f"each to the region that DNS at {dns.server} answers for {dns.name}: {where}",
+    ]
 
 
 def measured_without_canary(experiment: Experiment) -> list[str]:

@@ -135,15 +135,16 @@ def _send_all(experiment: Experiment, entries: Entries, clock: Clock) -> Iterato
     """Operation after operation, each at all addresses, so that they share what is waited for."""
     operations = experiment.operations
     once = _once(experiment.load, operations, operations_of(experiment))
-    written: dict[tuple[str, Address], tuple[float, Exchange]] = {}
+    written: dict[str, dict[Address, tuple[float, Exchange]]] = {}
     for name, address, exchange in _walk_all(experiment, once, entries, clock):
         if not exchange.error:
-            written[name, address] = clock.now_s(), exchange
+            written.setdefault(name, {})[address] = clock.now_s(), exchange
         yield _sent(name, operations[name], address, exchange)
     for name in _alone(experiment):
         operation = operations[name]
         for address in entries.get(operation.entry, entries[""]):
-            read = written.get((operation.reads, address))
+            there = written.get(operation.reads, {})
+            read = there.get(address, next(iter(there.values()), None))
             if operation.reads and read is None:
                 continue  # what it reads failed, or is not sent
             if read is not None:
@@ -153,7 +154,7 @@ def _send_all(experiment: Experiment, entries: Entries, clock: Clock) -> Iterato
             send = partial(once.send, name, address, reads)
             exchange = _again(send, lambda sent: sent.error, tries, clock)
             if not exchange.error:
-                written[name, address] = clock.now_s(), exchange
+                written.setdefault(name, {})[address] = clock.now_s(), exchange
             yield _sent(name, operation, address, exchange)
 
 

@@ -16,8 +16,9 @@ from harness.checks.base import CheckKind
 from harness.faults import KINDS
 from harness.faults.base import FaultKind
 from harness.model.experiment import Experiment, FaultSpec, RemedySpec
-from harness.model.load import Operation
+from harness.model.load import Load, Operation
 from harness.model.metric import ANY, CHECK, OPERATION
+from harness.outlook import listed
 from harness.remedies import KINDS as REMEDIES
 from harness.remedies.base import RemedyKind
 from harness.session.experiment_files import read_experiment
@@ -75,8 +76,8 @@ def _experiment(experiment: Experiment) -> str:
         f"**{experiment.title}.** {experiment.description}".rstrip(),
         "",
         f"- Tags: {', '.join(experiment.tags) or 'none'}. Lasts {experiment.end_s:g} s: {phases}.",
-        f"- Load: {load.rate_per_s:g} arrivals a second at the {load.entry}, with canaries of"
-        f" {load.canary_rate_per_s:g} a second for each of {', '.join(load.mix)}.",
+        f"- Load: {load.rate_per_s:g} arrivals a second{_where(load)}, with canaries of"
+        f" {load.canary_rate_per_s:.3g} a second for each of {listed(load.mix, [*load.places])}.",
         *(f"- Fault: {_fault(fault)}." for fault in experiment.faults),
         *(f"- Remedy: {_remedy(remedy)}." for remedy in experiment.remedies),
         "",
@@ -88,6 +89,12 @@ def _experiment(experiment: Experiment) -> str:
         clauses.setdefault((item.phase, item.subject), []).append(f"`{item.text}`")
     rows = [f"| {phase} | {of} | {', '.join(text)} |" for (phase, of), text in clauses.items()]
     return "\n".join([*lines, *rows])
+
+
+def _where(load: Load) -> str:
+    """Where they enter, or where they come from."""
+    shares = (f"{100 * share:.3g} % from {place}" for place, share in load.places.items())
+    return f", {', '.join(shares)}" if load.places else f" at the {load.entry}"
 
 
 def _fault(fault: FaultSpec) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -12,9 +13,11 @@ from harness.bundled import clicks_probe
 from harness.bundled.click_counts import ClickCounts
 from harness.bundled.monitoring import MONITORING
 from harness.bundled.postgres_readback import PostgresReadback
+from harness.bundled.regions import geography_of
 from harness.bundled.round_trip import round_trip
 from harness.bundled.stores import STORES
 from harness.bundled.traffic import TRAFFIC
+from harness.compose_files import read_environment
 from harness.faults.base import Engine
 from harness.model.alert import SEVERITY, AlertNames, names_of
 from harness.model.clock import Clock
@@ -25,8 +28,16 @@ COMPOSE_FILE = "docker-compose.yml"
 
 
 def application_of(target: Target) -> Application:
-    """The shortener if that is what the target's Compose file starts, else NO_APPLICATION."""
-    return SHORTENER if is_bundled(target) else NO_APPLICATION
+    """The shortener if that is what the target's Compose file starts, else NO_APPLICATION.
+
+    With the places of its users, where its `.env` says their ports.
+    """
+    if not is_bundled(target):
+        return NO_APPLICATION
+    geography = geography_of(read_environment(target.folder))
+    if geography is None:
+        return SHORTENER
+    return replace(SHORTENER, traffic=TRAFFIC.model_copy(update={"geography": geography}))
 
 
 def is_bundled(target: Target) -> bool:

@@ -20,7 +20,7 @@ from harness.model.container import Container
 from harness.model.experiment import Experiment, FaultSpec, RemedySpec
 from harness.model.http import authority
 from harness.model.labels import STANDBY, role_of
-from harness.outlook import in_detail, sending
+from harness.outlook import in_detail, listed, sending
 from harness.preflight import operations_of
 from harness.remedies import command_of
 from harness.session.known import notes_of
@@ -88,9 +88,10 @@ def _load_facts(
     experiment: Experiment, project: Project, containers: Sequence[Container]
 ) -> dict[str, Any]:
     load, sends = experiment.load, sending(experiment)
-    to = list(map(authority, project.endpoints(load))) if containers else []
+    to = _addresses(experiment, project) if containers or load.places else []
     return {
         "to": to or [f"entry {load.entry}"],
+        "places": list(load.places),
         "peak_per_s": load.peak_per_s,
         "preflight": [] if experiment.ignores_steady_state else operations_of(experiment),
         "sends": {**asdict(sends), "words": sends.words},
@@ -103,11 +104,21 @@ def _load_facts(
     }
 
 
+def _addresses(experiment: Experiment, project: Project) -> list[str]:
+    """Where the load enters; with places all that DNS may say, which is not asked."""
+    geography, load = experiment.geography, experiment.load
+    if geography is None:
+        return list(map(authority, project.endpoints(load)))
+    reached = (geography.reached_from(place).values() for place in load.places)
+    return list(dict.fromkeys(authority(address) for each in reached for address in each))
+
+
 def _other_addresses(
     experiment: Experiment, project: Project, containers: Sequence[Container]
 ) -> dict[str, list[str]]:
     """By entry where operations that name one are sent; nothing where there are no containers."""
-    names = experiment.other_entries if containers else ()
+    others = experiment.other_entries if containers else ()
+    names = [name for name in others if name not in experiment.load.places]
     return {name: list(map(authority, project.addresses(name))) for name in names}
 
 
@@ -253,7 +264,7 @@ def _sent_words(load: Mapping[str, Any]) -> list[str]:
     entries = [f"entry {name} is {', '.join(to)}" for name, to in load["entries"].items()]
     said = [f"in all {load['sends']['words']}", *load["detail"], *entries]
     if load["preflight"]:
-        first = ", ".join(load["preflight"])
+        first = listed(load["preflight"], load["places"])
         said.append(f"would first send one request of each to each address: {first}")
     return said
 

@@ -23,9 +23,17 @@ def check_evidence(root: Node, experiment: Experiment, each: str) -> None:
     expect = root.mapping("expect")
     for item in experiment.hypothesis:
         if wrong := _too_few(item, experiment):
-            is_own = item.subject in expect.mapping(item.phase)
-            place = expect.mapping(item.phase if is_own else each)
-            place.problem(item.subject, f"{item.text}: {wrong}", _remedy(item, experiment))
+            phase, subject = _written_at(item, expect, each)
+            path = expect.mapping(phase).path_of(item.subject)
+            text = f"{item.text}: {wrong}"
+            expect.mapping(phase).problem(subject, text, _remedy(item, experiment), path)
+
+
+def _written_at(item: Expectation, expect: Node, each: str) -> tuple[str, str]:
+    """Phase and subject under which it stands: `redirect` stands for that of all places."""
+    names = (item.subject, item.subject.partition(".")[2])
+    ways = ((phase, name) for name in names for phase in (item.phase, each))
+    return next((way for way in ways if way[1] in expect.mapping(way[0])), (each, item.subject))
 
 
 def _too_few(item: Expectation, experiment: Experiment) -> str:

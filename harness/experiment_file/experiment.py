@@ -13,6 +13,7 @@ from harness.experiment_file.faults import read_faults
 from harness.experiment_file.load import read_load
 from harness.experiment_file.names import Names
 from harness.experiment_file.node import Node
+from harness.experiment_file.places import expected_in_all, guarded_in_all
 from harness.experiment_file.problems import Problems, suggest
 from harness.experiment_file.remedies import read_remedies
 from harness.experiment_file.target import target_of
@@ -71,7 +72,9 @@ def read_experiment(path: Path, tree: Any, problems: Problems, names: Names) -> 
     read = read_load(root, names, traffic, path.parent)
     faults, broken = read_faults(root, phases, names)
     remedies = read_remedies(root, phases, faults, names)
-    hypothesis = read_hypothesis(root, phases, set(read.sent), broken)
+    hypothesis = expected_in_all(
+        read_hypothesis(root, phases, set(read.sent), broken), read.everywhere
+    )
     end_s, entry = phases[-1].end_s if phases else 0.0, read.load.entry if read.load else ""
     checks = read_checks(root, None if broken is None else faults, end_s, entry, names)
     safeguards, longest_s = read_safeguards(root, read.sent)
@@ -95,12 +98,13 @@ def read_experiment(path: Path, tree: Any, problems: Problems, names: Names) -> 
         remedies=tuple(remedies),
         hypothesis=(*hypothesis, *checks.hypothesis),
         checks=checks.checks,
-        safeguards=tuple(safeguards),
+        safeguards=guarded_in_all(safeguards, read.everywhere),
         max_duration_s=max_duration_s,
         allow_total_loss=allow_total_loss,
         allowed_surprises=allowed_surprises,
         allowed_alerts=allowed_alerts,
         ignores_steady_state=ignores_steady_state,
+        geography=traffic.geography if read.load.places else None,
     )
     check_evidence(root, experiment, EACH)
     return experiment

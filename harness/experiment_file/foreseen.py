@@ -122,6 +122,7 @@ def refusals(experiment: Experiment, known: Known, sources: Sources) -> list[str
     entries = dict.fromkeys((experiment.load.entry, *experiment.other_entries))
     found += [text for entry in entries for text in _of_entry(entry, experiment, known)]
     found += [*_of_health(experiment.target, known), *_of_readback(experiment.target, known)]
+    found += _of_places(experiment, known)
     found += [*_of_alerts(experiment, known), *_of_evidence(experiment, sources)]
     return found
 
@@ -273,6 +274,17 @@ def _of_readback(target: Target, known: Known) -> Iterator[str]:
         yield f"target: readback.service: no service named {service}; {right}"
     if entry and address_of(entry) is None and entry not in (there := _entries(known)):
         yield f"target: readback.entry: no entry named {entry}; {suggest(entry, there)}"
+
+
+def _of_places(experiment: Experiment, known: Known) -> Iterator[str]:
+    """A place is an entry, too; where writes are read back over HTTP it must be said."""
+    geography, readback = experiment.geography, experiment.target.readback
+    if geography is None:
+        return
+    for name in sorted(geography.places.keys() & _entries(known)):
+        yield f"target: places.{name}: an entry has this name, too; give the place another one"
+    if readback is not None and readback.http and not readback.entry:
+        yield "target: readback.entry: missing: load.from has no entry of its own; name one"
 
 
 def _of_alerts(experiment: Experiment, known: Known) -> Iterator[str]:

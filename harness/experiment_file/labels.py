@@ -7,7 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from harness.errors import TargetError
 from harness.experiment_file.problems import suggest
 from harness.model.backup import LABEL as BACKUPS
-from harness.model.labels import ENTRY, PROTECT, ROLE, RUNBOOK, STANDBY, TOXIPROXY, runbooks_of
+from harness.model.labels import (
+    ENTRY,
+    PROTECT,
+    REGION,
+    ROLE,
+    RUNBOOK,
+    STANDBY,
+    TOXIPROXY,
+    runbooks_of,
+)
 from harness.model.span import TRACES_LABEL
 from harness.probes import KINDS
 from harness.probes.base import ProbeKind
@@ -17,6 +26,7 @@ PREFIX = "harness."
 LABELS = frozenset(
     {
         ROLE,
+        REGION,
         ENTRY,
         PROTECT,
         STANDBY,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,13 @@ from harness.aspects import RESERVED
 from harness.errors import RunFolderError
 from harness.experiment_file.names import Names
 from harness.experiment_file.node import Node
+from harness.experiment_file.places import (
+    check_places,
+    from_places,
+    in_places,
+    read_places,
+    within_a_place,
+)
 from harness.experiment_file.problems import suggest
 from harness.experiment_file.requests import (
     Chains,
@@ -52,12 +59,15 @@ KEYS = (
     "chains",
     "data",
     "workers",
+    "from",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class LoadRead:
     """The load (None if it cannot be made), all operations that are right, and the names `sent`.
+
+    `everywhere`: of a load from places, what each operation is called in each of them.
 
     A name is in `sent` although something about its operation or its weight is wrong: that is
     reported where it stands, and not once more by whoever expects something of it.
@@ -66,6 +76,7 @@ class LoadRead:
     load: Load | None
     operations: Mapping[str, Operation]
     sent: frozenset[str]
+    everywhere: Mapping[str, tuple[str, ...]]
 
 
 def read_load(root: Node, names: Names, traffic: Traffic, folder: Path) -> LoadRead:
@@ -74,7 +85,7 @@ def read_load(root: Node, names: Names, traffic: Traffic, folder: Path) -> LoadR
     if not node:
         if root.is_mapping("load"):
             root.problem("load", "missing", f"write {_example(traffic)}")
-        return LoadRead(None, traffic.operations, frozenset(traffic.operations))
+        return LoadRead(None, traffic.operations, frozenset(traffic.operations), {})
     node.check_keys(KEYS)
     operations = {**traffic.operations, **read_operations(node)}
     written = _written(node, traffic)
@@ -84,7 +95,8 @@ def read_load(root: Node, names: Names, traffic: Traffic, folder: Path) -> LoadR
     if "locustfile" in node and node.get("workers", 1) != 1:
         right = "leave out one: only arrivals of a schedule can be shared"
         node.problem("workers", "cannot be combined with locustfile", right)
-    values["entry"] = names.entry(node, traffic.entry)
+    values["places"] = read_places(node, traffic.geography)
+    values["entry"] = "" if "from" in node else names.entry(node, traffic.entry)
     if ":" in values["entry"] and address_of(values["entry"]) is None:
         node.problem("entry", f"{values['entry']} is not an IP address and port", "192.0.2.7:8080")
     values["rate_per_s"] = _replayed_rate(node, values) if "replay" in node else _rate(node)
@@ -93,7 +105,7 @@ def read_load(root: Node, names: Names, traffic: Traffic, folder: Path) -> LoadR
     mix = _mix(node, sendable, traffic)
     values["mix"] = mix or dict.fromkeys(_all_that_begins(written, values["chains"]), 1.0)
     values["stages"] = _stages(node)
-    _check_sent(node, values, operations, names)
+    _check_sent(node, values, within_a_place(operations, values["places"]), names)
     optional = {
         "timeout_s": node.quantity("timeout", parse_duration),
         "connect_timeout_s": node.quantity("connect_timeout", parse_duration),
@@ -103,7 +115,19 @@ def read_load(root: Node, names: Names, traffic: Traffic, folder: Path) -> LoadR
     values |= {key: value for key, value in optional.items() if value is not None}
     values |= _canary(node, values, operations, traffic)
     sent = _all_sent(node, values, written)
-    return LoadRead(node.model(Load, values, WRITTEN), operations, sent)
+    read = LoadRead(node.model(Load, values, WRITTEN), operations, sent, {})
+    return _from_places(read, values["places"], traffic) if values["places"] else read
+
+
+def _from_places(read: LoadRead, places: Mapping[str, float], traffic: Traffic) -> LoadRead:
+    """The same with each operation once for each place; its name alone still means all of them."""
+    everywhere = in_places(read.sent, places)
+    sent = read.sent.union(*everywhere.values())
+    made = replace(read, sent=sent, everywhere=everywhere)
+    if read.load is None or traffic.geography is None or not read.operations.keys() >= read.sent:
+        return made
+    load, operations = from_places(read.load, read.operations, traffic.geography)
+    return replace(made, load=load, operations=operations)
 
 
 def _all_sent(node: Node, values: Mapping[str, Any], written: frozenset[str]) -> frozenset[str]:
@@ -121,6 +145,7 @@ def _check_sent(
     knows_columns = len(values["data"]) == (len(said) if isinstance(said, list) else 1)
     sent = Sent(values["mix"], values["chains"], operations, values["data"], knows_columns)
     _check_reads(node, sent.names(), operations)
+    check_places(node, values["places"], sent.names(), operations)
     check_requests(node, sent, names)
     _check_own_class(node)
 
@@ -161,18 +186,22 @@ def _canary(
     A target of which nothing is known is sent nothing more that changes something, and of reads at
     most CANARY_SHARE of the rate, CANARY_MAX_PER_S in all. Where that is less than CANARY_MIN_PER_S
     for each of them there is none: the main load tells when they failed more exactly than that.
+    With places each operation of each has one: by itself together of the same rate as without.
     """
+    places = max(1, len(load["places"]))
     if "canary_rate" in node:
         rate_per_s = node.quantity("canary_rate", parse_rate)
         return {} if rate_per_s is None else {"canary_rate_per_s": rate_per_s}
     if traffic.has_canary:
-        return {}
+        rate_per_s = Load.model_fields["canary_rate_per_s"].default / places
+        return {} if places == 1 else {"canary_rate_per_s": rate_per_s}
     known = [(name, operations[name]) for name in load["mix"] if name in operations]
     reads = tuple(name for name, one in known if not one.is_change and not one.reads)
     room_per_s = min(CANARY_SHARE * load["rate_per_s"], CANARY_MAX_PER_S)
-    if len(reads) * CANARY_MIN_PER_S > room_per_s or not reads:
+    number = len(reads) * places
+    if number * CANARY_MIN_PER_S > room_per_s or not reads:
         return {"canary_rate_per_s": 0.0}
-    return {"canary_rate_per_s": room_per_s / len(reads), "canary": reads}
+    return {"canary_rate_per_s": room_per_s / number, "canary": reads}
 
 
 def _example(traffic: Traffic) -> str:

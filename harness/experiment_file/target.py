@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.compose_files import absolute, find_compose_files
 from harness.errors import InvalidExperiment
+from harness.experiment_file import geography
 from harness.experiment_file.links import read_links
 from harness.experiment_file.load import read_operations
 from harness.experiment_file.node import Node
@@ -33,6 +34,7 @@ KEYS = (
     "readback",
     "monitoring",
     "headers",
+    *geography.KEYS,
 )
 
 
@@ -88,6 +90,7 @@ def read_target(node: Node, folder: Path) -> Target | None:
     values["links"] = read_links(node)
     if "links_image" in node:
         values["links_image"] = node.text("links_image", "write an image, or leave it out")
+    values["geography"] = geography.read_geography(node)
     values["readback"], values["headers"] = read_readback(node), read_headers(node)
     if "monitoring" in node:
         values["monitoring"] = node.mapping("monitoring").model(Monitoring)

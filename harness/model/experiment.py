@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.model.check import CheckSpec
 from harness.model.expectation import Expectation
+from harness.model.geography import Geography
 from harness.model.load import Load, Operation
 from harness.model.target import Target
 
@@ -102,6 +103,7 @@ class Experiment(_Frozen):
     `allowed_alerts`: those that may fire although nothing expects them, as NAME or NAME.severity.
     `ignores_steady_state`: it goes on although an operation fails before the load, or the phases
     before the first fault miss their own limits.
+    `geography`: where the places of its load are, and the regions; None if it has no places.
     `scale` is what the file's rates were multiplied by (`--scale`); those in `load` are the result.
     """
 
@@ -124,6 +126,7 @@ class Experiment(_Frozen):
     allowed_surprises: tuple[str, ...] = ()
     allowed_alerts: tuple[str, ...] = ()
     ignores_steady_state: bool = False
+    geography: Geography | None = None
     scale: float = 1.0
 
     @property

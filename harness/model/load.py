@@ -28,6 +28,7 @@ from harness.model.answer import (
     read_expected_json,
     read_take,
 )
+from harness.model.geography import Geography
 from harness.model.json_path import path_of_one
 from harness.model.place import named_in
 from harness.model.request_line import read_headers, read_method, read_path
@@ -261,6 +262,8 @@ class Load(_Frozen):
     of `canary_rate_per_s`.
     A name in `mix` is an operation, or one of `chains`: operations that follow each other, each as
     soon as the one before it has succeeded. A chain is one arrival. `data` fills `{column}`.
+    `places` is the share of the arrivals by place, if the file has `from`: `mix` then has each name
+    once for each place (`eu.redirect`), and a place is an entry whose address DNS answers.
     """
 
     entry: str = ""
@@ -280,6 +283,7 @@ class Load(_Frozen):
     chains: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     data: tuple[Data, ...] = ()
     workers: int = Field(default=1, ge=1, le=WORKERS_MAX, strict=True)
+    places: Mapping[str, float] = Field(default_factory=dict)
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -289,7 +293,8 @@ class Load(_Frozen):
             data.pop("canary", None)
         if self.workers == 1:
             data.pop("workers", None)
-        return {key: value for key, value in data.items() if value or key not in ("chains", "data")}
+        later = ("chains", "data", "places")
+        return {key: value for key, value in data.items() if value or key not in later}
 
     def steps(self, name: str) -> tuple[str, ...]:
         """The operations that one arrival of `name`, out of the mix, sends at most."""
@@ -372,6 +377,7 @@ class Traffic(_Frozen):
     must name one), `mix` (empty: all in equal parts) and `keys`.
     `has_canary`: every operation has one by default;
     otherwise an unknown target gets only a small one, of its reads.
+    `geography`: the places that load may come from, None if it has none.
     """
 
     entry: str = ""
@@ -379,6 +385,7 @@ class Traffic(_Frozen):
     mix: Mapping[str, float] = Field(default_factory=dict)
     keys: Keys = Keys()
     has_canary: bool = False
+    geography: Geography | None = None
 
 
 @dataclass(frozen=True, slots=True)

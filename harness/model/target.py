@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from harness.model.answer_headers import Header, Who
-from harness.model.labels import ENTRY, PROTECT, ROLE, RUNBOOK, STANDBY, TOXIPROXY
+from harness.model.geography import Geography
+from harness.model.labels import ENTRY, PROTECT, REGION, ROLE, RUNBOOK, STANDBY, TOXIPROXY
 from harness.model.load import Operation
 from harness.model.monitoring import Monitoring
 from harness.model.readback import Readback
@@ -22,12 +23,13 @@ class _Frozen(BaseModel):
 class Part(_Frozen):
     """What labels would say of a service, without a line in the user's own files.
 
-    `entry` is PORT, or NAME:PORT for another name than the service's; `toxiproxy` the port of its
-    API; `probes` are PORT/PATH by the kind of probe; `runbooks` are command lines by name. None of
-    `protect` leaves it to the labels.
+    `region` is where it runs, one of the target's. `entry` is PORT, or NAME:PORT for another name
+    than the service's; `toxiproxy` the port of its API; `probes` are PORT/PATH by the kind of
+    probe; `runbooks` are command lines by name. None of `protect` leaves it to the labels.
     """
 
     role: str = ""
+    region: str = ""
     entry: str = ""
     protect: bool | None = None
     standby: bool = False
@@ -47,6 +49,7 @@ class Part(_Frozen):
         entry = self.entry if ":" in self.entry or not self.entry else f"{service}:{self.entry}"
         said = {
             ROLE: self.role,
+            REGION: self.region,
             ENTRY: entry,
             STANDBY: "true" if self.standby else "",
             TOXIPROXY: self.toxiproxy,
@@ -91,6 +94,7 @@ class Target(_Frozen):
     readback           how it is asked which acknowledged writes it has stored; None: not at all
     monitoring         what its own Prometheus is asked for after a run; None: the rules' signals
     headers            by which its answers say who sent them: `server`, `cache`, `database`
+    geography          `dns`, `regions` and `places` of its file; None: all load is from one place
     """
 
     compose: tuple[Path, ...] = ()
@@ -105,6 +109,7 @@ class Target(_Frozen):
     readback: Readback | None = None
     monitoring: Monitoring | None = None
     headers: Mapping[Who, Header] = Field(default_factory=dict)
+    geography: Geography | None = None
 
     @field_validator("compose", mode="before")
     @classmethod
@@ -143,6 +148,7 @@ class Target(_Frozen):
             "readback": _said(self.readback) if self.readback else None,
             "monitoring": _said(self.monitoring) if self.monitoring else None,
             "headers": {k: _said(v) for k, v in self.headers.items()},
+            "geography": _said(self.geography) if self.geography else None,
         }
         return {
             "compose": files[0] if len(files) == 1 else files,

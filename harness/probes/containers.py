@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from harness.model.clock import Clock
 from harness.model.container import Container, ContainerEvent
+from harness.model.labels import REGION
 from harness.model.observation import Observation
 from harness.probes import KINDS
 from harness.probes.base import ProbeKind, event
@@ -84,6 +85,7 @@ def _part(container: Container, names: Sequence[str]) -> dict[str, Any]:
     return {
         "service": container.service,
         "role": container.role,
+        "region": container.labels.get(REGION, ""),
         "is_instrument": container.is_instrument,
         "is_standby": container.is_standby,
         "is_running": container.is_running,

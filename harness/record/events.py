@@ -39,6 +39,8 @@ EVENTS: Mapping[str, Mapping[str, type]] = {
     "probe.answered": {"probe": str, "unanswered_s": float},
     "container.start": {"service": str},
     "load.entry": {"to": list},  # where load is sent, if another port is chosen at each start
+    "dns.answer": {"place": str, "region": str, "ttl_s": float},  # each time that DNS is asked
+    "dns.failed": {"place": str, "error": str},  # no answer of use: users stay where they are
     "target.rejoined": {"service": str},
     "target.parts": {"parts": list},
     "target.links": {"links": dict},

@@ -13,6 +13,7 @@ from harness.adapters.docker_engine import DockerEngine
 from harness.adapters.engine_address import engine_address
 from harness.adapters.http_client import HttpClient
 from harness.adapters.monitoring import MonitoringReading
+from harness.adapters.name_server import NameServer
 from harness.adapters.processor_time import ProcessorTime
 from harness.adapters.speed import machine_speed
 from harness.adapters.target_settings import TargetSettings
@@ -27,7 +28,9 @@ from harness.experiment_file.foreseen import made_services, moves
 from harness.faults.base import Tools
 from harness.host_access import host_access
 from harness.load.entry_follower import EntryFollower
+from harness.load.place_follower import PlaceFollower, region_now
 from harness.model.clock import wait_until
+from harness.model.geography import Geography
 from harness.model.http import Address
 from harness.model.load import Load, address_of
 from harness.model.target import LINKS_IMAGE, Target
@@ -103,6 +106,11 @@ class Project:
     def application(self) -> Application:
         """What is known about it beyond its labels."""
         return application_of(self.target)
+
+    @property
+    def geography(self) -> Geography | None:
+        """Where its users are, and its regions; None if that is not known."""
+        return self.target.geography or self.application.traffic.geography
 
     @property
     def state_dir(self) -> Path:
@@ -222,9 +230,14 @@ class Project:
         return self.addresses(load.entry)
 
     def addresses(self, entry: str) -> list[Address]:
-        """Where a name is published, or ADDRESS:PORT itself."""
+        """Where a name is published, ADDRESS:PORT itself, or where DNS sends the users of a place.
+
+        TargetError if that is nowhere.
+        """
         if (address := address_of(entry)) is not None:
             return [address]
+        if (geography := self.geography) is not None and entry in geography.places:
+            return [region_now(NameServer(geography.dns).ask, geography, entry).address]
         entries = entries_of(self.engine.containers())
         if entry not in entries:
             reach = engine_address().reach
@@ -246,13 +259,16 @@ class Project:
             *labelled_probes(self.engine.containers(), self.http, self.clock, kinds),
         )
 
-    def entry_follower(self, entry: str, number: int = 0) -> EntryFollower | None:
-        """What follows an entry, if it is another one after each start of its container.
+    def entry_follower(self, entry: str, number: int = 0) -> EntryFollower | PlaceFollower | None:
+        """What follows a place, or an entry that is another one after each start of its container.
 
         What an earlier run has written of it is gone. `number` tells the entries of a run apart.
         """
         file = self.state_dir / (f"entry-{number}.json" if number else ENTRY)
         file.unlink(missing_ok=True)
+        if (geography := self.geography) is not None and entry in geography.places:
+            ask = NameServer(geography.dns).ask
+            return PlaceFollower(ask, file, self.clock, geography, entry)
         made = made_services(self.compose.known(), self.compose.services())
         members = [c for c in self.engine.containers() if not c.is_standby]
         entries = [c for c in members if (named := entry_of(c)) and named[0] == entry]

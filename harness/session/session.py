@@ -48,7 +48,7 @@ from harness.rescue import forget_rescue
 from harness.runner import Progress, Site, World, run_plan
 from harness.session.alerts import check_alerts
 from harness.session.canary_keys import CanaryKeys, take_canary_keys
-from harness.session.entries import entry_followers, other_entries
+from harness.session.entries import check_places, entry_followers, other_entries
 from harness.session.environment import environment_facts
 from harness.session.experiment_files import (
     all_at_once,
@@ -277,9 +277,12 @@ class Session:
     def _preflight(self, job: Job) -> list[dict[str, Any]]:
         """What each operation was answered; nothing where that is ignored.
 
-        TargetError if one fails, or if nobody can tell of alerts that are expected.
+        TargetError if one fails, if nobody can tell of alerts that are expected, or where users of
+        a place are sent.
         """
         experiment, project = job.experiment, job.project
+        for text in check_places(experiment, project):
+            self._listener.say(f"  {text}")
         check_alerts(experiment, project, job.path)
         if experiment.ignores_steady_state:
             return []
@@ -329,7 +332,7 @@ class Session:
         config = replace(config, entries=entries)
         return World(
             **_site_of(project),
-            probes=(*project.probes(), *checks, *filter(None, [follower, *others])),
+            probes=(*project.probes(), *checks, *(each for each in [follower, *others] if each)),
             driver=LoadDriver(config, folder),
             health=project.health,
             readings=project.readings(),

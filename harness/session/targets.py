@@ -88,7 +88,8 @@ def traffic_of(target: Target) -> Traffic:
     """What an experiment on the target need not describe: its application's requests, its own."""
     known = application_of(target).traffic
     operations = {**known.operations, **target.operations}
-    return known.model_copy(update={"operations": operations})
+    geography = target.geography or known.geography
+    return known.model_copy(update={"operations": operations, "geography": geography})
 
 
 def require_project(target: Target) -> None:

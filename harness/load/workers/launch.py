@@ -72,6 +72,11 @@ def check_elsewhere(elsewhere: Elsewhere, load: Load, *, entry_moves: bool) -> N
             "--listen: rows of load.data are not sent to other machines, nor read there",
             "leave one of them out",
         )
+    if load.places:
+        raise UsageError(
+            "--listen: workers on other machines cannot follow what DNS answers (load.from)",
+            "leave one of them out",
+        )
     if not 1 <= elsewhere.workers <= load.workers:
         raise UsageError(
             f"{elsewhere.workers} workers cannot join: load.workers is {load.workers}",

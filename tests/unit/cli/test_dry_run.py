@@ -104,7 +104,7 @@ def test_all_that_is_sent_is_said_before_it_is(shop: Shop, cli: Cli, command: li
 
 def test_what_is_sent_is_there_for_scripts_too(shop: Shop, cli: Cli) -> None:
     sends = {"main_per_s": 1.0, "canary_per_s": {}, "total_per_s": 1.0, "seconds": 10.0,
-             "requests": 10.0}  # fmt: skip
+             "requests": 10.0, "places": []}  # fmt: skip
     [found] = json.loads(cli("validate", "--json", "x.yaml").out)
     assert (found["sends"], found["notes"]) == (sends, [])
     assert sends.items() <= _dry(cli)["load"]["sends"].items()
