@@ -17,9 +17,11 @@ from harness.aspects import (
     checks,
     clicks,
     counters,
+    dns,
     operations,
     reads,
     recovery,
+    regions,
     restarts,
     restore,
     rotation,
@@ -30,7 +32,16 @@ from harness.aspects import (
 )
 from harness.aspects.base import Aspect, Findings
 from harness.model.expectation import Expectation
-from harness.model.metric import ALERT, ANY, BREAKER, CHECK, COUNTER, OPERATION, Metric
+from harness.model.metric import (
+    ALERT,
+    ANY,
+    BREAKER,
+    CHECK,
+    COUNTER,
+    OPERATION,
+    REGION,
+    Metric,
+)
 
 __all__ = ["ASPECTS", "METRICS", "RESERVED", "Aspect", "Findings"]
 
@@ -46,6 +57,8 @@ ASPECTS: tuple[Aspect[Any], ...] = (  # in the order of a report
     breakers.ASPECT,
     rotation.ASPECT,
     operations.ASPECT,
+    dns.ASPECT,
+    regions.ASPECT,
     shares.ASPECT,
     counters.ASPECT,
     target.ASPECT,
@@ -58,9 +71,9 @@ METRICS: Mapping[str, Mapping[str, Metric]] = {
 }
 """By subject; `operation` stands for any operation, `breaker` for `breaker.NAME`, and so on."""
 
-RESERVED = (METRICS.keys() - {OPERATION, CHECK, COUNTER, ALERT}) | {"run"}
+RESERVED = (METRICS.keys() - {OPERATION, CHECK, COUNTER, ALERT, REGION}) | {"run"}
 """Names that an operation may not have, because expectations use them for aspects."""
-NAMED = (BREAKER, CHECK, COUNTER, ALERT)
+NAMED = (BREAKER, CHECK, COUNTER, ALERT, REGION)
 """Subjects that are followed by a name."""
 
 

@@ -9,6 +9,7 @@ Unit = Literal["s", "share", "count", "flag"]
 Scope = Literal["phase", "fault", "run"]
 OPERATION, BREAKER, CHECK, COUNTER = "operation", "breaker", "check", "counter"
 ALERT, ALERTS = "alert", "alerts"
+REGION = "region"
 """Subjects that stand for names: that of an operation, `breaker.NAME`, and so on."""
 ANY = "*"
 """The metric of a subject whose metrics are names of parts, and `min` and `max` over them."""
