@@ -151,18 +151,18 @@ def _from_place(share: float, asked: Asked) -> FromPlace:
 
 
 def _around(record: Record, asked: Mapping[str, Asked]) -> dict[str, Around]:
-    """By phase; what is after the faults of one ends where those of a later one take effect."""
+    """By phase; what is after the faults of one ends where those of a later one begin."""
     faults = _by_phase(record)
-    effects_s = {phase: min(map(_effect_s, mine)) for phase, mine in faults.items()}
+    starts_s = {phase: min(f["start_s"] for f in mine) for phase, mine in faults.items()}
     began_s = {e["fault"]: float(e["t_s"]) for e in record.events_of("fault.healing")}
     found = {}
     for phase, mine in faults.items():
-        effect_s = effects_s[phase]
+        start_s = starts_s[phase]
         healing_s = [began_s.get(fault["fault"], inf) for fault in mine]
-        until_s = min((at_s for at_s in effects_s.values() if at_s > effect_s), default=inf)
-        times = (effect_s, min(*healing_s, until_s), until_s)
+        until_s = min((at_s for at_s in starts_s.values() if at_s > start_s), default=inf)
+        times = (start_s, min(*healing_s, until_s), until_s)
         found[phase] = Around(
-            effect_s=effect_s,
+            effect_s=min(map(_effect_s, mine)),
             healing_s=None if inf in healing_s else max(healing_s),
             places={place: _moved(each, *times) for place, each in asked.items()},
         )
@@ -180,13 +180,16 @@ def _effect_s(fault: Mapping[str, Any]) -> float:
     return float(fault["start_s"] if fault["effect_s"] is None else fault["effect_s"])
 
 
-def _moved(asked: Asked, effect_s: float, healing_s: float, end_s: float) -> Moved:
-    """What became of a place from the effect until healing began, and from then to `end_s`."""
-    before = asked.within(-inf, effect_s).answers
+def _moved(asked: Asked, start_s: float, healing_s: float, end_s: float) -> Moved:
+    """What became of a place from the injection until healing began, and from then to `end_s`.
+
+    The effect may be seen a moment after it was: what DNS did meanwhile counts as at once.
+    """
+    before = asked.within(-inf, start_s).answers
     if not before:
         return Moved()
     was = before[-1].region
-    during, after = asked.within(effect_s, healing_s), asked.within(healing_s, end_s)
+    during, after = asked.within(start_s, healing_s), asked.within(healing_s, end_s)
     switched = during.settled(lambda region: region != was)
     returned = after.settled(lambda region: region == was) if switched else None
     return Moved(
@@ -227,6 +230,7 @@ def _switch(around: Around) -> Figure:
     if stayed:
         return failed(f"not sent to another region: {', '.join(stayed)} ({each})", "dns_stayed")
     last_s = max(one.switched_s or 0.0 for one in concerned.values())
+    last_s = max(last_s, around.effect_s)
     happened_s = (around.effect_s, last_s)
     return Figure(last_s - around.effect_s, each, happened_s=happened_s)
 
@@ -234,7 +238,7 @@ def _switch(around: Around) -> Figure:
 def _where(name: str, one: Moved, around: Around) -> str:
     if one.switched_s is None:
         return f"{name} stayed at {one.was}"
-    after = format_duration(one.switched_s - around.effect_s)
+    after = format_duration(max(0.0, one.switched_s - around.effect_s))
     return f"{name} from {one.was} to {one.to} after {after}"
 
 

@@ -130,6 +130,17 @@ def test_a_read_that_fails_is_sent_again_and_a_change_is_not() -> None:
     assert server.seen == ["POST /items"]
 
 
+def test_what_reads_a_write_of_another_entry_reads_that() -> None:
+    look = LOOK.model_copy(update={"read_after_s": 0.0, "reads": "us.add"})
+    operations = {"us.add": ADD, "eu.look": look.model_copy(update={"entry": "eu"})}
+    with answering(_shop) as us, answering(_shop) as eu:
+        mine = experiment(**operations)
+        rows = preflight(mine, [us.address], FakeClock(), lambda _: None, {"eu": [eu.address]})
+    token = us.bodies["POST /items"]
+    assert [row["operation"] for row in rows] == ["us.add", "eu.look"]
+    assert eu.seen == [f"GET /items/{token.decode()}"]
+
+
 def test_what_reads_a_write_that_failed_is_not_sent() -> None:
     mine = experiment(add=ADD, look=LOOK)
     with answering(lambda *_: (500, b"", {})) as server, pytest.raises(TargetError) as caught:

@@ -110,6 +110,31 @@ def test_what_is_sent_is_there_for_scripts_too(shop: Shop, cli: Cli) -> None:
     assert sends.items() <= _dry(cli)["load"]["sends"].items()
 
 
+PLACES = """
+compose: docker-compose.yml
+dns: {server: 127.0.0.1:1, name: www.shop.test}
+regions: {us: 127.0.1.1, eu: 127.0.2.1}
+places: {us: {network: 192.0.2.0/26, port: 8101}, eu: {network: 192.0.2.64/26, port: 8102}}
+"""
+
+
+def test_all_that_users_of_places_may_be_sent_to_is_shown_and_dns_is_not_asked(
+    shop: Shop, cli: Cli
+) -> None:
+    (shop.root / "target.yaml").write_text(PLACES)
+    text = EXPERIMENT.replace("entry: lb", "from: {us: 70%, eu: 30%}").replace("0/s", "3/s")
+    (shop.root / "x.yaml").write_text(text)
+    facts = _dry(cli)["load"]
+    assert facts["to"] == ["127.0.1.1:8101", "127.0.2.1:8101", "127.0.1.1:8102", "127.0.2.1:8102"]
+    assert facts["entries"] == {}
+    said = " ".join(cli("run", "x.yaml", "--dry-run").out.split())
+    assert "a canary of 3/s for each of redirect from us, eu" in said
+    assert "from users 70 % in us (192.0.2.0/26), 30 % in eu (192.0.2.64/26)" in said
+    assert "DNS at 127.0.0.1:1 answers for www.shop.test: us (127.0.1.1), eu (127.0.2.1)" in said
+    assert "one request of each to each address: redirect from us, eu" in said
+    _assert_untouched(shop)
+
+
 def test_a_dry_run_names_the_victim_of_this_seed_and_who_it_could_be(shop: Shop, cli: Cli) -> None:
     _write(shop, "faults:\n  - kill: {service: [app-1, app-2]}\n    at: fault + 0s")
     for seed, victim in ((0, "app-1"), (1, "app-2"), (2, "app-1")):

@@ -67,6 +67,7 @@ def test_workers_elsewhere_cannot_follow_an_entry_that_moves() -> None:
     [
         ({"locustfile": "x.py::User"}, "your own locustfile has one process"),
         ({"data": (Data(file="users.csv"),)}, "rows of load.data"),
+        ({"places": {"us": 1.0}}, r"cannot follow what DNS answers \(load.from\)"),
     ],
 )
 def test_what_is_of_this_machine_alone_is_not_sent_from_elsewhere(
