@@ -92,6 +92,22 @@ def test_what_can_be_expected_of_alerts_is_as_the_document_says() -> None:
     assert {metric.code for metric in metrics.values()} | {"alert_not_fired"} <= codes
 
 
+def test_the_places_in_the_document_can_be_read_and_load_comes_from_them(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "YOUR_PROJECT.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Users in several places\n")[2].partition("\n## ")[0]
+    target, experiment = _examples(section)
+    operations = "operations: {home: {path: /}, add: {path: /items, method: POST}}\n"
+    traffic = traffic_of(target_in(f"{target}{operations}", tmp_path))
+    phases = (
+        "title: A claim\nphases: {baseline: 60s, fault: 60s}\nfaults: [{kill: {service: web}}]\n"
+    )
+    found = parse_experiment(
+        f"{phases}{experiment}".encode(), Path("x.yaml"), KINDS, None, lambda _: traffic
+    )
+    assert {"us.home", "us.add", "eu.home", "eu.add"} == set(found.load.sent)
+    assert {item.aspect for item in found.hypothesis} == {"operation", "dns", "region"}
+
+
 def _examples(text: str) -> list[str]:
     return re.findall(r"```yaml\n(.*?)```", text, re.S)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from dns_server import NAME, DnsServer, dns_server
+from fake_shop import EXPERIMENT, Shop
 from fakes import Cut, FakeClock, FakeEngine, container
 
 from harness.errors import TargetError
@@ -19,8 +20,10 @@ from harness.model.load import Load, Operation
 from harness.model.readback import Readback
 from harness.model.sources import Sources
 from harness.model.target import Target
+from harness.record.folder import RunFolder
 from harness.session.entries import check_places, entry_followers, other_entries
 from harness.session.project import Project
+from harness.session.session import Job, Session, Settings
 
 US, EU = "192.0.2.0/26", "192.0.2.64/26"
 
@@ -125,3 +128,52 @@ def test_what_a_place_cannot_be_is_refused_before_a_run(server: DnsServer) -> No
         "target: readback.entry: missing: load.from has no entry of its own; name one",
     ]
     assert refusals(experiment(where), Known({}), Sources({})) == []
+
+
+TARGET = """
+compose: docker-compose.yml
+dns: {{server: 127.0.0.1:{port}, name: www.shop.test}}
+regions: {{us: 127.0.1.1, eu: 127.0.2.1}}
+places: {{us: {{network: 192.0.2.0/26, port: 8101}}, eu: {{network: 192.0.2.64/26, port: 8102}}}}
+"""
+
+
+@pytest.fixture
+def job(shop: Shop, server: DnsServer) -> tuple[Session, Job]:
+    (shop.root / "target.yaml").write_text(TARGET.format(port=server.port))
+    (shop.root / "x.yaml").write_text(EXPERIMENT.replace("entry: lb", "from: {us: 70%, eu: 30%}"))
+    session = Session(Settings(output=shop.reports))
+    [found] = session.read([Path("x.yaml")])
+    return session, found
+
+
+def test_a_run_sends_each_place_where_dns_says_and_records_it(
+    shop: Shop, job: tuple[Session, Job]
+) -> None:
+    session, found = job
+    with session.locked([found], "my tests"):
+        outcome = session.run(found)
+    assert outcome.result is not None
+    assert outcome.result["status"] == "completed"
+    [config] = shop.configs
+    assert (config.endpoints, config.entry_file) == (
+        [("127.0.1.1", 8101)], shop.state / "entry.json",
+    )  # fmt: skip
+    assert config.entries == {"eu": Entry([("127.0.2.1", 8102)], str(shop.state / "entry-1.json"))}
+    [folder] = shop.runs()
+    events = RunFolder(folder).read_events()
+    first = {e["place"]: e["region"] for e in reversed(events) if e["event"] == "dns.answer"}
+    assert first == {"us": "us", "eu": "eu"}
+    assert outcome.result["dns"]["places"]["eu"]["share"] == 0.3
+    assert '<h2 id="dns">' in (folder / "index.html").read_text(encoding="utf-8")
+
+
+def test_without_dns_nothing_is_started(
+    shop: Shop, job: tuple[Session, Job], server: DnsServer
+) -> None:
+    session, found = job
+    server.answers = {}
+    with session.locked([found], "my tests"):
+        outcome = session.run(found)
+    assert (outcome.code, shop.runs(), shop.configs) == (4, [], [])
+    assert outcome.message.startswith("x: DNS does not say where users are sent:")
