@@ -1,10 +1,12 @@
 """The parts `dns`, `regions` and `places` of a target: where users are, and where they are sent.
 
-dns:     {server: 127.0.0.1:5300, name: www.shop.test}
-regions: {us: 127.0.1.1, eu: 127.0.2.1}
-places:
-  us: {network: 192.0.2.0/26, port: 8101}
-  eu: {network: 192.0.2.64/26, port: 8102}
+    dns:     {server: 127.0.0.1:5300, name: www.shop.test}
+    regions: {us: 127.0.1.1, eu: 127.0.2.1}
+    places:
+      us: {network: 192.0.2.0/26, port: 8101}
+      eu: {network: 192.0.2.64/26, port: 8102}
+
+All three, or none of them.
 """
 
 from __future__ import annotations

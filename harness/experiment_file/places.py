@@ -1,7 +1,9 @@
 """The part `load.from`: how much of the load comes from which place, and what is sent from each.
 
-from: {us: 70%, eu: 30%}         mix: {us.redirect: 6.3, us.create: 0.7,
-mix: {redirect: 9, create: 1} ->       eu.redirect: 2.7, eu.create: 0.3}
+    from: {us: 70%, eu: 30%}         mix: {us.redirect: 0.63, us.create: 0.07,
+    mix: {redirect: 9, create: 1} ->       eu.redirect: 0.27, eu.create: 0.03}
+
+What is said of `redirect` alone, in `expect` or `safeguards`, is said of it in each place.
 """
 
 from __future__ import annotations

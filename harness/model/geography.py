@@ -1,7 +1,9 @@
 """Where users are, where the service is, and the DNS that leads from one to the other.
 
-place eu (192.0.2.64/26) --asks, as that network--> DNS --> 127.0.2.1: region eu
-                         --connects to-----------> 127.0.2.1 at the port of place eu
+    place eu (192.0.2.64/26) --asks, as that network--> DNS --> 127.0.2.1: region eu
+                             --connects to-----------> 127.0.2.1 at the port of place eu
+
+Data only: who asks is in adapters, who follows in load.
 """
 
 from __future__ import annotations
