@@ -61,18 +61,25 @@ class Moved:
 class Around:
     """The faults of one phase together: from the first effect until the last one is being healed.
 
-    `healing_s` is None where one of them was not healed.
+    `healing_s` is None where one of them was not healed. `switches_within_s`, `returns_within_s`:
+    until the last place had switched, or returned; None if one did not, or none had to.
     """
 
     effect_s: float
     healing_s: float | None = None
+    switches_within_s: float | None = None
+    returns_within_s: float | None = None
     places: Mapping[str, Moved] = field(default_factory=dict)
 
     @property
     def concerned(self) -> dict[str, Moved]:
         """The places of a region that some place has left."""
-        left = {one.was for one in self.places.values() if one.switched_s is not None}
-        return {name: one for name, one in self.places.items() if one.was in left}
+        return _concerned(self.places)
+
+
+def _concerned(places: Mapping[str, Moved]) -> dict[str, Moved]:
+    left = {one.was for one in places.values() if one.switched_s is not None}
+    return {name: one for name, one in places.items() if one.was in left}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,12 +168,30 @@ def _around(record: Record, asked: Mapping[str, Asked]) -> dict[str, Around]:
         healing_s = [began_s.get(fault["fault"], inf) for fault in mine]
         until_s = min((at_s for at_s in starts_s.values() if at_s > start_s), default=inf)
         times = (start_s, min(*healing_s, until_s), until_s)
-        found[phase] = Around(
-            effect_s=min(map(_effect_s, mine)),
-            healing_s=None if inf in healing_s else max(healing_s),
-            places={place: _moved(each, *times) for place, each in asked.items()},
-        )
+        places = {place: _moved(each, *times) for place, each in asked.items()}
+        healing = None if inf in healing_s else max(healing_s)
+        found[phase] = measured(min(map(_effect_s, mine)), healing, places)
     return found
+
+
+def measured(effect_s: float, healing_s: float | None, places: Mapping[str, Moved]) -> Around:
+    """With how long the last of the places took."""
+    away = [one for one in places.values() if one.switched_s is not None]
+    return Around(
+        effect_s=effect_s,
+        healing_s=healing_s,
+        switches_within_s=_longest_s(effect_s, [m.switched_s for m in _concerned(places).values()]),
+        returns_within_s=_longest_s(healing_s, [one.returned_s for one in away]),
+        places=places,
+    )
+
+
+def _longest_s(since_s: float | None, at_s: Sequence[float | None]) -> float | None:
+    """Until the last of them; what came sooner came at once. None unless all are known."""
+    known_s = [each for each in at_s if each is not None]
+    if since_s is None or not known_s or len(known_s) < len(at_s):
+        return None
+    return max(0.0, max(known_s) - since_s)
 
 
 def _by_phase(record: Record) -> dict[str, list[dict[str, Any]]]:
@@ -229,10 +254,8 @@ def _switch(around: Around) -> Figure:
     each = "; ".join(_where(name, one, around) for name, one in around.places.items())
     if stayed:
         return failed(f"not sent to another region: {', '.join(stayed)} ({each})", "dns_stayed")
-    last_s = max(one.switched_s or 0.0 for one in concerned.values())
-    last_s = max(last_s, around.effect_s)
-    happened_s = (around.effect_s, last_s)
-    return Figure(last_s - around.effect_s, each, happened_s=happened_s)
+    took_s = around.switches_within_s or 0.0
+    return Figure(took_s, each, happened_s=(around.effect_s, around.effect_s + took_s))
 
 
 def _where(name: str, one: Moved, around: Around) -> str:
@@ -254,9 +277,9 @@ def _return(around: Around) -> Figure:
         return no_figure(f"DNS did not answer {', '.join(silent)} after the fault")
     if stuck:
         return failed(f"not sent back to their region: {', '.join(stuck)}", "dns_stayed")
-    took_s = {name: max(0.0, (one.returned_s or 0.0) - healing_s) for name, one in away.items()}
+    took_s = {name: _longest_s(healing_s, [one.returned_s]) or 0.0 for name, one in away.items()}
     words = [f"{name} to {away[name].was} after {format_duration(s)}" for name, s in took_s.items()]
-    longest_s = max(took_s.values())
+    longest_s = around.returns_within_s or 0.0
     return Figure(longest_s, "; ".join(words), happened_s=(healing_s, healing_s + longest_s))
 
 

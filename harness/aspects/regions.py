@@ -27,8 +27,12 @@ UNPLACED_MAX = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """How many answers each region sent, and each server whose region is not known."""
+    """How many answers each region sent, and each server whose region is not known.
 
+    `share` is that of each region, of the answers whose region is known; empty if there are none.
+    """
+
+    share: Mapping[str, float] = field(default_factory=dict)
     by_region: Mapping[str, int] = field(default_factory=dict)
     unplaced: Mapping[str, int] = field(default_factory=dict)
 
@@ -36,11 +40,6 @@ class Answers:
     def total(self) -> int:
         """All that name a server."""
         return sum(self.by_region.values()) + sum(self.unplaced.values())
-
-    def share(self, region: str) -> float | None:
-        """Of the answers whose region is known; None if there are none."""
-        known = sum(self.by_region.values())
-        return self.by_region.get(region, 0) / known if known else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +71,20 @@ def figures(record: Record) -> RegionsFound:
 
 def _answers(by_server: Mapping[str, int], servers: Mapping[str, str]) -> Answers:
     """What names no server was sent by none, or is no answer."""
-    by_region, unplaced = Counter[str](), Counter[str]()
+    by_region, unplaced = dict.fromkeys(sorted(set(servers.values())), 0), Counter[str]()
     for server, count in by_server.items():
         if server in servers:
             by_region[servers[server]] += count
         elif server and count:
             unplaced[server] += count
-    return Answers(by_region=dict(by_region), unplaced=dict(unplaced))
+    return counted(by_region, unplaced)
+
+
+def counted(by_region: Mapping[str, int], unplaced: Mapping[str, int] | None = None) -> Answers:
+    """With the share of each region."""
+    known = sum(by_region.values())
+    share = {name: count / known for name, count in by_region.items()} if known else {}
+    return Answers(share=share, by_region=dict(by_region), unplaced=dict(unplaced or {}))
 
 
 def _figure(item: Expectation, findings: Findings) -> Figure:
@@ -89,12 +95,12 @@ def _figure(item: Expectation, findings: Findings) -> Figure:
     if answers.total < SHARE_SAMPLES_MIN:
         text = f"not enough samples: {answers.total:,} answers say which server sent them"
         return no_figure(f"{text}, {SHARE_SAMPLES_MIN} needed", "too_few_samples")
-    each = ", ".join(f"{n} {shown(answers.share(n), 'share')}" for n in found.names)
+    each = ", ".join(f"{n} {shown(answers.share.get(n), 'share')}" for n in found.names)
     if sum(answers.unplaced.values()) > UNPLACED_MAX * answers.total:
         unplaced = ", ".join(f"{name} {count:,}" for name, count in answers.unplaced.items())
         gap = f"answers of servers without the label {LABEL}: {unplaced} of {answers.total:,}"
-        return Figure(answers.share(region), each, gap=gap)
-    return Figure(answers.share(region), each)
+        return Figure(answers.share.get(region), each, gap=gap)
+    return Figure(answers.share.get(region), each)
 
 
 def _lacks(item: Expectation, _: Experiment, sources: Sources) -> str:
@@ -118,7 +124,7 @@ def _tables(findings: Findings) -> Iterator[Table]:
         *(Column("whole run" if name == "run" else name, "share") for name in phases),
     )
     rows = [
-        (region, *(found.phases.get(name, Answers()).share(region) for name in phases))
+        (region, *(found.phases.get(name, Answers()).share.get(region) for name in phases))
         for region in found.names
     ]
     yield Table("Share of the answers by region", columns, [Group("", rows)])

@@ -41,7 +41,8 @@ def facts_of(observation: Observation, name: str) -> list[dict[str, Any]]:
 
 
 def test_the_first_look_says_what_the_project_consists_of() -> None:
-    labels = {"harness.probe.breakers": "8000/x", "harness.probe.clicks": "8000/y"}
+    labels = {"harness.probe.breakers": "8000/x", "harness.probe.clicks": "8000/y",
+              "harness.region": "eu"}  # fmt: skip
     members = [
         container("app-1", labels=labels),
         container("app-4", labels={"harness.standby": "true"}, status="created"),
@@ -56,8 +57,9 @@ def test_the_first_look_says_what_the_project_consists_of() -> None:
     found = {part["service"]: part for part in event["parts"]}
     assert found["app-1"] == {
         "service": "app-1", "role": "app", "is_instrument": False, "is_standby": False,
-        "is_running": True, "probes": ["breakers", "clicks"],
+        "is_running": True, "probes": ["breakers", "clicks"], "region": "eu",
     }  # fmt: skip
+    assert found["app-4"]["region"] == ""
     assert found["app-4"]["is_standby"]
     assert not found["app-4"]["is_running"]
     instruments = [name for name, part in found.items() if part["is_instrument"]]

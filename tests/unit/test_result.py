@@ -103,6 +103,23 @@ def findings() -> dict[str, Any]:
         "phases": {"fault": {"start_s": 30, "end_s": 90}},
         "faults": [_fault(1), _fault(2)],
         "load": {"problems": [], "healthy": True, "intended": 9, "sent": 9, "dropped": 0},
+        "dns": {
+            "places": {place: {"share": share, "answers": n, "failed": n - 1,
+                               "stays": [{"at_s": float(n), "region": place}]}
+                       for n, (place, share) in enumerate((("us", 0.7), ("eu", 0.3)), 31)},
+            "around": {"fault": {
+                "effect_s": 31.0, "healing_s": 61.0,
+                "switches_within_s": 6.5, "returns_within_s": 7.5, "places": {
+                    place: {"was": place, "to": "ap", "switched_s": 37.0 + n / 2,
+                            "returned_s": 68.0 + n / 2, "is_silent": False,
+                            "is_silent_after": False}
+                    for n, place in enumerate(("us", "eu"))}}},
+        },
+        "regions": {
+            "servers": {"app-1": "us", "app-2": "eu"},
+            "phases": {"fault": {"share": {"us": 0.75, "eu": 0.25},
+                                 "by_region": {"us": 900, "eu": 300}, "unplaced": {"x": 2}}},
+        },
         "operations": {name: {"fault": _operation(n), "run": _operation(n + 3)}
                        for n, name in enumerate(("redirect", "create"), 11)},
         "recovery": {"redirect": recovery, "create": recovery},
@@ -259,6 +276,8 @@ PLACES: dict[tuple[str, str], tuple[Step, ...]] = {
         for name in METRICS["counter"]
     },
     **{("settings", name): ("settings", name) for name in METRICS["settings"]},
+    **{("dns", name): ("dns", "around", "fault", f"{name}_s") for name in METRICS["dns"]},
+    ("region.eu", "share"): ("regions", "phases", "fault", "share", "eu"),
 }
 """Where each figure of an expectation stands in result.json."""
 
@@ -332,7 +351,7 @@ def test_all_that_an_aspect_can_be_judged_by_is_in_the_result_and_typed() -> Non
             for path in _fields_of(found, (name,)):
                 assert at(schema, path), f"{path} has no type"
                 assert at(schema, path) != {"type": "object"}, f"{path} is any object"
-    assert sections == 19
+    assert sections == 21
 
 
 def _fields_of(value: Any, path: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from plain import plain
 
-from harness.aspects import Findings
+from harness.aspects import Findings, dns
 from harness.aspects.clause import parse_expectation
 from harness.aspects.dns import ASPECT, Around, DnsFound, FromPlace, Moved, Stay, figures
 from harness.aspects.findings_json import findings_from_json
@@ -141,7 +141,7 @@ US = Moved(was="us")
 
 
 def cut(healing_s: float | None = 150.0, **places: Moved) -> Around:
-    return Around(effect_s=100.0, healing_s=healing_s, places=places)
+    return dns.measured(100.0, healing_s, places)
 
 
 def test_the_slowest_place_counts_and_all_are_named() -> None:
@@ -163,8 +163,8 @@ def test_the_slowest_place_counts_and_all_are_named() -> None:
 
 
 def test_the_worst_phase_counts_for_the_run() -> None:
-    later = Around(effect_s=200.0, healing_s=250.0, places={"eu": Moved(was="eu", to="us",
-                   switched_s=203.0, returned_s=270.0)})  # fmt: skip
+    moved = Moved(was="eu", to="us", switched_s=203.0, returned_s=270.0)
+    later = dns.measured(200.0, 250.0, {"eu": moved})
     both = {"fault": cut(eu=EU), "second": later}
     assert figure("switches_within < 9s", phase="run", **both).value == 12.0
     assert figure("returns_within < 9s", phase="run", **both).value == 20.0

@@ -10,7 +10,7 @@ from plain import plain
 
 from harness.aspects.clause import parse_expectation
 from harness.aspects.findings_json import findings_from_json
-from harness.aspects.regions import ASPECT, Answers, RegionsFound, figures
+from harness.aspects.regions import ASPECT, Answers, RegionsFound, counted, figures
 from harness.model.experiment import Experiment, Phase
 from harness.model.figure import Figure
 from harness.model.load import Load
@@ -43,9 +43,9 @@ def test_answers_are_counted_by_region_in_each_judged_phase() -> None:
     seen = found(*served)
     assert seen.servers == {"app-1": "us", "app-2": "us", "eu-app": "eu"}
     assert seen.phases == {
-        "baseline": Answers(by_region={"us": 2, "eu": 1}, unplaced={"edge": 1}),
-        "fault": Answers(by_region={"us": 1, "eu": 0}),
-        "run": Answers(by_region={"us": 3, "eu": 1}, unplaced={"edge": 1}),
+        "baseline": counted({"eu": 1, "us": 2}, {"edge": 1}),
+        "fault": counted({"us": 1, "eu": 0}),
+        "run": counted({"eu": 1, "us": 3}, {"edge": 1}),
     }
     assert found(*served, parts=PARTS[3:]) == RegionsFound()
 
@@ -57,20 +57,20 @@ def figure(clause: str, region: str = "eu", **phases: Answers) -> Figure:
 
 
 def test_a_share_is_of_the_answers_whose_region_is_known() -> None:
-    seen = figure("share >= 20%", fault=Answers(by_region={"us": 225, "eu": 75}))
+    seen = figure("share >= 20%", fault=counted({"us": 225, "eu": 75}))
     assert (seen.value, seen.evidence, seen.gap) == (0.25, "eu 25.00%, us 75.00%", "")
-    none = figure("share == 0%", fault=Answers(by_region={"us": 300}))
+    none = figure("share == 0%", fault=counted({"us": 300, "eu": 0}))
     assert (none.value, none.gap) == (0.0, "")
 
 
 @pytest.mark.parametrize(
     ("region", "answers", "gap"),
     [
-        ("eu", Answers(by_region={"us": 200, "eu": 99}),
+        ("eu", counted({"us": 200, "eu": 99}),
          "not enough samples: 299 answers say which server sent them, 300 needed"),
-        ("eu", Answers(by_region={"us": 293, "eu": 3}, unplaced={"edge": 4}),
+        ("eu", counted({"us": 293, "eu": 3}, {"edge": 4}),
          "answers of servers without the label harness.region: edge 4 of 300"),
-        ("ap", Answers(by_region={"us": 300}), "no server had the label harness.region: ap"),
+        ("ap", counted({"us": 300}), "no server had the label harness.region: ap"),
     ],
 )  # fmt: skip
 def test_what_is_not_known_is_no_evidence(region: str, answers: Answers, gap: str) -> None:
@@ -79,7 +79,7 @@ def test_what_is_not_known_is_no_evidence(region: str, answers: Answers, gap: st
 
 
 def test_a_few_answers_of_an_unknown_server_do_no_harm() -> None:
-    few = Answers(by_region={"us": 150, "eu": 150}, unplaced={"edge": 3})
+    few = counted({"us": 150, "eu": 150}, {"edge": 3})
     assert (figure("share > 1%", fault=few).value, figure("share > 1%", fault=few).gap) == (0.5, "")
 
 
@@ -109,7 +109,7 @@ def test_a_region_has_a_name_and_an_operation_may_be_called_so() -> None:
 def test_the_report_has_a_row_for_each_region() -> None:
     read = RegionsFound(
         servers={"app-1": "us", "eu-app": "eu"},
-        phases={"fault": Answers(by_region={"us": 3, "eu": 1}), "run": Answers()},
+        phases={"fault": counted({"us": 3, "eu": 1}), "run": Answers()},
     )
     operations = {"home": {"fault": {}, "run": {}}}
     phases = {"fault": {"start_s": 20, "end_s": 30}}
