@@ -10,11 +10,16 @@ how long an hour of this calendar lasts: fewer than 3600 s let a test see a year
 
     GET /backups  what there is in each repository, as JSON; ages are in hours of the calendar
     GET /ready    200 once each repository holds a backup
+    GET /metrics  the same, and what waits to be archived, for Prometheus
+
+No page asks anybody: pgBackRest was asked when something was due, at least each half minute, and
+the primary every few seconds.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import time
@@ -23,10 +28,15 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from metrics import Archive, Calendar, archive, metrics
 from repository import NAMES, Failed, backups, info, pgbackrest, say
 
 HOUR_S = float(os.environ.get("HOUR_S", "3600"))
 BACKUP_S, AGAIN_S, PORT = 3600.0, 2.0, 8011
+KNOWN_S = min(30.0, HOUR_S / 4)
+"""How old may be what pgBackRest said: others annotate and remove backups, too."""
+ARCHIVE_S, ARCHIVE_KNOWN_S = 5.0, 15.0
+"""How often the primary is asked, and for how long its last answer is told."""
 DAY, WEEK = 24.0, 168.0
 NO_PRIMARY = "[056]"
 """pgBackRest's number for it: at a start that is no news."""
@@ -56,17 +66,61 @@ def _hours_since(backup: Mapping[str, Any], now_s: float) -> float:
     return (now_s - backup["timestamp"]["start"]) / HOUR_S
 
 
-def take_what_is_due() -> None:
+@dataclass
+class Known:
+    """What pgBackRest and the primary last said, and when, on the monotonic clock."""
+
+    calendar: Calendar
+    stanza: Mapping[str, Any] | None = None
+    error: str = "the repositories were not read yet; wait for the first look at them"
+    read_s: float = -math.inf
+    archive: Archive | None = None
+    archive_s: float = -math.inf
+
+    def read(self) -> Mapping[str, Any]:
+        """Ask pgBackRest. Failed if a repository cannot be read; what it said before is kept."""
+        self.read_s = time.monotonic()
+        try:
+            self.stanza = info()
+        except Failed as error:
+            self.error = str(error)
+            raise
+        self.error = ""
+        return self.stanza
+
+    def ask_primary(self) -> None:
+        """What waits to be archived; an old answer is forgotten where there is no new one."""
+        try:
+            self.archive, self.archive_s = archive(), time.monotonic()
+        except Failed:
+            if time.monotonic() - self.archive_s > ARCHIVE_KNOWN_S:
+                self.archive = None
+
+    def is_enough(self) -> bool:
+        """Whether nothing is due, by what is known, and that is not old."""
+        if self.stanza is None or self.error or time.monotonic() - self.read_s >= KNOWN_S:
+            return False
+        return not any(_due(plan, self.stanza) for plan in PLANS)
+
+
+def _due(plan: Plan, stanza: Mapping[str, Any]) -> str:
+    return plan.due(backups(stanza, plan.repository), time.time())
+
+
+def take_what_is_due(known: Known) -> None:
     """One round through the repositories. Failed if one cannot be read or written."""
-    stanza = info()
+    if known.is_enough():
+        return
+    stanza = known.read()
     for plan in PLANS:
-        if kind := plan.due(backups(stanza, plan.repository), time.time()):
+        if kind := _due(plan, stanza):
             begun_s, name = time.monotonic(), NAMES[plan.repository]
             pgbackrest(f"--repo={plan.repository}", f"--type={kind}", "backup", timeout_s=BACKUP_S)
             say("info", f"{name}: {kind} backup", took_s=round(time.monotonic() - begun_s, 2))
+            stanza = known.read()
 
 
-def keep_the_calendar() -> None:
+def keep_the_calendar(known: Known) -> None:
     """For ever; what fails is said once for each reason, and tried again."""
     said, is_made = NO_PRIMARY, False
     while True:
@@ -74,7 +128,7 @@ def keep_the_calendar() -> None:
             if not is_made:
                 pgbackrest("stanza-create")
                 is_made = True
-            take_what_is_due()
+            take_what_is_due(known)
             said = ""
         except Failed as error:
             text = str(error)
@@ -82,6 +136,13 @@ def keep_the_calendar() -> None:
                 said = text
                 say("error", said)
         time.sleep(min(AGAIN_S, HOUR_S / 4))
+
+
+def watch_the_archive(known: Known) -> None:
+    """For ever, beside the calendar: a backup may take long."""
+    while True:
+        known.ask_primary()
+        time.sleep(ARCHIVE_S)
 
 
 def table(stanza: Mapping[str, Any], now_s: float) -> dict[str, Any]:
@@ -101,36 +162,57 @@ def table(stanza: Mapping[str, Any], now_s: float) -> dict[str, Any]:
     return found
 
 
+class Server(ThreadingHTTPServer):
+    """Tells what is known."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], known: Known) -> None:
+        super().__init__(address, Page)
+        self.known = known
+
+
 class Page(BaseHTTPRequestHandler):
-    """Asks pgBackRest each time: what it says now is what counts."""
+    """One question."""
 
     timeout = 5
+    server: Server
 
     def do_GET(self) -> None:
-        """The table, whether there is one of each, or 404."""
-        if self.path not in ("/backups", "/ready"):
-            self._answer(404, {})
+        """The table, whether there is one of each, the metrics, or 404."""
+        known = self.server.known
+        match self.path:
+            case "/metrics":
+                text = metrics(known.calendar, known.stanza, known.archive, time.time())
+                self._answer(200, "text/plain; version=0.0.4", text)
+            case "/backups" | "/ready":
+                self._tell(known)
+            case _:
+                self._answer(404, "application/json", "{}")
+
+    def _tell(self, known: Known) -> None:
+        if known.error or known.stanza is None:
+            self._answer(503, "application/json", json.dumps({"error": known.error}))
             return
-        try:
-            found = table(info(), time.time())
-        except Failed as error:
-            self._answer(503, {"error": str(error)})
-            return
+        found = table(known.stanza, time.time())
         is_ready = all(one["count"] for one in found.values())
-        self._answer(200 if is_ready or self.path == "/backups" else 503, found)
+        status = 200 if is_ready or self.path == "/backups" else 503
+        self._answer(status, "application/json", json.dumps(found))
 
     def log_message(self, *_: object) -> None:
         """No line for each request."""
 
-    def _answer(self, status: int, value: Mapping[str, Any]) -> None:
-        body = json.dumps(value).encode()
+    def _answer(self, status: int, content_type: str, text: str) -> None:
+        body = text.encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
 
 if __name__ == "__main__":
-    threading.Thread(target=keep_the_calendar, daemon=True).start()
-    ThreadingHTTPServer(("", PORT), Page).serve_forever()
+    books = Known(Calendar(HOUR_S, time.time()))
+    for task in (keep_the_calendar, watch_the_archive):
+        threading.Thread(target=task, args=(books,), daemon=True).start()
+    Server(("", PORT), books).serve_forever()

@@ -7,10 +7,9 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,8 +17,9 @@ from typing import Any
 
 import pytest
 import schedule
+from metrics import Archive, Calendar
 from repository import NAMES, Failed
-from schedule import PLANS, Page, Plan, table
+from schedule import PLANS, Known, Plan, Server, table
 
 HOUR_S, HOURS_OF_A_YEAR = 3600.0, 365 * 24
 CONFIGURED = Path(__file__).parents[3] / "target/database/recovery/pgbackrest.conf"
@@ -152,15 +152,136 @@ def test_what_is_told_of_each_repository() -> None:
     }  # fmt: skip
 
 
-def test_one_round_takes_what_is_due(programs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schedule, "info", lambda: STANZA)
-    monkeypatch.setattr(schedule, "time", SimpleNamespace(time=lambda: 0.0, monotonic=lambda: 5.0))
-    schedule.take_what_is_due()
+WHOLE = {
+    "backup": [
+        _backup(1, "full", 0.5, 1000),
+        _backup(2, "full", 25.0, 900),
+        _backup(3, "full", 26.0, 900),
+    ]
+}
+"""Only the daily one is due."""
+
+
+@dataclass
+class Clocks:
+    """Both clocks; the wall clock begins at 0, as the ages of backups do."""
+
+    now_s: float = 0.0
+
+    def time(self) -> float:
+        return self.now_s
+
+    def monotonic(self) -> float:
+        return 5.0 + self.now_s
+
+
+@dataclass
+class Repositories:
+    """What pgBackRest tells, each time it is asked; a string is why it cannot."""
+
+    told: list[Mapping[str, Any] | str]
+    asked: int = 0
+
+    def info(self) -> Mapping[str, Any]:
+        self.asked += 1
+        told = self.told.pop(0) if len(self.told) > 1 else self.told[0]
+        if isinstance(told, str):
+            raise Failed(told)
+        return told
+
+
+@pytest.fixture
+def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
+    made = Clocks()
+    monkeypatch.setattr(schedule, "time", made)
+    return made
+
+
+def _telling(monkeypatch: pytest.MonkeyPatch, *told: Mapping[str, Any] | str) -> Repositories:
+    made = Repositories(list(told))
+    monkeypatch.setattr(schedule, "info", made.info)
+    return made
+
+
+def _known(stanza: Mapping[str, Any] | None = None) -> Known:
+    known = Known(Calendar(HOUR_S, 0.0))
+    if stanza is not None:
+        known.stanza, known.error = stanza, ""
+    return known
+
+
+def test_one_round_takes_what_is_due(
+    programs: Any, monkeypatch: pytest.MonkeyPatch, clocks: Clocks
+) -> None:
+    _telling(monkeypatch, STANZA)
+    schedule.take_what_is_due(_known())
     assert [arguments[1:] for arguments in programs.asked_of("pgbackrest")] == [
         ["--repo=1", "--type=incr", "backup"],
         ["--repo=2", "--type=diff", "backup"],
         ["--repo=3", "--type=full", "backup"],
     ]
+
+
+def test_what_was_taken_is_known_at_once(
+    programs: Any, monkeypatch: pytest.MonkeyPatch, clocks: Clocks
+) -> None:
+    """After each backup, and not only after the last one: it may take an hour."""
+    after = [{"backup": [*WHOLE["backup"], _backup(2, "diff", 0.0, 9)]}]
+    repositories, known = _telling(monkeypatch, WHOLE, *after), _known()
+    schedule.take_what_is_due(known)
+    assert (known.stanza, repositories.asked) == (after[0], 2)
+
+
+def test_pgbackrest_is_not_asked_while_nothing_is_due_and_little_time_has_passed(
+    programs: Any, monkeypatch: pytest.MonkeyPatch, clocks: Clocks
+) -> None:
+    quiet = {"backup": [_backup(number, "full", 0.9, 9) for number in (1, 2, 3)]}
+    repositories, known = _telling(monkeypatch, quiet), _known()
+    asked = []
+    for second in range(0, 62, 2):
+        clocks.now_s = second
+        schedule.take_what_is_due(known)
+        asked.append(repositories.asked)
+    assert [asked[0], asked[14], asked[15], asked[29], asked[30]] == [1, 1, 2, 2, 3]
+    assert programs.asked == []
+    clocks.now_s = 0.1 * HOUR_S  # due: asked whether nobody else has taken it
+    known.read_s = clocks.monotonic()
+    schedule.take_what_is_due(known)
+    assert [one[1:] for one in programs.asked_of("pgbackrest")] == [
+        ["--repo=1", "--type=incr", "backup"]
+    ]
+
+
+def test_what_could_not_be_read_is_tried_again_in_the_next_round(
+    programs: Any, monkeypatch: pytest.MonkeyPatch, clocks: Clocks
+) -> None:
+    quiet = {"backup": [_backup(number, "full", 0.9, 9) for number in (1, 2, 3)]}
+    repositories, known = _telling(monkeypatch, quiet, "no server", quiet), _known()
+    schedule.take_what_is_due(known)
+    clocks.now_s = 31.0
+    with pytest.raises(Failed):
+        schedule.take_what_is_due(known)
+    assert (known.stanza, known.error) == (quiet, "no server")
+    clocks.now_s = 33.0
+    schedule.take_what_is_due(known)
+    assert (known.error, repositories.asked) == ("", 3)
+
+
+def test_the_primary_s_last_answer_is_told_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, clocks: Clocks
+) -> None:
+    answer, known = Archive("db-1", 0, False, 0, None), _known()
+
+    def ask() -> Archive:
+        if clocks.now_s > 0:
+            raise Failed("no primary")
+        return answer
+
+    monkeypatch.setattr(schedule, "archive", ask)
+    for now_s, told in ((0.0, answer), (5.0, answer), (15.0, answer), (16.0, None)):
+        clocks.now_s = now_s
+        known.ask_primary()
+        assert known.archive == told, now_s
 
 
 class Over(Exception):
@@ -173,7 +294,7 @@ def _said(
     """What is said in rounds that fail so; "" for one that does not."""
     rounds = iter(errors)
 
-    def one_round() -> None:
+    def one_round(_: Known) -> None:
         if error := next(rounds):
             raise Failed(error)
 
@@ -184,7 +305,7 @@ def _said(
     monkeypatch.setattr(schedule, "take_what_is_due", one_round)
     monkeypatch.setattr(schedule, "time", SimpleNamespace(sleep=sleep))
     with pytest.raises(Over):
-        schedule.keep_the_calendar()
+        schedule.keep_the_calendar(_known())
     return [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()]
 
 
@@ -199,19 +320,16 @@ def test_each_failure_is_said_once_and_again_after_a_success(
 
 
 @contextmanager
-def _serving(
-    monkeypatch: pytest.MonkeyPatch, info: Callable[[], Any]
-) -> Iterator[Callable[[str], tuple[int, Any]]]:
-    monkeypatch.setattr(schedule, "info", info)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+def _serving(known: Known) -> Iterator[Callable[[str], tuple[int, str]]]:
+    server = Server(("127.0.0.1", 0), known)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
 
-    def get(path: str) -> tuple[int, Any]:
+    def get(path: str) -> tuple[int, str]:
         client = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
         client.request("GET", path)
         answer = client.getresponse()
-        found = answer.status, json.loads(answer.read())
+        found = answer.status, answer.read().decode()
         client.close()
         return found
 
@@ -223,21 +341,44 @@ def _serving(
         server.server_close()
 
 
-def test_ready_means_a_backup_in_each_repository(monkeypatch: pytest.MonkeyPatch) -> None:
-    with _serving(monkeypatch, lambda: STANZA) as get:
-        status, found = get("/backups")
+def test_ready_means_a_backup_in_each_repository() -> None:
+    with _serving(_known(STANZA)) as get:
+        status, text = get("/backups")
+        found = json.loads(text)
         assert (status, found["hourly"]["count"], found["weekly"]["count"]) == (200, 4, 0)
         assert get("/ready")[0] == 503
-        assert get("/other") == (404, {})
-    whole = {"backup": [*STANZA["backup"], _backup(3, "full", 3.0, 900)]}
-    with _serving(monkeypatch, lambda: whole) as get:
+        assert get("/other") == (404, "{}")
+    with _serving(_known(WHOLE)) as get:
         assert get("/ready")[0] == 200
 
 
-def test_a_repository_that_cannot_be_read_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> None:
-        raise Failed("repository daily: no server")
-
-    with _serving(monkeypatch, fail) as get:
+def test_a_repository_that_cannot_be_read_is_said() -> None:
+    known = _known(WHOLE)
+    known.error = "repository daily: no server"
+    with _serving(known) as get:
         for path in ("/backups", "/ready"):
-            assert get(path) == (503, {"error": "repository daily: no server"})
+            status, text = get(path)
+            assert (status, json.loads(text)) == (503, {"error": "repository daily: no server"})
+
+
+def test_before_the_first_look_nothing_is_ready() -> None:
+    with _serving(_known()) as get:
+        status, text = get("/ready")
+        assert (status, "not read yet" in text) == (503, True)
+
+
+def test_no_page_asks_anybody(programs: Any) -> None:
+    with _serving(_known(WHOLE)) as get:
+        for path in ("/backups", "/ready", "/metrics"):
+            assert get(path)[0] == 200
+    assert programs.asked == []
+
+
+def test_metrics_are_told_even_where_a_repository_cannot_be_read() -> None:
+    known = _known(WHOLE)
+    known.error, known.archive = "no server", Archive("db-2", 1, False, 0, None)
+    with _serving(known) as get:
+        status, text = get("/metrics")
+    assert status == 200
+    assert 'backup_count{repository="weekly"} 1\n' in text
+    assert 'archive_waiting_bytes{node="db-2"} 0\n' in text
