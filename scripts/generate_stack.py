@@ -202,12 +202,20 @@ def _scraped(table: Table) -> Lines:
         "prometheus": (table.prometheus, 9090),
         "alertmanager": (table.alertmanager, 9093),
         "pager": (table.pager, 9095),
+        "backup": (table.backup, 8011),
     }
     lines = []
     for job, (kind, port) in own.items():
-        targets = [(f"{part.name}:{port}", part.name, part.is_standby) for part in kind.parts()]
+        targets = [(f"{part.name}:{port}", part.name, _may_be_away(part)) for part in kind.parts()]
         lines += _job(job, targets)
-    return lines + _job("redis", [("redis-exporter:9121", "redis", False)])
+    return lines + _job("redis", [("redis-exporter:9121", "redis", "")])
+
+
+def _may_be_away(part: Part) -> str:
+    """The label by which the rules know that, "" for a part that may not."""
+    if part.kind.name == "backup":
+        return "with: archiving"
+    return 'standby: "true"' if part.is_standby else ""
 
 
 SCRAPED_WITH = {
@@ -220,11 +228,11 @@ SCRAPED_WITH = {
 }
 
 
-def _job(name: str, targets: Iterable[tuple[str, str, bool]]) -> Lines:
+def _job(name: str, targets: Iterable[tuple[str, str, str]]) -> Lines:
     lines = [f"- job_name: {name}", *SCRAPED_WITH.get(name, ()), "  static_configs:"]
-    for address, part, is_standby in targets:
-        standby = ', standby: "true"' if is_standby else ""
-        lines.append(f'    - {{targets: ["{address}"], labels: {{part: {part}{standby}}}}}')
+    for address, part, more in targets:
+        labels = ", ".join(filter(None, (f"part: {part}", more)))
+        lines.append(f'    - {{targets: ["{address}"], labels: {{{labels}}}}}')
     return lines
 
 

@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "target" / "monitoring" / "rules"
-GROUPS = ("application", "infrastructure", "database", "cache", "alerts")
+GROUPS = ("application", "infrastructure", "database", "cache", "recovery", "alerts")
 TESTS = {path.name: path.read_text() for path in sorted((RULES / "tests").glob("*.yml"))}
 CASES = [
     (name, test["name"], case)
@@ -46,6 +46,10 @@ BEYOND = {
     ("DatabaseWithoutLeader", "critical"),
     ("NoSynchronousStandby", "warning"),
     ("BreakerOpen", "warning"),
+    ("ArchiveBehind", "warning"),
+    ("ArchiveBehind", "critical"),
+    ("ArchiveFailing", "warning"),
+    ("BackupLate", "warning"),
     ("Heartbeat", "none"),
 }
 TEXT_METRICS = (
