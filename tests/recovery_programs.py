@@ -11,7 +11,11 @@ Act = Callable[[Sequence[str], str], str]
 
 
 class Broken(Exception):
-    """A program that ends with 1, and what it prints on stderr."""
+    """A program that ends so, and what it prints on stderr."""
+
+    def __init__(self, printed: str, code: int = 1) -> None:
+        super().__init__(printed)
+        self.code = code
 
 
 class Programs:
@@ -28,7 +32,7 @@ class Programs:
         try:
             printed = self.acts.get(command[0], lambda *_: "")(command, input)
         except Broken as error:
-            return subprocess.CompletedProcess(command, 1, "", str(error))
+            return subprocess.CompletedProcess(command, error.code, "", str(error))
         return subprocess.CompletedProcess(command, 0, printed, "")
 
     def asked_of(self, program: str) -> list[list[str]]:

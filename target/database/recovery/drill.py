@@ -27,6 +27,8 @@ REPOSITORY = int(os.environ.get("DRILL_REPOSITORY", "1"))
 RESTORED, LOG = Path("/restored/data"), Path("/tmp/drill.log")
 PRIMARY = ("-h", "db-lb", "-p", "5000", "-U", "postgres", "-d", "app")
 COPY = ("-h", "/tmp", "-U", "postgres", "-d", "app")
+NO_SERVER = 2
+"""What psql ends with where there is none."""
 SAMPLE = 1_000
 ARCHIVED_S, REPLAYED_S, RESTORE_S = 30.0, 600.0, 3600.0
 STATE = "count(*), coalesce(sum(hashtextextended(code || ' ' || long_url, 0)::numeric), 0)"
@@ -51,7 +53,7 @@ def main() -> int:
             here = marked(name)
             found = restored(name, label, here)
     except Failed as error:
-        say("error", str(error))
+        say("error", str(error), part="drill")
         told({"restored": False, "error": str(error)})
         return 1
     is_same = found["is_same"] is True
@@ -149,6 +151,8 @@ def _asked(where: tuple[str, ...], sql: str) -> str:
         ["psql", *where, "-AtXqv", "ON_ERROR_STOP=1", "-f", "-"],
         input=sql, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
+    if done.returncode == NO_SERVER and where is PRIMARY:
+        raise Failed("no database node answers as the primary: harness status")
     if done.returncode:
         raise Failed(f"psql: {done.stderr.strip()[-300:]}")
     return done.stdout.strip()

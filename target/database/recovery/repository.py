@@ -20,12 +20,13 @@ NAMES = {1: "hourly", 2: "daily", 3: "weekly"}
 """Of the repositories, by pgBackRest's number."""
 HINTS = (
     (r"\[056\]|DbConnectError", "no database node answers as the primary: harness status"),
-    (r"failed with 403|AccessDenied|SignatureDoesNotMatch",
+    (r"failed with 403|AccessDenied|SignatureDoesNotMatch|AdminUserNotFound|InvalidAccessKeyId",
      "the S3 server refuses the credentials: S3_KEY and S3_KEY_SECRET of target/secrets.env"),
     (r"failed with 404|NoSuchBucket",
      "the bucket `backups` is not there: the S3 server makes it when it starts"),
     (r"certificate|CA file",
-     "the S3 server's certificate is not trusted: /etc/s3/ca.pem, made at its first start"),
+     "the S3 server's certificate is not trusted: it makes /etc/s3/ca.pem when it starts; is that "
+     "there, and of this server?"),
     (r"cipher|decrypt|unable to flush", "another BACKUP_KEY than the backups were made with"),
     (r"No space left|failed with 507", "the disk of the S3 server is full"),
     (r"unable to find backup set", "no backup is that old; choose a later time"),
@@ -62,11 +63,18 @@ def pgbackrest(*arguments: str, timeout_s: float = 60.0) -> str:
 
 def explain(output: str) -> str:
     """pgBackRest's first error in one line, with what to do where that is known."""
-    found = re.search(r"ERROR: (\[\d+\]: .*?)(?=\n\S|\Z)", output, re.DOTALL)
-    whole = " ".join((found[1] if found else output).split())
+    whole = _said("ERROR", output) or " ".join(output.split())
+    if "no backup set found" in whole:  # why, it only warns of
+        whole += f": {warned}" if (warned := _said("WARN: repo1", output)) else ""
     error = whole.partition(" ***")[0][:300]  # what was sent and answered over HTTP is left out
     hint = next((text for pattern, text in HINTS if re.search(pattern, whole)), "")
-    return f"{error} ({hint})" if hint else error
+    return f"{error.rstrip(':')} ({hint})" if hint else error
+
+
+def _said(level: str, output: str) -> str:
+    """The first message that begins so, in one line; "" without one."""
+    found = re.search(rf"{level}: (\[.*?)(?=\n\S|\Z)", output, re.DOTALL)
+    return " ".join(found[1].split()) if found else ""
 
 
 def info() -> dict[str, Any]:

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,11 +43,9 @@ def main() -> int:
         description="Restore the database; all its nodes must be down."
     )
     parser.add_argument(
-        "--to", type=datetime.fromisoformat, metavar="TIME", help="with a time zone"
+        "--to", type=_moment, metavar="TIME", help="as in 2026-11-28T10:00:00+00:00"
     )
     target = parser.parse_args().to
-    if target is not None and target.tzinfo is None:
-        parser.error("--to needs a time zone, as in 2026-11-28T10:00:00+00:00")
     try:
         with alone("restore"):
             done = restore(target)
@@ -128,6 +127,16 @@ def swap(fresh: Path) -> None:
     fresh.rename(VOLUMES / NODES[0] / "data")
 
 
+def _moment(text: str) -> datetime:
+    """With a time zone, or it could mean several."""
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment
+    wanted = "a time with a time zone, as 2026-11-28T10:00:00+00:00"
+    raise argparse.ArgumentTypeError(f"{text!r}: write {wanted}")
+
+
 def _as_postgres(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00")
 
@@ -147,7 +156,9 @@ def _pg_ctl(data: Path, *arguments: str) -> None:
         timeout=REPLAY_S + 60, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise Failed(f"pg_ctl {arguments[-1]}: {_fatal() or done.stderr.strip()[-300:]}")
+        fatal = _fatal()
+        what = "the log cannot be replayed" if fatal else f"pg_ctl {arguments[-1]}"
+        raise Failed(f"{what}: {fatal or done.stderr.strip()[-300:]}")
 
 
 def _fatal() -> str:

@@ -171,6 +171,19 @@ def test_without_a_backup_nothing_is_touched(
     assert databases.programs.asked_of("psql") == []
 
 
+def test_without_a_primary_it_says_whom_to_ask(
+    databases: Databases, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> str:
+        raise Broken("server closed the connection unexpectedly", code=2)
+
+    databases.programs.acts["psql"] = refuse
+    told = _drilled(databases, capsys)
+    assert (told.code, told.restored) == (1, [])
+    said = "no database node answers as the primary: harness status"
+    assert told.facts == {"restored": False, "error": said}
+
+
 def test_a_backup_that_does_not_start(
     databases: Databases, capsys: pytest.CaptureFixture[str]
 ) -> None:

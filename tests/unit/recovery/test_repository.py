@@ -41,6 +41,10 @@ CASES = {
     "a wrong password": (
         FORBIDDEN.format(code="SignatureDoesNotMatch"), "the S3 server refuses the credentials"
     ),
+    "an unknown user": (
+        FORBIDDEN.replace("403 (Forbidden)", "404 (Not Found)").format(code="XAdminUserNotFound"),
+        "the S3 server refuses the credentials",
+    ),
     "no bucket": (
         FORBIDDEN.replace("403 (Forbidden)", "404 (Not Found)").format(code="NoSuchBucket"),
         "the bucket `backups` is not there",
@@ -106,8 +110,18 @@ def test_an_error_names_the_repository_that_failed() -> None:
 
 def test_what_was_sent_over_http_is_left_out() -> None:
     said = explain(CASES["a wrong password"][0])
-    assert said.startswith("[039]: HTTP request failed with 403 (Forbidden): (the S3 server")
+    assert said.startswith("[039]: HTTP request failed with 403 (Forbidden) (the S3 server")
     assert "authorization" not in said
+
+
+def test_why_no_backup_can_be_read_is_only_warned_of() -> None:
+    warned = FORBIDDEN.replace("ERROR: [039]:", "WARN: repo1: [ProtocolError]").format(code="x")
+    unread = "ERROR: [075]: no backup set found to restore\n"
+    said = explain(f"{BEGUN} {warned}{BEGUN}{unread}")
+    assert said.startswith("[075]: no backup set found to restore: [ProtocolError] HTTP request")
+    assert said.endswith(
+        "(the S3 server refuses the credentials: S3_KEY and S3_KEY_SECRET of target/secrets.env)"
+    )
 
 
 @pytest.mark.parametrize(
