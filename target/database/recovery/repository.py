@@ -28,7 +28,7 @@ HINTS = (
      "the S3 server's certificate is not trusted: it makes /etc/s3/ca.pem when it starts; is that "
      "there, and of this server?"),
     (r"cipher|decrypt|unable to flush", "another BACKUP_KEY than the backups were made with"),
-    (r"No space left|failed with 507", "the disk of the S3 server is full"),
+    (r"No space left|Insufficient Storage", "the disk of the S3 server is full"),
     (r"unable to find backup set", "no backup is that old; choose a later time"),
     (r"no backup set found", "no backup could be read; is the S3 server running, is there one?"),
     (r"acquire lock", "another backup or restore is going on; wait for its end"),

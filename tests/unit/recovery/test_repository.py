@@ -53,6 +53,11 @@ CASES = {
         FORBIDDEN.replace("403 (Forbidden)", "507 (Insufficient Storage)").format(code="x"),
         "the disk of the S3 server is full",
     ),
+    "a full disk, while copying": (
+        "ERROR: [101]: raised from local-1 protocol: [507] Insufficient Storage\n"
+        "            [ServiceError] on 7 retries from 289-5181ms: [507] Insufficient Storage\n",
+        "the disk of the S3 server is full",
+    ),
     "no certificate": (
         "ERROR: [095]: unable to load CA file '/etc/s3/ca.pem': [2] No such file or directory\n",
         "certificate is not trusted",
