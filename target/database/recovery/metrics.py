@@ -20,6 +20,8 @@ ASKED_S = 4.0
 WAITING = """
 SELECT json_build_object(
   'node', split_part(current_setting('data_directory'), '/', 3),
+  'started_s', extract(epoch FROM pg_postmaster_start_time()),
+  'timeline', left(pg_walfile_name(pg_current_wal_lsn()), 8),
   'failures', failed_count,
   'is_failing', coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false),
   'waiting_bytes', files * pg_size_bytes(current_setting('wal_segment_size')),
@@ -35,14 +37,26 @@ Row = tuple[str, str, str, float]
 class Archive:
     """The primary's log on its way: tries that failed, whether the newest did, what waits.
 
-    `waiting_since_s` is when the oldest file that waits was complete; None if none does.
+    `waiting_since_s` is when the oldest file that waits was complete; None if none does. `timeline`
+    is the one that it writes, as in the names of the log's files.
     """
 
     node: str
+    started_s: float
+    timeline: str
     failures: int
     is_failing: bool
     waiting_bytes: int
     waiting_since_s: float | None
+
+    def may_be_torn(self, newest: Mapping[str, Any]) -> bool:
+        """Whether log since this backup may be missing in the archive.
+
+        The primary was started since, perhaps after some time without archiving, or it is another
+        one, which archives only what came after its promotion.
+        """
+        is_older = newest["timestamp"]["start"] < self.started_s
+        return is_older or not newest["archive"]["start"].startswith(self.timeline)
 
 
 def archive() -> Archive:

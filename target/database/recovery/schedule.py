@@ -5,11 +5,12 @@
     weekly  full
 
 It keeps no books: when the last one was taken is asked of pgBackRest, and what is too old is
-removed by pgBackRest's own retention (pgbackrest.conf). Missed ones are not made up for. HOUR_S is
-how long an hour of this calendar lasts: fewer than 3600 s let a test see a year.
+removed by pgBackRest's own retention (pgbackrest.conf). Missed ones are not made up for. Where log
+may be missing since the newest hourly one, the next is taken at once: no restore gets past a hole.
+HOUR_S is how long an hour of this calendar lasts: fewer than 3600 s let a test see a year.
 
     GET /backups  what there is in each repository, as JSON; ages are in hours of the calendar
-    GET /ready    200 once each repository holds a backup
+    GET /ready    200 while each repository holds a backup, and a restore from it gets to now
     GET /metrics  the same, and what waits to be archived, for Prometheus
 
 No page asks anybody: pgBackRest was asked when something was due, at least each half minute, and
@@ -59,7 +60,8 @@ class Plan:
         return self.kind if self.kind and _hours_since(taken[-1], now_s) >= self.every else ""
 
 
-PLANS = (Plan(1, DAY, "incr", 1.0), Plan(2, WEEK, "diff", DAY), Plan(3, WEEK))
+HOURLY = Plan(1, DAY, "incr", 1.0)
+PLANS = (HOURLY, Plan(2, WEEK, "diff", DAY), Plan(3, WEEK))
 
 
 def _hours_since(backup: Mapping[str, Any], now_s: float) -> float:
@@ -77,7 +79,7 @@ class Known:
     archive: Archive | None = None
     archive_s: float = -math.inf
 
-    def read(self) -> Mapping[str, Any]:
+    def read(self) -> None:
         """Ask pgBackRest. Failed if a repository cannot be read; what it said before is kept."""
         self.read_s = time.monotonic()
         try:
@@ -86,7 +88,6 @@ class Known:
             self.error = str(error)
             raise
         self.error = ""
-        return self.stanza
 
     def ask_primary(self) -> None:
         """What waits to be archived; an old answer is forgotten where there is no new one."""
@@ -100,24 +101,36 @@ class Known:
         """Whether nothing is due, by what is known, and that is not old."""
         if self.stanza is None or self.error or time.monotonic() - self.read_s >= KNOWN_S:
             return False
-        return not any(_due(plan, self.stanza) for plan in PLANS)
+        return not any(self.due(plan) for plan in PLANS)
 
+    def due(self, plan: Plan) -> str:
+        """The type of the backup that is due now, "" for none."""
+        taken = backups(self.stanza or {}, plan.repository)
+        kind = plan.due(taken, time.time())
+        return plan.kind if not kind and plan is HOURLY and self.may_be_torn() else kind
 
-def _due(plan: Plan, stanza: Mapping[str, Any]) -> str:
-    return plan.due(backups(stanza, plan.repository), time.time())
+    def may_be_torn(self) -> bool:
+        """Whether a restore from the newest hourly backup may not get to now."""
+        taken = backups(self.stanza or {}, HOURLY.repository)
+        return bool(taken) and self.archive is not None and self.archive.may_be_torn(taken[-1])
+
+    def is_ready(self) -> bool:
+        """Whether all that there is can be restored."""
+        counts = [len(backups(self.stanza or {}, number)) for number in NAMES]
+        return all(counts) and not self.may_be_torn()
 
 
 def take_what_is_due(known: Known) -> None:
     """One round through the repositories. Failed if one cannot be read or written."""
     if known.is_enough():
         return
-    stanza = known.read()
+    known.read()
     for plan in PLANS:
-        if kind := _due(plan, stanza):
+        if kind := known.due(plan):
             begun_s, name = time.monotonic(), NAMES[plan.repository]
             pgbackrest(f"--repo={plan.repository}", f"--type={kind}", "backup", timeout_s=BACKUP_S)
             say("info", f"{name}: {kind} backup", took_s=round(time.monotonic() - begun_s, 2))
-            stanza = known.read()
+            known.read()
 
 
 def keep_the_calendar(known: Known) -> None:
@@ -195,8 +208,7 @@ class Page(BaseHTTPRequestHandler):
             self._answer(503, "application/json", json.dumps({"error": known.error}))
             return
         found = table(known.stanza, time.time())
-        is_ready = all(one["count"] for one in found.values())
-        status = 200 if is_ready or self.path == "/backups" else 503
+        status = 200 if self.path == "/backups" or known.is_ready() else 503
         self._answer(status, "application/json", json.dumps(found))
 
     def log_message(self, *_: object) -> None:

@@ -14,6 +14,8 @@ from repository import Failed
 CALENDAR = Calendar(6.0, 1_000.0)
 ANSWER = {
     "node": "db-2",
+    "started_s": 900.25,
+    "timeline": "0000000A",
     "failures": 3,
     "is_failing": True,
     "waiting_bytes": 33554432,
@@ -66,7 +68,7 @@ def test_of_each_repository_number_newest_and_last_proof() -> None:
 def test_how_long_the_log_waits_goes_on_between_two_answers(
     since_s: float | None, waited_s: float
 ) -> None:
-    found = Archive("db-2", 3, True, 33554432, since_s)
+    found = Archive("db-2", 900.25, "0000000A", 3, True, 33554432, since_s)
     values = _values(metrics(CALENDAR, None, found, 2_000.0))
     assert values['archive_waiting_seconds{node="db-2"}'] == waited_s
     assert values['archive_waiting_bytes{node="db-2"}'] == 33554432
@@ -75,7 +77,7 @@ def test_how_long_the_log_waits_goes_on_between_two_answers(
 
 
 def test_each_name_has_its_type_once_and_before_its_values() -> None:
-    found = Archive("db-2", 3, False, 0, None)
+    found = Archive("db-2", 900.25, "0000000A", 3, False, 0, None)
     seen = set()
     for line in metrics(CALENDAR, {"backup": []}, found, 2_000.0).splitlines():
         if line.startswith("# TYPE "):
@@ -84,6 +86,18 @@ def test_each_name_has_its_type_once_and_before_its_values() -> None:
             seen.add(name)
         else:
             assert line.partition("{")[0].split()[0] == name
+
+
+@pytest.mark.parametrize(
+    ("start_s", "timeline", "is_torn"),
+    [(901, "0000000A", False), (900, "0000000A", True), (901, "00000009", True)],
+)
+def test_log_may_be_missing_since_a_backup_of_before_a_start_or_a_promotion(
+    start_s: int, timeline: str, is_torn: bool
+) -> None:
+    found = Archive("db-2", 900.25, "0000000A", 3, False, 0, None)
+    newest = _backup(1, start_s, archive={"start": f"{timeline}0000000000000042"})
+    assert found.may_be_torn(newest) is is_torn
 
 
 @pytest.fixture
@@ -96,7 +110,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("nodes")
 def test_whichever_node_is_primary_is_asked(programs: Programs) -> None:
     programs.acts["psql"] = lambda *_: json.dumps(ANSWER)
-    assert archive() == Archive("db-2", 3, True, 33554432, 1_960.5)
+    assert archive() == Archive("db-2", 900.25, "0000000A", 3, True, 33554432, 1_960.5)
     [[server, *_]] = programs.asked_of("psql")
     assert "host=/db/db-1,/db/db-2 " in server
     assert server.endswith(" target_session_attrs=primary")

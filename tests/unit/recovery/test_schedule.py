@@ -210,6 +210,11 @@ def _known(stanza: Mapping[str, Any] | None = None) -> Known:
     return known
 
 
+def archiving(started_s: float) -> Archive:
+    """By a primary that was started then."""
+    return Archive("db-1", started_s, "00000001", 0, False, 0, None)
+
+
 def test_one_round_takes_what_is_due(
     programs: Any, monkeypatch: pytest.MonkeyPatch, clocks: Clocks
 ) -> None:
@@ -252,6 +257,25 @@ def test_pgbackrest_is_not_asked_while_nothing_is_due_and_little_time_has_passed
     ]
 
 
+def test_after_a_start_of_the_primary_the_next_hourly_one_is_taken_at_once(
+    programs: Any, monkeypatch: pytest.MonkeyPatch, clocks: Clocks
+) -> None:
+    """And that is waited for: until then no restore gets to now."""
+    taken = [_backup(number, "full", 0.9, 9, **AT_FIRST) for number in (1, 2, 3)]
+    after = [*taken, _backup(1, "incr", 0.1, 2, **AT_FIRST)]
+    _telling(monkeypatch, {"backup": taken}, {"backup": after})
+    known = _known({"backup": taken})
+    known.read_s, known.archive = clocks.monotonic(), archiving(-0.95 * HOUR_S)
+    assert (known.is_enough(), known.is_ready()) == (True, True)
+    known.archive = archiving(-0.5 * HOUR_S)
+    assert (known.is_enough(), known.is_ready()) == (False, False)
+    schedule.take_what_is_due(known)
+    assert [one[1:] for one in programs.asked_of("pgbackrest")] == [
+        ["--repo=1", "--type=incr", "backup"]
+    ]
+    assert (known.is_enough(), known.is_ready()) == (True, True)
+
+
 def test_what_could_not_be_read_is_tried_again_in_the_next_round(
     programs: Any, monkeypatch: pytest.MonkeyPatch, clocks: Clocks
 ) -> None:
@@ -270,7 +294,7 @@ def test_what_could_not_be_read_is_tried_again_in_the_next_round(
 def test_the_primary_s_last_answer_is_told_for_a_while(
     monkeypatch: pytest.MonkeyPatch, clocks: Clocks
 ) -> None:
-    answer, known = Archive("db-1", 0, False, 0, None), _known()
+    answer, known = archiving(0.0), _known()
 
     def ask() -> Archive:
         if clocks.now_s > 0:
@@ -282,6 +306,9 @@ def test_the_primary_s_last_answer_is_told_for_a_while(
         clocks.now_s = now_s
         known.ask_primary()
         assert known.archive == told, now_s
+
+
+AT_FIRST = {"archive": {"start": "000000010000000000000002"}}
 
 
 class Over(Exception):
@@ -376,9 +403,9 @@ def test_no_page_asks_anybody(programs: Any) -> None:
 
 def test_metrics_are_told_even_where_a_repository_cannot_be_read() -> None:
     known = _known(WHOLE)
-    known.error, known.archive = "no server", Archive("db-2", 1, False, 0, None)
+    known.error, known.archive = "no server", archiving(0.0)
     with _serving(known) as get:
         status, text = get("/metrics")
     assert status == 200
     assert 'backup_count{repository="weekly"} 1\n' in text
-    assert 'archive_waiting_bytes{node="db-2"} 0\n' in text
+    assert 'archive_waiting_bytes{node="db-1"} 0\n' in text
