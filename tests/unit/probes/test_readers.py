@@ -74,7 +74,7 @@ def test_what_the_project_consists_of() -> None:
     ])  # fmt: skip
     first = ContainerProbe(engine, FakeClock()).observe()
     assert (first.probe, first.at_s, first.ok) == ("containers", 100.0, True)
-    shared = {"is_instrument": False, "is_standby": False}
+    shared = {"is_instrument": False, "is_standby": False, "region": ""}
     assert first.events == (
         {"at_s": 100.0, "event": "target.parts", "parts": [
             {"service": "db-1", "role": "db", "is_running": True, "probes": ["patroni"], **shared},
