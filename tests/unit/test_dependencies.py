@@ -23,7 +23,7 @@ DECLARED_IN = {
     "target/shortener": ("target/shortener/requirements.in",),
     "target/database/recovery": (),
 }
-OURS = {"harness", "campaigns", "shortener", "pager"}
+OURS = {"harness", "campaigns", "shortener", "pager", "keeper"}
 RECOVERY = {path.stem for path in (ROOT / "target/database/recovery").glob("*.py")}
 OF_PYTEST = ROOT / "harness" / "pytest_plugin.py"
 """Only pytest loads it, so whoever does has pytest."""

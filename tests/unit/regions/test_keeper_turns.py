@@ -55,7 +55,8 @@ def play(seat: Seat, now_s: float, **answers: Any) -> list[Act]:
 
 
 def holder(**more: Any) -> Seat:
-    return seat_of("us", lease="7", renewed_at=0.0, writable_at=0.0, are_standbys_open=True, **more)
+    known = {"leader": "us-db", "are_standbys_open": True}
+    return seat_of("us", lease="7", renewed_at=0.0, writable_at=0.0, **known, **more)
 
 
 def test_a_holder_renews_before_it_lets_the_database_stay_open() -> None:
@@ -188,6 +189,22 @@ def test_who_sees_nothing_closes_and_waits() -> None:
     seat = seat_of("us")
     assert play(seat, 1, Look=PRIMARY) == [Look(), Read(), Close()]
     assert play(seat, 2, Look=replace(PRIMARY, is_closed=True)) == [Look(), Read()]
+
+
+def test_a_keeper_that_comes_back_in_time_does_not_close_what_it_held() -> None:
+    seat = seat_of("us")
+    assert play(seat, 1, Look=PRIMARY, Read=HELD) == [Look(), Read()]
+    assert play(seat, 2, Look=PRIMARY)[-1] == Close()  # unless it cannot renew it at once
+
+
+def test_a_node_that_led_until_now_is_opened_to_reads_once_its_switch_is_through() -> None:
+    seat = holder()
+    other = replace(PRIMARY, node="us-db-2")
+    assert OpenToReads() not in play(seat, 2, Look=other, Renew=HELD)
+    assert OpenToReads() not in play(seat, 7.9, Look=other, Renew=HELD)
+    assert OpenToReads() in play(seat, 8, Look=other, Renew=HELD, OpenToReads=False)
+    assert OpenToReads() in play(seat, 10, Look=other, Renew=HELD, OpenToReads=True)
+    assert OpenToReads() not in play(seat, 12, Look=other, Renew=HELD)
 
 
 def test_a_keeper_that_comes_back_renews_what_it_held_before_it_opens() -> None:

@@ -181,7 +181,9 @@ class Seat:
     geo: Geo | None = None
     told: Promote | Follow | None = None
     told_at: float = 0.0
+    leader: str = ""
     are_standbys_open: bool = False
+    switches_until: float = 0.0
     is_settled: bool = False
 
     def may_write(self, now_s: float) -> bool:
@@ -239,11 +241,14 @@ def _lead(seat: Seat, now: Clock) -> Acts:
     database = seat.database
     if not database.node:
         return
+    if database.node != seat.leader:
+        seat.leader = database.node
+        _standbys_may_close(seat, now)
     yield Open(database.node, database.clock, seat.rules.fence_s)
     if database.is_standby:
         yield from _tell(seat, Promote(), now)
     else:
-        yield from _open_standbys(seat)
+        yield from _open_standbys(seat, now)
     seat.is_settled, seat.fenced_at = database.is_writable, None
 
 
@@ -255,10 +260,15 @@ def _tell(seat: Seat, what: Promote | Follow, now: Clock) -> Acts:
     seat.told, seat.told_at = (what, now()) if is_told else (None, 0.0)
 
 
-def _open_standbys(seat: Seat) -> Acts:
-    """A node that was the primary when the region was fenced is still closed."""
-    if not seat.are_standbys_open:
-        seat.are_standbys_open = yield OpenToReads()
+def _standbys_may_close(seat: Seat, now: Clock) -> None:
+    """Of switches that are still armed on nodes that led until now."""
+    seat.are_standbys_open, seat.switches_until = False, now() + seat.rules.fence_s
+
+
+def _open_standbys(seat: Seat, now: Clock) -> Acts:
+    """Once no switch of before can close one any more."""
+    if not seat.are_standbys_open and now() >= seat.switches_until:
+        seat.are_standbys_open = bool((yield OpenToReads()))
 
 
 def _should_give_up(seat: Seat, now_s: float) -> bool:
@@ -283,7 +293,8 @@ def _fence(seat: Seat, now: Clock) -> Acts:
 
 
 def _close(seat: Seat, now: Clock) -> Generator[Act, Any, bool]:
-    seat.renewed_at, seat.told, seat.are_standbys_open = None, None, False
+    seat.renewed_at, seat.told, seat.leader = None, None, ""
+    _standbys_may_close(seat, now)
     if seat.fenced_at is None:
         seat.fenced_at = now()
     is_closed: bool = yield Close()
@@ -293,13 +304,12 @@ def _close(seat: Seat, now: Clock) -> Generator[Act, Any, bool]:
 def _stand_by(seat: Seat, now: Clock) -> Acts:
     """Not the holder: closed, or a standby of who is; perhaps the next holder."""
     seat.geo = geo = yield Read()
-    if seat.database.is_writable:
+    is_mine = geo is not None and geo.holder == seat.rules.region and geo.lease != seat.declined
+    if seat.database.is_writable and not is_mine:
         yield from _close(seat, now)
     if geo is None:
         seat.absent_since = None
-        return
-    if geo.holder == seat.rules.region and geo.lease != seat.declined:
-        # Of an earlier life, or lost sight of: the next turn renews it, or finds it gone.
+    elif is_mine:  # of an earlier life, or lost sight of: the next turn renews it, or closes
         seat.lease, seat.renewed_at, seat.writable_at = geo.lease, None, now()
     elif geo.holder not in ("", seat.rules.region):
         seat.absent_since, seat.declined = None, ""
@@ -320,7 +330,7 @@ def _follow(seat: Seat, geo: Geo, now: Clock) -> Acts:
         seat.lag_bytes, seat.lag_at = max(0, geo.position - database.position), now()
     if database.is_closed:
         seat.are_standbys_open = False
-    yield from _open_standbys(seat)
+    yield from _open_standbys(seat, now)
     seat.is_settled, seat.fenced_at = not database.is_closed, None
 
 
