@@ -9,7 +9,7 @@ from typing import Protocol
 from harness.errors import TargetError, UsageError
 from harness.faults.base import FaultKind
 from harness.faults.undo_record import Undo
-from harness.model.container import Container
+from harness.model.container import Container, by_region
 from harness.model.experiment import Experiment
 
 LONGEST_RUN_S = 3600.0
@@ -90,13 +90,14 @@ def check_host_access(asked: Sequence[str], *, allow: bool) -> None:
 
 
 def _check_members(target: Container, containers: Sequence[Container], *, allow: bool) -> None:
-    """The last member of a role, and the majority of etcd, are lost only on purpose.
+    """The last member of a role in its region, and the majority of etcd, are lost only on purpose.
 
     A member that is on no network, or that its own health check calls unhealthy, is lost already.
     """
     if allow or not target.role:
         return
-    members = [c for c in containers if c.role == target.role and not c.is_standby]
+    there = by_region(containers)[target.region]
+    members = [c for c in there if c.role == target.role and not c.is_standby]
     left = [c for c in members if c.is_serving and c.id != target.id]
     if target.role == "etcd" and len(left) <= len(members) // 2:
         raise TargetError(
@@ -104,7 +105,8 @@ def _check_members(target: Container, containers: Sequence[Container], *, allow:
             "if that is meant: allow_total_loss: true",
         )
     if not left:
+        where = f" in region {target.region}" if target.region else ""
         raise TargetError(
-            f"{target.service} is the last running member of role {target.role}",
+            f"{target.service} is the last running member of role {target.role}{where}",
             "if that is meant: allow_total_loss: true",
         )

@@ -172,12 +172,21 @@ def _named(service: str, places: Places) -> str:
 
 
 def _failovers(record: Record, explained: Explanations) -> Iterator[Surprise]:
+    """Those of each region's cluster; there is one where no event says a region."""
+    looks: dict[str, list[dict[str, Any]]] = {}
+    for event in record.events_of("patroni.cluster"):
+        looks.setdefault(str(event.get("region", "")), []).append(event)
+    for each in looks.values():
+        yield from _failovers_of(each, explained)
+
+
+def _failovers_of(looks: Iterable[dict[str, Any]], explained: Explanations) -> Iterator[Surprise]:
     """A new primary, or a new timeline of the same one.
 
     A new primary is named first and begins its timeline a moment later: one failover, not two.
     """
     leader, timeline, is_promoting = "", None, False
-    for event in record.events_of("patroni.cluster"):
+    for event in looks:
         new, new_timeline = event.get("leader"), event.get("timeline")
         if not new:
             continue

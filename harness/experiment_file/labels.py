@@ -31,6 +31,7 @@ LABELS = frozenset(
         PROTECT,
         STANDBY,
         TOXIPROXY,
+        REGION,
         f"{RUNBOOK}NAME",
         BACKUPS,
         "harness.probe.settings",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 from harness.errors import TargetError
 from harness.faults.base import Tools
-from harness.model.container import Container
+from harness.model.container import Container, by_region, probe_urls
 
 PATRONI_ROLES = {
     "db-primary": ("leader", "standby_leader"),
@@ -63,17 +64,28 @@ def pick_links(selector: Mapping[str, str], tools: Tools) -> list[str]:
 
 
 def patroni_member(role: str, containers: list[Container], tools: Tools) -> str:
-    """The name of the member that has the role, as any running database node says."""
-    for container in containers:
-        url = container.probe_url("harness.probe.patroni")
-        if not url or not container.is_running:
-            continue
-        cluster = tools.http.ask(f"{url.rstrip('/')}/cluster", timeout_s=2.0).json_object()
-        members = cluster.get("members")
-        for member in members if isinstance(members, list) else ():
-            if isinstance(member, dict) and member.get("role") in PATRONI_ROLES[role]:
+    """The name of the member that has the role, as any running database node says.
+
+    Of several regions' clusters, all but one follow: who leads such a one is meant only if nobody
+    else leads.
+    """
+    members = [m for nodes in by_region(containers).values() for m in _members(nodes, role, tools)]
+    for wanted in PATRONI_ROLES[role]:
+        for member in members:
+            if member.get("role") == wanted:
                 return str(member.get("name"))
     raise TargetError(f"Patroni names no {role} now", "see: harness status")
+
+
+def _members(nodes: Sequence[Container], role: str, tools: Tools) -> list[dict[str, Any]]:
+    """Those of one cluster, as the first node says that knows one with the role."""
+    for _, url in probe_urls(nodes, "harness.probe.patroni"):
+        cluster = tools.http.ask(f"{url.rstrip('/')}/cluster", timeout_s=2.0).json_object()
+        listed = cluster.get("members")
+        members = [m for m in listed if isinstance(m, dict)] if isinstance(listed, list) else []
+        if any(member.get("role") in PATRONI_ROLES[role] for member in members):
+            return members
+    return []
 
 
 def _matches(container: Container, selector: Mapping[str, str]) -> bool:

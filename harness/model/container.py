@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from harness.model.http import Address, authority
-from harness.model.labels import STANDBY, is_instrument, role_of
+from harness.model.labels import STANDBY, is_instrument, region_of, role_of
 
 LOOPBACK = "127.0.0.1"
 COMPOSE_PROJECT = "com.docker.compose.project"
@@ -114,6 +114,11 @@ class Container:
         return role_of(self.labels)
 
     @property
+    def region(self) -> str:
+        """Where it is (label `harness.region`), "" for nowhere in particular."""
+        return region_of(self.labels)
+
+    @property
     def is_running(self) -> bool:
         """Whether its processes run; a paused one's do not."""
         return self.status == "running"
@@ -144,6 +149,14 @@ class Container:
         if not port.isdecimal() or int(port) not in self.ports:
             return None
         return self.hosts.get(int(port), LOOPBACK), self.ports[int(port)]
+
+
+def by_region(containers: Iterable[Container]) -> dict[str, list[Container]]:
+    """Those of each region, in the order in which they come."""
+    found: dict[str, list[Container]] = {}
+    for container in containers:
+        found.setdefault(container.region, []).append(container)
+    return found
 
 
 def probe_urls(containers: Iterable[Container], label: str) -> Iterator[tuple[str, str]]:

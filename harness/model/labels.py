@@ -10,6 +10,7 @@ ROLE, ENTRY = "harness.role", "harness.entry"
 REGION = "harness.region"
 PROTECT, STANDBY = "harness.protect", "harness.standby"
 TOXIPROXY = "harness.toxiproxy"
+REGION = "harness.region"
 RUNBOOK = "harness.runbook."
 """Before the name of a runbook: a command line that an operator runs in a container."""
 INSTRUMENT_ROLES = ("toxiproxy", "monitoring")  # whatever their labels say
@@ -18,6 +19,11 @@ INSTRUMENT_ROLES = ("toxiproxy", "monitoring")  # whatever their labels say
 def role_of(labels: Labels) -> str:
     """The part it plays, "" for none."""
     return labels.get(ROLE, "")
+
+
+def region_of(labels: Labels) -> str:
+    """The region that it is in, "" where there is one only."""
+    return labels.get(REGION, "")
 
 
 def is_instrument(labels: Labels) -> bool:

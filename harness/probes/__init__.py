@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.model.clock import Clock
-from harness.model.container import Container
+from harness.model.container import Container, by_region
 from harness.model.http import Http
 from harness.probes import breakers, counters, haproxy, links, pager, patroni, prometheus
-from harness.probes.base import Probe, ProbeKind
+from harness.probes.base import Probe, ProbeKind, RegionalProbe
 
 KINDS: tuple[ProbeKind, ...] = (
     haproxy.KIND,
@@ -31,7 +31,9 @@ def labelled_probes(
     """The probes of all that has a label for one of the `kinds`."""
     probes: list[Probe] = []
     for kind in kinds:
-        urls = {c.service: url for c in containers if (url := c.probe_url(kind.label))}
-        if urls:
-            probes += kind.make(urls, http, clock)
+        regions = by_region(containers) if kind.is_regional else {"": containers}
+        for region, there in regions.items():
+            urls = {c.service: url for c in there if (url := c.probe_url(kind.label))}
+            made = kind.make(urls, http, clock) if urls else ()
+            probes += [RegionalProbe(one, region) for one in made] if region else made
     return probes

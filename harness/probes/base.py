@@ -44,12 +44,14 @@ class Probe(Protocol):
 class ProbeKind:
     """What looks at the containers with a label; `make` takes their URLs by service.
 
+    `is_regional`: those of a region belong together, and are looked at apart from all others.
     `wrong`: what is wrong with the label of a service, "" if nothing is.
     """
 
     label: str
     make: Callable[[Mapping[str, str], Http, Clock], Sequence[Probe]]
     wrong: Callable[[str, str], str] = lambda _, __: ""
+    is_regional: bool = False
 
 
 def one_each(
@@ -61,6 +63,36 @@ def one_each(
         return [make(service, url, http, clock) for service, url in urls.items()]
 
     return probes
+
+
+@dataclass(frozen=True, slots=True)
+class RegionalProbe:
+    """A probe of one region: `patroni eu`. Its events say which."""
+
+    probe: Probe
+    region: str
+
+    @property
+    def name(self) -> str:
+        """What it looks at, and where."""
+        return f"{self.probe.name} {self.region}"
+
+    @property
+    def interval_s(self) -> float:
+        """As often as elsewhere."""
+        return self.probe.interval_s
+
+    def observe(self) -> Observation:
+        """One look."""
+        return self._there(self.probe.observe())
+
+    def finish(self) -> Observation:
+        """The last look."""
+        return self._there(self.probe.finish())
+
+    def _there(self, seen: Observation) -> Observation:
+        events = tuple({**one, "region": self.region} for one in seen.events)
+        return replace(seen, probe=self.name, events=events)
 
 
 def event(at_s: float, name: str, **facts: Any) -> Mapping[str, Any]:

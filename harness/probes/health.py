@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.model.container import ONE_OFF, Container
+from harness.model.container import ONE_OFF, Container, by_region
 from harness.model.http import Address, Http, authority
 from harness.model.labels import labelled_entry
 from harness.probes.breakers import KIND as BREAKERS
@@ -16,6 +16,7 @@ from harness.probes.patroni import KIND as PATRONI
 
 RoundTrip = Callable[[str, Http], str]
 """Does what a client does, at the base URL of an entry; what went wrong, "" if nothing did."""
+STANDBY_LEADER = "standby_leader"
 RESTARTED_S = 10.0
 """So long a container must run since the engine restarted it; Docker waits as long, too, until it
 counts a restart as successful. Before that it may be in a crash loop."""
@@ -122,9 +123,10 @@ def _check_entries(
 def _check_balancers(
     members: Sequence[Container], http: Http, details: dict[str, Any]
 ) -> list[str]:
-    expected = {c.service for c in members if c.role in ("app", "lb")}
     problems = []
     for container in members:
+        there = by_region(members)[container.region]
+        expected = {c.service for c in there if c.role in ("app", "lb")}
         url = container.probe_url(HAPROXY.label)
         if not url or container.role != "lb":
             continue
@@ -162,13 +164,24 @@ def _check_breakers(members: Sequence[Container], http: Http, details: dict[str,
 
 
 def _check_patroni(members: Sequence[Container], http: Http, details: dict[str, Any]) -> list[str]:
-    urls = [url for c in members if (url := c.probe_url(PATRONI.label))]
-    if not urls:
-        return []
+    """Each region has a cluster of its own; one that follows another region has no primary."""
+    problems = []
+    for region, nodes in by_region(members).items():
+        urls = [url for c in nodes if (url := c.probe_url(PATRONI.label))]
+        if urls:
+            of = f" of {region}" if region else ""
+            found = _check_cluster(urls, http, details, f"patroni{of}")
+            problems += [f"database{of}: {problem}" for problem in found]
+    return problems
+
+
+def _check_cluster(
+    urls: Sequence[str], http: Http, details: dict[str, Any], name: str
+) -> list[str]:
     listed = _first_answer(http, urls, "cluster").get("members")
     found = [m for m in listed if isinstance(m, dict)] if isinstance(listed, list) else []
     settings = _first_answer(http, urls, "config")
-    details["patroni"] = [
+    details[name] = [
         {key: member.get(key) for key in ("name", "role", "state", "timeline")} for member in found
     ]
     is_synchronous = bool(settings.get("synchronous_mode"))
@@ -184,14 +197,23 @@ def _first_answer(http: Http, urls: Sequence[str], path: str) -> dict[str, Any]:
 def _replication_problems(
     members: Sequence[dict[str, Any]], expected: int, *, is_synchronous: bool
 ) -> list[str]:
-    """A synchronous standby is asked for where the cluster is set up for one."""
+    """A synchronous standby is asked for where the cluster is set up for one, and leads itself.
+
+    One that follows another cluster has a standby leader, which must stream as the others do.
+    """
     problems = []
-    if not any(m.get("role") == "leader" and m.get("state") == "running" for m in members):
-        problems.append("database: there is no leader")
     streaming = [m for m in members if m.get("state") == "streaming"]
-    roles = {m.get("role") for m in streaming}
-    if is_synchronous and not roles & {"sync_standby", "quorum_standby"}:
-        problems.append("database: no synchronous standby streams")
-    if len(streaming) < expected - 1:
-        problems.append(f"database: {len(streaming)} of {expected - 1} replicas stream")
+    replicas = [m for m in streaming if m.get("role") != STANDBY_LEADER]
+    follows = any(m.get("role") == STANDBY_LEADER for m in members)
+    if follows and len(replicas) == len(streaming):
+        problems.append("its leader does not stream from the other cluster")
+    if not follows and not any(
+        m.get("role") == "leader" and m.get("state") == "running" for m in members
+    ):
+        problems.append("there is no leader")
+    roles = {m.get("role") for m in replicas}
+    if is_synchronous and not follows and not roles & {"sync_standby", "quorum_standby"}:
+        problems.append("no synchronous standby streams")
+    if len(replicas) < expected - 1:
+        problems.append(f"{len(replicas)} of {expected - 1} replicas stream")
     return problems

@@ -124,4 +124,4 @@ def _probes(urls: Mapping[str, str], http: Http, clock: Clock) -> list[Probe]:
     return [PatroniProbe({node: url.rstrip("/") for node, url in urls.items()}, http, clock)]
 
 
-KIND = ProbeKind("harness.probe.patroni", _probes)
+KIND = ProbeKind("harness.probe.patroni", _probes, is_regional=True)

@@ -196,3 +196,13 @@ def test_access_to_the_host_needs_a_flag() -> None:
     assert "--allow-host-access" in caught.value.hint
     check_host_access(asked, allow=True)
     check_host_access([], allow=False)
+
+
+def test_the_last_member_of_a_role_in_its_region_is_lost_only_on_purpose() -> None:
+    """The cache of another region is no help to this one."""
+    here = container("eu-redis", "cache", labels={"harness.region": "eu"})
+    there = container("redis", "cache", labels={"harness.region": "us"})
+    with pytest.raises(TargetError, match=r"member of role cache in region eu$"):
+        _check("kill", here, there)
+    _check("kill", here, container("eu-redis-2", "cache", labels={"harness.region": "eu"}), there)
+    _check("kill", here, there, allow_total_loss=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from json import dumps
+
 from fakes import FakeClock, FakeHttp, container
 
 from harness.bundled import clicks_probe
+from harness.model.http import Answer
 from harness.probes import KINDS, labelled_probes
 
 LABELLED = [
@@ -43,3 +46,29 @@ def test_what_has_no_label_is_not_looked_at() -> None:
 def test_no_label_belongs_to_two_kinds() -> None:
     labels = [kind.label for kind in (*KINDS, clicks_probe.KIND)]
     assert sorted(set(labels)) == sorted(labels)
+
+
+def test_the_clusters_of_several_regions_are_looked_at_apart_and_events_say_where() -> None:
+    nodes = [
+        container(
+            name,
+            "db",
+            labels={"harness.probe.patroni": "8008", "harness.region": region},
+            ports={8008: number},
+        )
+        for name, region, number in (("db-1", "us", 4), ("db-2", "us", 5), ("eu-db", "eu", 6))
+    ]
+    members = [{"name": "eu-db", "role": "standby_leader", "state": "running", "timeline": 1}]
+    http = FakeHttp(
+        {"http://127.0.0.1:6/cluster": Answer(200, dumps({"members": members}).encode())}
+    )
+    us, eu = labelled_probes(nodes, http, FakeClock())
+    assert (us.name, eu.name) == ("patroni us", "patroni eu")
+    assert us.interval_s == eu.interval_s
+    assert not us.observe().ok
+    seen = eu.observe()
+    assert seen.probe == "patroni eu"
+    assert [(one["event"], one["leader"], one["region"]) for one in seen.events] == [
+        ("patroni.cluster", "eu-db", "eu")
+    ]
+    assert {one["region"] for one in eu.finish().events} == {"eu"}

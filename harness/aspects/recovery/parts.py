@@ -131,7 +131,7 @@ def _failover(record: Record, start_s: float) -> Iterable[Mark]:
 
     A look is recorded where anything has changed: one that names the old leader is no sign of it.
     """
-    every = record.events_of("patroni.cluster")
+    every = _cluster(record, start_s)
     looks = [event for event in every if event["t_s"] > start_s]
     led = [event["leader"] for event in every if event["t_s"] <= start_s and event["leader"]]
     if not led:
@@ -145,6 +145,18 @@ def _failover(record: Record, start_s: float) -> Iterable[Mark]:
     if new:
         yield _promotion(record, new, start_s)
         yield from _routed(record, str(new["leader"]), new["t_s"] - POLLED_S, "rw")
+
+
+def _cluster(record: Record, start_s: float) -> list[Event]:
+    """All looks at the cluster whose leader changed first, one of each region's; if any did."""
+    every = record.events_of("patroni.cluster")
+    known: dict[str, Any] = {}
+    for event in every:
+        region = event.get("region", "")
+        if event["t_s"] > start_s and event["leader"] != known.get(region, event["leader"]):
+            return [each for each in every if each.get("region", "") == region]
+        known[region] = event["leader"] or known.get(region)
+    return []
 
 
 def _promotion(record: Record, new: Event, start_s: float) -> Mark:

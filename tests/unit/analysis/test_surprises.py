@@ -801,3 +801,12 @@ def test_in_a_run_without_faults_every_alert_that_nobody_expects_is_one() -> Non
     found = figures(record_of(), alerts=ALERTS)
     assert [s.who for s in found] == ["Old", "app-1", "Later"]
     assert found[-1].text == "alert Later fired"
+
+
+def test_the_leaders_of_several_regions_are_no_failovers_of_each_other() -> None:
+    first = ({**cluster(t_s, "db-1", 1), "region": "us"} for t_s in (20.0, 40.0))
+    other = ({**cluster(t_s, "eu-db", 1), "region": "eu"} for t_s in (20.1, 40.1))
+    assert surprises(*first, *other) == []
+    moved = {**cluster(50.0, "eu-db", 2), "region": "eu"}
+    began = {**cluster(20.1, "eu-db", 1), "region": "eu"}
+    assert codes(surprises(began, moved)) == [("failover", "eu-db", "note")]

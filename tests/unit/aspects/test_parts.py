@@ -194,6 +194,16 @@ POLLED, ROUTED = "Patroni, polled", "HAProxy, polled"
              ("routed_s", 34.0, 0.3, ROUTED)],
             id="writes are routed to the new leader",
         ),
+        pytest.param(
+            [{**LED, "region": "us"}, {**cluster(20.0, "eu-db"), "region": "eu"},
+             {**cluster(27.0, "eu-db"), "region": "eu"}, {**cluster(30.0, None), "region": "us"}],
+            [("detected_s", 30.0, 0.15, POLLED)], id="that of the region whose leader is lost",
+        ),
+        pytest.param(
+            [{**LED, "region": "us"}, {**cluster(20.0, "eu-db"), "region": "eu"},
+             {**cluster(30.0, "db-1"), "region": "us"}],
+            [], id="two regions, and nobody is lost",
+        ),
     ],
 )  # fmt: skip
 def test_a_failover_is_one_from_whoever_led(

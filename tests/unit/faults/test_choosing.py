@@ -164,3 +164,19 @@ def test_waiting_ends_with_the_first_proof_or_at_the_deadline() -> None:
     clock.at_s = 200.0
     assert wait_for(tools, lambda: look(1e9), 0.0) == Proof(False, "look 6")  # one look, no more
     assert clock.at_s == 200.0
+
+
+EU = {"harness.probe.patroni": "8008", "harness.region": "eu"}
+FOLLOWS = patroni_cluster(patroni_member("eu-db-1", "standby_leader", "streaming", timeline=3))
+
+
+def test_the_primary_is_that_of_the_region_which_leads() -> None:
+    """The leader of a cluster that follows another one takes no writes."""
+    eu = container("eu-db-1", "db", labels=EU, ports={8008: 4})
+    answers = {"http://127.0.0.1:4/cluster": Answer(200, FOLLOWS)}
+    alone = replace(make_tools(None, eu), http=FakeHttp(answers))  # type: ignore[arg-type]
+    assert pick_container({"role": "db-primary"}, alone).service == "eu-db-1"
+    answers["http://127.0.0.1:2/cluster"] = Answer(200, patroni_cluster(*HEALTHY))
+    tools = replace(make_tools(None, eu, *LISTED), http=FakeHttp(answers))  # type: ignore[arg-type]
+    assert pick_container({"role": "db-primary"}, tools).service == "db-1"
+    assert pick_container({"role": "db-standby"}, tools).service == "db-2"

@@ -411,3 +411,67 @@ def test_only_a_balancer_or_an_edge_is_sent_traffic() -> None:
 )  # fmt: skip
 def test_an_entry_is_a_name_and_a_published_port(label: str, found: Any) -> None:
     assert entry_of(container("lb", labels={"harness.entry": label}, ports={8080: 20002})) == found
+
+
+REGION = {"harness.region": "eu"}
+FOLLOWER = member("eu-db", "standby_leader", "streaming", timeline=3)
+
+
+def another_region(stack: Stack) -> None:
+    """A load balancer, an app server and a database that follows that of the first region."""
+    stats = {"harness.probe.haproxy": "8404/stats;csv", **REGION}
+    patroni = {"harness.probe.patroni": "8008", **REGION}
+    stack.parts += [
+        container("eu-lb", "lb", labels=stats, ports={8404: 20015}),
+        container("eu-app-1", labels=REGION),
+        container("eu-db", "db", labels=patroni, ports={8008: 20034}),
+    ]
+    rows = [proxy("read", "eu-app-1", "UP")]
+    stack.say("20015/stats;csv", haproxy_csv(HAPROXY_3, rows).encode())
+    stack.say("20034/cluster", patroni_cluster(FOLLOWER))
+    stack.say("20034/config", b'{"synchronous_mode": true, "standby_cluster": {}}')
+
+
+def test_each_region_is_well_by_its_own_servers(stack: Stack) -> None:
+    another_region(stack)
+    stack.say("20034/cluster", patroni_cluster(FOLLOWER))
+    health = stack.check()
+    assert health.problems == ()
+    assert [facts["name"] for facts in health.details["patroni of eu"]] == ["eu-db"]
+    assert len(health.details["patroni"]) == 3
+
+
+def test_a_server_is_missed_by_the_balancers_of_its_region_only(stack: Stack) -> None:
+    another_region(stack)
+    rows = [proxy("read", "eu-app-1", "DOWN"), proxy("read", "app-1", "DOWN")]
+    stack.say("20015/stats;csv", haproxy_csv(HAPROXY_3, rows).encode())
+    assert stack.check().problems == ("eu-lb: eu-app-1 is not in rotation",)
+
+
+@pytest.mark.parametrize(
+    ("members", "problem"),
+    [
+        ((), "there is no leader"),
+        (({**FOLLOWER, "state": "running"},), "its leader does not stream from the other cluster"),
+        ((member("eu-db", "replica", "streaming"),), "there is no leader"),
+        (({**FOLLOWER, "role": "leader"},), "there is no leader"),
+    ],
+)
+def test_a_cluster_that_follows_another_has_a_leader_that_streams(
+    stack: Stack, members: tuple[dict[str, Any], ...], problem: str
+) -> None:
+    another_region(stack)
+    stack.say("20034/cluster", patroni_cluster(*members))
+    stack.say("20034/config", b"{}")
+    assert stack.check().problems == (f"database of eu: {problem}",)
+
+
+def test_after_a_failover_the_other_region_leads_and_the_first_follows(stack: Stack) -> None:
+    another_region(stack)
+    stack.say("20034/cluster", patroni_cluster({**FOLLOWER, "role": "leader", "state": "running"}))
+    stack.say("20034/config", b"{}")
+    for n in (1, 2, 3):
+        follower = {**LEADER, "role": "standby_leader", "state": "streaming"}
+        behind = [{**SYNC, "role": "replica"}, REPLICA]
+        stack.say(f"2003{n}/cluster", patroni_cluster(follower, *behind))
+    assert stack.check().problems == ()
