@@ -1,4 +1,4 @@
-"""Applies the migrations in order, each once, then seeds an empty table; one-shot."""
+"""Applies the migrations in order, each once, then seeds the table; one-shot."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from shortener.settings import read_settings
 ROOT = Path(__file__).parents[1]
 MIGRATIONS, SEED = ROOT / "migrations", ROOT / "seed.sql"
 PRIMARY_WITHIN_S, STATEMENT_TIMEOUT_S = 90, 60
+SEEDED = "h000000"
 LOCK = 20_817_723  # any number, the same for all: two migrations at once take turns
 ERRORS = (OSError, asyncio.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 async def migrate(connection: Any) -> None:
-    """Bring the schema up to date and seed it if it has no URLs; logs what it did."""
+    """Bring the schema up to date and seed it once; logs what it did."""
     await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
     await connection.execute(
         "CREATE TABLE IF NOT EXISTS schema_migrations"
@@ -30,7 +31,8 @@ async def migrate(connection: Any) -> None:
     )
     for path in sorted(MIGRATIONS.glob("*.sql")):
         await _apply(connection, path)
-    if await connection.fetchval("SELECT NOT EXISTS (SELECT FROM urls)"):
+    # A link that somebody made before a seed that was interrupted is no seed.
+    if await connection.fetchval("SELECT NOT EXISTS (SELECT FROM urls WHERE code = $1)", SEEDED):
         started_s = monotonic()
         await connection.execute(SEED.read_text())
         _say(f"seeded in {monotonic() - started_s:.1f} s")
