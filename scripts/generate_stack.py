@@ -2,7 +2,7 @@
 
 `python scripts/generate_stack.py` writes them; with `--check` it only names those that are not
 current. In a file it owns what stands between `# >>> NAME` and `# <<< NAME`, nothing else;
-`proxies.json` it owns as a whole.
+the lists of links, and the configurations of the regions' load balancers, it owns as a whole.
 """
 
 from __future__ import annotations
@@ -10,16 +10,28 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+from generate_regions import (
+    Lines,
+    distances_table,
+    joined,
+    name_server,
+    networks,
+    of_region,
+    region_lb,
+    regions_blocks,
+    write_route,
+)
+
+from harness.bundled.kinds import Kind, Link, Part
+from harness.bundled.regions import link_port_to
 from harness.bundled.table import (
     DEPENDENCIES,
     TABLE,
-    Kind,
-    Part,
     Table,
     link_number,
     link_port,
@@ -27,8 +39,9 @@ from harness.bundled.table import (
 )
 
 ROOT = Path(__file__).resolve().parents[1]
-PROXIES = "target/toxiproxy/proxies.json"
-Lines = list[str]
+PROXIES, DISTANCES = "target/toxiproxy/proxies.json", "target/toxiproxy/distances.json"
+STANDING = "target/toxiproxy/distances"
+OWN_DATABASE = 'server "${REGION}-db" "${REGION}-db:5432" check'
 
 
 def generate(root: Path, table: Table = TABLE) -> dict[str, str]:
@@ -37,10 +50,31 @@ def generate(root: Path, table: Table = TABLE) -> dict[str, str]:
     What is hand-written in them is read from `root`. ValueError if a block has no place.
     """
     files = {
-        path: _with_blocks((root / path).read_text(encoding="utf-8"), path, blocks)
+        path: _with_blocks(_text(root, path), path, blocks)
         for path, blocks in _blocks(table).items()
     }
-    return {**files, PROXIES: _proxies(table)}
+    return {
+        **files,
+        PROXIES: _proxies(table.links()),
+        DISTANCES: _proxies(table.distant_links()),
+        STANDING: "".join(f"{e.name} {e.distance_ms}\n" for e in table.distant_links()),
+        **_load_balancers_of_regions(root, table),
+    }
+
+
+def _load_balancers_of_regions(root: Path, table: Table) -> dict[str, str]:
+    """As those of us, but for their servers."""
+    servers = {"lb": region_lb(table), "db-lb": {"databases": [OWN_DATABASE]}}
+    return {
+        f"target/lb/region-{name}.cfg": _with_blocks(
+            _text(root, f"target/lb/{name}.cfg"), f"target/lb/{name}.cfg", blocks
+        )
+        for name, blocks in servers.items()
+    }
+
+
+def _text(root: Path, path: str) -> str:
+    return (root / path).read_text(encoding="utf-8")
 
 
 def write(root: Path, files: Mapping[str, str]) -> None:
@@ -50,12 +84,12 @@ def write(root: Path, files: Mapping[str, str]) -> None:
 
 
 def _with_blocks(text: str, path: str, blocks: Mapping[str, Lines]) -> str:
-    if set(re.findall(r"(?m)^ *# >>> (.*)$", text)) != blocks.keys():
+    if set(re.findall(r"(?m)^ *(?:<!-- )?# >>> (.*?)(?: -->)?$", text)) != blocks.keys():
         raise ValueError(f"{path}: wanted are places for: {', '.join(blocks)}")
     for name, lines in blocks.items():
         place = re.compile(
-            rf"^(?P<start>(?P<indent> *)# >>> {name}\n)(?:.*\n)*?"
-            rf"(?P<end>(?P=indent)# <<< {name}\n)",
+            rf"^(?P<start>(?P<indent> *)(?:<!-- )?# >>> {name}(?: -->)?\n)(?:.*\n)*?"
+            rf"(?P<end>(?P=indent)(?:<!-- )?# <<< {name}(?: -->)?\n)",
             re.MULTILINE,
         )
         if not place.search(text):
@@ -72,6 +106,7 @@ def _block(lines: Iterable[str], found: re.Match[str]) -> str:
 def _blocks(table: Table) -> dict[str, dict[str, Lines]]:
     etcds = [part.name for part in table.etcd.parts()]
     return {
+        "docker-compose.yml": {"regions": networks(table)},
         "target/base.yaml": {
             "data hosts": [f"{p.name}: {p.address('data')}" for p in table.on("data")],
             "front hosts": [f"{p.name}: {p.address('front')}" for p in table.on("front")],
@@ -95,7 +130,15 @@ def _blocks(table: Table) -> dict[str, dict[str, Lines]]:
         "target/database/patroni.yml": {
             "etcd members": [f"hosts: [{', '.join(f'{name}:2379' for name in etcds)}]"]
         },
+        "target/database/regions/region.yml": {
+            "us": [f"port: {link_port_to(table.regions[0], 'db')}"]
+        },
         "target/toxiproxy/compose.yaml": {"services": _services(table.toxiproxy)},
+        "target/lb/write-route.cfg": write_route(table),
+        "target/regions/compose.yaml": _regions(table),
+        "target/regions/joined.yaml": {"services": joined(table)},
+        "target/regions/dns/config": name_server(table),
+        "docs/REGIONS.md": {"distances": distances_table(table)},
         "target/monitoring/compose.yaml": {
             "database nodes": ["DB_HOSTS: " + " ".join(part.name for part in table.db.parts())],
             "services": _services(*_observers(table)),
@@ -115,9 +158,9 @@ def _services(*kinds: Kind) -> Lines:
 
 def _service(part: Part) -> Lines:
     kind = part.kind
-    lines = [f"{part.name}:", f"  <<: *{kind.name}{'-standby' if part.is_standby else ''}"]
-    if part.number == 1 and kind.name not in RUNS_THE_IMAGE_OF:
-        lines.append(f"  build: *{kind.name}-build")
+    lines = [f"{part.name}:", f"  <<: *{kind.template}{'-standby' if part.is_standby else ''}"]
+    if part.number == 1 and _builds(kind):
+        lines.append(f"  build: *{kind.template}-build")
     lines += [f"  {line}" for line in _own_settings(part)]
     if len(kind.addresses) == 1:
         [network] = kind.addresses
@@ -126,14 +169,27 @@ def _service(part: Part) -> Lines:
         lines.append("  networks:")
         lines += [f'    {n}: {{ipv4_address: "{part.address(n)}"}}' for n in kind.addresses]
     ports = [f'"127.0.0.1:${{{name}}}:{inside}"' for name, _, inside in part.published()]
-    if ports:
+    if ports and kind.name not in PUBLISHES_MORE:
         lines.append(f"  ports: [{', '.join(ports)}]")
-    if place := KEEPS_DATA_IN.get(kind.name):
+    if place := KEEPS_DATA_IN.get(kind.template):
         lines.append(f'  volumes: ["{part.name}:{place}"]')
     return lines
 
 
+def _builds(kind: Kind) -> bool:
+    """Whether its first part builds the image; of what several regions have, that of the first."""
+    alike = [each.region for each in TABLE.regional_kinds() if each.template == kind.template]
+    return kind.template not in RUNS_THE_IMAGE_OF and kind.region in ("", *alike[:1])
+
+
+PUBLISHES_MORE = ("distances", "dns")
 RUNS_THE_IMAGE_OF = {
+    "distances": "toxiproxy",
+    "region-lb": "lb",
+    "region-db-lb": "lb",
+    "region-app": "app",
+    "region-redis": "redis",
+    "region-geo": "etcd",
     "worker": "app",
     "db-lb": "lb",
     "backup": "db",
@@ -144,6 +200,8 @@ RUNS_THE_IMAGE_OF = {
     ),
 }
 KEEPS_DATA_IN = {
+    "region-db": "/var/lib/postgresql",
+    "region-geo": "/var/lib/etcd",
     "db": "/var/lib/postgresql",
     "etcd": "/var/lib/etcd",
     "log-store": "/data",
@@ -153,35 +211,68 @@ KEEPS_DATA_IN = {
 
 def _own_settings(part: Part) -> Lines:
     """What only this part is told, beside its addresses and ports."""
+    if part.kind.region:
+        return of_region(part)
+    settings = OWN_SETTINGS.get(part.kind.name)
+    return settings(part) if settings else []
+
+
+def _of_app(part: Part) -> Lines:
+    own = f'SERVER_NAME: {part.name}, SERVER_NUMBER: "{link_number(part)}"'
+    return [f"environment: {{<<: *app-env, {own}}}"]
+
+
+def _of_lb(part: Part) -> Lines:
+    return [f'environment: {{TOXIPROXY_PORT_PREFIX: "{port_prefix("211", part)}"}}']
+
+
+def _of_toxiproxy(part: Part) -> Lines:
+    host = part.address("control")
+    metrics = '"-proxy-metrics", "-runtime-metrics"'
+    return [f'command: ["-host", "{host}", "-port", "8474", {metrics}]']
+
+
+def _of_db(part: Part) -> Lines:
     name = part.name
-    match part.kind.name:
-        case "app" | "worker":
-            own = f'SERVER_NAME: {name}, SERVER_NUMBER: "{link_number(part)}"'
-            return [f"environment: {{<<: *app-env, {own}}}"]
-        case "lb":
-            return [f'environment: {{TOXIPROXY_PORT_PREFIX: "{port_prefix("211", part)}"}}']
-        case "toxiproxy":
-            host = part.address("control")
-            metrics = '"-proxy-metrics", "-runtime-metrics"'
-            return [f'command: ["-host", "{host}", "-port", "8474", {metrics}]']
-        case "db":
-            return [
-                "environment:",
-                "  <<: *db-env",
-                f"  PATRONI_NAME: {name}",
-                f"  PATRONI_RESTAPI_CONNECT_ADDRESS: {name}:8008",
-                f"  PATRONI_POSTGRESQL_CONNECT_ADDRESS: {name}:5432",
-            ]
-        case "etcd":
-            return [
-                "environment:",
-                "  <<: *etcd-env",
-                f"  ETCD_NAME: {name}",
-                f"  ETCD_INITIAL_ADVERTISE_PEER_URLS: http://{name}:2380",
-                f"  ETCD_ADVERTISE_CLIENT_URLS: http://{name}:2379",
-            ]
-        case _:
-            return []
+    return [
+        "environment:",
+        "  <<: *db-env",
+        f"  PATRONI_NAME: {name}",
+        f"  PATRONI_RESTAPI_CONNECT_ADDRESS: {name}:8008",
+        f"  PATRONI_POSTGRESQL_CONNECT_ADDRESS: {name}:5432",
+    ]
+
+
+def _of_etcd(part: Part) -> Lines:
+    name = part.name
+    return [
+        "environment:",
+        "  <<: *etcd-env",
+        f"  ETCD_NAME: {name}",
+        f"  ETCD_INITIAL_ADVERTISE_PEER_URLS: http://{name}:2380",
+        f"  ETCD_ADVERTISE_CLIENT_URLS: http://{name}:2379",
+    ]
+
+
+def _of_distances(_: Part) -> Lines:
+    return ["extra_hosts: *distances-hosts", "ports: *distances-ports"]
+
+
+def _of_dns(_: Part) -> Lines:
+    address = "127.0.0.1:${HARNESS_PORT_DNS}:5300"
+    return [f'ports: ["{address}", "{address}/udp"]']
+
+
+OWN_SETTINGS: Mapping[str, Callable[[Part], Lines]] = {
+    "app": _of_app,
+    "worker": _of_app,
+    "lb": _of_lb,
+    "toxiproxy": _of_toxiproxy,
+    "db": _of_db,
+    "etcd": _of_etcd,
+    "distances": _of_distances,
+    "dns": _of_dns,
+}
 
 
 def _observers(table: Table) -> tuple[Kind, ...]:
@@ -253,6 +344,16 @@ def _logs(table: Table) -> dict[str, Lines]:
     """Where all lines end, and the way there."""
     kinds = (table.log_store, table.log_collector)
     return {"services": _services(*kinds), "volumes": _volumes(*kinds)}
+
+
+def _regions(table: Table) -> dict[str, Lines]:
+    """What is in each region, between them, and before them."""
+    kinds = table.regional_kinds()
+    return {
+        **regions_blocks(table),
+        "services": _services(table.distances, table.dns, *kinds),
+        "volumes": _volumes(*(kind for kind in kinds if kind.template in KEEPS_DATA_IN)),
+    }
 
 
 def _recovery(table: Table) -> dict[str, Lines]:
@@ -359,10 +460,15 @@ def _addresses() -> Lines:
     ]
 
 
-def _proxies(table: Table) -> str:
+def _proxies(links: Iterable[Link]) -> str:
     rows = [
-        {"name": e.name, "listen": f"0.0.0.0:{e.port}", "upstream": e.upstream, "enabled": True}
-        for e in table.links()
+        {
+            "name": link.name,
+            "listen": f"{link.host or '0.0.0.0'}:{link.port}",
+            "upstream": link.upstream,
+            "enabled": True,
+        }
+        for link in links
     ]
     return "[\n" + ",\n".join(f"  {json.dumps(row)}" for row in rows) + "\n]\n"
 

@@ -21,6 +21,8 @@ def copy_of_the_stack(folder: Path, table: Table = TABLE) -> Path:
     shutil.copy(ROOT / "docker-compose.yml", folder)
     (folder / "experiments").mkdir(exist_ok=True)
     shutil.copy(ROOT / "experiments" / "target.yaml", folder / "experiments")
+    (folder / "docs").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "docs" / "REGIONS.md", folder / "docs")  # it shows figures of the table
     left_out = shutil.ignore_patterns("__pycache__", "secrets.env", "ca-certificates.crt")
     shutil.copytree(ROOT / "target", folder / "target", ignore=left_out)
     if table is not TABLE:
@@ -31,6 +33,6 @@ def copy_of_the_stack(folder: Path, table: Table = TABLE) -> Path:
 
 def compose_project(folder: Path, overrides: Sequence[Path] = ()) -> ComposeProject:
     """The stack in `folder`, with all its profiles, through Compose."""
-    profiles = ("core", "monitoring", "traces", "logs", "recovery")
+    profiles = ("core", "monitoring", "traces", "logs", "recovery", "regions")
     target = stack_target(folder).model_copy(update={"profiles": profiles})
     return ComposeProject(target, overrides)

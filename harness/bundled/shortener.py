@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from ruamel.yaml import YAML
 from harness.application import NO_APPLICATION, Application, Reading
 from harness.bundled import clicks_probe
 from harness.bundled.click_counts import ClickCounts
+from harness.bundled.geography import geography_of
 from harness.bundled.monitoring import MONITORING
 from harness.bundled.postgres_readback import PostgresReadback
-from harness.bundled.regions import geography_of
 from harness.bundled.round_trip import round_trip
 from harness.bundled.stores import STORES
 from harness.bundled.traffic import TRAFFIC
@@ -25,6 +26,7 @@ from harness.model.http import Http
 from harness.model.target import Target
 
 COMPOSE_FILE = "docker-compose.yml"
+LINKS_OF = {"toxiproxy": "proxies.json", "distances": "distances.json"}
 
 
 def application_of(target: Target) -> Application:
@@ -52,10 +54,11 @@ def is_stack(root: Path) -> bool:
     return (root / "target" / "secrets.env.example").is_file()
 
 
-def links_of_stack(root: Path) -> set[str]:
-    """The links that its Toxiproxy is built with."""
-    text = (root / "target" / "toxiproxy" / "proxies.json").read_text(encoding="utf-8")
-    return {str(proxy["name"]) for proxy in json.loads(text)}
+def links_of_stack(root: Path, services: Collection[str]) -> set[str]:
+    """The links that those of its Toxiproxies are built with which are among the `services`."""
+    files = [name for service, name in LINKS_OF.items() if service in services]
+    texts = [(root / "target" / "toxiproxy" / name).read_text(encoding="utf-8") for name in files]
+    return {str(proxy["name"]) for text in texts for proxy in json.loads(text)}
 
 
 def alerts_of_stack(root: Path) -> AlertNames | None:

@@ -6,95 +6,28 @@ Each kind has room for ten: adding one never changes the numbers of those that e
     10.x.y.0/26    data     etcd .11-.20  db .21-.30  redis .33-.42  db-lb .43-.52
     10.x.y.64/26   front    edge .66-.75  worker .76-.85  app .105-.114  lb .115-.124
     10.x.y.128/26  control  Toxiproxy's API
+    10.x.y.192/28  region-eu, .208/28 region-ap    all of a region: regions.py has its layout
+    10.x.y.240/28  outside  DNS, and the users of all regions
     what observes the stack: .2-.4 and .97-.102    what keeps its backups: .5-.7
+    what joins us to the other regions: .8-.10 and .103
 
 docker-compose.yml has the networks, and the ranges for whatever has no address of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-ROOM = 10
+from harness.bundled.kinds import ROOM, Kind, Link, Part, PortRow, single
+from harness.bundled.regions import REGIONS, Region, distant_links
+
 LOCUST_OFFSET = 61
 """The port of Locust's page, which runs outside the stack."""
-SPARE_OFFSETS = range(LOCUST_OFFSET + 7, 100)
+PLACES_OFFSET = 70
+"""The port of the first region's users; the same on the address of each region."""
+SPARE_OFFSETS = range(PLACES_OFFSET + 20, 100)
 """No kind's own: for the next kinds, and for whom another program took its port."""
-
-
-@dataclass(frozen=True)
-class PortRow:
-    """Port `inside` of a kind's containers is published on 127.0.0.1.
-
-    The first part's is HARNESS_PORT_BASE + `offset`, the next one's follows. `suffix` ends the
-    variable's name: `STATS` makes HARNESS_PORT_LB_1_STATS.
-    """
-
-    inside: int
-    offset: int
-    suffix: str = ""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Parts that differ in their number only; `standbys` of the `count` are not started.
-
-    `addresses` has the last octet of the first part in each of its networks. Parts are named
-    `db-1`, `db-2`; or, if `is_first_plain`, `edge`, `edge-2`.
-    """
-
-    name: str
-    count: int
-    addresses: Mapping[str, int]
-    ports: tuple[PortRow, ...] = ()
-    is_first_plain: bool = False
-    standbys: int = 0
-    room: int = ROOM
-
-    def parts(self) -> list[Part]:
-        """All of them, by number."""
-        if not 1 <= self.count <= self.room:
-            raise ValueError(f"{self.count} of {self.name}: there is room for 1 to {self.room}")
-        return [Part(self, number) for number in range(1, self.count + 1)]
-
-
-@dataclass(frozen=True)
-class Part:
-    """One service of the stack; `number` counts from 1."""
-
-    kind: Kind
-    number: int
-
-    @property
-    def name(self) -> str:
-        """The service's name."""
-        is_plain = self.kind.is_first_plain and self.number == 1
-        return self.kind.name if is_plain else f"{self.kind.name}-{self.number}"
-
-    @property
-    def is_standby(self) -> bool:
-        """Whether it is only created: the last of its kind are."""
-        return self.number > self.kind.count - self.kind.standbys
-
-    def address(self, network: str) -> str:
-        """Its address, as Compose reads it."""
-        return f"${{HARNESS_SUBNET}}.{self.kind.addresses[network] + self.number - 1}"
-
-    def published(self) -> Iterator[tuple[str, int, int]]:
-        """(variable of `.env`, offset, port inside) of each port that it publishes."""
-        for row in self.kind.ports:
-            words = ["HARNESS_PORT", self.name.upper().replace("-", "_"), row.suffix]
-            yield "_".join(filter(None, words)), row.offset + self.number - 1, row.inside
-
-
-@dataclass(frozen=True)
-class Link:
-    """One proxy of Toxiproxy: what connects to its `port` is led to `upstream`."""
-
-    name: str
-    port: int
-    upstream: str
 
 
 @dataclass(frozen=True)
@@ -121,10 +54,18 @@ class Table:
     s3: Kind
     backup: Kind
     drill: Kind
+    distances: Kind
+    dns: Kind
+    regions: tuple[Region, ...]
 
     def kinds(self) -> list[Kind]:
-        """In the order in which a request meets them."""
-        return [getattr(self, name) for name in self.__dataclass_fields__]
+        """In the order in which a request meets them; then those of the regions."""
+        fields = [getattr(self, name) for name in self.__dataclass_fields__]
+        return [*(f for f in fields if isinstance(f, Kind)), *self.regional_kinds()]
+
+    def regional_kinds(self) -> list[Kind]:
+        """What each region adds to the stack, one region after the other."""
+        return [kind for region in self.regions for kind in region.kinds()]
 
     def parts(self) -> list[Part]:
         """All parts of all kinds."""
@@ -139,7 +80,8 @@ class Table:
         """Each variable of `.env` with a port, and its distance from HARNESS_PORT_BASE."""
         ports = [port for part in self.parts() for port in part.published()]
         offsets = {variable: offset for variable, offset, _ in ports}
-        return {**offsets, "HARNESS_PORT_LOCUST": LOCUST_OFFSET}
+        places = {r.port_variable: PLACES_OFFSET + r.number - 1 for r in self.regions}
+        return {**offsets, **places, "HARNESS_PORT_LOCUST": LOCUST_OFFSET}
 
     def links(self) -> list[Link]:
         """All links; their ports are outside the ephemeral ones (from 32768)."""
@@ -153,6 +95,10 @@ class Table:
             for part in kind.parts():
                 links += _to_dependencies(part, ("s3",))
         return links
+
+    def distant_links(self) -> list[Link]:
+        """All links of `distances`."""
+        return distant_links(self.regions)
 
 
 DEPENDENCIES = {
@@ -193,11 +139,6 @@ def _to_dependencies(part: Part, names: tuple[str, ...]) -> Iterator[Link]:
         yield Link(f"{part.name}.{name}", link_port(part, name), DEPENDENCIES[name][1])
 
 
-def _single(name: str, addresses: Mapping[str, int], *ports: PortRow) -> Kind:
-    """A kind of which the stack has one."""
-    return Kind(name, 1, addresses, ports, is_first_plain=True, room=1)
-
-
 TABLE = Table(
     edge=Kind("edge", 1, {"front": 66}, (PortRow(8080, 0),), is_first_plain=True),
     lb=Kind("lb", 2, {"front": 115}, (PortRow(8080, 31), PortRow(8404, 41, "STATS"))),
@@ -207,16 +148,26 @@ TABLE = Table(
     db_lb=Kind("db-lb", 1, {"data": 43}, (PortRow(8404, 51, "STATS"),), is_first_plain=True),
     db=Kind("db", 3, {"data": 21}, (PortRow(8008, 21, "PATRONI"),)),
     etcd=Kind("etcd", 3, {"data": 11}),
-    toxiproxy=_single("toxiproxy", {"control": 160, "data": 32, "front": 96}, PortRow(8474, 10)),
-    prometheus=_single("prometheus", {"control": 161, "data": 2, "front": 97}, PortRow(9090, 62)),
-    alertmanager=_single("alertmanager", {"front": 98}, PortRow(9093, 63)),
-    pager=_single("pager", {"front": 99}, PortRow(9095, 64)),
-    redis_exporter=_single("redis-exporter", {"data": 3}),
-    postgres_exporter=_single("postgres-exporter", {"data": 4}),
-    zipkin=_single("zipkin", {"front": 100}, PortRow(9411, 65)),
-    log_store=_single("log-store", {"front": 101}, PortRow(9200, 66)),
-    log_collector=_single("log-collector", {"front": 102}),
-    s3=_single("s3", {"data": 5}),
-    backup=_single("backup", {"data": 6}, PortRow(8011, 67)),
-    drill=_single("drill", {"data": 7}),
+    toxiproxy=single("toxiproxy", {"control": 160, "data": 32, "front": 96}, PortRow(8474, 10)),
+    prometheus=single("prometheus", {"control": 161, "data": 2, "front": 97}, PortRow(9090, 62)),
+    alertmanager=single("alertmanager", {"front": 98}, PortRow(9093, 63)),
+    pager=single("pager", {"front": 99}, PortRow(9095, 64)),
+    redis_exporter=single("redis-exporter", {"data": 3}),
+    postgres_exporter=single("postgres-exporter", {"data": 4}),
+    zipkin=single("zipkin", {"front": 100}, PortRow(9411, 65)),
+    log_store=single("log-store", {"front": 101}, PortRow(9200, 66)),
+    log_collector=single("log-collector", {"front": 102}),
+    s3=single("s3", {"data": 5}),
+    backup=single("backup", {"data": 6}, PortRow(8011, 67)),
+    drill=single("drill", {"data": 7}),
+    distances=single(
+        "distances",
+        {
+            **{"control": 162, "data": 10, "front": 103, "outside": 242},
+            **{r.network: r.distances_octet for r in REGIONS if r.first_address},
+        },
+        PortRow(8474, 68),
+    ),
+    dns=single("dns", {"outside": 243}, PortRow(5300, 69)),
+    regions=REGIONS,
 )

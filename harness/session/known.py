@@ -47,7 +47,7 @@ def _links_of(project: Project, config: Mapping[str, Any], labels: Services) -> 
     those about to be made, whatever runs now.
     """
     if is_bundled(project.target):
-        return frozenset(links_of_stack(project.root))
+        return frozenset(links_of_stack(project.root, labels))
     if not any(TOXIPROXY in each for each in labels.values()):
         return None
     running = set() if project.target.links else _links_now(project)

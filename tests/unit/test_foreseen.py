@@ -412,8 +412,11 @@ def test_links_that_nobody_can_read_are_not_known() -> None:
 
 
 def test_the_bundled_stacks_links_are_those_of_its_image() -> None:
-    links = links_of_stack(Path(__file__).parents[2])
+    root = Path(__file__).parents[2]
+    links = links_of_stack(root, {"toxiproxy", "edge"})
     assert {"edge.lb-1", "app-2.redis", "lb-1.app-1"} <= links
+    assert "eu.us-db" not in links
+    assert links_of_stack(root, {"toxiproxy", "distances"}) >= links | {"eu.us-db", "from-ap.eu"}
 
 
 COMMANDS = [["run"], ["run", "--dry-run"], ["validate"], ["plan"]]

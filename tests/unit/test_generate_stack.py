@@ -15,6 +15,8 @@ import yaml
 from generate_stack import generate, main
 from stack_copy import compose_project, copy_of_the_stack
 
+from harness.bundled.kinds import Kind
+from harness.bundled.regions import beside_us
 from harness.bundled.table import TABLE, Table
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +26,7 @@ TEN = replace(
     **{
         field.name: replace(kind, count=10)
         for field in fields(TABLE)
-        if (kind := getattr(TABLE, field.name)).room == 10
+        if isinstance(kind := getattr(TABLE, field.name), Kind) and kind.room == 10
     },
 )
 
@@ -39,10 +41,13 @@ def test_every_file_of_the_stack_with_a_generated_part_is_generated() -> None:
     """The Compose files of all parts, and what they are configured by."""
     found = {
         str(path.relative_to(ROOT))
-        for path in (ROOT / "target").glob("*/*")
-        if path.is_file() and path.name != "secrets.env" and "# >>> " in path.read_text()
+        for path in (ROOT / "target").rglob("*")
+        if path.is_file() and path.parent.name != "target" and b"# >>> " in path.read_bytes()
     }
-    assert found == set(PATHS) - {"target/base.yaml", "target/toxiproxy/proxies.json"}
+    without_marks = {f"target/toxiproxy/{name}" for name in ("proxies.json", "distances.json")}
+    without_marks |= {"target/toxiproxy/distances"}
+    without_marks |= {"docker-compose.yml", "target/base.yaml", "docs/REGIONS.md"}
+    assert found == set(PATHS) - without_marks
     assert {f"target/{path.name}/compose.yaml" for path in parts()} <= found
 
 
@@ -118,22 +123,36 @@ def test_compose_takes_it_and_no_address_or_port_is_used_twice(stack: Stack) -> 
         for network in service["networks"].values()
         if network
     ]
-    ports = [p["published"] for s in stack.services.values() for p in s.get("ports", ())]
-    assert len(set(addresses)) == len(addresses) == len(stack.services) - 1 + 4
-    assert len(set(ports)) == len(ports) == len(stack.table.port_offsets()) - 1
+    places = [
+        (port["host_ip"], port["published"], port["protocol"])
+        for service in stack.services.values()
+        for port in service.get("ports", ())
+    ]
+    assert len(set(addresses)) == len(addresses) == len(stack.services) - 1 + 9
+    assert len(set(places)) == len(places)
+    ports = {port for _, port, _ in places}
+    assert len(ports) == len(stack.table.port_offsets()) - 1
     assert all(port.isdecimal() for port in ports)
 
 
 def test_hosts_are_known_by_the_addresses_that_they_have(stack: Stack) -> None:
     for service in stack.services.values():
-        [network] = set(service["networks"]) - {"control", "data"} or {"data"}
         for host in service["extra_hosts"]:
             name, _, address = host.replace("-api=", "=").partition("=")
-            of_host = stack.services[name]["networks"]
-            assert address in [each["ipv4_address"] for each in of_host.values()]
+            assert address in addresses_of(stack, name)
         hosts = {host.partition("=")[0] for host in service["extra_hosts"]}
-        on_network = {n for n, s in stack.services.items() if network in s["networks"]}
-        assert hosts >= on_network - {"migrate", "toxiproxy"}
+        networks = set(service["networks"]) - {"control", "data"} or {"data"}
+        for network in networks - {"outside"}:
+            on_network = {n for n, s in stack.services.items() if network in s["networks"]}
+            assert hosts >= on_network - {"migrate", "toxiproxy", "distances"}
+
+
+def addresses_of(stack: Stack, name: str) -> list[str]:
+    """Its own; another region's member of etcd is asked at `distances`."""
+    hosts = [stack.services[name]] if name in stack.services else []
+    if name.endswith("-geo") or name.startswith("inside-"):
+        hosts.append(stack.services["distances"])
+    return [each["ipv4_address"] for host in hosts for each in host["networks"].values()]
 
 
 def test_everything_that_links_lead_to_is_there_and_listens(stack: Stack) -> None:
@@ -143,7 +162,8 @@ def test_everything_that_links_lead_to_is_there_and_listens(stack: Stack) -> Non
         assert host in stack.services, name
         kind = re.sub(r"-\d+$", "", host)
         if kind == "db-lb":
-            assert f"bind :{port}\n" in stack.text("lb/db-lb.cfg")
+            binds = re.findall(r'bind "?:(?:\$\{RW_PORT-)?(\d+)', stack.text("lb/db-lb.cfg"))
+            assert port in binds
         else:
             assert port == listens[kind]
 
@@ -234,7 +254,9 @@ def test_every_database_node_and_etcd_member_is_known_to_the_others(stack: Stack
 
 def test_data_is_kept_in_a_volume_of_each_node(stack: Stack) -> None:
     nodes = stack.names("db")
-    alone = [*nodes, *stack.names("etcd"), "log-store", "log-collector"]
+    regional = [p.name for k in stack.table.regional_kinds() for p in k.parts()]
+    kept_there = [name for name in regional if name.endswith(("-db", "-geo"))]
+    alone = [*nodes, *stack.names("etcd"), "log-store", "log-collector", *kept_there]
     shared = {"s3": ["s3", "s3-tls"], "backup": ["s3-tls", *nodes], "drill": ["s3-tls", "drill"]}
     kept = {**{name: [name] for name in alone}, **shared}
     assert stack.config["volumes"].keys() == {*alone, "s3", "s3-tls", "drill"}
@@ -276,7 +298,8 @@ def test_prometheus_scrapes_every_part_that_has_metrics(stack: Stack) -> None:
         if "labels" in config
     }
     without = {"redis-exporter", "postgres-exporter", "zipkin", "log-store", "log-collector"}
-    without |= {"s3", "backup", "drill"}
+    without |= {"s3", "backup", "drill", "distances", "dns"}
+    without |= {p.name for k in stack.table.regional_kinds() for p in k.parts()}
     assert scraped.keys() == stack.services.keys() - without - {"migrate"} - more_than_one(stack)
     for part, (job, [address], labels) in scraped.items():
         host = address.partition(":")[0].removesuffix("-api")
@@ -315,3 +338,118 @@ def test_an_override_of_an_included_service_is_merged_into_it(tmp_path: Path) ->
     before["services"]["app-2"]["restart"] = "no"
     before["services"]["app-2"]["environment"]["POOL_MAX"] = "1"
     assert after == before
+
+
+class Regions:
+    """The stack with its regions joined, as Compose reads it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = copy_of_the_stack(folder)
+        joined = self.folder / "target" / "regions" / "joined.yaml"
+        self.services = compose_project(self.folder, (joined,)).config()["services"]
+        rows = json.loads(
+            (self.folder / "target" / "toxiproxy" / "distances.json").read_text(encoding="utf-8")
+        )
+        self.links = {row["name"]: row for row in rows}
+
+
+@pytest.fixture(scope="module")
+def regions(tmp_path_factory: pytest.TempPathFactory) -> Regions:
+    return Regions(tmp_path_factory.mktemp("regions"))
+
+
+def test_every_link_between_regions_is_cut_by_the_names_of_its_ends(regions: Regions) -> None:
+    names = [region.name for region in TABLE.regions]
+    users = {f"from-{one}.{other}" for one in names for other in names}
+    between = {
+        f"{one}.{other}-{what}"
+        for one in names
+        for other in names
+        if one != other
+        for what in ("db", "keeper", "geo")
+    }
+    assert regions.links.keys() == users | {f"dns.{name}" for name in names} | between
+
+
+def test_every_link_has_its_distance_when_toxiproxy_starts(regions: Regions) -> None:
+    text = (regions.folder / "target" / "toxiproxy" / "distances").read_text(encoding="utf-8")
+    standing = {name: int(ms) for name, ms in map(str.split, text.splitlines())}
+    assert standing.keys() == regions.links.keys()
+    assert all(ms > 0 for ms in standing.values())
+    assert standing["from-eu.us"] == standing["from-us.eu"] == standing["eu.us-db"] == 150
+    # Either member of etcd connects to the other: both halves make the whole way.
+    assert standing["eu.us-geo"] + standing["us.eu-geo"] == 150
+
+
+def test_users_of_a_place_have_one_port_on_the_address_of_each_region(regions: Regions) -> None:
+    """It leads to the link of both."""
+    published: dict[str, dict[str, int]] = {}
+    for port in regions.services["distances"]["ports"]:
+        if port["host_ip"] != "127.0.0.1":
+            published.setdefault(port["published"], {})[port["host_ip"]] = port["target"]
+    inside = {name: int(row["listen"].rpartition(":")[2]) for name, row in regions.links.items()}
+    expected = [
+        {r.loopback: inside[f"from-{users.name}.{r.name}"] for r in TABLE.regions}
+        for users in TABLE.regions
+    ]
+    assert list(published.values()) == expected
+
+
+def test_links_between_regions_listen_in_the_region_of_who_asks_only(regions: Regions) -> None:
+    hosts = dict(host.split("=") for host in regions.services["distances"]["extra_hosts"])
+    networks = regions.services["distances"]["networks"]
+    for name, row in regions.links.items():
+        host = row["listen"].rpartition(":")[0]
+        if name.startswith(("from-", "dns.")):
+            assert host == "0.0.0.0"
+        else:
+            region = next(r for r in TABLE.regions if r.name == name.partition(".")[0])
+            assert hosts[host] == networks[region.network]["ipv4_address"]
+
+
+def test_a_region_reaches_every_primary_and_every_keeper(regions: Regions) -> None:
+    """Its own at once, the others' by its links."""
+    for region in TABLE.regions:
+        balancer = "db-lb" if not region.first_address else f"{region.name}-db-lb"
+        environment = regions.services[balancer]["environment"]
+        for other in TABLE.regions:
+            for what in ("db", "keeper"):
+                place = environment[f"{other.name}_{what}".upper()]
+                if other is region:
+                    assert (
+                        place
+                        == {"db": "127.0.0.1:5002", "keeper": f"{other.name}-keeper:8010"}[what]
+                    )
+                else:
+                    listen = regions.links[f"{region.name}.{other.name}-{what}"]["listen"]
+                    assert place == f"distances:{listen.rpartition(':')[2]}"
+
+
+def test_keepers_may_tell_patroni_what_to_do_in_their_own_region_only(regions: Regions) -> None:
+    databases = [
+        n for n, s in regions.services.items() if s.get("labels", {}).get("harness.role") == "db"
+    ]
+    assert len(databases) == 5
+    for name in databases:
+        service = regions.services[name]
+        allowed = re.findall(r"'([^']+)'", service["environment"]["PATRONI_RESTAPI_ALLOWLIST"])
+        keepers = [each for each in allowed if each.endswith("-keeper")]
+        assert keepers == [f"{service['labels']['harness.region']}-keeper"]
+        assert service["image"] == "harness-region-db:local"
+
+
+def test_without_the_regions_nothing_of_the_stack_is_another(tmp_path: Path) -> None:
+    """No service of core names a part of a region but as a host."""
+    services = compose_project(copy_of_the_stack(tmp_path)).config()["services"]
+    for service in services.values():
+        if "core" in service["profiles"]:
+            assert "harness.region" not in service.get("labels", {})
+            assert "-keeper" not in json.dumps(service.get("environment", {}))
+
+
+def test_one_more_region_is_a_row_and_its_distances() -> None:
+    sa = beside_us("sa", 4, "192.0.2.192/26", first_address=224, first_port=90)
+    table = replace(TABLE, regions=(*TABLE.regions, sa))
+    assert {"sa-lb", "sa-app-2", "sa-keeper"} <= {part.name for part in table.parts()}
+    with pytest.raises(ValueError, match="nobody says how far us and sa are"):
+        table.distant_links()

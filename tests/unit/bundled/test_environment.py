@@ -140,13 +140,21 @@ def test_an_env_file_of_an_earlier_version_stays_as_it_is(
     (clone / ".env").write_text(EARLIER)
     prepare_environment(clone)
     added = (clone / ".env").read_text().removeprefix(EARLIER)
-    assert added.splitlines() == [
+    lines = added.splitlines()
+    assert lines[:8] == [
         "HARNESS_PORT_PROMETHEUS=22962",
         "HARNESS_PORT_ALERTMANAGER=22963",
         "HARNESS_PORT_PAGER=22964",
         "HARNESS_PORT_ZIPKIN=22965",
         "HARNESS_PORT_LOG_STORE=22966",
         "HARNESS_PORT_BACKUP=22967",
+        "HARNESS_PORT_DISTANCES=22968",
+        "HARNESS_PORT_DNS=22969",
+    ]
+    assert lines[-3:] == [
+        "HARNESS_PORT_FROM_US=22970",
+        "HARNESS_PORT_FROM_EU=22971",
+        "HARNESS_PORT_FROM_AP=22972",
     ]
 
 
@@ -179,9 +187,9 @@ def test_an_env_file_gets_what_a_larger_stack_needs(clone: Path, every_port_free
     assert settings["HARNESS_PORT_DB_9_PATRONI"] == "22929"
     assert settings["HARNESS_PORT_EDGE"] == "22900"
     # 22930 is Locust's here, and 22901 to 22906 belong to others: these get spare ones.
-    assert settings["HARNESS_PORT_DB_10_PATRONI"] == "22974"
+    assert settings["HARNESS_PORT_DB_10_PATRONI"] == "22996"
     edges = [settings[f"HARNESS_PORT_EDGE_{number}"] for number in range(2, 9)]
-    assert edges == ["22968", "22969", "22970", "22971", "22972", "22973", "22907"]
+    assert edges == ["22990", "22991", "22992", "22993", "22994", "22995", "22907"]
     ports = [v for n, v in settings.items() if n.startswith("HARNESS_PORT_") and "BASE" not in n]
     assert len(set(ports)) == len(ports)
 
@@ -190,9 +198,9 @@ def test_an_added_port_that_a_program_has_is_passed_over(
     clone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (clone / ".env").write_text(EARLIER.replace("HARNESS_PORT_APP_4=22914\n", ""))
-    monkeypatch.setattr(environment, "is_port_free", lambda port: port not in (22914, 22968))
+    monkeypatch.setattr(environment, "is_port_free", lambda port: port not in (22914, 22990))
     prepare_environment(clone)
-    assert read_environment(clone)["HARNESS_PORT_APP_4"] == "22969"
+    assert read_environment(clone)["HARNESS_PORT_APP_4"] == "22991"
 
 
 def test_no_spare_port_is_one_clear_error_and_changes_nothing(

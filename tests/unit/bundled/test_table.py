@@ -13,11 +13,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.bundled.table import TABLE, Kind, Table, link_number
+from harness.bundled.kinds import Kind
+from harness.bundled.regions import REGIONS, distance_ms
+from harness.bundled.table import TABLE, Table, link_number
 
 ROOT = Path(__file__).parents[3]
 NETWORKS = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["networks"]
-GROWING = [field.name for field in fields(TABLE) if getattr(TABLE, field.name).room > 1]
+KINDS = [f.name for f in fields(TABLE) if isinstance(getattr(TABLE, f.name), Kind)]
+GROWING = [name for name in KINDS if getattr(TABLE, name).room > 1]
 SUBNET = "10.1.2"
 
 
@@ -43,8 +46,8 @@ def addresses(table: Table) -> list[tuple[str, str]]:
 def test_every_kind_but_the_instruments_has_room_for_ten() -> None:
     single = {"toxiproxy", "prometheus", "alertmanager", "pager"}
     single |= {"redis_exporter", "postgres_exporter", "zipkin", "log_store", "log_collector"}
-    single |= {"s3", "backup", "drill"}
-    assert {f.name for f in fields(TABLE)} - set(GROWING) == single
+    single |= {"s3", "backup", "drill", "distances", "dns"}
+    assert set(KINDS) - set(GROWING) == single
     assert len(GROWING) == 8
     assert all(len(getattr(TEN, name).parts()) == 10 for name in GROWING)
 
@@ -61,6 +64,8 @@ def test_no_two_parts_have_the_same_name_address_port_or_link(table: Table) -> N
 
 
 def ports(table: Table) -> list[int]:
+    places = {(link.host, link.port) for link in table.distant_links()}
+    assert len(places) == len(table.distant_links())  # of another Toxiproxy, on several addresses
     return [link.port for link in table.links()]
 
 
@@ -121,6 +126,26 @@ def test_links_are_named_after_both_ends_and_lead_to_the_second() -> None:
     assert links["worker.redis"] == (22311, "redis:6379")
     assert links["worker-10.db-rw"] == (22420, "db-lb:5000")
     assert "worker.db-ro" not in links
+
+
+def test_links_between_regions_have_no_ephemeral_port_and_one_number_for_each_end() -> None:
+    links = {link.name: link for link in TABLE.distant_links()}
+    assert all(20_000 <= link.port < 32_768 for link in links.values())
+    assert (links["from-eu.ap"].port, links["from-eu.ap"].upstream) == (30023, "ap-lb:8080")
+    assert (links["ap.us-db"].port, links["ap.us-db"].upstream) == (30201, "db-lb:5002")
+    # One URL for all members: the link listens where the member itself does.
+    assert links["us.eu-geo"].upstream == f"eu-geo:{links['us.eu-geo'].port}"
+
+
+def test_distances_are_the_same_both_ways_and_users_are_nearest_to_their_own_region() -> None:
+    for one in REGIONS:
+        assert min(REGIONS, key=lambda other, one=one: distance_ms(one, other)) is one
+        assert all(distance_ms(one, other) == distance_ms(other, one) for other in REGIONS)
+
+
+def test_no_two_regions_share_an_address_a_number_or_a_network_of_users() -> None:
+    for facts in ("name", "number", "users", "loopback", "first_port", "port_variable"):
+        assert len({getattr(region, facts) for region in REGIONS}) == len(REGIONS)
 
 
 def test_numbers_of_two_digits_keep_app_servers_and_workers_apart() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.bundled.regions import geography_of
+from harness.bundled.geography import geography_of
 from harness.bundled.shortener import SHORTENER, application_of, stack_target
 from harness.model.geography import Place
 from harness.session.targets import traffic_of
