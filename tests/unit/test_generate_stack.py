@@ -298,7 +298,7 @@ def test_prometheus_scrapes_every_part_that_has_metrics(stack: Stack) -> None:
         if "labels" in config
     }
     without = {"redis-exporter", "postgres-exporter", "zipkin", "log-store", "log-collector"}
-    without |= {"s3", "backup", "drill", "distances", "dns"}
+    without |= {"s3", "drill", "distances", "dns"}
     without |= {p.name for k in stack.table.regional_kinds() for p in k.parts()}
     assert scraped.keys() == stack.services.keys() - without - {"migrate"} - more_than_one(stack)
     for part, (job, [address], labels) in scraped.items():
