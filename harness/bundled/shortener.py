@@ -12,13 +12,11 @@ from ruamel.yaml import YAML
 from harness.application import NO_APPLICATION, Application, Reading
 from harness.bundled import clicks_probe
 from harness.bundled.click_counts import ClickCounts
-from harness.bundled.geography import geography_of
 from harness.bundled.monitoring import MONITORING
 from harness.bundled.postgres_readback import PostgresReadback
 from harness.bundled.round_trip import round_trip
 from harness.bundled.stores import STORES
-from harness.bundled.traffic import TRAFFIC
-from harness.compose_files import read_environment
+from harness.bundled.traffic import TRAFFIC, shortener_traffic
 from harness.faults.base import Engine
 from harness.model.alert import SEVERITY, AlertNames, names_of
 from harness.model.clock import Clock
@@ -30,16 +28,10 @@ LINKS_OF = {"toxiproxy": "proxies.json", "distances": "distances.json"}
 
 
 def application_of(target: Target) -> Application:
-    """The shortener if that is what the target's Compose file starts, else NO_APPLICATION.
-
-    With the places of its users, where its `.env` says their ports.
-    """
+    """The shortener if that is what the target's Compose file starts, else NO_APPLICATION."""
     if not is_bundled(target):
         return NO_APPLICATION
-    geography = geography_of(read_environment(target.folder))
-    if geography is None:
-        return SHORTENER
-    return replace(SHORTENER, traffic=TRAFFIC.model_copy(update={"geography": geography}))
+    return replace(SHORTENER, traffic=shortener_traffic(target))
 
 
 def is_bundled(target: Target) -> bool:

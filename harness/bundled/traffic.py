@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from harness.bundled.geography import geography_of
+from harness.compose_files import read_environment
 from harness.model.load import Keys, Operation, Traffic
 from harness.model.target import Target
 
@@ -49,6 +51,7 @@ TRAFFIC = Traffic(
 """The links are those of target/shortener/seed.sql."""
 
 
-def shortener_traffic(_: Target) -> Traffic:
-    """What is known where it is sure that the target is the shortener."""
-    return TRAFFIC
+def shortener_traffic(target: Target) -> Traffic:
+    """What is known where it is sure that the target is the shortener; ports are its `.env`'s."""
+    geography = geography_of(read_environment(target.folder))
+    return TRAFFIC.model_copy(update={"geography": geography})

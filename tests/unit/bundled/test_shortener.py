@@ -33,8 +33,11 @@ def test_the_stack_is_known_by_its_compose_file(stack: Path, tmp_path: Path) -> 
     (stack / "docker-compose.yml").touch()
     (tmp_path / "link").symlink_to(stack)
     for path in (stack / "docker-compose.yml", tmp_path / "link" / "docker-compose.yml"):
-        assert application_of(Target(compose=(path,))) is SHORTENER
-        assert application_of(Target(compose=(path, stack / "more.yml"))) is SHORTENER
+        assert application_of(Target(compose=(path,))).readings is SHORTENER.readings
+        assert (
+            application_of(Target(compose=(path, stack / "more.yml"))).readings
+            is SHORTENER.readings
+        )
     assert is_bundled(stack_target(ROOT))
 
 
