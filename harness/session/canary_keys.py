@@ -29,11 +29,16 @@ def take_canary_keys(experiment: Experiment, state_dir: Path) -> CanaryKeys:
     path = state_dir / FILE
     keys = experiment.load.keys
     population = keys.cold_population or keys.population
-    needed = int(experiment.load.canary_rate_per_s * (experiment.end_s + SPARE_S)) + 1
+    needed = keys_needed(experiment, experiment.end_s + SPARE_S)
     used = _used_keys(path)
     write_whole(path, str(used + needed))
-    draws = any(experiment.operations[name].draws_key for name in experiment.load.canaries)
-    return CanaryKeys(used % population, read_before=draws and used + needed > population)
+    return CanaryKeys(used % population, read_before=needed > 0 and used + needed > population)
+
+
+def keys_needed(experiment: Experiment, duration_s: float) -> int:
+    """How many keys the canaries draw in that time: each operation that draws one has its own."""
+    drawing = sum(experiment.operations[name].draws_key for name in experiment.load.canaries)
+    return drawing * (int(experiment.load.canary_rate_per_s * duration_s) + 1)
 
 
 def _used_keys(path: Path) -> int:

@@ -22,6 +22,7 @@ from harness.model.quantity import AUTO
 from harness.probes.machine import HIDDEN
 from harness.record.folder import RunFolder
 from harness.scale import STEPS, scaled, smallest_scale
+from harness.session.canary_keys import keys_needed
 from harness.session.entries import other_entries
 from harness.session.listener import Listener
 from harness.session.project import Project
@@ -181,7 +182,7 @@ def _config(experiment: Experiment, project: Project, folder: RunFolder) -> Load
     """The last of the cold keys: a run reads them only when it has used all others."""
     load = experiment.load
     duration_s = LEAD_S + WARM_S + MEASURE_S
-    cold = int(load.canary_rate_per_s * (duration_s + 5)) + 1
+    cold = keys_needed(experiment, duration_s + 5)
     return LoadConfig(
         load=load,
         operations=experiment.operations,

@@ -14,7 +14,7 @@ import pytest
 from keeper import database
 from keeper.database import Nodes, source_in
 from keeper.geo import Etcd, as_geo
-from keeper.service import Service, metrics
+from keeper.service import UNSETTLED_S, Service, metrics
 from keeper.session import Failed
 from keeper.turns import Database, Geo, Last, Rules, Seat
 
@@ -277,6 +277,19 @@ def test_what_fails_again_and_again_is_said_once(
         "holder: unknown; database: standby (eu-db)",
     ]
     assert service.told()["holder"] is None
+
+
+def test_while_the_geo_etcd_does_not_answer_it_is_asked_again_soon(
+    service: Service, web: Web
+) -> None:
+    service.take_turn()
+    service.seat.is_settled = True
+    assert service.every_s() == RULES.renew_s / 2
+    service.seat.lease = "7"
+    assert service.every_s() == RULES.renew_s
+    del web.answers["http://geo/v3/kv/txn"]
+    service.take_turn()
+    assert service.every_s() == UNSETTLED_S
 
 
 def test_a_keeper_without_a_database_says_so(

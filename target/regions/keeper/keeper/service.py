@@ -52,10 +52,18 @@ class Service:
         while True:
             begun_s = time.monotonic()
             self.take_turn()
-            rest_s = self.seat.rules.renew_s if self.seat.is_settled else UNSETTLED_S
-            if not self.seat.lease:
-                rest_s = min(rest_s, self.seat.rules.renew_s / 2)
-            time.sleep(max(0.05, rest_s - (time.monotonic() - begun_s)))
+            time.sleep(max(0.05, self.every_s() - (time.monotonic() - begun_s)))
+
+    def every_s(self) -> float:
+        """From the begin of the last turn to that of the next.
+
+        While the geo etcd does not answer it may be electing a leader: the region closes if no
+        renewal succeeds in time, so the next one is tried soon.
+        """
+        seat = self.seat
+        if not seat.is_settled or seat.geo is None:
+            return UNSETTLED_S
+        return seat.rules.renew_s if seat.lease else seat.rules.renew_s / 2
 
     def take_turn(self) -> None:
         """One turn, and a line if it changed something."""
