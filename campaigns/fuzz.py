@@ -48,9 +48,11 @@ SERVICES = {
     "worker": {"harness.role": "worker"},
     "backup": {"harness.role": "backup", "harness.entry": "backup:8011"},
     "drill": {"harness.role": "drill"},
+    **{f"eu-app-{n}": {"harness.role": "app"} for n in (1, 2)},
+    "dns": {"harness.role": "dns"},
 }
 ROLES = {
-    "app", "db", "lb", "edge", "cache", "worker", "backup", "drill",
+    "app", "db", "lb", "edge", "cache", "worker", "backup", "drill", "dns",
     "db-primary", "db-standby", "db-replica",
 }  # fmt: skip
 NAMES = Names(KINDS, SERVICES, shortener_traffic)
