@@ -40,6 +40,8 @@ PLACES = {
     "/etc/toxiproxy/": ROOT / "target" / "toxiproxy",
     "/etc/monitoring/": ROOT / "target" / "monitoring",
     "/etc/rsyslog.conf": ROOT / "target" / "logs" / "collector" / "rsyslog.conf",
+    "zones/": ROOT / "target" / "regions" / "dns",
+    "config": ROOT / "target" / "regions" / "dns" / "config",
     "rules/": ROOT / "target" / "monitoring" / "rules",
     "prometheus.yml": ROOT / "target" / "monitoring" / "prometheus.yml",
 }

@@ -22,7 +22,7 @@ CACHE = Header(name="X-Cache", values={"HIT": "cache", "*": "origin"})
 
 
 def test_the_bundled_stack_keeps_its_application() -> None:
-    assert application_of(stack_target(ROOT)) is SHORTENER
+    assert application_of(stack_target(ROOT)).readings is SHORTENER.readings
 
 
 def test_an_experiment_on_it_can_have_its_writes_read_back_elsewhere() -> None:
@@ -34,7 +34,7 @@ def test_an_experiment_on_it_can_have_its_writes_read_back_elsewhere() -> None:
     assert [reading.name for reading in readings] == ["readback", "clicks"]
     assert isinstance(readings[0]._lookup, HttpLookup)  # type: ignore[attr-defined]
     assert known.sources({}).readback == BY_HTTP
-    assert known.traffic is SHORTENER.traffic
+    assert known.traffic.operations is SHORTENER.traffic.operations
     assert "clicks" in known.tells
 
 

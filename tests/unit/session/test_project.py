@@ -44,7 +44,7 @@ def _project(target: Target | None = None, port: int = 9) -> Project:
 
 def test_the_bundled_stack_has_its_application() -> None:
     project = _project()
-    assert project.application is SHORTENER
+    assert project.application.stores is SHORTENER.stores
     assert [reading.name for reading in project.readings()] == [
         "readback", "clicks", "settings", "monitoring", "traces",
     ]  # fmt: skip
