@@ -20,7 +20,7 @@ def stack() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def no_stack(engine: None) -> None:
-    """Beside a project of somebody else's, this stack would be a busy program."""
+    """Nothing runs that no test asks for: beside another project, or once other parts were used."""
     subprocess.run([str(HARNESS), "down"], cwd=ROOT, timeout=200, check=True)
 
 

@@ -11,7 +11,7 @@ from experiment_run import RunExperiment
 
 from campaigns.catalogue import Defect, read_catalogue
 
-pytestmark = [pytest.mark.docker, pytest.mark.e2e]
+pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.usefixtures("no_stack")]
 PLANTED = [defect for defect in read_catalogue() if defect.in_ci]
 
 
