@@ -51,7 +51,8 @@ def experiments_markdown() -> str:
         _operation_keys(),
         "## Kinds of check",
         _checks(),
-        "`when` takes `before`, `during` and `after`; `within` a time after the last healing."
+        "`when` takes `before`, `during` (`grace: 15s` leaves out the fault's first seconds) and"
+        " `after`; `within` a time after the last healing."
         " `expect` takes `status` (of `http`), `exit_code` (of the others), `count`, `text`,"
         " `duration`, `$.PATH` and `count($.PATH)`; [METHOD](METHOD.md#checks) explains them.",
         "## What can be expected",

@@ -95,7 +95,7 @@ def _found(spec: CheckSpec, record: Record) -> Check:
     before = [one for one in looks if judged_s <= one.began_s and one.ended_s <= first_s]
     during = [
         one for one in looks
-        if any(start_s <= one.began_s and one.ended_s <= end_s for start_s, end_s in spans)
+        if any(s + spec.grace_s <= one.began_s and one.ended_s <= end_s for s, end_s in spans)
     ]  # fmt: skip
     after = [one for one in looks if one.began_s >= last_s]
     return Check(

@@ -19,8 +19,8 @@ from harness.model.metric import CHECK
 from harness.model.quantity import format_duration, parse_duration
 
 CHECKS_MAX = 20
-KEYS = ("expect", "when", WITHIN, "every", "timeout")
-WRITTEN = {"every_s": "every", "timeout_s": "timeout", "within_s": WITHIN}
+KEYS = ("expect", "when", WITHIN, "grace", "every", "timeout")
+WRITTEN = {"every_s": "every", "timeout_s": "timeout", "within_s": WITHIN, "grace_s": "grace"}
 WORDS = {"before": "before the fault", "during": "during the fault", "after": "after healing"}
 
 
@@ -131,3 +131,9 @@ def _check_times(spec: CheckSpec, node: Node, faults: Sequence[FaultSpec], end_s
     if spec.within_s is not None and last_s + spec.within_s + spec.every_s > end_s:
         text = f"the run ends {format_duration(end_s - last_s)} after the last healing"
         node.problem(WITHIN, text, "add a phase after it, or end the fault earlier: `for`")
+    longest_s = max((fault.end_s - fault.start_s for fault in faults), default=0.0)
+    if spec.grace_s and "during" not in spec.when:
+        node.problem("grace", "it shortens `during`, which is not asked for", "add when: [during]")
+    elif spec.grace_s and spec.grace_s + spec.every_s > longest_s:
+        text = f"no fault lasts longer than {format_duration(longest_s)}"
+        node.problem("grace", text, "write a shorter one, or let the fault last: `for`")

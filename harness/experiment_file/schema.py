@@ -118,7 +118,7 @@ def _remedy() -> dict[str, Any]:
 
 def _check() -> dict[str, Any]:
     """One of the kinds, what it must see, and when."""
-    times = {"within": DURATION, "every": DURATION, "timeout": DURATION}
+    times = {"within": DURATION, "grace": DURATION, "every": DURATION, "timeout": DURATION}
     moments = {"enum": [*MOMENTS]}
     when = {"anyOf": [moments, {"type": "array", "items": moments}]}
     kinds = {name: kind.parameters.model_json_schema() for name, kind in CHECKS.items()}

@@ -17,7 +17,7 @@ class CheckSpec(BaseModel):
 
     `parameters` are of its `kind` (checks/__init__.py); `expect` are clauses such as `count <= 0`.
     before   at each look of the judged phases before the first fault
-    during   at each look while a fault is active
+    during   at each look while a fault is active, from `grace_s` after it began on
     after    at each look after the last healing
     `within_s`: at one look so long after the last healing; None where that is not asked.
     It is looked at each `every_s`, for at most `timeout_s`.
@@ -31,5 +31,6 @@ class CheckSpec(BaseModel):
     expect: tuple[str, ...] = ()
     when: tuple[Moment, ...] = ()
     within_s: float | None = Field(default=None, gt=0)
+    grace_s: float = Field(default=0.0, ge=0)
     every_s: float = Field(default=1.0, ge=0.5, le=60)
     timeout_s: float = Field(default=5.0, ge=0.1, le=5)

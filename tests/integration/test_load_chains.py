@@ -20,7 +20,7 @@ import pytest
 from harness.load.engine.config import EngineConfig, Entry
 from harness.model.load import Data, Load, Operation
 
-RATE_PER_S, SECONDS, THINKS_S = 60, 1.5, 0.05
+RATE_PER_S, SECONDS, THINKS_S, DRAIN_S = 60, 1.5, 0.05, 5
 CHAIN = ("login", "create", "look")
 OPERATIONS = {
     "home": Operation(path="/"),
@@ -135,7 +135,7 @@ def run(folder: Path, ports: tuple[int, int], timeout_s: float = 2.0) -> tuple[A
         say.write(f"rate {RATE_PER_S}\nbegin {monotonic() + 0.1!r}\n".encode())
         say.flush()
         sleep(SECONDS)
-        say.write(f"stop {timeout_s}\n".encode())
+        say.write(f"stop {DRAIN_S}\n".encode())  # it ends as soon as nothing is in flight
         say.flush()
         reports = [json.loads(line) for line in child.stdout]  # it ends when it has finished
     rows = [

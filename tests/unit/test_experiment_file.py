@@ -968,6 +968,12 @@ def test_a_check_is_read_with_its_times_and_is_an_expectation() -> None:
             "[before, later]",
             "checks.up.when: later is not a valid value; did you",
         ),
+        ("every: 2s", "grace: 2s", "checks.up.grace: it shortens `during`, which is not asked for"),
+        (
+            "when: [before, after]",
+            "when: during\n    grace: 50m",
+            "checks.up.grace: no fault lasts longer than 30.00 s; write a shorter one, or let",
+        ),
         ("every: 2s", "every: 1ms", "checks.up.every: too small; 0.5s or more"),
         ("timeout: 1500ms", "timeout: 1m", "checks.up.timeout: too large; 5s or less"),
         ("every: 2s", "evry: 2s", "checks.up: unknown kind of check: "),

@@ -112,18 +112,18 @@ def read_counts(batch: Batch | None) -> dict[str, int]:
 
 async def store(connection: Any, batch_id: str, counts: dict[str, int]) -> None:
     """Add one batch; a batch that was stored before changes nothing."""
-    async with connection.transaction():
-        status = await connection.execute(
-            "INSERT INTO click_batches (id) VALUES ($1) ON CONFLICT DO NOTHING", batch_id
-        )
-        if status.endswith(" 1"):
-            await connection.execute(
-                "INSERT INTO click_counts (code, clicks)"
-                " SELECT * FROM unnest($1::text[], $2::bigint[]) ORDER BY 1"
-                " ON CONFLICT (code) DO UPDATE SET clicks = click_counts.clicks + EXCLUDED.clicks",
-                list(counts),
-                list(counts.values()),
-            )
+    # One statement: a transaction of several waits in its ROLLBACK for a cut connection.
+    await connection.execute(
+        "WITH batch AS ("
+        "  INSERT INTO click_batches (id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING id)"
+        " INSERT INTO click_counts (code, clicks)"
+        " SELECT counted.code, counted.clicks FROM batch,"
+        " unnest($2::text[], $3::bigint[]) AS counted (code, clicks) ORDER BY 1"
+        " ON CONFLICT (code) DO UPDATE SET clicks = click_counts.clicks + EXCLUDED.clicks",
+        batch_id,
+        list(counts),
+        list(counts.values()),
+    )
 
 
 async def ensure_group(client: Any) -> None:

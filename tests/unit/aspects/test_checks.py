@@ -41,14 +41,14 @@ def look(t_s: float, holds: bool | None, seen: str = "", check: str = "drained")
     return {**event, "holds": holds, "seen": seen or ("0" if holds else "count was 17")}
 
 
-def found(*events: dict[str, Any], faults: Any = FAULTS) -> Check:
+def found(*events: dict[str, Any], faults: Any = FAULTS, spec: CheckSpec = SPEC) -> Check:
     phases = (
         Phase(name="warmup", start_s=0, end_s=10), Phase(name="baseline", start_s=10, end_s=30),
         Phase(name="fault", start_s=30, end_s=80),
     )  # fmt: skip
     experiment = Experiment(
         name="x", title="t", load=Load(rate_per_s=1, mix={"x": 1}), operations={}, phases=phases,
-        faults=(), hypothesis=(), checks=(SPEC,),
+        faults=(), hypothesis=(), checks=(spec,),
     )  # fmt: skip
     return figures(Record(experiment, list(events), NOTHING, NOTHING, faults))["drained"]
 
@@ -64,6 +64,14 @@ def test_looks_are_counted_where_they_lie_whole() -> None:
     assert check.before.looks == 2  # 10.2, 29.9
     assert check.during.looks == 4  # 30.2, 39.9, 50.2, 60.0
     assert check.after.looks == 2  # 60.2, 85.0
+
+
+def test_the_first_seconds_of_a_fault_do_not_count_where_grace_is_given() -> None:
+    times = (30.2, 37.9, 38.1, 38.2, 39.9, 45.0, 50.2, 58.2, 60.0, 60.3)
+    patient = SPEC.model_copy(update={"grace_s": 8.0})
+    check = found(*(look(t_s, holds=t_s > 38) for t_s in times), spec=patient)
+    assert (check.during.looks, check.during.held) == (4, 4)  # 38.2, 39.9, 58.2, 60.0
+    assert check.after.looks == 1
 
 
 def test_without_a_fault_all_is_before() -> None:
