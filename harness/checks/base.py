@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -28,12 +28,13 @@ class Parameters(BaseModel):
 class Seen:
     """An answer: HTTP status or exit code, what it says, and how long it took.
 
-    Status 0 of an HTTP request: there was none, and `text` says why.
+    Status 0 of an HTTP request: there was none, and `text` says why. Names of `headers` are lower.
     """
 
     status: int
     text: str
     took_s: float
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Engine(Protocol):
@@ -104,6 +105,7 @@ class CheckKind:
     look        one look, for at most so many seconds; HarnessError if it cannot be made
     words       what it does, for people who are to allow it
     status      what clauses call the status
+    has_headers whether clauses can be about headers
     is_good     whether a status is good, where no clause is about it
     needs_flag  runs only if the user allows it on the command line
     """
@@ -112,6 +114,7 @@ class CheckKind:
     look: Callable[[Any, Site, float], Seen]
     words: Callable[[Any], str]
     status: str = "exit_code"
+    has_headers: bool = False
     is_good: Callable[[int], bool] = lambda status: status == 0
     needs_flag: bool = True
 

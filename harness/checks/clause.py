@@ -4,6 +4,7 @@ status, exit_code   of an HTTP answer, of a command
 count               the number that the whole answer is
 text                the whole answer, without blanks around it
 duration            how long the answer took
+header.NAME         a header of an HTTP answer: a number, or a text
 $.PATH              the one value at a JSON path of the answer
 count($.PATH)       how many values there are at a JSON path
 """
@@ -29,6 +30,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 RIGHT = 'write it like status == 200, count <= 0, duration < 500ms or "$.state == ready"'
 _CLAUSE = re.compile(r"(?P<what>.+?)\s*(?P<how><=|>=|==|<|>)\s*(?P<limit>[^<>=].*)", re.DOTALL)
 _PATH = re.compile(r"(?P<what>(?:count\()?\$.*)\s*(?P<how><=|>=|==|<|>)\s*(?P<limit>.+)", re.DOTALL)
+_HEADER = re.compile(r"header\.(?P<name>[A-Za-z0-9_-]+)")
 _COUNT = re.compile(r"count\((\$.*)\)", re.DOTALL)
 
 
@@ -78,10 +80,14 @@ def parse_clause(text: str, kind: CheckKind) -> Clause:
         return Clause(stripped, what, how, parse_duration(limit), lambda seen: seen.took_s)
     if what == "text":
         return _of_text(stripped, how, limit)
+    if kind.has_headers and (header := _HEADER.fullmatch(what)):
+        name = header["name"].lower()
+        return _of_value(stripped, what, how, limit, lambda seen: _header(name, seen))
     looks: dict[str, Callable[[Seen], Any]] = {kind.status: lambda seen: seen.status}
     looks["count"] = lambda seen: _number_in(seen.text)
     if what not in looks:
-        known = ", ".join([*looks, "duration", "text", "$.PATH", "count($.PATH)"])
+        more = ["header.NAME"] if kind.has_headers else []
+        known = ", ".join([*looks, "duration", "text", *more, "$.PATH", "count($.PATH)"])
         raise ValueError(f"{text!r}: {what} is unknown; known: {known}")
     return Clause(stripped, what, how, _number(limit), looks[what])
 
@@ -104,16 +110,26 @@ def _of_path(text: str, what: str, how: str, limit: str) -> Clause:
     path = JsonPath(counted[1] if counted else what)
     if counted:
         return Clause(text, what, how, _number(limit), lambda seen: len(_values(path, seen)))
+    return _of_value(text, what, how, limit, lambda seen: _only(path, seen))
+
+
+def _of_value(text: str, what: str, how: str, limit: str, look: Callable[[Seen], Any]) -> Clause:
     value = _json_or_text(limit)
     if how != "==" and not _is_number(value):
         raise ValueError(f"{text!r}: {limit} is not a number")
-    return Clause(text, what, how, value, lambda seen: _only(path, seen))
+    return Clause(text, what, how, value, look)
 
 
 def _of_text(text: str, how: str, limit: str) -> Clause:
     if how != "==":
         raise ValueError(f"{text!r}: a text can only be compared with ==")
     return Clause(text, "text", how, limit.strip("\"'"), lambda seen: seen.text.strip())
+
+
+def _header(name: str, seen: Seen) -> Any:
+    if name not in seen.headers:
+        raise Unseen(f"no header {name}")
+    return _json_or_text(seen.headers[name])
 
 
 def _only(path: JsonPath, seen: Seen) -> Any:

@@ -43,7 +43,8 @@ def _look(parameters: HttpParameters, site: Site, timeout_s: float) -> Seen:
     if not got.status:
         site.forget()
         return Seen(0, f"no answer ({got.error})", got.took_s)
-    return Seen(got.status, got.body[:TEXT_MAX].decode("utf-8", "replace"), got.took_s)
+    text = got.body[:TEXT_MAX].decode("utf-8", "replace")
+    return Seen(got.status, text, got.took_s, got.headers)
 
 
 KIND = CheckKind(
@@ -51,6 +52,7 @@ KIND = CheckKind(
     _look,
     words=lambda p: f"{p.method} {p.path}{f' of entry {p.entry}' if p.entry else ''}",
     status="status",
+    has_headers=True,
     is_good=lambda status: 200 <= status < 300,
     needs_flag=False,
 )

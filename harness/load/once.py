@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 from time import monotonic
 
@@ -35,6 +35,7 @@ class Exchange:
     `line` is its method and path as sent, without secrets. `error` is its class of error as in the
     samples, "" for a success; `status` 0 without an answer; `took_s` until all of it was there;
     `kept` is what an operation that reads this one needs; `expected` what a wrong answer lacks.
+    Names of `headers` are lower.
     """
 
     line: str
@@ -44,6 +45,7 @@ class Exchange:
     took_s: float
     kept: tuple[int, bytes]
     expected: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Once:
@@ -164,4 +166,5 @@ def _exchange(request: Request, connection: Connection, values: Values) -> Excha
     kept = request.kept(values, response.body)
     expected = request.expected(error, values) if error in LACKING else b""
     said = without_secrets(expected.decode("utf-8", "replace"))
-    return Exchange(line, error, response.head.status, response.body, took_s, kept, said)
+    head = response.head
+    return Exchange(line, error, head.status, response.body, took_s, kept, said, head.headers)

@@ -44,6 +44,11 @@ class Head:
         self.names: tuple[int, ...] | None = None
         """For the recorder: what it calls the headers that it keeps."""
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """All of them by their lower names; of one that is there twice the first."""
+        return {k.decode("latin-1"): v.decode("latin-1") for k, v in self._headers.items()}
+
     def header(self, name: bytes) -> bytes:
         """The value of the header called `name` (lower case), empty if there is none."""
         return self._headers.get(name, b"")

@@ -11,8 +11,11 @@ from harness.checks.clause import parse_clause, wrong
 HTTP, SQL = KINDS["http"], KINDS["sql"]
 
 
+HEADERS = {"x-data-age": "12.5", "x-cache": "redis"}
+
+
 def seen(text: str = "", status: int = 0, took_s: float = 0.1) -> Seen:
-    return Seen(status, text, took_s)
+    return Seen(status, text, took_s, HEADERS)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +70,27 @@ DOCUMENT = '{"state": "ready", "queue": {"depth": 3}, "ok": true, "none": null, 
 )
 def test_a_clause_about_a_place_in_json(clause: str, problem: str) -> None:
     assert parse_clause(clause, HTTP).wrong(seen(DOCUMENT, 200)) == problem
+
+
+@pytest.mark.parametrize(
+    ("clause", "problem"),
+    [
+        ("header.X-Data-Age >= 12", ""),
+        ("header.x-data-age < 5", "header.x-data-age was 12.5"),
+        ("header.x-data-age == 12.5", ""),
+        ("header.x-cache == redis", ""),
+        ("header.x-cache == edge", 'header.x-cache was "redis"'),
+        ("header.x-cache < 5", 'header.x-cache was "redis", not a number'),
+        ("header.x-gone == 1", "no header x-gone: an empty answer"),
+    ],
+)
+def test_a_clause_about_a_header(clause: str, problem: str) -> None:
+    assert parse_clause(clause, HTTP).wrong(seen()) == problem
+
+
+def test_only_what_answers_by_http_has_headers() -> None:
+    with pytest.raises(ValueError, match="is unknown; known: exit_code, count, duration, text, "):
+        parse_clause("header.x-cache == redis", SQL)
 
 
 def test_an_answer_that_is_no_json_is_shown() -> None:
