@@ -10,14 +10,14 @@ from pathlib import Path
 from types import ModuleType
 
 from harness import faults, remedies
-from harness.aspects import METRICS, NAMED
+from harness.aspects import METRICS
 from harness.checks import KINDS as CHECKS
 from harness.checks.base import CheckKind
 from harness.faults import KINDS
 from harness.faults.base import FaultKind
 from harness.model.experiment import Experiment, FaultSpec, RemedySpec
 from harness.model.load import Load, Operation
-from harness.model.metric import ANY, CHECK, OPERATION
+from harness.model.metric import ANY, CHECK, NAMED, OPERATION
 from harness.outlook import listed
 from harness.remedies import KINDS as REMEDIES
 from harness.remedies.base import RemedyKind
@@ -54,7 +54,8 @@ def experiments_markdown() -> str:
         "`when` takes `before`, `during` (`grace: 15s` leaves out the fault's first seconds) and"
         " `after`; `within` a time after the last healing."
         " `expect` takes `status` (of `http`), `exit_code` (of the others), `count`, `text`,"
-        " `duration`, `$.PATH` and `count($.PATH)`; [METHOD](METHOD.md#checks) explains them.",
+        " `duration`, `header.NAME` (of `http`), `$.PATH` and `count($.PATH)`;"
+        " [METHOD](METHOD.md#checks) explains them.",
         "## What can be expected",
         _metrics(),
     ]

@@ -18,6 +18,7 @@ from harness.aspects import (
     clicks,
     counters,
     dns,
+    lag,
     operations,
     reads,
     recovery,
@@ -33,13 +34,11 @@ from harness.aspects import (
 from harness.aspects.base import Aspect, Findings
 from harness.model.expectation import Expectation
 from harness.model.metric import (
-    ALERT,
     ANY,
     BREAKER,
     CHECK,
-    COUNTER,
+    NAMED,
     OPERATION,
-    REGION,
     Metric,
 )
 
@@ -59,6 +58,7 @@ ASPECTS: tuple[Aspect[Any], ...] = (  # in the order of a report
     operations.ASPECT,
     dns.ASPECT,
     regions.ASPECT,
+    lag.ASPECT,
     shares.ASPECT,
     counters.ASPECT,
     target.ASPECT,
@@ -71,10 +71,8 @@ METRICS: Mapping[str, Mapping[str, Metric]] = {
 }
 """By subject; `operation` stands for any operation, `breaker` for `breaker.NAME`, and so on."""
 
-RESERVED = (METRICS.keys() - {OPERATION, CHECK, COUNTER, ALERT, REGION}) | {"run"}
+RESERVED = (METRICS.keys() - {OPERATION, *NAMED}) | {BREAKER, "run"}
 """Names that an operation may not have, because expectations use them for aspects."""
-NAMED = (BREAKER, CHECK, COUNTER, ALERT, REGION)
-"""Subjects that are followed by a name."""
 
 
 def subject_kind(subject: str, operations: set[str]) -> str:

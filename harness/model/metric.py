@@ -9,8 +9,10 @@ Unit = Literal["s", "share", "count", "flag"]
 Scope = Literal["phase", "fault", "run"]
 OPERATION, BREAKER, CHECK, COUNTER = "operation", "breaker", "check", "counter"
 ALERT, ALERTS = "alert", "alerts"
-REGION = "region"
+REGION, LAG = "region", "lag"
 """Subjects that stand for names: that of an operation, `breaker.NAME`, and so on."""
+NAMED = (BREAKER, CHECK, COUNTER, ALERT, REGION, LAG)
+"""Those that are followed by a name."""
 ANY = "*"
 """The metric of a subject whose metrics are names of parts, and `min` and `max` over them."""
 VICTIM, OTHERS = "victim", "others"

@@ -45,6 +45,7 @@ class ProbeKind:
     """What looks at the containers with a label; `make` takes their URLs by service.
 
     `is_regional`: those of a region belong together, and are looked at apart from all others.
+    `subject`: it looks only where something is expected of that; "" for always.
     `wrong`: what is wrong with the label of a service, "" if nothing is.
     """
 
@@ -52,6 +53,7 @@ class ProbeKind:
     make: Callable[[Mapping[str, str], Http, Clock], Sequence[Probe]]
     wrong: Callable[[str, str], str] = lambda _, __: ""
     is_regional: bool = False
+    subject: str = ""
 
 
 def one_each(

@@ -70,7 +70,7 @@ class ContainerProbe:
         return Observation(self.name, self.clock.now_s(), ok=True, events=(*parts, *events))
 
     def _parts(self) -> Mapping[str, Any]:
-        labels = (kind.label for kind in self.kinds)
+        labels = {kind.label for kind in self.kinds}
         names = sorted(label.removeprefix(PREFIX) for label in labels if label.startswith(PREFIX))
         found = [_part(container, names) for container in self.engine.containers()]
         return event(self.clock.now_s(), "target.parts", parts=found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import cached_property
 from pathlib import Path
 
@@ -250,13 +250,16 @@ class Project:
             )
         return entries[entry]
 
-    def probes(self) -> tuple[Probe, ...]:
-        """The probes that every project has, and those that labels ask for."""
+    def probes(self, subjects: Set[str] = frozenset()) -> tuple[Probe, ...]:
+        """The probes that every project has, and those that labels ask for.
+
+        `subjects`: the aspects of which something is expected.
+        """
         kinds = (*KINDS, *self.application.probes)
         return (
             ContainerProbe(self.engine, self.clock, kinds),
             MachineProbe(self.processor_time(), self.clock),
-            *labelled_probes(self.engine.containers(), self.http, self.clock, kinds),
+            *labelled_probes(self.engine.containers(), self.http, self.clock, kinds, subjects),
         )
 
     def entry_follower(self, entry: str, number: int = 0) -> EntryFollower | PlaceFollower | None:

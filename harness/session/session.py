@@ -330,9 +330,11 @@ class Session:
             config = replace(config, entry_file=follower.file)
         entries = other_entries(experiment, project, others)
         config = replace(config, entries=entries)
+        followers = tuple(each for each in (follower, *others) if each)
+        subjects = {item.aspect for item in experiment.hypothesis}
         return World(
             **_site_of(project),
-            probes=(*project.probes(), *checks, *(each for each in [follower, *others] if each)),
+            probes=(*project.probes(subjects), *checks, *followers),
             driver=LoadDriver(config, folder),
             health=project.health,
             readings=project.readings(),
