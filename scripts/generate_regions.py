@@ -84,7 +84,7 @@ REGIONAL_SETTINGS: Mapping[str, tuple[str, Callable[[Part], Lines]]] = {
 def regions_blocks(table: Table) -> dict[str, Lines]:
     """What each region adds, what is between them, and who tells users where to go."""
     names = " ".join(region.name for region in table.regions)
-    sources = " ".join(f"{r.name}=distances:{link_port_to(r, 'db')}" for r in table.regions)
+    sources = " ".join(f"{r.name}=distances:{link_port_to(r, 'log')}" for r in table.regions)
     members = ",".join(f"{r.name}-geo=http://{r.name}-geo:{peer_port(r)}" for r in table.regions)
     return {
         "hosts": [line for region in table.regions for line in _hosts(table, region)],

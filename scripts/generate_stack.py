@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -131,7 +131,7 @@ def _blocks(table: Table) -> dict[str, dict[str, Lines]]:
             "etcd members": [f"hosts: [{', '.join(f'{name}:2379' for name in etcds)}]"]
         },
         "target/database/regions/region.yml": {
-            "us": [f"port: {link_port_to(table.regions[0], 'db')}"]
+            "us": [f"port: {link_port_to(table.regions[0], 'log')}"]
         },
         "target/toxiproxy/compose.yaml": {"services": _services(table.toxiproxy)},
         "target/lb/write-route.cfg": write_route(table),
@@ -299,7 +299,16 @@ def _scraped(table: Table) -> Lines:
     for job, (kind, port) in own.items():
         targets = [(f"{part.name}:{port}", part.name, _may_be_away(part)) for part in kind.parts()]
         lines += _job(job, targets)
+    lines += _job("keeper", _keepers(table))
     return lines + _job("redis", [("redis-exporter:9121", "redis", "")])
+
+
+def _keepers(table: Table) -> Iterator[tuple[str, str, str]]:
+    """That of us, where Prometheus is, and the others by the links that us has to them."""
+    for region in table.regions:
+        name, port = f"{region.name}-keeper", link_port_to(region, "keeper")
+        address = f"distances:{port}" if region.first_address else f"{name}:8010"
+        yield address, name, "with: regions"
 
 
 def _may_be_away(part: Part) -> str:

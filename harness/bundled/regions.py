@@ -1,7 +1,7 @@
 """The regions of the bundled stack: a row for each, and how far they are from one another.
 
     users of P --[from-P.R]--> entry of R          DNS --[dns.R]--> entry of R
-    R's databases, write route, etcd --[R.S-db, R.S-keeper, R.S-geo]--> those of S
+    R's writes, database, write route, etcd --[R.S-db, R.S-log, R.S-keeper, R.S-geo]--> those of S
 
 All that passes from one region to another, from users and from DNS passes one link of `distances`,
 so a region can be cut off. `us` is the stack without regions; another one has a network of its own,
@@ -146,12 +146,13 @@ def distant_links(regions: Sequence[Region]) -> list[Link]:
 def _between(one: Region, other: Region) -> Iterator[Link]:
     upstreams = {
         "db": other.database,
+        "log": other.database,
         "keeper": f"{other.name}-keeper:8010",
         "geo": f"{other.name}-geo:{peer_port(other)}",
     }
     # Members of etcd each connect to the other: half of the way is on either link.
     distance = distance_ms(one, other)
-    added = {"db": distance, "keeper": distance, "geo": distance // 2}
+    added = {"db": distance, "log": distance, "keeper": distance, "geo": distance // 2}
     for what, upstream in upstreams.items():
         port = link_port_to(other, what)
         yield Link(f"{one.name}.{other.name}-{what}", port, upstream, one.inside, added[what])
@@ -163,8 +164,8 @@ def user_port(users: Region, region: Region) -> int:
 
 
 def link_port_to(region: Region, what: str) -> int:
-    """Where the others' links to its `db`, `keeper` or `geo` listen."""
-    return {"db": 30200, "keeper": 30300, "geo": 30400}[what] + region.number
+    """Where the others' links to its `db`, `log`, `keeper` or `geo` listen."""
+    return {"db": 30200, "keeper": 30300, "geo": 30400, "log": 30500}[what] + region.number
 
 
 def peer_port(region: Region) -> int:

@@ -366,7 +366,7 @@ def test_every_link_between_regions_is_cut_by_the_names_of_its_ends(regions: Reg
         for one in names
         for other in names
         if one != other
-        for what in ("db", "keeper", "geo")
+        for what in ("db", "log", "keeper", "geo")
     }
     assert regions.links.keys() == users | {f"dns.{name}" for name in names} | between
 
