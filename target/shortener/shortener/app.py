@@ -24,7 +24,7 @@ from shortener.asgi import (
     read_body,
 )
 from shortener.breaker import Breaker, Transition
-from shortener.database import AliasTaken, Unavailable
+from shortener.database import AliasTaken, Unavailable, Url
 from shortener.log import link_created, request_failed, trace_id
 from shortener.metrics import Metrics
 from shortener.sampled import SpanCounts, is_sampled, traceparent
@@ -167,7 +167,7 @@ class App:
             (b"cache-control", _max_age(found.left_s)),
         ]
         if found.node:
-            headers.append((b"x-db-node", found.node.encode()))
+            headers += _of_database(found)
         return Response(302, b"", headers)
 
     async def _api(self, scope: Scope, receive: Receive) -> Response:
@@ -222,7 +222,7 @@ class App:
         }
         if with_clicks:
             value["clicks"] = await self.service.database.clicks(code)
-        return answer(200, value, [(b"x-db-node", url.node.encode())])
+        return answer(200, value, _of_database(url))
 
     def _health(self) -> Response:
         return answer(200, {"status": "healthy", "server": self._settings.server})
@@ -255,6 +255,14 @@ class App:
         """Every time limit in seconds; nothing that is secret."""
         limits = {k: v for k, v in asdict(self._settings).items() if k in TIME_LIMITS}
         return answer(200, limits, [NO_STORE])
+
+
+def _of_database(found: Found | Url) -> list[tuple[bytes, bytes]]:
+    """Which node answered, and how old that may be where it is a replica that says it."""
+    headers = [(b"x-db-node", found.node.encode())]
+    if found.age_s is not None:
+        headers.append((b"x-data-age", b"%.1f" % found.age_s))
+    return headers
 
 
 HEALTH = "/health"

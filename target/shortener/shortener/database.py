@@ -69,17 +69,25 @@ class AliasTaken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """A row of `urls`, and the node that answered."""
+    """A row of `urls`, and the node that answered.
+
+    `age_s`: it was so at most as long ago, if a replica says how far behind it may be.
+    """
 
     code: str
     long_url: str
     created_at: datetime
     expires_at: datetime | None
     node: str
+    age_s: float | None = None
 
 
 COLUMNS = "code, long_url, created_at, expires_at, host(inet_server_addr()) AS node"
 SELECT = f"SELECT {COLUMNS} FROM urls WHERE code = $1"
+SELECT_WITH_AGE = f"""
+SELECT {COLUMNS}, CASE WHEN pg_is_in_recovery() THEN
+  extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 END AS age_s
+FROM urls WHERE code = $1"""
 # Always one row: a miss counts only if the node is still the primary.
 SELECT_PRIMARY = f"""
 SELECT {COLUMNS}, pg_is_in_recovery() AS is_replica
@@ -214,9 +222,10 @@ async def _leave_as_is(_: Any) -> None:
 class Database:
     """The rows of `urls`."""
 
-    def __init__(self, primary: Pool, replicas: Pool, nodes: dict[str, str]) -> None:
+    def __init__(self, primary: Pool, replicas: Pool, settings: Settings) -> None:
         self.primary, self.replicas = primary, replicas
-        self._nodes = nodes
+        self._nodes = settings.nodes
+        self._select = SELECT_WITH_AGE if settings.tells_age else SELECT
 
     async def find(self, code: str, deadline_s: float, replica_s: float) -> Url | None:
         """The row from a replica, else from the primary; None if no row has this code.
@@ -283,7 +292,7 @@ class Database:
 
     async def _find_on_replica(self, code: str, deadline_s: float, replica_s: float) -> Any:
         async def select(connection: Any) -> Any:
-            return await connection.fetchrow(SELECT, code)
+            return await connection.fetchrow(self._select, code)
 
         for _ in range(2):
             try:
@@ -296,7 +305,8 @@ class Database:
 
     def _url(self, row: Any) -> Url:
         node = self._nodes.get(row["node"], row["node"] or "")
-        return Url(row["code"], row["long_url"], row["created_at"], row["expires_at"], node)
+        known = row["code"], row["long_url"], row["created_at"], row["expires_at"]
+        return Url(*known, node, row.get("age_s"))
 
 
 def _time_left_s(deadline_s: float) -> float:

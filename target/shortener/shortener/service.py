@@ -30,13 +30,14 @@ class Expired(Exception):
 class Found:
     """A link, the tier that had it (local, redis or db), and the database node if it was db.
 
-    `left_s` is how long it still leads there, None for always.
+    `left_s` is how long it still leads there, None for always; `age_s` as of a Url.
     """
 
     long_url: str
     tier: str
     left_s: float | None = None
     node: str = ""
+    age_s: float | None = None
 
 
 class Service:
@@ -63,7 +64,7 @@ class Service:
         self.database = Database(
             Pool(settings.rw_dsn, rw, settings, settings.db_timeout_s),
             Pool(settings.ro_dsn, ro, settings, settings.db_timeout_s, settings.db_ro_lifetime_s),
-            settings.nodes,
+            settings,
         )
 
     def start(self) -> None:
@@ -178,7 +179,7 @@ class Service:
             raise Expired(code)
         self.local.put(code, link, left_s)
         self.redis.fill(code, link)
-        return Found(link.long_url, "db", left_s, row.node)
+        return Found(link.long_url, "db", left_s, row.node, row.age_s)
 
 
 def _link(row: Url) -> Link:

@@ -13,7 +13,8 @@ class Settings:
 
     `read_deadline_s` bounds a whole read, all tiers together: below the load balancer's limit
     of 1 s, or one slow dependency is answered by retries on the other servers.
-    `spans_url` is where Zipkin takes spans, "" for nowhere.
+    `spans_url` is where Zipkin takes spans, "" for nowhere. `tells_age`: X-Data-Age says how many
+    seconds a row may be old that a replica had; only where its primary commits all the time.
     """
 
     server: str
@@ -34,6 +35,7 @@ class Settings:
     local_cache_size: int
     redis_ttl_s: int
     spans_url: str = ""
+    tells_age: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ def read_settings(environment: dict[str, str] | None = None) -> Settings:
         local_cache_size=int(env.get("LOCAL_CACHE_SIZE", "2000")),
         redis_ttl_s=int(env.get("REDIS_TTL_S", "86400")),
         spans_url=env.get("SPANS_URL", ""),
+        tells_age=env.get("TELLS_AGE", "") == "1",
     )
 
 

@@ -20,7 +20,7 @@ from keeper.turns import Database, Geo, Last, Rules, Seat
 
 RULES = Rules("eu", ("us", "eu", "ap"))
 CONNINFO = "user=replicator passfile=/tmp/pgpass host=links port=1 sslmode=prefer"
-LOOKED = f"look|t|f|90|0.25|2026-11-29 02:00:00.5+00|{CONNINFO}"
+LOOKED = f"look|t|f|90|0.25|2026-11-29 02:00:00.5+00||{CONNINFO}"
 
 
 class Web:

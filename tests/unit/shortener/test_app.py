@@ -258,3 +258,23 @@ def test_ready_says_503_while_a_background_task_hangs(monkeypatch, still_s, stat
         await app.service.supervisor.stop()
 
     run(check)
+
+
+@pytest.mark.parametrize(("age_s", "told"), [(None, None), (0.04, b"0.0"), (12.34, b"12.3")])
+def test_a_row_of_a_replica_says_how_old_it_may_be_where_that_is_known(monkeypatch, age_s, told):
+    """Whether it leads there or is shown."""
+    row = Url("abc", "https://example.com", datetime.now(UTC), None, "eu-db", age_s)
+
+    async def found(*_):
+        return row
+
+    async def check(app):
+        monkeypatch.setattr(app.service.database, "find", found)
+        for path, status in (("/abc", 302), (f"{API}/abc", 200)):
+            headers = (await ask(app, path)).headers
+            assert headers[b"x-db-node"] == b"eu-db"
+            assert headers.get(b"x-data-age") == told, path
+            assert status == (await ask(app, path)).status
+            app.service.local.drop("abc")
+
+    run(check)

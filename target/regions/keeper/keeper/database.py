@@ -23,16 +23,23 @@ SWITCH = "keeper-switch"
 """The application's name of the session that closes the database unless it is ended in time."""
 PATRONI_S, CONFIG_S, SQL_S, CLOSE_S = 1.0, 3.0, 2.0, 3.0
 
+IS_CLOSED = f"coalesce(pg_read_file('{CLOSED}', true), '') <> ''"
 LOOK = f"""
-SELECT 'look', pg_is_in_recovery(), coalesce(pg_read_file('{CLOSED}', true), '') <> '',
+SELECT 'look', pg_is_in_recovery(), {IS_CLOSED},
   pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery()
     THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
     ELSE pg_current_wal_lsn() END, '0/0'),
   coalesce(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0),
-  clock_timestamp(), current_setting('primary_conninfo')"""
+  clock_timestamp(),
+  CASE WHEN NOT pg_is_in_recovery() AND NOT {IS_CLOSED} THEN pg_current_xact_id() END,
+  current_setting('primary_conninfo')"""
+"""On a primary that is open it is a commit, too: a standby whose last one is old is behind.
+
+A closed one writes nothing more: what it had last is what the next region must have.
+"""
 
 OPENED = f"""
-    IF coalesce(pg_read_file('{CLOSED}', true), '') <> '' THEN
+    IF {IS_CLOSED} THEN
       COPY (SELECT '' WHERE false) TO '{CLOSED}';
       PERFORM pg_reload_conf();
     END IF;"""
@@ -95,7 +102,7 @@ class Nodes:
         if self._looker is None or not _is_at(self._looker, node):
             self._looker = Session(node, "keeper")
         line = self._looker.ask(f"{LOOK};", SQL_S, until="look|")
-        _, standby, closed, position, lag_s, clock, conninfo = line.split("|", 6)
+        _, standby, closed, position, lag_s, clock, _, conninfo = line.split("|", 7)
         return Database(
             node=node,
             is_standby=standby == "t",
