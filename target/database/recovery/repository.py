@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import configparser
 import fcntl
 import json
+import os
 import re
 import shutil
+import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -15,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-STANZA, LOCKS = "main", Path("/tmp")
+STANZA, LOCKS, CONFIG = "main", Path("/tmp"), Path("/etc/pgbackrest.conf")
 NAMES = {1: "hourly", 2: "daily", 3: "weekly"}
 """Of the repositories, by pgBackRest's number."""
 HINTS = (
@@ -39,6 +43,23 @@ HINTS = (
 
 class Failed(Exception):
     """What went wrong, in one line, and what to do."""
+
+
+def reach(within_s: float = 5.0) -> None:
+    """Failed if the S3 server cannot be spoken to: a restore tries each repository for 90 s."""
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read_string(CONFIG.read_text(encoding="utf-8"))
+    known = settings["global"]
+    host, port = known["repo1-storage-host"], os.environ["PGBACKREST_REPO1_STORAGE_PORT"]
+    if not Path(ca := known["repo1-storage-ca-file"]).exists():
+        raise Failed(f"no {ca}: the S3 server makes it when it starts; is it running?")
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        with socket.create_connection((host, int(port)), within_s) as connection:
+            name = known["repo1-s3-endpoint"]
+            context.wrap_socket(connection, server_hostname=name).close()
+    except OSError as error:
+        raise Failed(explain(f"ERROR: [S3] connect to {host}:{port}: {error}")) from None
 
 
 def pgbackrest(*arguments: str, timeout_s: float = 60.0) -> str:

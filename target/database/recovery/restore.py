@@ -25,7 +25,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from repository import Failed, alone, apart, emptied, pgbackrest, wait_for
+from repository import Failed, alone, apart, emptied, pgbackrest, reach, wait_for
 
 NODES = os.environ.get("DATABASE_NODES", "").split()
 ETCD = os.environ.get("ETCD_HOSTS", "").split()
@@ -60,6 +60,7 @@ def restore(target: datetime | None) -> dict[str, object]:
     """The parts of the way, in seconds, and the timeline that the restored database writes."""
     begun_s = time.monotonic()
     refuse_running()
+    reach()
     fresh = VOLUMES / NODES[0] / "data.restored"
     emptied(fresh)
     os.environ |= settings_for(fresh)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import repository
-from repository import Failed, alone, emptied, end, explain, info, pgbackrest, wait_for
+from repository import Failed, alone, emptied, end, explain, info, pgbackrest, reach, wait_for
 
 BEGUN = "2026-11-28 10:00:00.345 P00  "
 FORBIDDEN = """ERROR: [039]: HTTP request failed with 403 (Forbidden):
@@ -204,6 +208,49 @@ def test_damaged_backups_and_those_of_other_repositories_do_not_count() -> None:
     found = repository.backups({"backup": taken}, 1)
     assert [backup["label"] for backup in found] == ["a", "d"]
     assert repository.backups({}, 1) == []
+
+
+def of_server(folder: Path, ca: Path) -> Path:
+    """As pgbackrest.conf names one."""
+    path = folder / "pgbackrest.conf"
+    path.write_text(
+        "[global]\nrepo1-s3-endpoint=s3\nrepo1-storage-host=127.0.0.1\n"
+        f"repo1-storage-ca-file={ca}\n# 100% of it\n"
+    )
+    return path
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[socket.socket]:
+    """Where the S3 server should be: nobody listens yet."""
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("PGBACKREST_REPO1_STORAGE_PORT", str(taken.getsockname()[1]))
+        monkeypatch.setattr(repository, "CONFIG", of_server(tmp_path, Path(certifi.where())))
+        yield taken
+
+
+def test_a_server_that_is_not_there_is_found_out_at_once(port: socket.socket) -> None:
+    number = port.getsockname()[1]
+    with pytest.raises(Failed) as caught:
+        reach()
+    assert f"connect to 127.0.0.1:{number}" in str(caught.value)
+    assert "the S3 server does not answer; is it running?" in str(caught.value)
+
+
+def test_a_link_without_a_server_behind_it_is_none(port: socket.socket) -> None:
+    """It takes the connection, and closes it or says nothing."""
+    port.listen()
+    with pytest.raises(Failed, match="the S3 server does not answer"):
+        reach(within_s=0.2)
+
+
+def test_without_its_certificate_no_server_is_asked(
+    port: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(repository, "CONFIG", of_server(tmp_path, tmp_path / "ca.pem"))
+    with pytest.raises(Failed, match=r"no .*/ca.pem: the S3 server makes it when it starts"):
+        reach()
 
 
 def test_only_one_is_going_on(programs: Any) -> None:

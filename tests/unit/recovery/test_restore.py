@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import restore as script
 from recovery_programs import Broken, Programs
-from repository import alone
+from repository import Failed, alone
 
 NODES = ["db-1", "db-2", "db-3"]
 KEPT = "data.before-restore"
@@ -125,6 +125,7 @@ AS_IT_WAS = {f"{node}/data": f"of {node}" for node in NODES}
 @pytest.fixture
 def place(tmp_path: Path, programs: Programs, etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> Place:
     for name, value in {
+        "reach": lambda: None,
         "VOLUMES": tmp_path / "db",
         "NODES": NODES,
         "ETCD": [etcd.place],
@@ -286,6 +287,19 @@ def test_a_database_that_dies_while_it_replays_replaces_nothing(
     assert "PostgreSQL gave up: psql: error: connection" in capsys.readouterr().err
     assert place.programs.asked_of("pg_ctl")[-1][-1] == "stop"
     _all_as_it_was(place, etcd)
+
+
+def test_a_server_that_does_not_answer_is_said_at_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def away() -> None:
+        raise Failed("it is away")
+
+    monkeypatch.setattr(script, "reach", away)
+    assert place.restored() == 1
+    assert capsys.readouterr().err == "error: it is away\n"
+    assert place.found() == AS_IT_WAS
+    assert place.programs.asked == []
 
 
 def test_a_backup_that_cannot_be_read_replaces_nothing(
