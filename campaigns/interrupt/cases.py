@@ -16,7 +16,7 @@ from campaigns.interrupt.endings import (
     killed,
     stopped_from_a_second_terminal,
 )
-from campaigns.interrupt.experiments import KINDS
+from campaigns.interrupt.experiments import KINDS, REMEDIED
 from campaigns.interrupt.stack import Stack
 from campaigns.interrupt.surroundings import disk_full, engine_restarted, toxiproxy_killed
 
@@ -45,7 +45,11 @@ def all_cases(stack: Stack, restart_engine: str | None, facts: dict[str, float])
         cases[f"asleep by {number.name}"] = partial(asleep_for_a_while, stack, number)
     for kind in KINDS:
         for victim in ("runner", "group"):
-            cases[f"{victim} killed, {kind}"] = partial(killed, stack, kind, victim)
+            cases[f"{victim} killed, {kind}"] = partial(killed, stack, KINDS[kind], victim)
+    for moment in ("remedy.started", "remedy.done"):
+        cases[f"runner killed at {moment}"] = partial(
+            killed, stack, REMEDIED, "runner", moment=moment
+        )
     cases["runner and watchdog killed"] = partial(both_killed, stack)
     cases["Toxiproxy killed"] = partial(toxiproxy_killed, stack)
     if os.geteuid() == 0:

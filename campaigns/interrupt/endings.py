@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from campaigns.interrupt.experiments import CUT, EVERYTHING, KILLED, KINDS, SMALL
+from campaigns.interrupt.experiments import CUT, EVERYTHING, KILLED, SMALL
 from campaigns.interrupt.run import Run, harness, healthy_after_s
 from campaigns.interrupt.stack import Stack
 from campaigns.interrupt.waiting import left_after
@@ -39,10 +39,12 @@ def interrupted(stack: Stack, number: signal.Signals, moment: str, output: Path)
     return wrong
 
 
-def killed(stack: Stack, kind: str, victim: str, output: Path) -> list[str]:
-    """The runner, or its whole process group, is killed while a fault of that kind is active."""
-    run = Run(KINDS[kind], output)
-    run.wait_for("fault.active")
+def killed(
+    stack: Stack, text: str, victim: str, output: Path, moment: str = "fault.active"
+) -> list[str]:
+    """The runner of an experiment, or its whole process group, is killed at that moment."""
+    run = Run(text, output)
+    run.wait_for(moment)
     (os.killpg if victim == "group" else os.kill)(run.process.pid, signal.SIGKILL)
     run.end()
     wrong = _rescued(stack, RESCUED_S) + stack.leftovers()

@@ -58,3 +58,11 @@ KINDS = {
     for kind, fault in ONE.items()
 }
 """An experiment for each kind whose effect lasts."""
+REMEDIED = f"""\
+title: A server is killed, and the operator stops another one
+{LOAD}
+faults:
+  - {{kill: {{service: app-2}}, at: fault + 0s, for: 6s}}
+remedies:
+  - {{stop: {{service: app-3, grace_s: 2}}, after: kill-1 + 1s, for: 4s}}
+"""

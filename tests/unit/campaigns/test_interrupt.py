@@ -17,7 +17,7 @@ from stack_copy import compose_project, copy_of_the_stack
 from campaigns.interrupt import __main__ as command
 from campaigns.interrupt import endings, run, waiting
 from campaigns.interrupt.cases import all_cases
-from campaigns.interrupt.experiments import CUT, EVERYTHING, KILLED, KINDS, SMALL
+from campaigns.interrupt.experiments import CUT, EVERYTHING, KILLED, KINDS, REMEDIED, SMALL
 from campaigns.interrupt.stack import Stack
 from harness import faults
 from harness.bundled.traffic import shortener_traffic
@@ -92,7 +92,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[s
     return compose_project(copy_of_the_stack(tmp_path_factory.mktemp("stack"))).services()
 
 
-@pytest.mark.parametrize("text", [SMALL, EVERYTHING, *KINDS.values()])
+@pytest.mark.parametrize("text", [SMALL, EVERYTHING, REMEDIED, *KINDS.values()])
 def test_each_experiment_can_be_run_on_the_stack(
     tmp_path: Path, services: Mapping[str, Mapping[str, str]], text: str
 ) -> None:
@@ -121,7 +121,7 @@ def test_the_cases(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: user)
     names = list(all_cases(stack, restart, {}))
-    assert len(names) == 8 * 4 + 1 + 2 + 2 * len(KINDS) + 2 + len(more) + 1
+    assert len(names) == 8 * 4 + 1 + 2 + 2 * len(KINDS) + 2 + 2 + len(more) + 1
     assert names[:2] == ["SIGINT at run.started", "SIGTERM at run.started"]
     assert {"SIGKILL at fault.active 4", "heal --stop", "asleep by SIGTSTP"} <= set(names)
     assert {"group killed, wipe", "runner killed, latency"} <= set(names)
