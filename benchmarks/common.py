@@ -23,6 +23,7 @@ from harness.plan import make_plan
 from harness.record.event_log import EventLog
 from harness.record.folder import RunFolder
 from harness.record.tables import write_samples
+from harness.session.targets import Choice
 
 ROOT = Path(__file__).parents[1]
 ROWS_PER_PART = 20_000  # as the recorder writes them
@@ -41,6 +42,36 @@ expect:
 safeguards: {max_duration: 15m}
 """
 END_S, FAULT_S, RECOVERED_S = 600.0, 180.0, 201.4
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What runs beside `core`, and the most that all of it may cost: start, idle CPU, memory."""
+
+    files: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ("core",)
+    up_s: float = 40.0
+    idle_percent: float = 25.0
+    idle_mib: float = 1536.0
+
+    @property
+    def choice(self) -> Choice:
+        """What the commands' flags would say."""
+        files = tuple(ROOT / name for name in ("docker-compose.yml", *self.files))
+        return Choice(compose=files, profiles=self.profiles)
+
+    @property
+    def flags(self) -> list[str]:
+        """The same, for a command of its own."""
+        files = [flag for path in self.choice.compose for flag in ("-f", str(path))]
+        return [*files, *(flag for name in self.profiles for flag in ("--profile", name))]
+
+
+PARTS = {
+    "core": Part(),
+    "recovery": Part(("target/recovery/archiving.yaml",), ("core", "recovery"), 60.0, 33.0, 2048.0),
+    "regions": Part(("target/regions/joined.yaml",), ("core", "regions"), 90.0, 40.0, 6144.0),
+}
 
 
 @dataclass(frozen=True, slots=True)
