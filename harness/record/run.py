@@ -69,6 +69,17 @@ class Record:
         return self.fault_starts_s if self.faults else begun
 
     @property
+    def operations_s(self) -> list[float]:
+        """When each planned operation was begun: a remedy at its own time, while no fault lasted."""
+        planned = {spec.id for spec in self.experiment.remedies if spec.start_s is not None}
+        begun = [each.start_s for each in self.remedies if each.remedy in planned]
+        return [at_s for at_s in begun if at_s is not None and not self._is_broken(at_s)]
+
+    def _is_broken(self, at_s: float) -> bool:
+        spans = [(fault["start_s"], fault["healed_s"]) for fault in self.injected]
+        return any(start <= at_s and (end is None or end > at_s) for start, end in spans)
+
+    @property
     def status(self) -> str:
         """How the run ended; `interrupted` where not even that was written."""
         finished = self.events_of("run.finished")

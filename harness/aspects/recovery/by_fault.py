@@ -32,8 +32,8 @@ class Recovered:
 
 
 def by_fault(record: Record, outages: list[Outage]) -> dict[str, Recovered]:
-    """The recovery from each fault that was injected."""
-    starts = record.fault_starts_s
+    """The recovery from each fault that was injected; what a planned operation costs is its own."""
+    starts = [*record.fault_starts_s, *record.operations_s]
     return {
         fault["fault"]: of_fault(
             outages, float(fault["start_s"]), starts, _released_s(record, fault)
@@ -90,9 +90,9 @@ def duration_s(found: Recovered) -> float:
 def _concerns(outage: Outage, start_s: float, starts: list[float]) -> bool:
     """Whether the fault that began at `start_s` can be a cause of the outage.
 
-    The cause is the last fault before the first failure was seen, and each other fault since the
-    last success; a fault that begins while the outage lasts is held against its end, too. One that
-    begins when it is over is not, though a request that hung may fail later still.
+    `starts` has all that can be one. It is the last before the first failure was seen, and each
+    other since the last success; a fault that begins while the outage lasts is held against its
+    end, too. One that begins when it is over is not, though a request that hung may fail later.
     """
     if outage.end_s is not None and outage.end_s <= start_s:
         return False

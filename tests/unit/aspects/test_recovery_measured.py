@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from plain import plain
 from harness.aspects import recovery
 from harness.aspects.recovery import Recovery, Scattered
 from harness.model.expectation import Comparison, Expectation
-from harness.model.experiment import Experiment, Phase
+from harness.model.experiment import Experiment, Phase, RemedySpec
+from harness.model.findings import RemedyFound
 from harness.model.load import Keys, Load, Operation
 from harness.record.run import Record
 
@@ -110,6 +112,30 @@ def test_all_that_is_said_of_an_operation() -> None:
     }
     assert {name: found["write"][name] for name in lost} == lost
     assert found["write"]["cold_share"] is None
+
+
+SWITCH = RemedySpec(id="runbook-1", kind="runbook", services=("db-1",), phase="fault", start_s=52.0)
+
+
+@pytest.mark.parametrize(
+    ("planned", "begun_s", "healed_s", "recovered_s"),
+    [
+        (SWITCH, 52.5, 48.0, 1.5),  # a planned operation: what it costs is its own
+        (SWITCH, 52.5, 53.0, 14.0),  # while the fault lasts: an answer to it
+        (SWITCH, 52.5, None, 14.0),
+        (SWITCH, None, 48.0, 14.0),  # it was never begun
+        (SWITCH.model_copy(update={"start_s": None, "after_fault": "kill-1"}), 52.5, 48.0, 14.0),
+    ],
+)
+def test_an_outage_after_a_planned_operation_is_no_faults(
+    planned: RemedySpec, begun_s: float | None, healed_s: float | None, recovered_s: float
+) -> None:
+    kill = {**KILL, "healed_s": healed_s}
+    record = record_of(probes("read", (40, 41.5), (53, 54)), probes("write"), faults=[kill])
+    experiment = record.experiment.model_copy(update={"remedies": (planned,)})
+    begun = RemedyFound(remedy="runbook-1", kind="runbook", target="db-1", start_s=begun_s)
+    found = figures_of(replace(record, experiment=experiment, remedies=[begun]))
+    assert found["read"]["recovery_time_s"] == pytest.approx(recovered_s, abs=0.05)
 
 
 @pytest.mark.parametrize(("rate_per_s", "more_s"), [(0, 0.25), (100, 0.0)])
