@@ -196,7 +196,7 @@ def _failovers_of(looks: Iterable[dict[str, Any]], explained: Explanations) -> I
             is_promoting = not is_same and new_timeline == timeline
             if not is_known:
                 what = f"became the primary after {leader}" if new != leader else "was promoted"
-                text = f"{new} {what}, timeline {new_timeline}"
+                text = f"{new} {what}" + (f", timeline {new_timeline}" if new_timeline else "")
                 yield _surprise("failover", at_s, str(new), text)
         leader, timeline = str(new), new_timeline
 

@@ -7,7 +7,7 @@ Only what is certain is refused here. At the moment of a fault the same is asked
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -24,6 +24,7 @@ from harness.model.alert import PAGER_LABEL, PROMETHEUS_LABEL, AlertNames
 from harness.model.experiment import Experiment, FaultSpec, RemedySpec
 from harness.model.labels import (
     ENTRY,
+    REGION,
     RUNBOOK,
     STANDBY,
     TOXIPROXY,
@@ -66,9 +67,24 @@ class Made:
         return role_of(self.labels)
 
     @property
+    def region(self) -> str:
+        """Where it is, "" for nowhere in particular."""
+        return self.labels.get(REGION, "")
+
+    @property
+    def where(self) -> str:
+        """The same in a sentence."""
+        return f" in region {self.region}" if self.region else ""
+
+    @property
     def is_protected(self) -> bool:
         """Whether no fault may touch it."""
         return is_instrument(self.labels)
+
+    def counted(self, services: Iterable[Made]) -> int:
+        """How many containers of its role in its region these are, without standbys."""
+        mine = (each for each in services if (each.role, each.region) == (self.role, self.region))
+        return sum(each.members for each in mine if STANDBY not in each.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +167,7 @@ def _of_fault(fault: FaultSpec, experiment: Experiment, known: Known) -> Iterato
         if services and all(known.made[service].is_protected for service in services):
             yield f"{_place(fault)}: {name} is protected: it is an instrument; choose another"
         elif services and KINDS[fault.kind].takes_member and not experiment.allow_total_loss:
-            yield from _of_role(fault, known.made[services[0]].role, known)
+            yield from _of_role(fault, known.made[services[0]], known)
         if fault.kind in STARTED_ANEW:
             for service in services:
                 yield from _missed(_place(fault), service, experiment, known)
@@ -181,13 +197,13 @@ def _of_runbook(place: str, name: str, services: Mapping[str, Made]) -> Iterator
 
 
 def _of_roles(place: str, services: Mapping[str, Made], known: Known) -> Iterator[str]:
-    """All members of a role, or the majority of etcd, are taken at once only on purpose."""
-    for role in dict.fromkeys(made.role for made in services.values() if made.role):
-        all_of_it = [m for m in known.made.values() if m.role == role and STANDBY not in m.labels]
-        taken = [m for m in services.values() if m.role == role and STANDBY not in m.labels]
-        members, lost = sum(m.members for m in all_of_it), sum(m.members for m in taken)
+    """All members of a role in a region, or etcd's majority, are taken at once only on purpose."""
+    for made in {(m.role, m.region): m for m in services.values() if m.role}.values():
+        role, where = made.role, made.where
+        members = made.counted(known.made.values())
+        lost = made.counted(services.values())
         if lost and lost == members:
-            yield f"{place}: takes all members of role {role} at once; {ON_PURPOSE}"
+            yield f"{place}: takes all members of role {role}{where} at once; {ON_PURPOSE}"
         elif role == "etcd" and lost and members - lost <= members // 2:
             yield f"{place}: leaves etcd no majority of {members}; {ON_PURPOSE}"
 
@@ -218,12 +234,11 @@ def _of_link(fault: FaultSpec, name: str, known: Known) -> Iterator[str]:
         yield f"{_place(fault)}: no link named {name}; {suggest(name, links)}"
 
 
-def _of_role(fault: FaultSpec, role: str, known: Known) -> Iterator[str]:
-    """The last member of a role, and the majority of etcd, are lost only on purpose."""
-    mine = [made for made in known.made.values() if made.role == role]
-    members = sum(made.members for made in mine if STANDBY not in made.labels)
+def _of_role(fault: FaultSpec, made: Made, known: Known) -> Iterator[str]:
+    """The last member of a role in a region, and etcd's majority, are lost only on purpose."""
+    role, members = made.role, made.counted(known.made.values())
     if role and members == 1:
-        yield f"{_place(fault)}: takes the only member of role {role}; {ON_PURPOSE}"
+        yield f"{_place(fault)}: takes the only member of role {role}{made.where}; {ON_PURPOSE}"
     elif role == "etcd" and members - 1 <= members // 2:
         yield f"{_place(fault)}: leaves etcd no majority of {members}; {ON_PURPOSE}"
 

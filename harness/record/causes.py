@@ -10,7 +10,8 @@ cannot be placed is taken to explain: a surprise is only what surely nothing exp
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from harness.model.findings import RemedyFound
@@ -57,6 +58,8 @@ AFTER = {
     "runbook": "a runbook was run in {}",
 }
 """What has happened, for the kinds that do not last."""
+COMMANDS = ("exec", "runbook")
+"""Kinds that may do anything to anyone."""
 NAMED_MAX = 3
 """How many services, links or faults are named in a sentence."""
 
@@ -177,13 +180,23 @@ def _over_s(remedy: RemedyFound, remedies: Sequence[RemedyFound]) -> float:
 
 @dataclass(frozen=True)
 class Places:
-    """Who depends on whom. `links`: link -> service it leads to, "" where that is not known."""
+    """Who depends on whom. `links`: link -> service it leads to, "" where that is not known.
+
+    `regions`: those of services that have one.
+    """
 
     links: Mapping[str, str]
     servers: Mapping[str, frozenset[str]]
     members: frozenset[str]
     roles: Mapping[str, str] = field(default_factory=dict)
     instruments: frozenset[str] | None = None
+    regions: Mapping[str, str] = field(default_factory=dict)
+
+    def joined(self, links: Iterable[str]) -> frozenset[str]:
+        """The regions that links join: as they are named (`eu.us-db`), and where they lead to."""
+        words = {word for link in links for word in re.split(r"[.-]", link)}
+        ends = {self.regions.get(self.links.get(link, ""), "") for link in links}
+        return frozenset((words | ends) & set(self.regions.values()))
 
     @property
     def services(self) -> frozenset[str]:
@@ -231,6 +244,7 @@ def places_of(record: Record) -> Places:
         members=frozenset(members),
         roles={part["service"]: part["role"] for part in parts},
         instruments=frozenset(p["service"] for p in parts if p["is_instrument"]) if parts else None,
+        regions={part["service"]: part["region"] for part in parts if part.get("region")},
     )
 
 
@@ -257,17 +271,35 @@ class Explanations:
         )
 
     def rotation(self, lb: str, server: str, at_s: float) -> bool:
-        """By a fault of either, or of the link between; a database node's by its cluster's too."""
+        """By a fault of either, or of the link between; a database node's by its cluster's too.
+
+        A server may stand for a region: then by a fault of a link that it or the balancer's has.
+        """
         if server in self.places.members and self._cluster(at_s):
             return True
+        if server in self.places.regions.values():
+            return self._between_regions({server, self.places.regions.get(lb, "")}, at_s)
         return any(
             cause.services & {lb, server} or f"{lb}.{server}" in cause.links
             for cause in self._at(at_s)
         )
 
     def failover(self, leader: str, at_s: float) -> bool:
-        """By a fault of the leader, or of what the cluster rests on (as its store of leases)."""
+        """By a fault of the leader, or of what the cluster rests on (as its store of leases).
+
+        That of a region also by a fault of the region's links to others.
+        """
+        if self._between_regions({self.places.regions.get(leader, "")}, at_s):
+            return True
         return any(leader in cause.services or self._is_unplaced(cause) for cause in self._at(at_s))
+
+    def _between_regions(self, regions: Set[str], at_s: float) -> bool:
+        """Whether a link of one of them was broken, or a command run that may have moved them."""
+        return any(
+            regions & self.places.joined(cause.links)
+            or (cause.kind in COMMANDS and self.places.regions)
+            for cause in self._at(at_s)
+        )
 
     def _cluster(self, at_s: float) -> bool:
         members = self.places.members

@@ -309,5 +309,5 @@ def _ending(error: BaseException) -> tuple[RunStatus, str]:
     if isinstance(error, NotSteady):
         return "not_steady", error.message
     if isinstance(error, HarnessError):
-        return "error", f"{error.message} {error.hint}".strip()
+        return "error", "; ".join(filter(None, (error.message, error.hint)))
     return "error", f"{type(error).__name__}: {error}"

@@ -23,7 +23,7 @@ from harness.experiment_file.foreseen import (
     refusals,
 )
 from harness.load.reach import Reach
-from harness.model.experiment import Experiment, FaultSpec, Phase
+from harness.model.experiment import Experiment, FaultSpec, Phase, RemedySpec
 from harness.model.load import Load, Operation
 from harness.model.readback import Readback
 from harness.model.sources import Sources
@@ -116,6 +116,23 @@ def test_a_fault_that_could_only_be_refused(one: FaultSpec, said: list[str]) -> 
     found = refused(one)
     assert len(found) == len(said)
     assert all(text in found[0] for text in said)
+
+
+def test_the_last_member_is_that_of_its_region() -> None:
+    there = {"eu-db": "eu", "db-1": "us", "db-2": "us"}
+    made = {
+        name: Made({"harness.role": "db", "harness.region": region})
+        for name, region in there.items()
+    }
+    assert refused(fault("kill", service="db-1"), made=made) == []
+    [said] = refused(fault("kill", service="eu-db"), made=made)
+    assert "takes the only member of role db in region eu; if that is meant" in said
+    both = RemedySpec(id="stop-1", kind="stop", services=("db-1", "db-2", "eu-db"))
+    found = refused(made=made, remedies=(both,))
+    assert [text.partition(" takes ")[2].partition(";")[0] for text in found] == [
+        "all members of role db in region us at once",
+        "all members of role db in region eu at once",
+    ]
 
 
 def test_what_is_lost_on_purpose_and_what_nobody_knows_is_allowed() -> None:

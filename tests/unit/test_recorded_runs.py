@@ -107,8 +107,8 @@ def test_every_aspect_verdict_and_status_is_among_them(unpack: Unpack) -> None:
         statuses.add(result["status"])
         aspects |= {item.aspect for item in folder.read_experiment().hypothesis}
     came_later = {
-            *("restarts", "check", "counter", "alert", "alerts", "restore", "dns", "region", "lag"),
-        }
+        *("restarts", "check", "counter", "alert", "alerts", "restore", "dns", "region", "lag"),
+    }
     assert aspects == METRICS.keys() - came_later
     assert verdicts == {"pass", "fail", "inconclusive"}
     assert statuses == {"completed", "aborted", "interrupted"}

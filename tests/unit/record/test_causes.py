@@ -148,6 +148,49 @@ def test_the_causes_are_the_faults_that_were_injected() -> None:
     ]
 
 
+REGIONAL = Places(
+    links={"eu.us-db": "db-lb", "from-ap.eu": "eu-lb", "outer": "ap-lb"},
+    servers={"db-lb": frozenset({"us", "eu"}), "eu-db-lb": frozenset({"us", "eu"})},
+    members=frozenset({"db-1", "eu-db"}),
+    regions={"db-lb": "us", "db-1": "us", "eu-db-lb": "eu", "eu-db": "eu", "eu-lb": "eu",
+             "ap-lb": "ap", "ap-db-lb": "ap", "ap-db": "ap"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("links", "us_at_us", "eu_at_us", "us_at_ap", "eu_fails_over", "ap_fails_over"),
+    [
+        (("eu.us-db",), True, True, True, True, False),  # named after both
+        (("from-ap.eu",), False, True, True, True, True),
+        (("outer",), False, False, True, False, True),  # by where it leads to
+        (("app-1.redis",), False, False, False, False, False),
+    ],
+)
+def test_links_of_a_region_explain_what_becomes_of_it(
+    links: tuple[str, ...],
+    us_at_us: bool,
+    eu_at_us: bool,
+    us_at_ap: bool,
+    eu_fails_over: bool,
+    ap_fails_over: bool,
+) -> None:
+    known = Explanations(REGIONAL, (cause(links=links),))
+    assert known.rotation("db-lb", "us", 40.0) is us_at_us
+    assert known.rotation("db-lb", "eu", 40.0) is eu_at_us
+    assert known.rotation("ap-db-lb", "us", 40.0) is us_at_ap
+    assert known.failover("eu-db", 40.0) is eu_fails_over
+    assert known.failover("ap-db", 40.0) is ap_fails_over
+    assert not known.failover("eu-db", 29.0)
+
+
+def test_a_command_may_have_moved_a_region_but_not_a_server() -> None:
+    command = Cause("x", "runbook", frozenset({"db-lb"}), frozenset(), 30.0, 80.0)
+    known = Explanations(REGIONAL, (command,))
+    assert known.rotation("eu-db-lb", "us", 40.0)
+    assert known.failover("eu-db", 40.0)
+    assert not Explanations(PLACES, (command,)).failover("db-1", 40.0)
+
+
 def status(lb: str, server: str, t_s: float = 0.0) -> dict[str, Any]:
     return event("lb.server", t_s, lb=lb, server=server, backend="b", status="UP")
 
