@@ -18,7 +18,7 @@ from harness.record.folder import RunFolder
 
 KEPT = (
     *("experiment.yaml", "plan.json", "environment.json", "events.jsonl"),
-    *("findings.json", "result.json", "load/replay.parquet", "target/*"),
+    *("findings.json", "result.json", "load/replay.parquet", "samples/*-examples.json", "target/*"),
 )
 
 
