@@ -49,6 +49,9 @@ SERVICES = {
     "backup": {"harness.role": "backup", "harness.entry": "backup:8011"},
     "drill": {"harness.role": "drill"},
     **{f"eu-app-{n}": {"harness.role": "app"} for n in (1, 2)},
+    "eu-lb": {"harness.role": "lb", "harness.entry": "eu-lb:8080"},
+    "eu-db": {"harness.role": "db"},
+    **{f"{region}-keeper": {"harness.role": "keeper"} for region in ("us", "eu", "ap")},
     "dns": {"harness.role": "dns"},
 }
 ROLES = {

@@ -195,7 +195,7 @@ class Shop:
         project.engine = self.tools.engine  # type: ignore[assignment]
         project.tools = lambda: self.tools  # type: ignore[method-assign]
         project.health = self._look  # type: ignore[method-assign]
-        project.probes = lambda: ()  # type: ignore[method-assign]
+        project.probes = lambda _: ()  # type: ignore[method-assign]
         project.processor_time = self.processor  # type: ignore[method-assign,assignment]
         project.speed = lambda: self.speed  # type: ignore[method-assign]
         return project

@@ -71,6 +71,8 @@ class Record:
     @property
     def operations_s(self) -> list[float]:
         """When each planned operation began: a remedy at its own time, while no fault lasted."""
+        if not self.remedies:
+            return []
         planned = {spec.id for spec in self.experiment.remedies if spec.start_s is not None}
         begun = [each.start_s for each in self.remedies if each.remedy in planned]
         return [at_s for at_s in begun if at_s is not None and not self._is_broken(at_s)]

@@ -299,12 +299,14 @@ def test_prometheus_scrapes_every_part_that_has_metrics(stack: Stack) -> None:
     }
     without = {"redis-exporter", "postgres-exporter", "zipkin", "log-store", "log-collector"}
     without |= {"s3", "drill", "distances", "dns"}
-    without |= {p.name for k in stack.table.regional_kinds() for p in k.parts()}
+    regional = {p.name for k in stack.table.regional_kinds() for p in k.parts()}
+    without |= {name for name in regional if not name.endswith("-keeper")}
     assert scraped.keys() == stack.services.keys() - without - {"migrate"} - more_than_one(stack)
     for part, (job, [address], labels) in scraped.items():
         host = address.partition(":")[0].removesuffix("-api")
-        assert host == {"redis": "redis-exporter"}.get(part, part)
-        assert job == re.sub(r"-\d+$", "", part)
+        is_far = part in regional and not part.startswith("us-")  # behind its link
+        assert host == ("distances" if is_far else {"redis": "redis-exporter"}.get(part, part))
+        assert job == ("keeper" if part in regional else re.sub(r"-\d+$", "", part))
         standbys = [each.name for each in stack.table.app.parts() if each.is_standby]
         assert labels.get("standby") == ("true" if part in standbys else None)
 

@@ -120,6 +120,12 @@ def findings() -> dict[str, Any]:
             "phases": {"fault": {"share": {"us": 0.75, "eu": 0.25},
                                  "by_region": {"us": 900, "eu": 300}, "unplaced": {"x": 2}}},
         },
+        "lag": {"eu-db": {
+            "phases": {"fault": {"lag_s": 4.5, "uncertainty_s": 0.25, "at_s": 44.0, "looks": 40,
+                                 "unseen_s": 0.5}},
+            "caught": {"fault": {"healed_s": 60.0, "after_s": 1.5, "uncertainty_s": 0.25,
+                                 "watched_s": 20.0}},
+        }},
         "operations": {name: {"fault": _operation(n), "run": _operation(n + 3)}
                        for n, name in enumerate(("redirect", "create"), 11)},
         "recovery": {"redirect": recovery, "create": recovery},
@@ -278,6 +284,8 @@ PLACES: dict[tuple[str, str], tuple[Step, ...]] = {
     **{("settings", name): ("settings", name) for name in METRICS["settings"]},
     **{("dns", name): ("dns", "around", "fault", f"{name}_s") for name in METRICS["dns"]},
     ("region.eu", "share"): ("regions", "phases", "fault", "share", "eu"),
+    ("lag.eu-db", "max"): ("lag", "eu-db", "phases", "fault", "lag_s"),
+    ("lag.eu-db", "catches_up_within"): ("lag", "eu-db", "caught", "fault", "after_s"),
 }
 """Where each figure of an expectation stands in result.json."""
 
@@ -351,7 +359,7 @@ def test_all_that_an_aspect_can_be_judged_by_is_in_the_result_and_typed() -> Non
             for path in _fields_of(found, (name,)):
                 assert at(schema, path), f"{path} has no type"
                 assert at(schema, path) != {"type": "object"}, f"{path} is any object"
-    assert sections == 21
+    assert sections == 22
 
 
 def _fields_of(value: Any, path: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:

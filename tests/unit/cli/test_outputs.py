@@ -91,7 +91,7 @@ def planted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
 
     def project(*arguments: Any) -> Project:
         made = shop.project(*arguments)
-        made.probes = lambda: (_HostileProbe(made.clock),)  # type: ignore[method-assign]
+        made.probes = lambda _: (_HostileProbe(made.clock),)  # type: ignore[method-assign]
         return made
 
     monkeypatch.setattr(fakes, "samples_table", hostile_samples)

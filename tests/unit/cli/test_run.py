@@ -372,7 +372,7 @@ def test_the_load_dies(shop: Shop, cli: Cli) -> None:
     shop.fail_at("driver.check", LoadError("the load generator ended with exit code 9", "log: x"))
     done = cli("run", "x.yaml")
     assert done.code == 4
-    assert done.errors == ["error: the load generator ended with exit code 9 log: x"]
+    assert done.errors == ["error: the load generator ended with exit code 9; log: x"]
     assert _result(shop)["status"] == "error"
     _assert_whole(shop)
 

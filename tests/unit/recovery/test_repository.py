@@ -11,9 +11,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import certifi
 import pytest
 import repository
+from requests.certs import where
 from repository import Failed, alone, emptied, end, explain, info, pgbackrest, reach, wait_for
 
 BEGUN = "2026-11-28 10:00:00.345 P00  "
@@ -226,7 +226,7 @@ def port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[socket.soc
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setenv("PGBACKREST_REPO1_STORAGE_PORT", str(taken.getsockname()[1]))
-        monkeypatch.setattr(repository, "CONFIG", of_server(tmp_path, Path(certifi.where())))
+        monkeypatch.setattr(repository, "CONFIG", of_server(tmp_path, Path(where())))
         yield taken
 
 
