@@ -55,8 +55,8 @@ def test_a_clause_is_read_with_the_unit_and_the_aspect_of_its_metric(
         (
             "run", "nobody", "p95 < 1s",
             "unknown subject 'nobody'; known: alert.NAME, alerts, breaker.NAME, cache, clicks,"
-            " counter.NAME, create, dns, reads, redirect, region.NAME, replica_share, restarts,"
-            " restore, rotation, settings, target, traffic_share, writes",
+            " counter.NAME, create, dns, lag.NAME, reads, redirect, region.NAME, replica_share,"
+            " restarts, restore, rotation, settings, target, traffic_share, writes",
         ),
         ("run", "breaker", "flaps == 0", "unknown subject 'breaker'; known: "),
         ("run", "breaker.", "flaps == 0", "unknown subject 'breaker.'; known: "),
@@ -93,7 +93,7 @@ def test_what_is_wrong_with_a_clause_is_said_with_what_would_be_right(
 
 
 def test_no_operation_can_take_the_name_of_an_aspect() -> None:
-    followed = {"check", "counter", "alert", "region"}  # by a name
+    followed = {"check", "counter", "alert", "region", "lag"}  # by a name
     assert {*METRICS, "run"} - RESERVED == {"operation", *followed}
     for name in sorted(RESERVED - {"run", "breaker"}):
         assert aspects.subject_kind(name, {name}) == name

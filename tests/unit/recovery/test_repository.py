@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import repository
-from requests.certs import where
 from repository import Failed, alone, emptied, end, explain, info, pgbackrest, reach, wait_for
+from requests.certs import where
 
 BEGUN = "2026-11-28 10:00:00.345 P00  "
 FORBIDDEN = """ERROR: [039]: HTTP request failed with 403 (Forbidden):
