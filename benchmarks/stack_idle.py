@@ -9,6 +9,7 @@ sees it, other users read 0).
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Iterator
@@ -155,5 +156,8 @@ def _memory(running: list[Container], engine: list[int], part: common.Part) -> l
 
 
 if __name__ == "__main__":
-    seconds, part = (*sys.argv[1:], *(str(SECONDS), "core")[len(sys.argv) - 1 :])
-    sys.exit(main(float(seconds), common.PARTS[part]))
+    parser = argparse.ArgumentParser(description="What the idle stack costs.")
+    parser.add_argument("seconds", type=float, nargs="?", default=SECONDS)
+    parser.add_argument("part", choices=common.PARTS, nargs="?", default="core")
+    options = parser.parse_args()
+    sys.exit(main(options.seconds, common.PARTS[options.part]))

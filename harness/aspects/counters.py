@@ -8,6 +8,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from harness.aspects import operations
 from harness.aspects.base import Aspect, Findings
 from harness.model.counter import LABEL, counters_of
 from harness.model.expectation import Expectation
@@ -123,7 +124,7 @@ def _tables(findings: Findings) -> Iterator[Table]:
         Column("Longest without", "seconds"),
     )
     rows = [
-        (name, service, "whole run" if phase == "run" else phase, *_cells(extent))
+        (name, service, operations.phase_title(phase), *_cells(extent))
         for name, services in findings.of(ASPECT).items()
         for service, phases in services.items()
         for phase, extent in phases.items()

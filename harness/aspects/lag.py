@@ -232,8 +232,9 @@ def _catches_up(item: Expectation, node: Node) -> Figure:
     mine = {p: one for p, one in node.caught.items() if item.phase in ("run", p)}
     if not mine:
         return no_figure(f"no fault of {item.phase} was healed")
-    never = [(phase, one) for phase, one in mine.items() if one.after_s is None]
-    for phase, one in never:
+    never = next(((phase, one) for phase, one in mine.items() if one.after_s is None), None)
+    if never is not None:
+        phase, one = never
         if one.watched_s < item.limit:
             watched = format_duration(one.watched_s)
             return no_figure(f"after {phase} it was seen for {watched} only, and was still behind")
@@ -265,7 +266,7 @@ def _tables(findings: Findings) -> Iterator[Table]:
     phases = operations.shown_phases(findings)
     columns = (
         Column("Node"),
-        *(Column("whole run" if name == "run" else name, "seconds") for name in phases),
+        *(Column(operations.phase_title(name), "seconds") for name in phases),
         Column("Caught up after healing", "seconds"),
     )
     rows = [

@@ -278,6 +278,11 @@ def shown_phases(findings: Findings) -> list[str]:
     return [name for name in (*findings.run.phase_names, "run") if name in known]
 
 
+def phase_title(phase: str) -> str:
+    """What tables call a phase, or the run as a whole."""
+    return "whole run" if phase == "run" else phase
+
+
 def _tiles(findings: Findings) -> Iterator[Tile]:
     for name, by_phase in findings.of(ASPECT).items():
         if found := by_phase.get("run"):
@@ -339,7 +344,7 @@ def _known_percentiles(findings: Findings) -> list[str]:
 
 def _row(phase: str, found: Requests, percentiles: Sequence[str]) -> tuple[object, ...]:
     times = (found.response_time_s.get(name) for name in percentiles)
-    name = "whole run" if phase == "run" else phase
+    name = phase_title(phase)
     errors = _error_words(found) or None
     return name, found.requests, found.failed, found.error_rate, *times, errors
 

@@ -121,7 +121,7 @@ def _tables(findings: Findings) -> Iterator[Table]:
     found, phases = findings.of(ASPECT), operations.shown_phases(findings)
     columns = (
         Column("Region"),
-        *(Column("whole run" if name == "run" else name, "share") for name in phases),
+        *(Column(operations.phase_title(name), "share") for name in phases),
     )
     rows = [
         (region, *(found.phases.get(name, Answers()).share.get(region) for name in phases))

@@ -227,7 +227,7 @@ def _tables(findings: Findings) -> Iterator[Table]:
     ):
         columns = (
             Column(what),
-            *(Column("whole run" if phase == "run" else phase, "share") for phase in phases),
+            *(Column(operations.phase_title(phase), "share") for phase in phases),
         )
         rows = [(name, *(row.get(phase) for phase in phases)) for name, row in shares.items()]
         yield Table(title, columns, [Group("", rows)])
