@@ -54,8 +54,8 @@ experiments: setup ## Run all shipped experiments once (FAMILY=cache, NAMES="a b
 defects: setup   ## Plant the defects of tests/defects; all must be caught (NAMES="a b", RESUME=1, HOGS=1)
 	.venv/bin/python -m campaigns.defects $(NAMES) $(if $(RESUME),--resume) $(if $(HOGS),--hogs $(HOGS))
 
-soak: setup      ## Run the shipped experiments in turn, count false alarms (N=60, RESUME=1, HOGS=1)
-	.venv/bin/python -m campaigns.soak $(or $(N),60) $(if $(RESUME),--resume) $(if $(HOGS),--hogs $(HOGS))
+soak: setup      ## Repeat the shipped experiments in turn, count false alarms (N=60, FAMILY=cache, NAMES="a b", RESUME=1, HOGS=1)
+	.venv/bin/python -m campaigns.soak $(NAMES) --runs $(or $(N),60) $(if $(FAMILY),--family $(FAMILY)) $(if $(RESUME),--resume) $(if $(HOGS),--hogs $(HOGS))
 
 fuzz:            ## Mutate experiment files; needs no Docker (N=10000)
 	@scripts/bootstrap.sh --no-docker

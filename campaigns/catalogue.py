@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,24 @@ def shipped() -> dict[str, str]:
     """The family of each shipped experiment by its name, sorted by family and name."""
     paths = sorted(EXPERIMENTS.glob("*/*.yaml"))
     return {path.stem: path.parent.name for path in paths}
+
+
+def choose_experiments(names: Sequence[str], family: str | None) -> list[str]:
+    """The experiments that are wanted, all if nothing is; ValueError names what there is not."""
+    known = shipped()
+    if family is not None and family not in known.values():
+        families = ", ".join(dict.fromkeys(known.values()))
+        raise ValueError(f"no family is called {family}; there are {families}")
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"no experiment is called {unknown[0]}; there are {', '.join(known)}")
+    chosen = [
+        name
+        for name, its_family in known.items()
+        if (not names or name in names) and family in (None, its_family)
+    ]
+    if not chosen:
+        raise ValueError(f"none of {', '.join(names)} is in family {family}")
+    return chosen
 
 
 def representatives() -> list[str]:

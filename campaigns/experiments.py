@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from campaigns import results
 from campaigns.campaign import Campaign, Job, refuse, say
-from campaigns.catalogue import shipped
+from campaigns.catalogue import choose_experiments
 from campaigns.harness_command import ROOT
 from campaigns.row import Row, newest
 
@@ -67,29 +67,11 @@ class Experiments(Campaign):
         return newest(rows, lambda row: row.experiment, self.names)
 
 
-def choose(names: Sequence[str], family: str | None) -> list[str]:
-    """The experiments that are wanted, all if nothing is; ValueError names what there is not."""
-    known = shipped()
-    if family is not None and family not in known.values():
-        families = ", ".join(dict.fromkeys(known.values()))
-        raise ValueError(f"no family is called {family}; there are {families}")
-    if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"no experiment is called {unknown[0]}; there are {', '.join(known)}")
-    chosen = [
-        name
-        for name, its_family in known.items()
-        if (not names or name in names) and family in (None, its_family)
-    ]
-    if not chosen:
-        raise ValueError(f"none of {', '.join(names)} is in family {family}")
-    return chosen
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is asked for, and print what came of it."""
     options = _parse(arguments)
     try:
-        names = choose(options.names, options.family)
+        names = choose_experiments(options.names, options.family)
     except ValueError as error:
         return refuse(str(error))
     return Experiments(names).conduct(resume=options.resume)

@@ -1,7 +1,7 @@
 """The committed tables in docs/results: the newest run of each experiment and planted defect.
 
-`make experiments` and `make defects` replace a row as each run ends. What was never run on this
-major version of the stack (target/VERSION) is listed as such.
+`make experiments`, `make soak` and `make defects` replace a row as each run ends. What was never
+run on this major version of the stack (target/VERSION) is listed as such.
 
     python -m campaigns.results                     complete both tables
     python -m campaigns.results --check             only say whether they are complete
@@ -35,6 +35,8 @@ from harness.whole_file import recorded, write_whole
 FOLDER = ROOT / "docs" / "results"
 NEVER = "never run"
 UPDATE = ".venv/bin/python -m campaigns.results"
+IN_A_ROW = "passed_in_a_row"
+_WHEN = ("date", "commit", "stack")
 Cells = dict[str, str]
 Key = tuple[str, ...]
 
@@ -44,22 +46,24 @@ class Table:
     """A CSV file with one row for each of `wanted`, in that order.
 
     `keys` are the columns that say what a row is of; `wanted` are their values, with what else is
-    known of a row that was never run.
+    known of a row that was never run. `cells_of` gets a run and the row that it replaces, empty if
+    that is of another version of the stack.
     """
 
     path: Path
     keys: tuple[str, ...]
     columns: tuple[str, ...]
     wanted: Mapping[Key, Cells]
-    cells_of: Callable[[Row], Cells]
+    cells_of: Callable[[Row, Cells], Cells]
     stack: str
 
     def record(self, row: Row) -> bool:
         """Replace the row of the same key, unless that is of a newer run; whether it was."""
-        rows, cells = self.read(), self.cells_of(row)
-        key = self._key(cells)
-        if key not in self.wanted or rows.get(key, {}).get("date", "") > cells["date"]:
+        rows, key = self.read(), self._key(_cells(row))
+        before = rows.get(key, {})
+        if key not in self.wanted or before.get("date", "") > _date(row):
             return False
+        cells = self.cells_of(row, before if before.get("stack") == row.stack else {})
         self._write({**rows, key: cells})
         return True
 
@@ -117,7 +121,7 @@ def experiments(folder: Path = FOLDER) -> Table:
     return Table(
         path=folder / "experiments.csv",
         keys=("experiment",),
-        columns=("family", "experiment", "verdict", "date", "commit", "stack", *figures, "codes"),
+        columns=("family", "experiment", "verdict", IN_A_ROW, *_WHEN, *figures, "codes"),
         wanted={(name,): {"family": family} for name, family in shipped().items()},
         cells_of=_experiment_cells,
         stack=stack_version(),
@@ -131,7 +135,7 @@ def defects(folder: Path = FOLDER) -> Table:
     return Table(
         path=folder / "defects.csv",
         keys=keys,
-        columns=(*keys, "verdict", "right_finding", "date", "commit", "stack", "codes"),
+        columns=(*keys, "verdict", "right_finding", *_WHEN, "codes"),
         wanted={key: {} for key in sorted(rows)},
         cells_of=_defect_cells,
         stack=stack_version(),
@@ -145,25 +149,38 @@ def not_passed(table: Table) -> list[str]:
     return [key[0] for key in table.wanted if key not in proven]
 
 
-def _experiment_cells(row: Row) -> Cells:
+def _experiment_cells(row: Row, before: Cells) -> Cells:
     figures = {name: _cell(value) for name, value in vars(row.figures).items()}
-    return {**_cells(row), **figures}
+    return {**_cells(row), **figures, IN_A_ROW: str(_passed_in_a_row(row, before))}
 
 
-def _defect_cells(row: Row) -> Cells:
-    found = "yes" if row.right_finding else "no"
-    return {**_cells(row), "defect": row.defect, "expected": row.expected, "right_finding": found}
+def _passed_in_a_row(row: Row, before: Cells) -> int:
+    """How many runs on this version of the stack passed since one did not."""
+    counted = int(before.get(IN_A_ROW) or 0)
+    if before.get("date") == _date(row):
+        return counted
+    return counted + 1 if row.verdict == "pass" else 0
+
+
+def _defect_cells(row: Row, _before: Cells) -> Cells:
+    return {**_cells(row), "right_finding": "yes" if row.right_finding else "no"}
 
 
 def _cells(row: Row) -> Cells:
     return {
         "experiment": row.experiment,
+        "defect": row.defect,
+        "expected": row.expected,
         "verdict": row.verdict,
-        "date": row.date[:16].replace("T", " "),
+        "date": _date(row),
         "commit": row.commit,
         "stack": row.stack,
         "codes": " ".join(row.codes),
     }
+
+
+def _date(row: Row) -> str:
+    return row.date[:16].replace("T", " ")
 
 
 def _cell(value: float | None) -> str:

@@ -1,7 +1,8 @@
 """Repeats the shipped experiments on the healthy stack, in turn; counts false alarms.
 
-`python -m campaigns.soak [N] [--resume] [--hogs CORES] [--experiment NAME ...]`; N runs in all, 60
-if not given; needs Docker. Alone on the machine every verdict but PASS is a false alarm. Beside
+`python -m campaigns.soak [NAME ...] [--family FAMILY] [--runs N] [--resume] [--hogs CORES]`; N runs
+in all, 60 if not given; needs Docker. Alone on the machine every verdict but PASS is a false alarm,
+and the committed table docs/results/experiments.csv counts how many runs passed in a row. Beside
 hogs only a FAIL or an error is: the target must not be blamed for them.
 
 Reports of runs that did not pass are kept in reports/soak/, and a row for each run in
@@ -20,8 +21,9 @@ from typing import Any
 
 from typing_extensions import override
 
+from campaigns import results
 from campaigns.campaign import Campaign, Job, refuse, remove_report, say
-from campaigns.catalogue import shipped
+from campaigns.catalogue import choose_experiments
 from campaigns.harness_command import ROOT
 from campaigns.row import Row
 
@@ -32,10 +34,16 @@ class Soak(Campaign):
     """Runs `names` in turn until there are `asked` rows."""
 
     def __init__(
-        self, names: Sequence[str], asked: int, hogs_count: int = 0, folder: Path = FOLDER
+        self,
+        names: Sequence[str],
+        asked: int,
+        hogs_count: int = 0,
+        folder: Path = FOLDER,
+        table: results.Table | None = None,
     ) -> None:
         super().__init__(folder, hogs_count)
         self.names, self.asked = names, asked
+        self.table = table or results.experiments()
 
     @override
     def jobs(self, rows: Sequence[Row]) -> Iterator[Job]:
@@ -44,6 +52,8 @@ class Soak(Campaign):
 
     @override
     def ended(self, row: Row, rows: Sequence[Row]) -> None:
+        if not self.hogs_count:
+            self.table.record(row)
         found = ", ".join(row.codes) or row.message
         text = f"{len(rows):>4} of {self.asked}  {row.experiment:<26}{row.verdict:<14}{found}"
         say(text.rstrip())
@@ -77,22 +87,22 @@ class Soak(Campaign):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Soak, and print the count."""
     options = _parse(arguments)
-    names = options.experiment or list(shipped())
-    if unknown := sorted(set(names) - shipped().keys()):
-        return refuse(f"no experiment is called {unknown[0]}; there are {', '.join(shipped())}")
+    try:
+        names = choose_experiments(options.names, options.family)
+    except ValueError as error:
+        return refuse(str(error))
     if options.runs < 1:
-        return refuse("N is a number from 1 on")
+        return refuse("--runs: N is a number from 1 on")
     return Soak(names, options.runs, options.hogs).conduct(resume=options.resume)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Repeat healthy experiments; all must pass.")
-    parser.add_argument("runs", nargs="?", type=int, default=60, metavar="N", help="default: 60")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="default: all")
+    parser.add_argument("--family", metavar="FAMILY", help="only those of experiments/FAMILY")
+    parser.add_argument("--runs", type=int, default=60, metavar="N", help="default: 60")
     parser.add_argument("--resume", action="store_true", help="go on after the runs of last time")
     parser.add_argument("--hogs", type=int, default=0, metavar="CORES", help="keep them busy")
-    parser.add_argument(
-        "--experiment", action="append", metavar="NAME", help="default: all shipped ones"
-    )
     return parser.parse_args(arguments)
 
 

@@ -232,14 +232,13 @@ def _catches_up(item: Expectation, node: Node) -> Figure:
     mine = {p: one for p, one in node.caught.items() if item.phase in ("run", p)}
     if not mine:
         return no_figure(f"no fault of {item.phase} was healed")
-    never = next(((phase, one) for phase, one in mine.items() if one.after_s is None), None)
-    if never is not None:
-        phase, one = never
+    never = {phase: one for phase, one in mine.items() if one.after_s is None}
+    if never:
+        phase, one = max(never.items(), key=lambda each: each[1].watched_s)
+        watched = format_duration(one.watched_s)
         if one.watched_s < item.limit:
-            watched = format_duration(one.watched_s)
             return no_figure(f"after {phase} it was seen for {watched} only, and was still behind")
-        text = f"it was still behind {format_duration(one.watched_s)} after healing"
-        return failed(text, "lag_too_long")
+        return failed(f"it was still behind {watched} after healing", "lag_too_long")
     one = max(mine.values(), key=lambda each: each.after_s or 0.0)
     after_s = one.after_s or 0.0
     text = f"it was not behind any more {format_duration(after_s)} after healing"

@@ -256,13 +256,17 @@ class Explanations:
     causes: tuple[Cause, ...]
 
     def breaker(self, server: str, breaker: str, at_s: float) -> bool:
-        """By a fault of the server, of its link to what the breaker guards, or of what is there."""
+        """By a fault of the server, of its link to what the breaker guards, or of what is there.
+
+        Of a region that is there also by a fault of its links to others.
+        """
         link = f"{server}.{breaker}"
         leads_to = self.places.links.get(link)
         if not leads_to:
             return any(self._at(at_s))  # its dependencies are unknown
         behind = self.places.reach(leads_to)
-        return any(
+        regions = behind & set(self.places.regions.values())
+        return self._between_regions(regions, at_s) or any(
             server in cause.services
             or link in cause.links
             or cause.services & behind
@@ -273,9 +277,10 @@ class Explanations:
     def rotation(self, lb: str, server: str, at_s: float) -> bool:
         """By a fault of either, or of the link between; a database node's by its cluster's too.
 
-        A server may stand for a region: then by a fault of a link that it or the balancer's has.
+        That of a region's node also by a fault of the region's links to others. A server may stand
+        for a region: then by a fault of a link that it or the balancer's has.
         """
-        if server in self.places.members and self._cluster(at_s):
+        if server in self.places.members and (self._cluster(at_s) or self._moved(server, at_s)):
             return True
         if server in self.places.regions.values():
             return self._between_regions({server, self.places.regions.get(lb, "")}, at_s)
@@ -289,15 +294,19 @@ class Explanations:
 
         That of a region also by a fault of the region's links to others.
         """
-        if self._between_regions({self.places.regions.get(leader, "")}, at_s):
+        if self._moved(leader, at_s):
             return True
         return any(leader in cause.services or self._is_unplaced(cause) for cause in self._at(at_s))
 
+    def _moved(self, service: str, at_s: float) -> bool:
+        """Whether something between the service's region and others may have moved it."""
+        region = self.places.regions.get(service)
+        return region is not None and self._between_regions({region}, at_s)
+
     def _between_regions(self, regions: Set[str], at_s: float) -> bool:
         """Whether a link of one of them was broken, or a command run that may have moved them."""
-        return any(
-            regions & self.places.joined(cause.links)
-            or (cause.kind in COMMANDS and self.places.regions)
+        return bool(regions) and any(
+            cause.kind in COMMANDS or regions & self.places.joined(cause.links)
             for cause in self._at(at_s)
         )
 

@@ -249,10 +249,14 @@ def _point_figure(found: Restore, _: Writes) -> Figure:
         f"the oldest lost write was acknowledged {format_duration(value)} before the fault took"
         f" effect (± {half_s * 1e3:.0f} ms)"
     )
+    effect_s = found.effect_s or 0.0
+    restored_s = math.inf if found.restored_s is None else found.restored_s
+    happened_s = (effect_s - value, restored_s)
     if not found.is_beyond:
-        return Figure(value, seen, uncertainty=half_s)
+        return Figure(value, seen, uncertainty=half_s, happened_s=happened_s)
     why = f"{seen}; no older one is there, so the data may reach back further still"
-    return Figure(value, why, weakness=Reason("not_measured", why))
+    weakness = Reason("not_measured", why)
+    return Figure(value, why, weakness=weakness, happened_s=happened_s)
 
 
 def _lost_figure(found: Restore, read: Writes) -> Figure:

@@ -7,7 +7,8 @@
 It keeps no books: when the last one was taken is asked of pgBackRest, and what is too old is
 removed by pgBackRest's own retention (pgbackrest.conf). Missed ones are not made up for. Where log
 may be missing since the newest hourly one, the next is taken at once: no restore gets past a hole.
-HOUR_S is how long an hour of this calendar lasts: fewer than 3600 s let a test see a year.
+HOUR_S is how long an hour of this calendar lasts, HOUR_S_WEEKLY that of the weekly ones and so on:
+fewer than 3600 s let a test see a year.
 
     GET /backups  what there is in each repository, as JSON; ages are in hours of the calendar
     GET /ready    200 while each repository holds a backup, and a restore from it gets to now
@@ -33,8 +34,10 @@ from metrics import Archive, Calendar, archive, metrics
 from repository import NAMES, Failed, backups, info, pgbackrest, say
 
 HOUR_S = float(os.environ.get("HOUR_S", "3600"))
-BACKUP_S, AGAIN_S, PORT = 3600.0, 2.0, 8011
-KNOWN_S = min(30.0, HOUR_S / 4)
+HOURS_S = {n: float(os.environ.get(f"HOUR_S_{NAMES[n].upper()}", HOUR_S)) for n in NAMES}
+BACKUP_S, LEAST_S, PORT = 3600.0, 0.1, 8011
+SOON_S = max(LEAST_S, min(HOURS_S.values()) / 4)
+AGAIN_S, KNOWN_S = min(2.0, SOON_S), min(30.0, SOON_S)
 """How old may be what pgBackRest said: others annotate and remove backups, too."""
 ARCHIVE_S, ARCHIVE_KNOWN_S = 5.0, 15.0
 """How often the primary is asked, and for how long its last answer is told."""
@@ -45,7 +48,7 @@ NO_PRIMARY = "[056]"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a repository is for; times in hours. `kind` is what is taken between two full ones."""
+    """What a repository is for, in its hours. `kind` is what is taken between two full ones."""
 
     repository: int
     full_every: float
@@ -55,17 +58,19 @@ class Plan:
     def due(self, taken: Sequence[Mapping[str, Any]], now_s: float) -> str:
         """The type of the backup that is due now, "" for none; `taken` are its backups."""
         fulls = [one for one in taken if one["type"] == "full"]
-        if not fulls or _hours_since(fulls[-1], now_s) >= self.full_every:
+        number = self.repository
+        if not fulls or _hours_since(fulls[-1], number, now_s) >= self.full_every:
             return "full"
-        return self.kind if self.kind and _hours_since(taken[-1], now_s) >= self.every else ""
+        is_next = self.kind and _hours_since(taken[-1], number, now_s) >= self.every
+        return self.kind if is_next else ""
 
 
 HOURLY = Plan(1, DAY, "incr", 1.0)
 PLANS = (HOURLY, Plan(2, WEEK, "diff", DAY), Plan(3, WEEK))
 
 
-def _hours_since(backup: Mapping[str, Any], now_s: float) -> float:
-    return (now_s - backup["timestamp"]["start"]) / HOUR_S
+def _hours_since(backup: Mapping[str, Any], number: int, now_s: float) -> float:
+    return float(now_s - backup["timestamp"]["start"]) / HOURS_S[number]
 
 
 @dataclass
@@ -148,7 +153,7 @@ def keep_the_calendar(known: Known) -> None:
             if not said or said not in text:
                 said = text
                 say("error", said)
-        time.sleep(min(AGAIN_S, HOUR_S / 4))
+        time.sleep(AGAIN_S)
 
 
 def watch_the_archive(known: Known) -> None:
@@ -167,8 +172,8 @@ def table(stanza: Mapping[str, Any], now_s: float) -> dict[str, Any]:
         found[name] = {
             "count": len(taken),
             "full": sum(one["type"] == "full" for one in taken),
-            "newest_hours": round(_hours_since(taken[-1], now_s), 3) if taken else None,
-            "oldest_hours": round(_hours_since(taken[0], now_s), 3) if taken else None,
+            "newest_hours": round(_hours_since(taken[-1], number, now_s), 3) if taken else None,
+            "oldest_hours": round(_hours_since(taken[0], number, now_s), 3) if taken else None,
             "bytes": sum(one["info"]["repository"]["delta"] for one in taken),
             "proven": proven[-1]["label"] if proven else None,
         }

@@ -197,6 +197,15 @@ def test_who_is_still_behind_fails_once_it_was_watched_long_enough() -> None:
     assert "was seen for 6.00 s only" in figure("catches_up_within <= 7s", caught=caught).gap
 
 
+def test_a_phase_watched_too_briefly_does_not_hide_a_later_failure() -> None:
+    caught = {
+        "fault": Caught(healed_s=20, watched_s=1),
+        "second": Caught(healed_s=40, watched_s=6),
+    }
+    one = figure("catches_up_within <= 5s", "run", caught=caught)
+    assert one.failure == "it was still behind 6.00 s after healing"
+
+
 def test_a_node_must_have_a_label_to_be_asked() -> None:
     item = parse_expectation("fault", "lag.eu-db", "max <= 5s", set())
     labelled = Sources(labels={"db-1": {"harness.probe.patroni": "8008"}, "app": {}})

@@ -6,6 +6,7 @@ served from 30 s to 40 s, and what was acknowledged up to `reach_s` is there aft
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -181,6 +182,7 @@ def test_three_seconds_are_lost(tmp_path: Path) -> None:
     assert case.verdict("recovery_point < 2.5s") == ("fail", "recovery_point_exceeded")
     assert case.verdict("recovery_point < 3s") == ("inconclusive", "within_uncertainty")
     assert case.verdict("recovery_point < 3.1s") == ("pass", "")
+    assert case.figure("recovery_point < 1s").happened_s == (17.0 + FLIGHT_S, found.restored_s)
     assert case.verdict("writes_lost == 0") == ("fail", "restore_lost_writes")
     assert case.verdict("writes_discarded < 700") == ("pass", "")
     assert case.verdict("data_intact") == ("pass", "")
@@ -203,7 +205,14 @@ def test_all_is_lost_and_nobody_knows_how_far_back(tmp_path: Path) -> None:
     found = case.found()
     assert (found.is_beyond, found.recovery_point_s) == (True, EFFECT_S - FLIGHT_S)
     assert case.verdict("recovery_point < 10s") == ("fail", "recovery_point_exceeded")
+    assert case.figure("recovery_point < 10s").happened_s == (FLIGHT_S, found.restored_s)
     assert case.verdict("recovery_point < 30s") == ("inconclusive", "not_measured")
+
+
+def test_how_far_back_is_not_decided_until_all_is_well(tmp_path: Path) -> None:
+    case = Case(tmp_path, reach_s=17.0)
+    case.down_s, case.events = (DOWN_S, math.inf), []
+    assert case.figure("recovery_point < 1s").happened_s == (17.0 + FLIGHT_S, math.inf)
 
 
 def test_a_hole_is_a_lost_write_with_a_later_one_there(tmp_path: Path) -> None:

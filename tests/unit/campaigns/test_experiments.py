@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from campaigns import experiments, results
-from campaigns.catalogue import shipped
-from campaigns.experiments import Experiments, choose
+from campaigns.catalogue import choose_experiments, shipped
+from campaigns.experiments import Experiments
 from campaigns.harness_command import Run
 from campaigns.row import Row
 
@@ -78,10 +78,13 @@ def test_each_run_is_in_the_table_before_the_next(
 
 
 def test_all_a_family_or_some_are_chosen() -> None:
-    assert choose([], None) == list(shipped())
-    assert choose([], "edge") == ["lb-crash"]
-    assert choose(["redis-crash", "add-app-server"], None) == ["add-app-server", "redis-crash"]
-    assert choose(["redis-crash", "add-app-server"], "cache") == ["redis-crash"]
+    assert choose_experiments([], None) == list(shipped())
+    assert choose_experiments([], "edge") == ["lb-crash"]
+    assert choose_experiments(["redis-crash", "add-app-server"], None) == [
+        "add-app-server",
+        "redis-crash",
+    ]
+    assert choose_experiments(["redis-crash", "add-app-server"], "cache") == ["redis-crash"]
 
 
 @pytest.mark.parametrize(

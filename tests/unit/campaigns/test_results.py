@@ -66,7 +66,7 @@ def test_what_was_never_run_is_listed_as_such(tables: tuple[Table, Table]) -> No
         assert table.problems() == []
         assert len(table.path.read_text().splitlines()) == 1 + len(table.wanted)
         assert {row["verdict"] for row in table.read().values()} == {"never run"}
-    assert _line(tables[0], "redis-crash") == "cache,redis-crash,never run,,,,,,,,,,"
+    assert _line(tables[0], "redis-crash") == "cache,redis-crash,never run,,,,,,,,,,,"
 
 
 def test_a_run_replaces_the_row_of_its_key_and_no_other(tables: tuple[Table, Table]) -> None:
@@ -76,10 +76,10 @@ def test_a_run_replaces_the_row_of_its_key_and_no_other(tables: tuple[Table, Tab
     assert table.record(RUN)
     after = table.path.read_text().splitlines()
     assert _line(table, "redis-crash") == (
-        "cache,redis-crash,pass,2027-01-02 03:04,abc1234,7,1,50000,0,4.8,0,,"
+        "cache,redis-crash,pass,1,2027-01-02 03:04,abc1234,7,1,50000,0,4.8,0,,"
     )
     changed = [line for line in before if line not in after]
-    assert changed == ["cache,redis-crash,never run,,,,,,,,,,"]
+    assert changed == ["cache,redis-crash,never run,,,,,,,,,,,"]
     assert [line.split(",")[1] for line in before] == [line.split(",")[1] for line in after]
     assert of_defects.record(PLANTED)
     assert _line(of_defects, DEFECT.name) == (
@@ -107,6 +107,22 @@ def test_a_newer_run_replaces_an_older_one_and_never_the_other_way_round(
     assert table.record(newer)
     assert not table.record(RUN)
     assert table.read()["redis-crash",]["verdict"] == "fail"
+
+
+def test_runs_that_pass_in_a_row_are_counted_until_one_does_not(
+    tables: tuple[Table, Table],
+) -> None:
+    def counted(day: int, verdict: str, stack: str = "7") -> str:
+        date = f"2027-01-{day:02}T00:00:00+00:00"
+        table = replace(tables[0], stack=stack)
+        assert table.record(replace(RUN, verdict=verdict, date=date, stack=stack))
+        return table.read()["redis-crash",]["passed_in_a_row"]
+
+    assert [counted(day, "pass") for day in (1, 2, 3)] == ["1", "2", "3"]
+    assert counted(3, "pass") == "3", "the same run, imported again"
+    assert counted(4, "inconclusive") == "0"
+    assert [counted(day, "pass") for day in (5, 6)] == ["1", "2"]
+    assert counted(7, "pass", stack="8") == "1", "another version of the stack"
 
 
 def test_a_run_of_what_is_not_listed_is_not_recorded(tables: tuple[Table, Table]) -> None:
@@ -144,7 +160,7 @@ def test_every_family_has_a_representative() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("cache,redis-crash,never run,,,,,,,,,,\n", "", "not listed: redis-crash"),
+        ("cache,redis-crash,never run,,,,,,,,,,,\n", "", "not listed: redis-crash"),
         ("redis-crash", "redis-splash", "no longer there: redis-splash"),
         ("never run,", "pass,", "not as it is written"),
     ],

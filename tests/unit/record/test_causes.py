@@ -149,7 +149,10 @@ def test_the_causes_are_the_faults_that_were_injected() -> None:
 
 
 REGIONAL = Places(
-    links={"eu.us-db": "db-lb", "from-ap.eu": "eu-lb", "outer": "ap-lb"},
+    links={
+        "eu.us-db": "db-lb", "from-ap.eu": "eu-lb", "outer": "ap-lb", "app-1.db-rw": "db-lb",
+        "app-1.redis": "redis",
+    },
     servers={"db-lb": frozenset({"us", "eu"}), "eu-db-lb": frozenset({"us", "eu"})},
     members=frozenset({"db-1", "eu-db"}),
     regions={"db-lb": "us", "db-1": "us", "eu-db-lb": "eu", "eu-db": "eu", "eu-lb": "eu",
@@ -178,9 +181,25 @@ def test_links_of_a_region_explain_what_becomes_of_it(
     assert known.rotation("db-lb", "us", 40.0) is us_at_us
     assert known.rotation("db-lb", "eu", 40.0) is eu_at_us
     assert known.rotation("ap-db-lb", "us", 40.0) is us_at_ap
+    assert known.rotation("db-lb", "db-1", 40.0) is us_at_us
     assert known.failover("eu-db", 40.0) is eu_fails_over
     assert known.failover("ap-db", 40.0) is ap_fails_over
     assert not known.failover("eu-db", 29.0)
+
+
+@pytest.mark.parametrize(
+    ("broken", "is_explained"),
+    [
+        (cause(links=("eu.us-db",)), True),
+        (cause(links=("outer",)), False),  # ap is not behind it
+        (Cause("x", "runbook", frozenset({"eu-db"}), frozenset(), 30.0, 80.0), True),
+    ],
+)
+def test_links_of_a_region_explain_a_breaker_before_it(broken: Cause, is_explained: bool) -> None:
+    known = Explanations(REGIONAL, (broken,))
+    assert known.breaker("app-1", "db-rw", 40.0) is is_explained
+    assert not known.breaker("app-1", "db-rw", 29.0)
+    assert not known.breaker("app-1", "redis", 40.0)
 
 
 def test_a_command_may_have_moved_a_region_but_not_a_server() -> None:

@@ -118,6 +118,17 @@ def test_when_a_backup_is_due(taken: list[dict[str, Any]], due: str) -> None:
     assert PLANS[0].due(taken, 0.0) == due
 
 
+def test_each_repository_may_have_hours_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(schedule.HOURS_S, 3, 1.0)
+    hourly, _, weekly = PLANS
+    taken = [{"type": "full", "timestamp": {"start": -168}}]
+    assert (hourly.due(taken, 0.0), weekly.due(taken, 0.0), weekly.due(taken, -0.1)) == (
+        "", "full", "",
+    )  # fmt: skip
+    stanza = {"backup": [_backup(3, "full", 168 / HOUR_S, 9)]}
+    assert table(stanza, 0.0)["weekly"]["oldest_hours"] == 168.0
+
+
 def _backup(number: int, kind: str, hours_ago: float, delta: int, **more: Any) -> dict[str, Any]:
     facts = {"database": {"repo-key": number}, "info": {"repository": {"delta": delta}}}
     return _one(kind, hours_ago, label=f"{number}-{hours_ago:g}", **facts, **more)
