@@ -97,8 +97,10 @@ def regions_blocks(table: Table) -> dict[str, Lines]:
 
 
 def _hosts(table: Table, region: Region) -> Lines:
-    """Who is where, as seen in a region: other regions' etcd members are behind `distances`."""
-    others = [f"{r.name}-geo" for r in table.regions if r is not region]
+    """Who is where, as seen in a region: etcd members and archives of others: `distances`."""
+    away = [each for each in table.regions if each is not region]
+    others = [f"{each.name}-geo" for each in away]
+    others += [each.archive.partition(":")[0] for each in away if each.archive]
     at = table.distances.parts()[0].address(region.network)
     return [
         f"x-{region.name}-hosts: &{region.name}-hosts",
@@ -199,6 +201,21 @@ def _joined_part(part: Part, table: Table) -> Lines:
             allowed = ", ".join(f"'{name}'" for name in names)
             lines.append("  <<: *database")
             lines.append(f'  environment: {{PATRONI_RESTAPI_ALLOWLIST: "[{allowed}]"}}')
+    return lines
+
+
+def archived(table: Table) -> Lines:
+    """Every database node knows the archive: those of us as in archiving.yaml."""
+    keeper = next(region for region in table.regions if region.archive)
+    lines = [line for node in table.db.parts() for line in (f"{node.name}:", "  <<: *joined")]
+    for region in (each for each in table.regions if each.first_address):
+        lines += [
+            f"{region.name}-db:",
+            "  <<: *region",
+            "  environment:",
+            "    <<: *region-env",
+            f'    S3_PORT: "{link_port_to(keeper, "s3")}"',
+        ]
     return lines
 
 

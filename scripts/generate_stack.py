@@ -17,6 +17,7 @@ from pathlib import Path
 
 from generate_regions import (
     Lines,
+    archived,
     distances_table,
     joined,
     name_server,
@@ -137,6 +138,7 @@ def _blocks(table: Table) -> dict[str, dict[str, Lines]]:
         "target/lb/write-route.cfg": write_route(table),
         "target/regions/compose.yaml": _regions(table),
         "target/regions/joined.yaml": {"services": joined(table)},
+        "target/regions/archived.yaml": {"services": archived(table)},
         "target/regions/dns/config": name_server(table),
         "docs/REGIONS.md": {"distances": distances_table(table)},
         "target/monitoring/compose.yaml": {

@@ -2,6 +2,7 @@
 
     users of P --[from-P.R]--> entry of R          DNS --[dns.R]--> entry of R
     R's writes, database, write route, etcd --[R.S-db, R.S-log, R.S-keeper, R.S-geo]--> those of S
+    R's database --[R.us-s3]--> the archive of the log, in us
 
 All that passes from one region to another, from users and from DNS passes one link of `distances`,
 so a region can be cut off. `us` is the stack without regions; another one has a network of its own,
@@ -17,6 +18,8 @@ from dataclasses import dataclass
 
 from harness.bundled.kinds import Kind, Link, PortRow, single
 
+LINK_PORTS = {"db": 30200, "keeper": 30300, "geo": 30400, "log": 30500, "s3": 30600}
+"""Where the links to one thing begin; they end in the number of the region that has it."""
 DNS_NAME = "www.shop.test"
 PATRONI_ONLY = 5002
 """Where the load balancer of us's databases leads to their primary, whoever may take writes."""
@@ -27,8 +30,9 @@ class Region:
     """One region, and the users who are nearest to it.
 
     `number` is the last digit of its links' ports; `users`: their network, as DNS sees it;
-    `entry`: where they come in; `database`: its primary, for other regions. `first_address` (last
-    octet) and `first_port` (offset) are where its own begin; us's own are those of the stack.
+    `entry`: where they come in; `database`: its primary, for other regions; `archive`: where log is
+    kept, "" if elsewhere. `first_address` (last octet) and `first_port` (offset) are where its own
+    begin; us's own are those of the stack.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Region:
     first_address: int = 0
     entry: str = "edge:8080"
     database: str = f"db-lb:{PATRONI_ONLY}"
+    archive: str = ""
 
     @property
     def network(self) -> str:
@@ -94,7 +99,7 @@ def beside_us(name: str, number: int, users: str, first_address: int, first_port
 
 
 REGIONS = (
-    Region("us", 1, "192.0.2.0/26", first_port=73),
+    Region("us", 1, "192.0.2.0/26", first_port=73, archive="s3:7070"),
     beside_us("eu", 2, "192.0.2.64/26", first_address=192, first_port=74),
     beside_us("ap", 3, "192.0.2.128/26", first_address=208, first_port=82),
 )
@@ -149,13 +154,13 @@ def _between(one: Region, other: Region) -> Iterator[Link]:
         "log": other.database,
         "keeper": f"{other.name}-keeper:8010",
         "geo": f"{other.name}-geo:{peer_port(other)}",
+        **({"s3": other.archive} if other.archive else {}),
     }
     # Members of etcd each connect to the other: half of the way is on either link.
     distance = distance_ms(one, other)
-    added = {"db": distance, "log": distance, "keeper": distance, "geo": distance // 2}
     for what, upstream in upstreams.items():
-        port = link_port_to(other, what)
-        yield Link(f"{one.name}.{other.name}-{what}", port, upstream, one.inside, added[what])
+        port, added = link_port_to(other, what), distance // 2 if what == "geo" else distance
+        yield Link(f"{one.name}.{other.name}-{what}", port, upstream, one.inside, added)
 
 
 def user_port(users: Region, region: Region) -> int:
@@ -164,8 +169,8 @@ def user_port(users: Region, region: Region) -> int:
 
 
 def link_port_to(region: Region, what: str) -> int:
-    """Where the others' links to its `db`, `log`, `keeper` or `geo` listen."""
-    return {"db": 30200, "keeper": 30300, "geo": 30400, "log": 30500}[what] + region.number
+    """Where the others' links to its `db`, `log`, `keeper`, `geo` or `s3` listen."""
+    return LINK_PORTS[what] + region.number
 
 
 def peer_port(region: Region) -> int:

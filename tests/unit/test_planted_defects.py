@@ -40,6 +40,7 @@ PLACES = {
     "/etc/toxiproxy/": ROOT / "target" / "toxiproxy",
     "/etc/monitoring/": ROOT / "target" / "monitoring",
     "/etc/rsyslog.conf": ROOT / "target" / "logs" / "collector" / "rsyslog.conf",
+    "patroni/50-": ROOT / "target" / "database" / "regions",
     "keeper/": ROOT / "target" / "regions" / "keeper" / "keeper",
     "zones/": ROOT / "target" / "regions" / "dns",
     "config": ROOT / "target" / "regions" / "dns" / "config",

@@ -50,7 +50,7 @@ def reach(within_s: float = 5.0) -> None:
     settings = configparser.ConfigParser(interpolation=None)
     settings.read_string(CONFIG.read_text(encoding="utf-8"))
     known = settings["global"]
-    host, port = known["repo1-storage-host"], os.environ["PGBACKREST_REPO1_STORAGE_PORT"]
+    host, port = (os.environ[f"PGBACKREST_REPO1_STORAGE_{part}"] for part in ("HOST", "PORT"))
     if not Path(ca := known["repo1-storage-ca-file"]).exists():
         raise Failed(f"no {ca}: the S3 server makes it when it starts; is it running?")
     try:

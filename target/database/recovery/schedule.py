@@ -26,6 +26,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -199,6 +200,10 @@ class Page(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """The table, whether there is one of each, the metrics, or 404."""
         known = self.server.known
+        with suppress(ConnectionError):  # who asked has hung up
+            self._page(known)
+
+    def _page(self, known: Known) -> None:
         match self.path:
             case "/metrics":
                 text = metrics(known.calendar, known.stanza, known.archive, time.time())

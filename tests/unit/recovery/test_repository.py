@@ -213,10 +213,7 @@ def test_damaged_backups_and_those_of_other_repositories_do_not_count() -> None:
 def of_server(folder: Path, ca: Path) -> Path:
     """As pgbackrest.conf names one."""
     path = folder / "pgbackrest.conf"
-    path.write_text(
-        "[global]\nrepo1-s3-endpoint=s3\nrepo1-storage-host=127.0.0.1\n"
-        f"repo1-storage-ca-file={ca}\n# 100% of it\n"
-    )
+    path.write_text(f"[global]\nrepo1-s3-endpoint=s3\nrepo1-storage-ca-file={ca}\n# 100% of it\n")
     return path
 
 
@@ -225,6 +222,7 @@ def port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[socket.soc
     """Where the S3 server should be: nobody listens yet."""
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("PGBACKREST_REPO1_STORAGE_HOST", "127.0.0.1")
         monkeypatch.setenv("PGBACKREST_REPO1_STORAGE_PORT", str(taken.getsockname()[1]))
         monkeypatch.setattr(repository, "CONFIG", of_server(tmp_path, Path(where())))
         yield taken
