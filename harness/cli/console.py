@@ -179,9 +179,9 @@ class Screen:
 
 def _line(progress: Progress) -> str:
     snapshot = progress.snapshot
-    errors = " ".join(
-        f"{name} {rate:.1%}" for name, rate in sorted(snapshot.window_error_rate.items())
-    )
+    rates = snapshot.window_error_rate
+    failing = " ".join(f"{name} {rate:.1%}" for name, rate in sorted(rates.items()) if rate)
+    errors = failing or ("none" if rates else "-")
     faults = ", ".join(progress.faults) or "none"
     canary = snapshot.canary_rate_per_s
     rate = f"{snapshot.window_rate_per_s:6.0f}/s" + (f" + canary {canary:.0f}/s" if canary else "")
@@ -190,7 +190,7 @@ def _line(progress: Progress) -> str:
     missing = f"  workers missing: {len(snapshot.missing)}" if snapshot.missing else ""
     return (
         f"{max(0.0, progress.at_s):5.0f}/{progress.end_s:.0f} s  {progress.phase:<9}"
-        f" {rate}  errors: {errors or '-'}  fault: {faults}{doing}{scale}{missing}"
+        f" {rate}  errors: {errors}  fault: {faults}{doing}{scale}{missing}"
     )
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from harness.cli.console import Screen
+from harness.cli.console import Screen, _line
+from harness.model.load import LoadSnapshot
+from harness.runner.world import Progress
 
 
 def shown(capsys: pytest.CaptureFixture[str], **facts: Any) -> list[str]:
@@ -41,3 +43,16 @@ def test_of_many_surprises_five_are_shown(capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_result_of_an_older_version_has_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(capsys) == ["FAIL A claim", "report: index.html"]
+
+
+@pytest.mark.parametrize(
+    ("rates", "words"),
+    [
+        ({}, "errors: -  fault"),
+        ({"redirect": 0.0, "create": 0.0}, "errors: none  fault"),
+        ({"redirect": 0.0, "read": 0.25, "create": 0.5}, "errors: create 50.0% read 25.0%  fault"),
+    ],
+)
+def test_the_line_of_a_run_names_what_fails(rates: dict[str, float], words: str) -> None:
+    snapshot = LoadSnapshot(at_s=9.0, window_error_rate=rates)
+    assert words in _line(Progress("id", 9.0, 60.0, "fault", (), snapshot))
