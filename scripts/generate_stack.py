@@ -151,6 +151,7 @@ def _blocks(table: Table) -> dict[str, dict[str, Lines]]:
         "target/recovery/compose.yaml": _recovery(table),
         "target/recovery/archiving.yaml": {"services": _archiving(table)},
         "target/monitoring/prometheus.yml": {"targets": _scraped(table)},
+        "target/monitoring/alertmanager.yml": {"receivers": _receivers(table)},
     }
 
 
@@ -280,6 +281,18 @@ OWN_SETTINGS: Mapping[str, Callable[[Part], Lines]] = {
 def _observers(table: Table) -> tuple[Kind, ...]:
     exporters = (table.redis_exporter, table.postgres_exporter)
     return (table.prometheus, table.alertmanager, table.pager, *exporters)
+
+
+def _receivers(table: Table) -> Lines:
+    """The pager, by the link that Alertmanager has to it."""
+    [alertmanager] = table.alertmanager.parts()
+    address = f"http://toxiproxy:{link_port(alertmanager, 'pager')}"
+    return [
+        "- name: pager",
+        f'  webhook_configs: [{{url: "{address}/alerts", send_resolved: true}}]',
+        "- name: heartbeat",
+        f'  webhook_configs: [{{url: "{address}/heartbeat", send_resolved: false}}]',
+    ]
 
 
 def _scraped(table: Table) -> Lines:

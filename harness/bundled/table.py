@@ -94,6 +94,8 @@ class Table:
         for kind in (self.db, self.backup, self.drill):
             for part in kind.parts():
                 links += _to_dependencies(part, ("s3",))
+        for part in self.alertmanager.parts():
+            links += _to_dependencies(part, ("pager",))
         return links
 
     def distant_links(self) -> list[Link]:
@@ -106,6 +108,7 @@ DEPENDENCIES = {
     "db-rw": ("224", "db-lb:5000"),
     "db-ro": ("225", "db-lb:5001"),
     "s3": ("226", "s3:7070"),
+    "pager": ("227", "pager:9095"),
 }
 """What depends on something by a link: the links' first digits, and what they lead to."""
 FIRST_LINKS = {"worker": ROOM, "backup": ROOM, "drill": 2 * ROOM}

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 Labels = Mapping[str, str]
 
 ROLE, ENTRY = "harness.role", "harness.entry"
-REGION = "harness.region"
 PROTECT, STANDBY = "harness.protect", "harness.standby"
 TOXIPROXY = "harness.toxiproxy"
 REGION = "harness.region"

@@ -125,6 +125,7 @@ def test_links_are_named_after_both_ends_and_lead_to_the_second() -> None:
     assert links["app-1.db-ro"] == (22501, "db-lb:5001")
     assert links["worker.redis"] == (22311, "redis:6379")
     assert links["worker-10.db-rw"] == (22420, "db-lb:5000")
+    assert links["alertmanager.pager"] == (22701, "pager:9095")
     assert "worker.db-ro" not in links
 
 
