@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,8 @@ NEWEST = "7713536670646468630|4|1/580000A8|"
 class Node:
     """A standby's folder, and programs in place of psql and pgBackRest."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, s3: socket.socket) -> None:
+        self.s3 = s3
         self.data, self.bin = folder / "data", folder / "bin"
         (self.data / "pg_wal").mkdir(parents=True)
         self.bin.mkdir()
@@ -38,8 +42,10 @@ class Node:
 
     def gets(self, file: str) -> bool:
         """Whether the archive is asked for it; otherwise PostgreSQL is told that it has none."""
+        host, port = self.s3.getsockname()
         environment = {
             "PATH": f"{self.bin}:{os.environ['PATH']}", "SPOOL": str(self.data / "spool"),
+            "S3_HOST": host, "S3_PORT": str(port),
         }  # fmt: skip
         done = subprocess.run(
             [SCRIPT, file, "pg_wal/RECOVERYXLOG"],
@@ -54,8 +60,17 @@ class Node:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Node:
-    return Node(tmp_path)
+def s3() -> Iterator[socket.socket]:
+    """Where the archive is asked for: nobody listens yet."""
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken
+
+
+@pytest.fixture
+def node(tmp_path: Path, s3: socket.socket) -> Node:
+    s3.listen()
+    return Node(tmp_path, s3)
 
 
 @pytest.mark.parametrize("file", ["000000040000000100000058", "00000005.history"])
@@ -87,6 +102,12 @@ def test_what_is_here_already_is_fetched_only_if_it_could_not_be_used(node: Node
     for name in (here, next_one):
         (node.data / "pg_wal" / name).touch()
     assert [node.gets(name) for name in (here, next_one, next_one)] == [False, False, True]
+
+
+def test_where_nobody_listens_pgbackrest_does_not_try(tmp_path: Path, s3: socket.socket) -> None:
+    away = Node(tmp_path, s3)
+    away.answers("")
+    assert not away.gets("000000040000000100000058")
 
 
 def test_a_node_that_has_no_source_asks_the_archive(node: Node) -> None:
