@@ -148,15 +148,15 @@ def test_hosts_are_known_by_the_addresses_that_they_have(stack: Stack) -> None:
 
 
 def addresses_of(stack: Stack, name: str) -> list[str]:
-    """Its own; another region's member of etcd is asked at `distances`."""
+    """Its own; another region's member of etcd, and its archive, are asked at `distances`."""
     hosts = [stack.services[name]] if name in stack.services else []
-    if name.endswith("-geo") or name.startswith("inside-"):
+    if name.endswith("-geo") or name.startswith("inside-") or name == "s3":
         hosts.append(stack.services["distances"])
     return [each["ipv4_address"] for host in hosts for each in host["networks"].values()]
 
 
 def test_everything_that_links_lead_to_is_there_and_listens(stack: Stack) -> None:
-    listens = {"app": "8000", "lb": "8080", "redis": "6379", "s3": "7070"}
+    listens = {"app": "8000", "lb": "8080", "redis": "6379", "s3": "7070", "pager": "9095"}
     for name, upstream in stack.upstreams.items():
         host, _, port = upstream.partition(":")
         assert host in stack.services, name
@@ -370,7 +370,8 @@ def test_every_link_between_regions_is_cut_by_the_names_of_its_ends(regions: Reg
         if one != other
         for what in ("db", "log", "keeper", "geo")
     }
-    assert regions.links.keys() == users | {f"dns.{name}" for name in names} | between
+    archive = {f"{name}.us-s3" for name in names if name != "us"}
+    assert regions.links.keys() == users | {f"dns.{name}" for name in names} | between | archive
 
 
 def test_every_link_has_its_distance_when_toxiproxy_starts(regions: Regions) -> None:
