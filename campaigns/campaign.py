@@ -23,6 +23,7 @@ from campaigns.harness_command import (
     take_down,
 )
 from campaigns.hogs import hogs
+from campaigns.results import Table
 from campaigns.row import Figures, Row, add_row, figures_of, read_rows
 from harness.errors import RecordError
 from harness.session.stop import Stop, handled_by
@@ -44,11 +45,11 @@ class Campaign(ABC):
 
     The stack stays up between runs, as in use. It is made anew for a planted defect, and after a
     run without a verdict; at the end it is removed with its data. Beside hogs, which keep
-    `hogs_count` cores busy, verdicts say nothing of the stack: they are in no table.
+    `hogs_count` cores busy, verdicts say nothing of the stack: they are not in the `table`.
     """
 
-    def __init__(self, folder: Path, hogs_count: int = 0) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, table: Table, hogs_count: int = 0) -> None:
+        self.folder, self.table = folder, table
         self.hogs_count = hogs_count
 
     @abstractmethod
@@ -85,6 +86,8 @@ class Campaign(ABC):
                     row = self._run(job)
                     rows.append(row)
                     add_row(path, row)
+                    if not self.hogs_count:
+                        self.table.record(row)
                     self.ended(row, rows)
         except KeyboardInterrupt:
             interrupted = True

@@ -38,8 +38,8 @@ class Defects(Campaign):
         folder: Path = FOLDER,
         table: results.Table | None = None,
     ) -> None:
-        super().__init__(folder, hogs_count)
-        self.chosen, self.table = chosen, table or results.defects()
+        super().__init__(folder, table or results.defects(), hogs_count)
+        self.chosen = chosen
 
     @override
     def jobs(self, rows: Sequence[Row]) -> Iterator[Job]:
@@ -51,8 +51,6 @@ class Defects(Campaign):
 
     @override
     def ended(self, row: Row, rows: Sequence[Row]) -> None:
-        if not self.hogs_count:
-            self.table.record(row)
         found = ", ".join(row.codes) or row.message or "-"
         if not row.right_finding:
             found += f"  <- NOT by {row.expected}; see {row.report or 'above'}"

@@ -32,8 +32,8 @@ class Experiments(Campaign):
     def __init__(
         self, names: Sequence[str], folder: Path = FOLDER, table: results.Table | None = None
     ) -> None:
-        super().__init__(folder)
-        self.names, self.table = names, table or results.experiments()
+        super().__init__(folder, table or results.experiments())
+        self.names = names
 
     @override
     def jobs(self, rows: Sequence[Row]) -> Iterator[Job]:
@@ -43,7 +43,6 @@ class Experiments(Campaign):
 
     @override
     def ended(self, row: Row, rows: Sequence[Row]) -> None:
-        self.table.record(row)
         found = ", ".join(row.codes) or row.message
         number = self.names.index(row.experiment) + 1
         text = f"{number:>3} of {len(self.names)}  {row.experiment:<26}{row.verdict:<14}{found}"

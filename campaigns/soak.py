@@ -41,9 +41,8 @@ class Soak(Campaign):
         folder: Path = FOLDER,
         table: results.Table | None = None,
     ) -> None:
-        super().__init__(folder, hogs_count)
+        super().__init__(folder, table or results.experiments(), hogs_count)
         self.names, self.asked = names, asked
-        self.table = table or results.experiments()
 
     @override
     def jobs(self, rows: Sequence[Row]) -> Iterator[Job]:
@@ -52,8 +51,6 @@ class Soak(Campaign):
 
     @override
     def ended(self, row: Row, rows: Sequence[Row]) -> None:
-        if not self.hogs_count:
-            self.table.record(row)
         found = ", ".join(row.codes) or row.message
         text = f"{len(rows):>4} of {self.asked}  {row.experiment:<26}{row.verdict:<14}{found}"
         say(text.rstrip())

@@ -206,7 +206,7 @@ def _joined_part(part: Part, table: Table) -> Lines:
 
 def archived(table: Table) -> Lines:
     """Every database node knows the archive: those of us as in archiving.yaml."""
-    keeper = next(region for region in table.regions if region.archive)
+    where = next(region for region in table.regions if region.archive)
     lines = [line for node in table.db.parts() for line in (f"{node.name}:", "  <<: *joined")]
     for region in (each for each in table.regions if each.first_address):
         lines += [
@@ -214,7 +214,7 @@ def archived(table: Table) -> Lines:
             "  <<: *region",
             "  environment:",
             "    <<: *region-env",
-            f'    S3_PORT: "{link_port_to(keeper, "s3")}"',
+            f'    S3_PORT: "{link_port_to(where, "s3")}"',
         ]
     return lines
 

@@ -20,6 +20,8 @@ from harness.bundled.kinds import Kind, Link, PortRow, single
 
 LINK_PORTS = {"db": 30200, "keeper": 30300, "geo": 30400, "log": 30500, "s3": 30600}
 """Where the links to one thing begin; they end in the number of the region that has it."""
+S3 = "s3:7070"
+"""Where backups and the archive of the log are kept."""
 DNS_NAME = "www.shop.test"
 PATRONI_ONLY = 5002
 """Where the load balancer of us's databases leads to their primary, whoever may take writes."""
@@ -99,7 +101,7 @@ def beside_us(name: str, number: int, users: str, first_address: int, first_port
 
 
 REGIONS = (
-    Region("us", 1, "192.0.2.0/26", first_port=73, archive="s3:7070"),
+    Region("us", 1, "192.0.2.0/26", first_port=73, archive=S3),
     beside_us("eu", 2, "192.0.2.64/26", first_address=192, first_port=74),
     beside_us("ap", 3, "192.0.2.128/26", first_address=208, first_port=82),
 )

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.bundled.kinds import ROOM, Kind, Link, Part, PortRow, single
-from harness.bundled.regions import REGIONS, Region, distant_links
+from harness.bundled.regions import REGIONS, S3, Region, distant_links
 
 LOCUST_OFFSET = 61
 """The port of Locust's page, which runs outside the stack."""
@@ -107,7 +107,7 @@ DEPENDENCIES = {
     "redis": ("223", "redis:6379"),
     "db-rw": ("224", "db-lb:5000"),
     "db-ro": ("225", "db-lb:5001"),
-    "s3": ("226", "s3:7070"),
+    "s3": ("226", S3),
     "pager": ("227", "pager:9095"),
 }
 """What depends on something by a link: the links' first digits, and what they lead to."""

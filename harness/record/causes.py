@@ -294,9 +294,9 @@ class Explanations:
 
         That of a region also by a fault of the region's links to others.
         """
-        if self._moved(leader, at_s):
-            return True
-        return any(leader in cause.services or self._is_unplaced(cause) for cause in self._at(at_s))
+        return self._moved(leader, at_s) or any(
+            leader in cause.services or self._is_unplaced(cause) for cause in self._at(at_s)
+        )
 
     def _moved(self, service: str, at_s: float) -> bool:
         """Whether something between the service's region and others may have moved it."""

@@ -36,8 +36,9 @@ from repository import NAMES, Failed, backups, info, pgbackrest, say
 
 HOUR_S = float(os.environ.get("HOUR_S", "3600"))
 HOURS_S = {n: float(os.environ.get(f"HOUR_S_{NAMES[n].upper()}", HOUR_S)) for n in NAMES}
-BACKUP_S, LEAST_S, PORT = 3600.0, 0.1, 8011
-SOON_S = max(LEAST_S, min(HOURS_S.values()) / 4)
+BACKUP_S, PORT = 3600.0, 8011
+SOON_S = max(0.1, min(HOURS_S.values()) / 4)
+"""How soon it must be seen that the shortest hour is over."""
 AGAIN_S, KNOWN_S = min(2.0, SOON_S), min(30.0, SOON_S)
 """How old may be what pgBackRest said: others annotate and remove backups, too."""
 ARCHIVE_S, ARCHIVE_KNOWN_S = 5.0, 15.0

@@ -16,7 +16,7 @@ import pytest
 from disk import room
 from typing_extensions import override
 
-from campaigns import campaign, harness_command
+from campaigns import campaign, harness_command, results
 from campaigns.campaign import ROWS, Campaign, Job
 from campaigns.catalogue import Defect
 from campaigns.harness_command import Run
@@ -31,7 +31,7 @@ class Plain(Campaign):
     """Runs what is left of `todo`."""
 
     def __init__(self, folder: Path, *todo: Job, hogs_count: int = 0) -> None:
-        super().__init__(folder, hogs_count)
+        super().__init__(folder, results.experiments(folder / "results"), hogs_count)
         self.todo = todo
 
     @override
