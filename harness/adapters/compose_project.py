@@ -23,6 +23,7 @@ from harness.model.labels import STANDBY
 from harness.model.target import Target
 
 QUICK_S, UP_S, BUILD_S = 60, 180, 1800
+ALL_PROFILES = ("*",)
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,24 @@ class ComposeProject:
             command = ["up", "--no-start", "--no-build", "--no-deps", *standby]
             self._run(command, QUICK_S, "the standbys could not be created")
 
+    def misfits(self) -> list[str]:
+        """The bundled stack's services that have containers, and would meet a stack not theirs.
+
+        Those of profiles that are not used, if `up` will recreate something. None of a user's own
+        project: what runs there is meant to.
+        """
+        others = self.status().keys() - self.services().keys() if self.is_bundled else set()
+        if not others or not self.would_replace():
+            return []
+        command = ["config", "--services"]
+        known = self._run(command, QUICK_S, "no services", profiles=ALL_PROFILES).split()
+        return sorted(others.intersection(known))
+
+    def remove(self, services: Sequence[str]) -> None:
+        """Stop and remove the containers of these services; their volumes stay."""
+        command = ["rm", "--force", "--stop", *services]
+        self._run(command, UP_S, "what is not used now could not be removed", profiles=ALL_PROFILES)
+
     def down(self, *, volumes: bool = False) -> None:
         """Stop and remove the containers and networks, with `volumes` the data too.
 
@@ -184,7 +203,7 @@ class ComposeProject:
         extra = ["--volumes"] if volumes else []
         if self.is_bundled:  # another file of a user's project may have services of its own
             extra.append("--remove-orphans")
-        self._run(["down", "--timeout", "5", *extra], UP_S, "down failed", profiles=("*",))
+        self._run(["down", "--timeout", "5", *extra], UP_S, "down failed", profiles=ALL_PROFILES)
 
     @property
     def is_bundled(self) -> bool:

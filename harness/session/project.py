@@ -174,15 +174,24 @@ class Project:
             listed = "\n".join(f"  {problem}" for problem in health.problems)
             raise TargetError(
                 f"{self.name} is not healthy after {HEALTHY_S:.0f} s:\n{listed}",
-                "harness status; docker logs; harness down && harness up",
+                "harness status; docker logs; harness down && harness up; "
+                "if its data are to blame: harness down --volumes, which deletes them",
             )
         return health
 
     def start(self, *, recreate: bool, say: Callable[[str], None]) -> None:
-        """Start what does not run, with Toxiproxy before its clients; see `ComposeProject.up`."""
+        """Start what does not run, with Toxiproxy before its clients; see `ComposeProject.up`.
+
+        What an experiment with other parts has left of the bundled stack goes: last, for a database
+        that archives wants its store until it has stopped.
+        """
         self.check_links_image()
         self._build_missing(say)
+        misfits = self.compose.misfits()
         self.compose.up(recreate=recreate)
+        if misfits:
+            say(f"removing what other files or profiles started: {', '.join(misfits)}")
+            self.compose.remove(misfits)
 
     def _build_missing(self, say: Callable[[str], None]) -> None:
         """Parts of the bundled stack that few experiments need are built when first asked for."""

@@ -13,15 +13,16 @@ from campaigns.harness_command import HARNESS, ROOT
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[None]:
-    """Whatever a test leaves of the stack is taken down at the end, with its data."""
+    """Nothing of an earlier stack is left at first, and nothing of the tests' at the end."""
+    _down("--volumes")
     yield
-    subprocess.run([str(HARNESS), "down", "--volumes"], cwd=ROOT, timeout=200, check=True)
+    _down("--volumes")
 
 
 @pytest.fixture(scope="module")
 def no_stack(engine: None) -> None:
     """Nothing runs that no test asks for: beside another project, or once other parts were used."""
-    subprocess.run([str(HARNESS), "down"], cwd=ROOT, timeout=200, check=True)
+    _down()
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +33,7 @@ def run_experiment(stack: None, tmp_path_factory: pytest.TempPathFactory) -> Run
         return run_experiment_in(tmp_path_factory.mktemp(name), name, overrides)
 
     return run
+
+
+def _down(*flags: str) -> None:
+    subprocess.run([str(HARNESS), "down", *flags], cwd=ROOT, timeout=200, check=True)

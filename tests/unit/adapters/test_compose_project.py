@@ -225,6 +225,31 @@ def test_the_bundled_stack_is_recreated_as_ever(root: Path, fake: FakeCompose) -
     assert fake.calls() == ["up --detach --no-build a"]
 
 
+@pytest.mark.parametrize(
+    ("subnet", "status", "misfits"),
+    [
+        ("HARNESS_SUBNET=10.1.2\n", "Recreate", ["extra"]),
+        ("HARNESS_SUBNET=10.1.2\n", "Running", []),
+        ("", "Recreate", []),
+    ],
+    ids=["another stack", "a part beside it", "a user's project"],
+)
+def test_what_another_profile_started_does_not_fit_where_something_is_recreated(
+    root: Path, fake: FakeCompose, subnet: str, status: str, misfits: list[str]
+) -> None:
+    (root / ".env").write_text(subnet)
+    rows = [{"Service": name, "State": "running"} for name in ("a", "extra", "of-no-file")]
+    fake.answer("ps", "\n".join(map(json.dumps, rows)))
+    fake.answer("--services", "a\nextra\n")
+    fake.would(**{"shop-a-1": status})
+    assert _project(root).misfits() == misfits
+
+
+def test_what_is_removed_keeps_its_data(root: Path, fake: FakeCompose) -> None:
+    _project(root).remove(["extra"])
+    assert fake.calls() == ["--profile * rm --force --stop extra"]
+
+
 def test_newer_versions_say_what_they_do_in_another_field(root: Path, fake: FakeCompose) -> None:
     fake.answer("ps", RUNNING)
     event = {"id": "Container shop-a-1", "status": "Working", "text": "Recreate"}

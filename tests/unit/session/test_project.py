@@ -76,10 +76,26 @@ def test_what_few_experiments_need_is_built_when_first_asked_for(
     project.engine.has_image = lambda name: name in core | here  # type: ignore[method-assign]
     calls: list[str] = []
     monkeypatch.setattr(project.compose, "build", calls.extend)
+    monkeypatch.setattr(project.compose, "misfits", list)
     monkeypatch.setattr(project.compose, "up", lambda **_: calls.append("up"))
     texts: list[str] = []
     project.start(recreate=False, say=texts.append)
     assert (texts, calls) == (said, [*built, "up"])
+
+
+def test_what_does_not_fit_goes_once_what_depends_on_it_has_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    project = _project()
+    project.engine.has_image = lambda _: True  # type: ignore[method-assign]
+    calls: list[object] = []
+    monkeypatch.setattr(project.compose, "misfits", lambda: ["backup", "s3"])
+    monkeypatch.setattr(project.compose, "up", lambda **_: calls.append("up"))
+    monkeypatch.setattr(project.compose, "remove", calls.append)
+    texts: list[str] = []
+    project.start(recreate=False, say=texts.append)
+    assert calls == ["up", ["backup", "s3"]]
+    assert texts == ["removing what other files or profiles started: backup, s3"]
 
 
 def test_images_of_a_users_own_project_are_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,6 +105,7 @@ def test_images_of_a_users_own_project_are_not_built(monkeypatch: pytest.MonkeyP
     project.engine.has_image = lambda _: False  # type: ignore[method-assign]
     calls: list[str] = []
     monkeypatch.setattr(project.compose, "build", calls.extend)
+    monkeypatch.setattr(project.compose, "misfits", list)
     monkeypatch.setattr(project.compose, "up", lambda **_: calls.append("up"))
     project.start(recreate=False, say=pytest.fail)
     assert calls == ["up"]
