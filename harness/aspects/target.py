@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.aspects.base import Aspect, Findings
@@ -81,13 +82,15 @@ def _rejoined(record: Record) -> bool | None:
 
 
 def _figure(item: Expectation, findings: Findings) -> Figure:
-    """1 if it is true, 0 if not."""
+    """1 if it is true, 0 if not. Whether it is healthy is looked at when the run is over."""
     found = findings.of(ASPECT)
     value: bool | None = getattr(found, item.metric)
     if value is None:
         return no_figure(f"`{item.metric}` was not observed")
-    text = "; ".join(found.details.problems) if item.metric == "healthy" and not value else ""
-    return flag(value, text or ("observed" if value else "this was not the case"))
+    if item.metric != "healthy" or value:
+        return flag(value, "observed" if value else "this was not the case")
+    text = "; ".join(found.details.problems) or "this was not the case"
+    return replace(flag(value, text), happened_s=(findings.run.end_s or 0.0, math.inf))
 
 
 def _lacks(item: Expectation, experiment: Experiment, sources: Sources) -> str:

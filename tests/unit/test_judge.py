@@ -32,7 +32,8 @@ FAULT = {
     "fault": "kill-1", "kind": "kill", "target": "app-2", "phase": "fault", "start_s": 30.0,
     "effect_s": 30.1, "healed_s": 60.0, "proven": True, "healed": True, "detail": "exited",
 }  # fmt: skip
-RECOVERY = {"recovery_time_s": 21.0, "uncertainty_s": 0.01, "recovered": True}
+RECOVERY = {"recovery_time_s": 21.0, "uncertainty_s": 0.01, "recovered": True,
+            "fault_start_s": 40.0}  # fmt: skip
 ROTATION = {
     "fault": "kill-1", "server": "app-2", "lb": "lb-1", "backend": "read",
     "leaves_rotation_s": 0.5, "returns_to_rotation_s": None,
@@ -773,7 +774,7 @@ def test_a_disturbance_just_before_the_run_excuses_a_late_node_too():
 
 
 def test_what_excuses_a_missed_limit_is_said_after_what_was_found():
-    hog = {"disturbed": [HOG]}
+    hog = {"disturbed": [{**HOG, "end_s": 105.0}]}
     never = {"recovery__redirect__by_fault__kill-1": {"recovered": False}}
     for clause, changes, words in (
         ("p95 < 50ms", {}, "100 ms over 5,000 requests; other programs used 50%"),
@@ -785,11 +786,23 @@ def test_what_excuses_a_missed_limit_is_said_after_what_was_found():
 
 
 @pytest.mark.parametrize(
-    ("clause", "outcome"), [("p95 < 50ms", "fail"), ("recovery_time <= 20s", "inconclusive")]
+    ("clause", "recovered", "hog_s", "outcome"),
+    [
+        ("p95 < 50ms", True, (95.0, 99.0), "fail"),
+        ("recovery_time <= 20s", True, (95.0, 99.0), "fail"),
+        ("recovery_time <= 20s", True, (40.0, 45.0), "inconclusive"),
+        ("recovery_time <= 20s", False, (75.0, 80.0), "inconclusive"),
+        ("recovery_time <= 20s", False, (40.0, 55.0), "fail"),
+    ],
 )
-def test_a_figure_of_faults_looks_to_the_end_of_the_run(clause, outcome):
-    """A disturbance after the phase, which ends at 90 s, is nothing to the phase's own times."""
-    found = findings(machine={"disturbed": [{**HOG, "start_s": 95.0, "end_s": 99.0}]})
+def test_a_disturbance_excuses_a_recovery_only_where_it_can_have_made_it_late(
+    clause, recovered, hog_s, outcome
+):
+    """The fault is of 40 s, what recovers does after 21 s, and the run ends at 90 s."""
+    hog = {**HOG, "start_s": hog_s[0], "end_s": hog_s[1]}
+    late = RECOVERY if recovered else {"recovered": False, "fault_start_s": 40.0}
+    machine = {"disturbed": [hog]}
+    found = findings(machine=machine, **{"recovery__redirect__by_fault__kill-1": late})
     [judged] = verdict_of("redirect", clause, found)[1].judgements
     assert judged.outcome == outcome
 

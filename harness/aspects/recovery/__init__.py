@@ -248,8 +248,10 @@ def _of_faults(item: Expectation, found: Recovery, findings: Findings) -> Figure
     if not mine:
         return no_figure(f"no fault was injected in {item.phase}")
     if any(not one.recovered for one in mine):
-        return failed("not recovered by the end of the run", "not_recovered")
-    return _measured(mine, _words(max(mine, key=duration_s), found))
+        figure = failed("not recovered by the end of the run", "not_recovered")
+    else:
+        figure = _measured(mine, _words(max(mine, key=duration_s), found))
+    return replace(figure, happened_s=_decisive_s(item, mine, findings))
 
 
 def _of_phase(
@@ -284,9 +286,25 @@ def _degradation(item: Expectation, found: Degradation | None, findings: Finding
         return no_figure(f"no fault was injected in {item.phase}")
     limit = f"{found.metric} within {format_duration(found.limit_s)}"
     if any(not one.recovered for one in mine):
-        return failed(f"{limit} was not regained by the end of the run", "not_recovered")
-    worst = max(mine, key=duration_s)
-    return _measured(mine, _after(worst, f"{limit} regained", f"{limit} throughout"))
+        figure = failed(f"{limit} was not regained by the end of the run", "not_recovered")
+    else:
+        worst = max(mine, key=duration_s)
+        figure = _measured(mine, _after(worst, f"{limit} regained", f"{limit} throughout"))
+    return replace(figure, happened_s=_decisive_s(item, mine, findings))
+
+
+def _decisive_s(
+    item: Expectation, each: Sequence[Recovered], findings: Findings
+) -> tuple[float, float]:
+    """As long as the limit, until the longest recovery ended, or the run did.
+
+    Whatever had disturbed the machine before, the target had all the time in quiet that it may
+    take, and was not back.
+    """
+    longest = max(each, key=duration_s)
+    end_s = (longest.fault_start_s or 0.0) + duration_s(longest)
+    end_s = min(end_s, findings.run.end_s or math.inf)
+    return end_s - item.limit, end_s
 
 
 def _after(one: Recovered, what: str, never: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,6 +54,11 @@ def expected(phase: str, metric: str = "recovery_time", subject: str = "read") -
 
 
 def figure(item: Expectation, found: Recovery, end_s: float | None = 100.0) -> Figure:
+    """But for when it happened."""
+    return replace(figure_of(item, found, end_s), happened_s=None)
+
+
+def figure_of(item: Expectation, found: Recovery, end_s: float | None = 100.0) -> Figure:
     other = of_each({"kill-1": after(None)}, stream="main")
     findings = Findings(Run(faults=FAULTS, end_s=end_s), {"recovery": {"x": other, "read": found}})
     return recovery.ASPECT.figure(item, findings)
@@ -156,6 +162,23 @@ def test_a_figure_rests_on_all_probes_from_just_before_the_fault_to_the_end() ->
     assert figure(expected("third"), of_each(OF_EACH)).basis == basis(math.inf)
     nothing = figure(expected("run", subject="write"), of_each(OF_EACH))
     assert (nothing.gap, nothing.basis) == ("no fault was injected", Basis((), 0.0, 0.0))
+
+
+@pytest.mark.parametrize("metric", ["recovery_time", "degradation_time"])
+@pytest.mark.parametrize(
+    ("took_s", "end_s", "happened_s"),
+    [(40.0, 100.0, (30.0, 60.0)), (None, 100.0, (70.0, 100.0)), (None, None, (math.inf, math.inf))],
+    ids=["back late", "never back", "nobody knows"],
+)
+def test_a_time_is_missed_where_the_target_had_all_of_the_limit_in_quiet(
+    metric: str, took_s: float | None, end_s: float | None, happened_s: tuple[float, float]
+) -> None:
+    late = Recovered(
+        recovery_time_s=took_s, uncertainty_s=0.1, recovered=took_s is not None, fault_start_s=20.0
+    )
+    rows = {"kill-1": late, "kill-2": replace(after(3.0), fault_start_s=48.0)}
+    found = of_each(rows, degradation=Degradation(metric="p99", limit_s=0.25, by_fault=rows))
+    assert figure_of(expected("run", metric), found, end_s).happened_s == happened_s
 
 
 def test_a_time_that_caches_can_hide_is_weak_evidence() -> None:
