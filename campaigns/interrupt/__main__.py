@@ -1,6 +1,6 @@
 """Tries all cases on the real stack, one after another.
 
-    python -m campaigns.interrupt [--restart-engine "COMMAND"]    some 20 minutes; needs Docker
+    python -m campaigns.interrupt [--restart-engine "COMMAND"]    some 30 minutes; needs Docker
 
 The last line is one JSON object; the exit code is 0 if nothing was left over in any case.
 """

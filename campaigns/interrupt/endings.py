@@ -16,7 +16,9 @@ from harness.watchdog import STILL_S
 
 RESCUED_S = 10.0  # healed within this time after a SIGKILL, automatically
 LOCKED_S = 60.0  # a watchdog waits for a call that was in flight to take effect
-GONE_S, HEAL_LIMIT_S = 5.0, 60.0
+GONE_S = 5.0
+HEAL_LIMIT_S = 60.0 + 15.0
+"""A breaker that opened just before its link was whole again stays open for 60 s."""
 
 
 def interrupted(stack: Stack, number: signal.Signals, moment: str, output: Path) -> list[str]:
