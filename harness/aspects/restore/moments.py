@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.aspects.recovery.stretches import Stretch
 from harness.record.run import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WIPE = "wipe"
 KINDS = (WIPE, "damage_rows", "delete_rows")
@@ -66,9 +69,9 @@ def concerned(record: Record) -> list[dict[str, Any]]:
 
 
 def _breaking(faults: Sequence[dict[str, Any]], record: Record) -> dict[str, Any]:
-    """The first of them; of wipes the last before anybody did something about them.
+    """The first of them; of wipes that which ended the writes, before anybody did something.
 
-    While one disk is whole, writes are acknowledged and nothing is gone yet.
+    While one disk is whole, writes may still be acknowledged and nothing is gone yet.
     """
     first = min(faults, key=_effect_s)
     if first["kind"] != WIPE:
@@ -76,7 +79,15 @@ def _breaking(faults: Sequence[dict[str, Any]], record: Record) -> dict[str, Any
     begun = [float(e["start_s"]) for e in record.events_of("remedy.started")]
     end_s = min((at_s for at_s in begun if at_s >= _effect_s(first)), default=inf)
     wipes = [f for f in faults if f["kind"] == WIPE and _effect_s(f) <= end_s]
-    return max(wipes, key=_effect_s)
+    last_s = max(map(_effect_s, wipes))
+    written_s = max(_last_written_s(samples, last_s) for samples in (record.main, record.canary))
+    return min((f for f in wipes if _effect_s(f) >= written_s), key=_effect_s)
+
+
+def _last_written_s(samples: pd.DataFrame, until_s: float) -> float:
+    """When the last write was sent that was acknowledged by then."""
+    is_written = (samples["write"] == "ok") & (samples["done_s"] <= until_s)
+    return float(samples.loc[is_written, "sent_s"].max()) if is_written.any() else -inf
 
 
 def _effect_s(fault: dict[str, Any]) -> float:

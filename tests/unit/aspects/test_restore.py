@@ -464,7 +464,25 @@ def test_the_key_figures_of_the_report(tmp_path: Path) -> None:
     assert [tile.tone for tile in restore.ASPECT.tiles(case.findings())] == ["good", "good", "bad"]
 
 
-def test_of_several_wipes_the_last_one_has_broken_the_data(tmp_path: Path) -> None:
+def test_of_several_wipes_that_one_has_broken_the_data_which_ended_the_writes(
+    tmp_path: Path,
+) -> None:
+    """A write that was sent before it and acknowledged just after says nothing."""
+    case = Case(tmp_path, reach_s=17.0)
+    at_s = {"wipe-1": EFFECT_S, "wipe-2": 22.5, "wipe-3": 25.0}
+    case.faults = [{**WIPE, "fault": name, "effect_s": s} for name, s in at_s.items()]
+    case.down_s = (EFFECT_S, UP_S)
+    case.done_s = np.where(np.abs(case.sent_s - EFFECT_S) < APART_S, EFFECT_S + 0.1, case.done_s)
+    found = case.found()
+    assert found.effect_s == EFFECT_S
+    assert found.recovery_point_s == EFFECT_S - (17.0 + FLIGHT_S)
+    case.down_s = (EFFECT_S + 3 * APART_S, UP_S)
+    assert case.found().effect_s == 22.5
+
+
+def test_of_several_wipes_the_last_one_has_broken_the_data_if_writes_went_on(
+    tmp_path: Path,
+) -> None:
     """One that comes after the operator began is another matter."""
     case = Case(tmp_path)
     at_s = {"wipe-1": EFFECT_S, "wipe-2": 22.5, "wipe-3": 25.0, "wipe-4": 41.0}
