@@ -8,21 +8,21 @@ from collections.abc import Iterator
 import pytest
 from experiment_run import Run, RunExperiment, run_experiment_in
 
-from campaigns.harness_command import HARNESS, ROOT
+from campaigns.harness_command import HARNESS, ROOT, take_down
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[None]:
     """Nothing of an earlier stack is left at first, and nothing of the tests' at the end."""
-    _down("--volumes")
+    take_down()
     yield
-    _down("--volumes")
+    take_down()
 
 
 @pytest.fixture(scope="module")
 def no_stack(engine: None) -> None:
     """Nothing runs that no test asks for: beside another project, or once other parts were used."""
-    _down()
+    subprocess.run([str(HARNESS), "down"], cwd=ROOT, timeout=200, check=True)
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,3 @@ def run_experiment(stack: None, tmp_path_factory: pytest.TempPathFactory) -> Run
         return run_experiment_in(tmp_path_factory.mktemp(name), name, overrides)
 
     return run
-
-
-def _down(*flags: str) -> None:
-    subprocess.run([str(HARNESS), "down", *flags], cwd=ROOT, timeout=200, check=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -247,11 +247,8 @@ def _of_faults(item: Expectation, found: Recovery, findings: Findings) -> Figure
     mine = _of_phase(item, found.by_fault, findings)
     if not mine:
         return no_figure(f"no fault was injected in {item.phase}")
-    if any(not one.recovered for one in mine):
-        figure = failed("not recovered by the end of the run", "not_recovered")
-    else:
-        figure = _measured(mine, _words(max(mine, key=duration_s), found))
-    return replace(figure, happened_s=_decisive_s(item, mine, findings))
+    never = "not recovered by the end of the run"
+    return _longest(item, mine, findings, never, lambda worst: _words(worst, found))
 
 
 def _of_phase(
@@ -262,10 +259,27 @@ def _of_phase(
     return [recoveries[name] for name in names if name in recoveries]
 
 
-def _measured(each: Sequence[Recovered], words: str) -> Figure:
-    """The longest of several recoveries, as uncertain as the others make it, too."""
-    value, half_s = largest((duration_s(one), one.uncertainty_s or 0.0) for one in each)
-    return Figure(value, words, uncertainty=half_s)
+def _longest(
+    item: Expectation,
+    each: Sequence[Recovered],
+    findings: Findings,
+    never: str,
+    words: Callable[[Recovered], str],
+) -> Figure:
+    """The longest of several recoveries, as uncertain as the others make it, too.
+
+    What decides happened in as long as the limit, until it ended, or the run did: whatever had
+    disturbed the machine before, the target had all the time in quiet that it may take.
+    """
+    longest = max(each, key=duration_s)
+    if any(not one.recovered for one in each):
+        figure = failed(never, "not_recovered")
+    else:
+        value, half_s = largest((duration_s(one), one.uncertainty_s or 0.0) for one in each)
+        figure = Figure(value, words(longest), uncertainty=half_s)
+    end_s = (longest.fault_start_s or 0.0) + duration_s(longest)
+    end_s = min(end_s, findings.run.end_s or math.inf)
+    return replace(figure, happened_s=(end_s - item.limit, end_s))
 
 
 def _words(worst: Recovered, found: Recovery) -> str:
@@ -285,26 +299,9 @@ def _degradation(item: Expectation, found: Degradation | None, findings: Finding
     if not mine:
         return no_figure(f"no fault was injected in {item.phase}")
     limit = f"{found.metric} within {format_duration(found.limit_s)}"
-    if any(not one.recovered for one in mine):
-        figure = failed(f"{limit} was not regained by the end of the run", "not_recovered")
-    else:
-        worst = max(mine, key=duration_s)
-        figure = _measured(mine, _after(worst, f"{limit} regained", f"{limit} throughout"))
-    return replace(figure, happened_s=_decisive_s(item, mine, findings))
-
-
-def _decisive_s(
-    item: Expectation, each: Sequence[Recovered], findings: Findings
-) -> tuple[float, float]:
-    """As long as the limit, until the longest recovery ended, or the run did.
-
-    Whatever had disturbed the machine before, the target had all the time in quiet that it may
-    take, and was not back.
-    """
-    longest = max(each, key=duration_s)
-    end_s = (longest.fault_start_s or 0.0) + duration_s(longest)
-    end_s = min(end_s, findings.run.end_s or math.inf)
-    return end_s - item.limit, end_s
+    never = f"{limit} was not regained by the end of the run"
+    regained, throughout = f"{limit} regained", f"{limit} throughout"
+    return _longest(item, mine, findings, never, lambda worst: _after(worst, regained, throughout))
 
 
 def _after(one: Recovered, what: str, never: str) -> str:
