@@ -16,7 +16,8 @@ from harness.model.log_line import RawLine
 
 LINE_MAX = 64 << 10
 _HEAD = struct.Struct(">BxxxL")
-_WORD = re.compile(rb"""[^\s"'<>,;&]+\Z""")
+_WHOLE_WORDS = re.compile(rb"""(?s:.*)[\s"'<>,;&]""")
+"""From the end, and so in a time that is linear in the line's length."""
 
 
 def log_lines(chunks: Iterable[bytes], *, is_framed: bool) -> Iterator[RawLine]:
@@ -46,7 +47,8 @@ def _line(time: bytes, text: bytes) -> Iterator[RawLine]:
     except ValueError:
         return
     if len(text) > LINE_MAX:
-        text = _WORD.sub(b"", text[:LINE_MAX])
+        kept = _WHOLE_WORDS.match(text, 0, LINE_MAX)
+        text = kept[0] if kept else b""
     yield RawLine(wall_s, shown, text)
 
 

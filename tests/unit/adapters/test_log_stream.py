@@ -70,6 +70,8 @@ def test_a_line_is_bounded_and_no_word_is_cut() -> None:
     text = b"x" * (LINE_MAX - 10) + b" " + word + b"\n"
     [(_, found)] = _texts(_frame(T1.encode() + b" " + text))
     assert found == b"x" * (LINE_MAX - 10) + b" "
+    [(_, found)] = _texts(_frame(T1.encode() + b" " + b"x" * (LINE_MAX + 1) + b"\n"))
+    assert found == b""
 
 
 def test_a_line_without_an_end_takes_no_memory() -> None:
