@@ -15,6 +15,7 @@ from harness.errors import EngineError, TargetError
 from harness.faults.base import LinkClient, LinkState, PacketQueue, PacketQueues, Seen, Tools
 from harness.faults.containers import fill_memory, freeze_process
 from harness.faults.containers.intruder import COUNT, END
+from harness.load.driver import LoadConfig
 from harness.model.container import (
     COMPOSE_PROJECT,
     COMPOSE_SERVICE,
@@ -22,6 +23,7 @@ from harness.model.container import (
     Container,
     ContainerEvent,
 )
+from harness.model.experiment import Experiment
 from harness.model.http import Answer
 from harness.model.load import LoadSnapshot, LoadSummary
 from harness.model.log_line import RawLine
@@ -85,6 +87,20 @@ class FakeClock:
 
     def sleep_until_s(self, at_s: float) -> None:
         self.at_s = max(self.at_s, at_s)
+
+
+def load_config(experiment: Experiment, folder: Path) -> LoadConfig:
+    """What a generator of its load is told, before it is known which entries move."""
+    return LoadConfig(
+        load=experiment.load,
+        operations=experiment.operations,
+        endpoints=[("127.0.0.1", 80)],
+        seed=1,
+        run_id="x",
+        duration_s=1,
+        canary_key_offset=0,
+        samples_dir=folder / "samples",
+    )
 
 
 def container(service: str, role: str = "app", **facts: Any) -> Container:

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,13 +152,20 @@ class ComposeProject:
         """Build what these services run, or all; unchanged steps come from the builder's cache."""
         self._run(["build", "--quiet", *services], BUILD_S, "an image could not be built")
 
-    def up(self, timeout_s: float = UP_S, *, recreate: bool = False) -> None:
+    def up(
+        self,
+        timeout_s: float = UP_S,
+        *,
+        recreate: bool = False,
+        say: Callable[[str], object] = bool,
+    ) -> None:
         """Start all services but standbys (label `harness.standby`), which are only created.
 
         A stack that is half up is adopted: what runs unchanged is left alone, what is paused
         goes on. What differs is recreated if it is the bundled stack's, or with `recreate`; else
-        TargetError names it. Nothing is built. Returns when all are started, which is before they
-        are ready.
+        TargetError names it. What an experiment with other parts has left of the bundled stack is
+        removed: last, for a database that archives wants its store until it has stopped. Nothing is
+        built. Returns when all are started, which is before they are ready.
         """
         self.config()  # as Compose is about to read it: the files may have changed since
         services = self.services()
@@ -168,6 +175,7 @@ class ComposeProject:
         rows = self._rows()
         status = _states(rows)
         self._refuse_taken_ports(status)
+        misfits = self._misfits(status)
         if status and not (recreate or self.is_bundled) and (names := self.would_replace()):
             raise refuse_replacing(self.name(), names)
         if paused := sorted({row["Service"] for row in rows if row["State"] == "paused"}):
@@ -176,22 +184,25 @@ class ComposeProject:
         if standby:
             command = ["up", "--no-start", "--no-build", "--no-deps", *standby]
             self._run(command, QUICK_S, "the standbys could not be created")
+        if misfits:
+            say(f"removing what other files or profiles started: {', '.join(misfits)}")
+            self._remove(misfits)
 
-    def misfits(self) -> list[str]:
+    def _misfits(self, status: Mapping[str, str]) -> list[str]:
         """The bundled stack's services that have containers, and would meet a stack not theirs.
 
         Those of profiles that are not used, if `up` will recreate something. None of a user's own
         project: what runs there is meant to.
         """
-        others = self.status().keys() - self.services().keys() if self.is_bundled else set()
+        others = status.keys() - self.services().keys() if self.is_bundled else set()
         if not others or not self.would_replace():
             return []
         command = ["config", "--services"]
         known = self._run(command, QUICK_S, "no services", profiles=ALL_PROFILES).split()
         return sorted(others.intersection(known))
 
-    def remove(self, services: Sequence[str]) -> None:
-        """Stop and remove the containers of these services; their volumes stay."""
+    def _remove(self, services: Sequence[str]) -> None:
+        """Their containers; their volumes stay."""
         command = ["rm", "--force", "--stop", *services]
         self._run(command, UP_S, "what is not used now could not be removed", profiles=ALL_PROFILES)
 

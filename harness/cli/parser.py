@@ -350,7 +350,7 @@ def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="N",
         help="port of the page; default: HARNESS_PORT_LOCUST in .env",
     )
-    ui.set_defaults(act=_later("stack_commands", "ui"))
+    ui.set_defaults(act=_later("ui_command", "ui"))
     doctor = commands.add_parser("doctor", help="show what this machine lacks, and how to fix it")
     doctor.add_argument("--json", action="store_true", help=_JSON)
     for command in (up, down, status, backups, drill, heal, ui, doctor):

@@ -1,4 +1,4 @@
-"""The stack and its state: up, down, status, heal, ui, doctor."""
+"""The stack and its state: up, down, status, heal, doctor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 
 from harness.adapters.clock import SystemClock
@@ -21,11 +20,9 @@ from harness.adapters.tools import tools_of
 from harness.bundled.shortener import is_bundled
 from harness.cli.console import Screen
 from harness.cli.target_flags import choice_of
-from harness.compose_files import read_environment
 from harness.errors import HarnessError, HealError, TargetError, UsageError
 from harness.faults.base import Proof
 from harness.guard import check_host_access
-from harness.load.driver import LoadConfig, run_ui
 from harness.lock import lock_holder, run_lock
 from harness.model.clock import wait_until
 from harness.model.container import LOOPBACK, Container
@@ -33,8 +30,6 @@ from harness.model.http import authority
 from harness.remembered import forget, recall
 from harness.rescue import last_rescue
 from harness.session import canary_keys
-from harness.session.entries import other_entries
-from harness.session.experiment_files import experiment_files, read_experiment
 from harness.session.project import Project, checkout
 from harness.session.targets import Choice, find_target
 from harness.state_folder import JOURNAL, state_folders
@@ -43,7 +38,6 @@ from harness.watchdog.process import WATCHDOG_NAME
 
 STOP_S, WATCHDOG_S, TAKES_OVER_S = 120.0, 60.0, 3.0
 UNHEALTHY = 3  # exit code of `status`: nothing failed, but a run could prove nothing now
-UI_DURATION_S = 3600.0  # a test started in the page ends by itself after this
 
 
 def up(options: argparse.Namespace, screen: Screen) -> int:
@@ -219,38 +213,6 @@ def _heal_project(folder: Path, screen: Screen) -> int:
     known = recall(folder)
     engine = DockerEngine(folder.name, known.services, known.engine)
     return len(replay(journal, tools_of(engine, SystemClock(), HttpClient()), say))
-
-
-def ui(options: argparse.Namespace, screen: Screen) -> int:
-    """Open Locust's web page on the experiment's arrivals, until Ctrl-C."""
-    path, *more = experiment_files([options.file])
-    if more:
-        raise UsageError(f"{options.file}: more than one experiment", f"harness ui {path}")
-    project = Project(find_target(choice_of(options), path))
-    experiment = read_experiment(path, project.compose.services(), project.target)
-    project.wait_healthy()
-    default = read_environment(project.root).get("HARNESS_PORT_LOCUST", "8089")
-    if not (options.port or default.isdecimal()):
-        raise UsageError(
-            f".env: HARNESS_PORT_LOCUST={default} is not a port number", "harness ui --port N"
-        )
-    port = options.port or int(default)
-    screen.say(f"http://127.0.0.1:{port} (stop it with Ctrl-C)")
-    name = f"ui-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
-    config = LoadConfig(
-        load=experiment.load,
-        operations=experiment.operations,
-        endpoints=project.endpoints(experiment.load),
-        entries=other_entries(experiment, project),
-        seed=1,
-        run_id=name,
-        duration_s=UI_DURATION_S,
-        canary_key_offset=0,
-        samples_dir=project.state_dir / "ui" / name,
-        headers=experiment.target.headers,
-        state_file=project.state_dir / "state.json",
-    )
-    run_ui(config, port, project.state_dir / "ui")
 
 
 def doctor(options: argparse.Namespace, screen: Screen) -> int:

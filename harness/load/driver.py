@@ -9,13 +9,12 @@ canary stays one engine on this machine, so what it measures needs no other cloc
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import NoReturn
 
 from harness.errors import LoadError
@@ -29,6 +28,7 @@ from harness.model.load import Load, LoadSnapshot, LoadSummary, Operation
 from harness.record.folder import RunFolder
 
 READY_S, JOIN_S, STOP_EXTRA_S, HANG_UP_S = 30.0, 60.0, 10.0, 2.0
+LOOK_S = 0.1
 WORKER_S = 5.0
 """Longer for each worker: several start at once, on few cores."""
 USERS_MAX = 400
@@ -251,10 +251,11 @@ class LoadDriver:
         return GeneratorProcess("load generator", command, self._work / "load.log", environment)
 
 
-def run_ui(config: LoadConfig, port: int, folder: Path) -> NoReturn:
-    """Become Locust's web page on 127.0.0.1:`port`; a test started there sends `config`'s load.
+def serve_page(config: LoadConfig, port: int, folder: Path, look: Callable[[], object]) -> NoReturn:
+    """Locust's web page on 127.0.0.1:`port`, until this process is interrupted or the page fails.
 
-    Each test records into a folder of its own below `config.samples_dir`.
+    A test started there sends `config`'s load, and records into a folder of its own below
+    `config.samples_dir`. `look` is called every LOOK_S meanwhile. LoadError if the page ends.
     """
     check_endpoints(config.endpoints)
     folder.mkdir(parents=True, exist_ok=True)
@@ -263,7 +264,16 @@ def run_ui(config: LoadConfig, port: int, folder: Path) -> NoReturn:
     command = [*locust_command(LOCUSTFILE), "--web-host", "127.0.0.1", "--web-port", str(port)]
     if not config.load.stages:
         command += ["--users", str(_users(config.load)), "--spawn-rate", "10000"]
-    os.execve(sys.executable, command, {**os.environ, **_locust_environment(config, folder)})
+    environment = {**_locust_environment(config, folder), "HARNESS_PAGE": "1"}
+    page = GeneratorProcess("web page", command, folder / "page.log", environment)
+    try:
+        while True:
+            page.check()
+            look()
+            sleep(LOOK_S)
+    finally:
+        page.child.terminate()  # a test that runs is stopped first, as by the page's own button
+        page.end(monotonic() + config.load.timeout_s + STOP_EXTRA_S)
 
 
 def _locust_environment(config: LoadConfig, work: Path) -> dict[str, str]:

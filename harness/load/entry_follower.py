@@ -25,10 +25,7 @@ NOWHERE: Address = (LOOPBACK, 1)
 
 
 class EntryFollower:
-    """A probe: `look` says where each container of the entry is published, None for nowhere.
-
-    `entry` is its name in the events; "" for that of the load.
-    """
+    """A probe: `look` says where each container of `entry` is published, None for nowhere."""
 
     name, interval_s = "entry", 0.1
 
@@ -37,10 +34,9 @@ class EntryFollower:
         look: Callable[[], Sequence[Address | None]],
         file: Path,
         clock: Clock,
-        entry: str = "",
+        entry: str,
     ) -> None:
-        self.file = file
-        self._which = {"entry": entry} if entry else {}
+        self.file, self._entry = file, entry
         self._look, self._clock = look, clock
         self._known: list[Address] | None = None
 
@@ -52,7 +48,7 @@ class EntryFollower:
             write_whole(self.file, json.dumps(found))
         self._known = found
         to = ["nowhere" if address == NOWHERE else authority(address) for address in found]
-        moved = {"at_s": at_s, "event": "load.entry", "to": to, **self._which}
+        moved = {"at_s": at_s, "event": "load.entry", "entry": self._entry, "to": to}
         return Observation(self.name, at_s, ok=True, events=(moved,) if has_moved else ())
 
     def finish(self) -> Observation:

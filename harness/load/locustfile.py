@@ -5,8 +5,9 @@ become an arrival rate. Load of several workers is workers/locustfile.py. Locust
 first in its process.
 
     HARNESS_ENGINE_CONFIG   the engine's configuration, a JSON file
-    HARNESS_COMMAND_FD      the driver's commands (`begin T0`, `stop S`); absent under the page
+    HARNESS_COMMAND_FD      the driver's commands (`begin T0`, `stop S`); closed once it is gone
     HARNESS_REPORT_FD       the engine's reports, passed on to the driver
+    HARNESS_PAGE            set if tests are begun and stopped in the page, not by the driver
     HARNESS_STATE_FILE      what the page shows: {"run_id": …, "phase": …, "faults": […]}
 """
 
@@ -39,7 +40,7 @@ RATE_PER_USER = float(os.environ.get("HARNESS_RATE_PER_USER", "10"))
 DRAIN_S = float(LOAD["timeout_s"])
 STAGES = CONFIG["stages"]
 PROFILE = RateProfile.of_stages(0, LOAD["rate_per_s"], STAGES)
-HAS_DRIVER = "HARNESS_COMMAND_FD" in os.environ
+IS_PAGE = "HARNESS_PAGE" in os.environ
 HOST = f"http://{authority(tuple(CONFIG['endpoints'][0]))}"
 STEER_S, REPORT_S = 0.1, 0.5
 STATE_OLD_S = 15.0
@@ -93,7 +94,7 @@ class Engine(EngineProcess):
         self._is_steered = False
         super().__init__(environment, config, DRAIN_S)
         gevent.spawn(self._steer)
-        if not HAS_DRIVER:
+        if IS_PAGE:
             self.begin(monotonic() + 0.2)
 
     @override
@@ -182,7 +183,7 @@ def _config_of_test() -> Path:
     """The engine's configuration; under the page each test has a folder of its own."""
     value = dict(CONFIG)
     number = next(TESTS)
-    if not HAS_DRIVER:
+    if IS_PAGE:
         value["samples"] = f"{CONFIG['samples']}/{os.getpid()}-{number}"
     Path(value["samples"]).mkdir(parents=True, exist_ok=True)
     given = Path(os.environ["HARNESS_ENGINE_CONFIG"])
@@ -212,9 +213,8 @@ def initialise(environment: Any, **_: Any) -> None:
     """Route Ctrl-C to the main greenlet, listen to the driver, extend the page."""
     # Python would raise KeyboardInterrupt in whatever greenlet runs.
     gevent.signal_handler(signal.SIGINT, gevent.kill, gevent.getcurrent(), KeyboardInterrupt)
-    if HAS_DRIVER:
-        environment.process_exit_code = 0  # failed requests are the experiment's to judge
-        gevent.spawn(follow_commands, partial(obey, environment), abandon)
+    environment.process_exit_code = 0  # failed requests are the experiment's to judge
+    gevent.spawn(follow_commands, partial(obey, environment), abandon)
     if environment.web_ui:
         extend_page(environment.web_ui)
 

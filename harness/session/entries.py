@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from harness.errors import TargetError
+from harness.load.driver import LoadConfig
 from harness.load.engine.config import Entry
 from harness.load.entry_follower import EntryFollower
 from harness.load.place_follower import PlaceFollower
@@ -37,22 +39,30 @@ def check_places(experiment: Experiment, project: Project) -> list[str]:
     return found
 
 
-def entry_followers(experiment: Experiment, project: Project) -> list[Follower | None]:
-    """For the load's entry, then for each other one: who follows it, None where it stays."""
-    entries = (experiment.load.entry, *experiment.other_entries)
-    return [project.entry_follower(entry, number) for number, entry in enumerate(entries)]
-
-
-def other_entries(
-    experiment: Experiment, project: Project, followers: Sequence[Follower | None] = ()
-) -> dict[str, Entry]:
-    """By name the entries that operations name themselves; `followers` in the same order.
+def other_entries(experiment: Experiment, project: Project) -> dict[str, Entry]:
+    """By name the entries that operations name themselves, where they are now.
 
     TargetError if one is not published.
     """
-    files = [str(each.file) if each else "" for each in followers]
-    names = experiment.other_entries
-    given = [*files, *[""] * (len(names) - len(files))]
-    return {
-        name: Entry(project.addresses(name), file) for name, file in zip(names, given, strict=True)
+    return {name: Entry(project.addresses(name)) for name in experiment.other_entries}
+
+
+def with_entries(
+    config: LoadConfig, experiment: Experiment, project: Project, folder: Path
+) -> tuple[LoadConfig, tuple[Follower, ...]]:
+    """The load with all entries that move in files in `folder`, and those who write these files.
+
+    TargetError if an entry is not published.
+    """
+    entries = other_entries(experiment, project)
+    followers = {
+        name: project.entry_follower(name, folder / f"entry-{number}.json")
+        for number, name in enumerate((experiment.load.entry, *entries))
     }
+    files = {name: each.file for name, each in followers.items() if each}
+    config = replace(
+        config,
+        entry_file=files.get(experiment.load.entry),
+        entries={name: replace(e, file=str(files.get(name, ""))) for name, e in entries.items()},
+    )
+    return config, tuple(filter(None, followers.values()))

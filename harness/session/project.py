@@ -51,8 +51,6 @@ from harness.whole_file import write_whole
 HEALTHY_S = 60.0
 CLOCKS_APART_S = 0.1
 """What the wall clock of an engine's machine may differ from ours."""
-ENTRY = "entry.json"
-"""Where the entry of a run has moved to, in the state folder."""
 
 
 def checkout() -> Path:
@@ -180,18 +178,10 @@ class Project:
         return health
 
     def start(self, *, recreate: bool, say: Callable[[str], None]) -> None:
-        """Start what does not run, with Toxiproxy before its clients; see `ComposeProject.up`.
-
-        What an experiment with other parts has left of the bundled stack goes: last, for a database
-        that archives wants its store until it has stopped.
-        """
+        """Start what does not run, with Toxiproxy before its clients; see `ComposeProject.up`."""
         self.check_links_image()
         self._build_missing(say)
-        misfits = self.compose.misfits()
-        self.compose.up(recreate=recreate)
-        if misfits:
-            say(f"removing what other files or profiles started: {', '.join(misfits)}")
-            self.compose.remove(misfits)
+        self.compose.up(recreate=recreate, say=say)
 
     def _build_missing(self, say: Callable[[str], None]) -> None:
         """Parts of the bundled stack that few experiments need are built when first asked for."""
@@ -271,12 +261,11 @@ class Project:
             *labelled_probes(self.engine.containers(), self.http, self.clock, kinds, subjects),
         )
 
-    def entry_follower(self, entry: str, number: int = 0) -> EntryFollower | PlaceFollower | None:
+    def entry_follower(self, entry: str, file: Path) -> EntryFollower | PlaceFollower | None:
         """What follows a place, or an entry that is another one after each start of its container.
 
-        What an earlier run has written of it is gone. `number` tells the entries of a run apart.
+        It writes to `file`; what an earlier run has written there is gone.
         """
-        file = self.state_dir / (f"entry-{number}.json" if number else ENTRY)
         file.unlink(missing_ok=True)
         if (geography := self.geography) is not None and entry in geography.places:
             ask = NameServer(geography.dns).ask
@@ -292,7 +281,7 @@ class Project:
             published = [entry_of(c) if c is not None else None for c in found]
             return [each[1] if each else None for each in published]
 
-        return EntryFollower(look, file, self.clock, entry if number else "")
+        return EntryFollower(look, file, self.clock, entry)
 
     def readings(self) -> tuple[Reading, ...]:
         """What the target is queried for before and after a run."""

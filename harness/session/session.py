@@ -48,7 +48,7 @@ from harness.rescue import forget_rescue
 from harness.runner import Progress, Site, World, run_plan
 from harness.session.alerts import check_alerts
 from harness.session.canary_keys import CanaryKeys, take_canary_keys
-from harness.session.entries import check_places, entry_followers, other_entries
+from harness.session.entries import check_places, with_entries
 from harness.session.environment import environment_facts
 from harness.session.experiment_files import (
     all_at_once,
@@ -324,13 +324,8 @@ class Session:
     def _world(self, job: Job, folder: RunFolder, keys: CanaryKeys) -> World:
         project, experiment = job.project, job.experiment
         checks = checks_of(experiment, project.engine, project.clock, project.addresses)
-        follower, *others = entry_followers(experiment, project)
         config = self._load_config(job, folder, keys.offset)
-        if follower is not None:
-            config = replace(config, entry_file=follower.file)
-        entries = other_entries(experiment, project, others)
-        config = replace(config, entries=entries)
-        followers = tuple(each for each in (follower, *others) if each)
+        config, followers = with_entries(config, experiment, project, project.state_dir)
         subjects = {item.aspect for item in experiment.hypothesis}
         return World(
             **_site_of(project),

@@ -55,3 +55,16 @@ def handled_by(handler: Handler, numbers: Iterable[int]) -> Iterator[None]:
     finally:
         for number, was in before.items():
             signal.signal(number, was)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Each of the signals raises KeyboardInterrupt, once: how it ends then is bounded."""
+    with handled_by(_interrupt, Stop.NUMBERS):
+        yield
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    for number in Stop.NUMBERS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt

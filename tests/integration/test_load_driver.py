@@ -321,54 +321,96 @@ def faults_tab(port: int) -> dict[str, str]:
     return {row["name"]: row["value"] for row in stats["extended_stats"][0]["data"]}
 
 
+PAGE = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+sys.path[:0] = ["tests/integration", "tests"]
+import test_load_driver as t
+from harness.load.driver import serve_page
+
+folder = t.RunFolder(Path(sys.argv[2]))
+config = t.config(SimpleNamespace(port=int(sys.argv[1])), folder)
+serve_page(config, int(sys.argv[3]), folder.path / "load", (folder.path / "looked").touch)
+"""
+
+
+def open_page(truth: GroundTruth, folder: RunFolder, port: int) -> subprocess.Popen[str]:
+    """A process that serves the page, as the command line does."""
+    command = [sys.executable, "-c", PAGE, str(truth.port), str(folder.path), str(port)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def page(truth: GroundTruth, folder: RunFolder) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """The page, and its port."""
+    truth.set("ok")
+    port = free_port()
+    with open_page(truth, folder, port) as process:
+        try:
+            wait_for(lambda: answers(port), 15, "the page")
+            yield process, port
+        finally:
+            process.kill()
+
+
 def test_the_page_starts_edits_and_stops_the_arrivals(
-    truth: GroundTruth, folder: RunFolder, tmp_path: Path
+    truth: GroundTruth, folder: RunFolder, page: tuple[subprocess.Popen[str], int]
 ) -> None:
     """Locust's page steers the engine and shows phase and faults of the run."""
-    truth.set("ok")
-    port, script = free_port(), tmp_path / "page.py"
-    script.write_text(
-        "import sys, pathlib\n"
-        "sys.path.insert(0, 'tests/integration')\n"
-        "sys.path.insert(0, 'tests')\n"
-        "from types import SimpleNamespace\n"
-        "import test_load_driver as t\n"
-        "from harness.load.driver import run_ui\n"
-        "folder = t.RunFolder(pathlib.Path(sys.argv[2]))\n"
-        "config = t.config(SimpleNamespace(port=int(sys.argv[1])), folder)\n"
-        "run_ui(config, int(sys.argv[3]), folder.path / 'load')\n"
-    )
-    page = subprocess.Popen(
-        [sys.executable, str(script), str(truth.port), str(folder.path), str(port)]
-    )
-    try:
-        wait_for(lambda: answers(port), 15, "the page")
-        state = folder.path / "state.json"
-        state.write_text(
-            json.dumps(
-                {"run_id": "r1", "phase": "fault", "faults": ["kill 1"], "at_s": 31.2, "end_s": 90}
-            )
+    _, port = page
+    state = folder.path / "state.json"
+    state.write_text(
+        json.dumps(
+            {"run_id": "r1", "phase": "fault", "faults": ["kill 1"], "at_s": 31.2, "end_s": 90}
         )
-        assert faults_tab(port) == {
-            "run": "r1",
-            "second": "31 of 90",
-            "phase": "fault",
-            "faults": "kill 1",
-        }
-        os.utime(state, (0, 0))  # of a run that is long over
-        assert faults_tab(port) == {"run": "none: start one with harness run"}
-        assert b"Faults" in get(port, "/")
-        first = len(truth.received())
-        get(port, "/swarm", {"user_count": "100", "spawn_rate": "1000"})
-        wait_for(lambda: len(truth.received()) - first > 50, 10, "arrivals")
-        get(port, "/swarm", {"user_count": "300", "spawn_rate": "1000"})
-        wait_for(lambda: len(truth.received()) - first > 400, 10, "more arrivals")
-        get(port, "/stop", method="POST")
-        sent = len(truth.received()) - first
-        stats = json.loads(get(port, "/stats/requests"))
-        assert stats["stats"][-1]["num_requests"] == sent
-        recorded = list(folder.samples_dir.glob("*/main-*.parquet"))
-        assert recorded
-    finally:
-        page.terminate()
-        page.wait(10)
+    )
+    assert faults_tab(port) == {
+        "run": "r1",
+        "second": "31 of 90",
+        "phase": "fault",
+        "faults": "kill 1",
+    }
+    os.utime(state, (0, 0))  # of a run that is long over
+    assert faults_tab(port) == {"run": "none: start one with harness run"}
+    assert b"Faults" in get(port, "/")
+    first = len(truth.received())
+    get(port, "/swarm", {"user_count": "100", "spawn_rate": "1000"})
+    wait_for(lambda: len(truth.received()) - first > 50, 10, "arrivals")
+    get(port, "/swarm", {"user_count": "300", "spawn_rate": "1000"})
+    wait_for(lambda: len(truth.received()) - first > 400, 10, "more arrivals")
+    get(port, "/stop", method="POST")
+    sent = len(truth.received()) - first
+    stats = json.loads(get(port, "/stats/requests"))
+    assert stats["stats"][-1]["num_requests"] == sent
+    recorded = list(folder.samples_dir.glob("*/main-*.parquet"))
+    assert recorded
+    assert (folder.path / "looked").exists()
+
+
+def test_the_page_and_its_load_end_with_whoever_opened_it(
+    truth: GroundTruth, page: tuple[subprocess.Popen[str], int]
+) -> None:
+    """However that ends: SIGKILL leaves it no time to say so."""
+    process, port = page
+    get(port, "/swarm", {"user_count": "100", "spawn_rate": "1000"})
+    wait_for(lambda: len(truth.received()) > 0, 10, "arrivals")
+    process.kill()
+    wait_for(lambda: not answers(port), 5, "the end of the page")
+    sleep(1)
+    sent = len(truth.received())
+    sleep(1)
+    assert len(truth.received()) == sent
+
+
+def test_a_page_whose_port_is_taken_is_one_clear_error(
+    truth: GroundTruth, folder: RunFolder
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with open_page(truth, folder, taken.getsockname()[1]) as process:
+            said = process.communicate(timeout=20)[1]
+    assert "LoadError: the web page ended with exit code 1: " in said
+    assert "Address already in use" in said

@@ -11,7 +11,7 @@ from hypothesis import Phase, settings
 
 from harness import state_folder
 from harness.adapters import compose_project
-from harness.cli import backups_command, main, stack_commands, stage_commands
+from harness.cli import backups_command, main, stack_commands, stage_commands, ui_command
 from harness.session import session
 
 # For scripts/mutants.py: that an example fails is enough there, it need not be the smallest.
@@ -62,7 +62,7 @@ def shop(here: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """All commands see the fake project of `here`."""
     made = Shop(here)
     monkeypatch.setattr(compose_project, "compose_command", lambda: [str(made.compose)])
-    for module in (session, backups_command, stack_commands, stage_commands):
+    for module in (session, backups_command, stack_commands, stage_commands, ui_command):
         monkeypatch.setattr(module, "Project", made.project)
     monkeypatch.setattr(session, "LoadDriver", made.driver)
     monkeypatch.setattr(session, "preflight", made.preflight)

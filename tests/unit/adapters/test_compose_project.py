@@ -234,20 +234,22 @@ def test_the_bundled_stack_is_recreated_as_ever(root: Path, fake: FakeCompose) -
     ],
     ids=["another stack", "a part beside it", "a user's project"],
 )
-def test_what_another_profile_started_does_not_fit_where_something_is_recreated(
+def test_what_another_profile_started_goes_last_where_something_is_recreated(
     root: Path, fake: FakeCompose, subnet: str, status: str, misfits: list[str]
 ) -> None:
+    """Its data stay."""
     (root / ".env").write_text(subnet)
     rows = [{"Service": name, "State": "running"} for name in ("a", "extra", "of-no-file")]
     fake.answer("ps", "\n".join(map(json.dumps, rows)))
     fake.answer("--services", "a\nextra\n")
     fake.would(**{"shop-a-1": status})
-    assert _project(root).misfits() == misfits
-
-
-def test_what_is_removed_keeps_its_data(root: Path, fake: FakeCompose) -> None:
-    _project(root).remove(["extra"])
-    assert fake.calls() == ["--profile * rm --force --stop extra"]
+    said: list[str] = []
+    _project(root).up(recreate=True, say=said.append)
+    *before, last = fake.calls()
+    removing = f"--profile * rm --force --stop {' '.join(misfits)}"
+    assert (last == removing) == bool(misfits)
+    assert not [call for call in before if " rm " in call]
+    assert said == [f"removing what other files or profiles started: {each}" for each in misfits]
 
 
 def test_newer_versions_say_what_they_do_in_another_field(root: Path, fake: FakeCompose) -> None:

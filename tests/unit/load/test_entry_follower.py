@@ -26,7 +26,7 @@ class Look:
 
 def test_its_life(tmp_path: Path) -> None:
     look, file = Look(), tmp_path / "entry.json"
-    follower = EntryFollower(look, file, FakeClock())
+    follower = EntryFollower(look, file, FakeClock(), "shop")
     engine = MovingEntry(str(file))
 
     def step(*found: Address | None) -> tuple[list[str] | None, list[Address] | None]:
@@ -35,7 +35,7 @@ def test_its_life(tmp_path: Path) -> None:
         seen = follower.observe()
         assert (seen.ok, seen.probe, seen.at_s) == (True, "entry", 100.0)
         [to] = [event["to"] for event in seen.events] or [None]
-        assert all(event["event"] == "load.entry" for event in seen.events)
+        assert all((e["event"], e["entry"]) == ("load.entry", "shop") for e in seen.events)
         return to, engine.moved()
 
     assert step(A, B) == (["127.0.0.1:32768", "127.0.0.2:32769"], [A, B])

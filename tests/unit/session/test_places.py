@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dns_server import NAME, DnsServer, dns_server
 from fake_shop import EXPERIMENT, Shop
-from fakes import Cut, FakeClock, FakeEngine, container
+from fakes import Cut, FakeClock, FakeEngine, container, load_config
 
 from harness.errors import TargetError
 from harness.experiment_file.foreseen import Known, Made, refusals
@@ -21,7 +21,7 @@ from harness.model.readback import Readback
 from harness.model.sources import Sources
 from harness.model.target import Target
 from harness.record.folder import RunFolder
-from harness.session.entries import check_places, entry_followers, other_entries
+from harness.session.entries import check_places, with_entries
 from harness.session.project import Project
 from harness.session.session import Job, Session, Settings
 
@@ -108,16 +108,17 @@ def test_a_load_from_nowhere_asks_nobody(project: Project, server: DnsServer) ->
     assert server.asked == []
 
 
-def test_each_place_has_a_follower_of_its_own(project: Project, server: DnsServer) -> None:
+def test_each_place_has_a_follower_of_its_own(
+    project: Project, server: DnsServer, tmp_path: Path
+) -> None:
     found = experiment(geography(server))
-    followers = entry_followers(found, project)
+    config, followers = with_entries(load_config(found, tmp_path), found, project, tmp_path)
     assert all(isinstance(follower, PlaceFollower) for follower in followers)
-    assert [follower.name for follower in followers if follower] == ["dns us", "dns eu"]
-    first, second = (str(follower.file) for follower in followers if follower)
+    assert [follower.name for follower in followers] == ["dns us", "dns eu"]
+    first, second = (follower.file for follower in followers)
     assert first != second
-    assert other_entries(found, project, followers[1:]) == {
-        "eu": Entry([("127.0.2.1", 8102)], second)
-    }
+    assert config.entry_file == first
+    assert config.entries == {"eu": Entry([("127.0.2.1", 8102)], str(second))}
 
 
 def test_what_a_place_cannot_be_is_refused_before_a_run(server: DnsServer) -> None:
@@ -157,7 +158,7 @@ def test_a_run_sends_each_place_where_dns_says_and_records_it(
     assert outcome.result["status"] == "completed"
     [config] = shop.configs
     assert (config.endpoints, config.entry_file) == (
-        [("127.0.1.1", 8101)], shop.state / "entry.json",
+        [("127.0.1.1", 8101)], shop.state / "entry-0.json",
     )  # fmt: skip
     assert config.entries == {"eu": Entry([("127.0.2.1", 8102)], str(shop.state / "entry-1.json"))}
     [folder] = shop.runs()

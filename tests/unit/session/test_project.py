@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from answering import answering
-from fakes import Cut, FakeClock, FakeEngine, FakeHttp, container
+from fakes import Cut, FakeClock, FakeEngine, FakeHttp, container, load_config
 from stack_copy import ROOT, copy_of_the_stack
 
 from harness.adapters.engine_address import EngineAddress
@@ -20,7 +20,7 @@ from harness.model.experiment import Experiment
 from harness.model.load import Load, Operation
 from harness.model.target import Target
 from harness.session import project as project_module
-from harness.session.entries import entry_followers, other_entries
+from harness.session.entries import with_entries
 from harness.session.experiment_files import read_experiment
 from harness.session.project import Project
 
@@ -76,26 +76,10 @@ def test_what_few_experiments_need_is_built_when_first_asked_for(
     project.engine.has_image = lambda name: name in core | here  # type: ignore[method-assign]
     calls: list[str] = []
     monkeypatch.setattr(project.compose, "build", calls.extend)
-    monkeypatch.setattr(project.compose, "misfits", list)
     monkeypatch.setattr(project.compose, "up", lambda **_: calls.append("up"))
     texts: list[str] = []
     project.start(recreate=False, say=texts.append)
     assert (texts, calls) == (said, [*built, "up"])
-
-
-def test_what_does_not_fit_goes_once_what_depends_on_it_has_stopped(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    project = _project()
-    project.engine.has_image = lambda _: True  # type: ignore[method-assign]
-    calls: list[object] = []
-    monkeypatch.setattr(project.compose, "misfits", lambda: ["backup", "s3"])
-    monkeypatch.setattr(project.compose, "up", lambda **_: calls.append("up"))
-    monkeypatch.setattr(project.compose, "remove", calls.append)
-    texts: list[str] = []
-    project.start(recreate=False, say=texts.append)
-    assert calls == ["up", ["backup", "s3"]]
-    assert texts == ["removing what other files or profiles started: backup, s3"]
 
 
 def test_images_of_a_users_own_project_are_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +89,6 @@ def test_images_of_a_users_own_project_are_not_built(monkeypatch: pytest.MonkeyP
     project.engine.has_image = lambda _: False  # type: ignore[method-assign]
     calls: list[str] = []
     monkeypatch.setattr(project.compose, "build", calls.extend)
-    monkeypatch.setattr(project.compose, "misfits", list)
     monkeypatch.setattr(project.compose, "up", lambda **_: calls.append("up"))
     project.start(recreate=False, say=pytest.fail)
     assert calls == ["up"]
@@ -177,7 +160,7 @@ def test_an_entry_is_followed_where_each_start_moves_it(
     stale = project.state_dir / "entry.json"
     stale.parent.mkdir(parents=True)
     stale.write_text("[]")
-    follower = project.entry_follower("shop")
+    follower = project.entry_follower("shop", stale)
     assert follower is not None
     assert follower.file == stale
     assert not stale.exists()
@@ -188,8 +171,8 @@ def test_an_entry_is_followed_where_each_start_moves_it(
     assert follower.observe().events[0]["to"] == ["nowhere"]
     del engine.found["id-web"]
     assert follower.observe().events == ()
-    assert project.entry_follower("still") is None
-    assert project.entry_follower("192.0.2.7:80") is None
+    assert project.entry_follower("still", stale) is None
+    assert project.entry_follower("192.0.2.7:80", stale) is None
 
 
 def test_each_of_several_entries_has_a_file_of_its_own(
@@ -208,15 +191,14 @@ def test_each_of_several_entries_has_a_file_of_its_own(
         name="x", title="t", load=load, operations={"a": Operation(path="/", entry="shop")},
         phases=(), faults=(), hypothesis=(),
     )  # fmt: skip
-    project.state_dir.mkdir(parents=True)
-    first, second = entry_followers(experiment, project)
-    assert first is None
-    assert second is not None
-    assert second.file == project.state_dir / "entry-1.json"
-    assert second.observe().events[0]["entry"] == "shop"
-    assert other_entries(experiment, project, [second]) == {
-        "shop": Entry([("127.0.0.1", 32768)], str(second.file))
-    }
+    config, followers = with_entries(
+        load_config(experiment, tmp_path), experiment, project, tmp_path
+    )
+    assert config.entry_file is None
+    [moving] = followers
+    assert moving.file == tmp_path / "entry-1.json"
+    assert moving.observe().events[0]["entry"] == "shop"
+    assert config.entries == {"shop": Entry([("127.0.0.1", 32768)], str(moving.file))}
     with pytest.raises(TargetError, match="no entry 'nope' is published"):
         project.addresses("nope")
     assert project.addresses("127.0.0.2:81") == [("127.0.0.2", 81)]
