@@ -62,7 +62,8 @@ fuzz:            ## Mutate experiment files; needs no Docker (N=10000)
 	.venv/bin/python -m campaigns.fuzz $(or $(N),10000)
 
 mutants:         ## Change the modules that judge a little; tests must notice (NAMES="undo guard", RESUME=1)
-	@scripts/bootstrap.sh --no-docker
+	@scripts/bootstrap.sh --no-docker --promtool
+	$(if $(NAMES),,.venv/bin/python scripts/rule_mutants.py)
 	.venv/bin/python scripts/mutants.py $(NAMES) $(if $(RESUME),--resume)
 
 interrupt: setup ## Interrupt runs on the real stack in every way, and look for what is left
