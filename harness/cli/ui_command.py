@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 
+from harness.adapters.host_network import is_port_free, port_holder
 from harness.cli.console import Screen
 from harness.cli.target_flags import choice_of
 from harness.compose_files import read_environment
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, TargetError, UsageError
 from harness.load.driver import LoadConfig, serve_page
 from harness.model.experiment import Experiment
 from harness.model.observation import Observation
@@ -32,7 +33,7 @@ def ui(options: argparse.Namespace, screen: Screen) -> int:
     project = Project(find_target(choice_of(options), path))
     experiment = read_experiment(path, project.compose.services(), project.target)
     project.wait_healthy()
-    port = options.port or _port(project)
+    port = free_port(options.port or _port(project))
     folder = project.state_dir / "ui"
     folder.mkdir(parents=True, exist_ok=True)
     load = _load(experiment, project)
@@ -50,6 +51,16 @@ def _port(project: Project) -> int:
             f".env: HARNESS_PORT_LOCUST={port} is not a port number", "harness ui --port N"
         )
     return int(port)
+
+
+def free_port(port: int) -> int:
+    """The port itself; TargetError if another program has it."""
+    if not is_port_free(port):
+        raise TargetError(
+            f"port {port} is taken by {port_holder(port)}",
+            "end that program, or choose another: harness ui --port N",
+        )
+    return port
 
 
 def _load(experiment: Experiment, project: Project) -> LoadConfig:
