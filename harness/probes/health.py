@@ -215,5 +215,19 @@ def _replication_problems(
     if is_synchronous and not follows and not roles & {"sync_standby", "quorum_standby"}:
         problems.append("no synchronous standby streams")
     if len(replicas) < expected - 1:
-        problems.append(f"{len(replicas)} of {expected - 1} replicas stream")
+        problems.append(f"{len(replicas)} of {expected - 1} replicas stream{_others(members)}")
     return problems
+
+
+def _others(members: Sequence[dict[str, Any]]) -> str:
+    """What those that ought to stream do instead; on an old timeline they missed a promotion."""
+    leader = next((m for m in members if m.get("role") in ("leader", STANDBY_LEADER)), {})
+    said = []
+    for member in members:
+        if member is leader or member.get("state") == "streaming":
+            continue
+        words = f"{member.get('name')} is {member.get('state')}"
+        timelines = (member.get("timeline"), leader.get("timeline"))
+        is_left = None not in timelines and timelines[0] != timelines[1]
+        said.append(words + (" on timeline {}, not {}".format(*timelines) if is_left else ""))
+    return f"; {', '.join(said)}" if said else ""

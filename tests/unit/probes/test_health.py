@@ -343,8 +343,19 @@ ONE, NONE = "database: 1 of 2 replicas stream", "database: 0 of 2 replicas strea
         (({**LEADER, "state": "stopped"}, SYNC, REPLICA), (NO_LEADER,)),
         ((SYNC, REPLICA), (NO_LEADER,)),
         ((LEADER, {**SYNC, "role": "replica"}, REPLICA), (NO_SYNC,)),
-        ((LEADER, {**SYNC, "state": "starting"}, REPLICA), (NO_SYNC, ONE)),
-        ((LEADER, SYNC, {**REPLICA, "state": "creating replica", "lag": "unknown"}), (ONE,)),
+        ((LEADER, {**SYNC, "state": "starting"}, REPLICA), (NO_SYNC, f"{ONE}; db-2 is starting")),
+        (
+            (LEADER, SYNC, {**REPLICA, "state": "creating replica", "lag": "unknown"}),
+            (f"{ONE}; db-3 is creating replica",),
+        ),
+        (
+            (
+                {**LEADER, "timeline": 21},
+                {**SYNC, "state": "running", "timeline": 20},
+                {**REPLICA, "state": "stopped", "timeline": None},
+            ),
+            (NO_SYNC, f"{NONE}; db-2 is running on timeline 20, not 21, db-3 is stopped"),
+        ),
         ((LEADER, SYNC), (ONE,)),
         ((LEADER,), (NO_SYNC, NONE)),
         ((LEADER, SYNC, REPLICA, member("db-4", "replica", "streaming", timeline=3)), ()),
