@@ -1,4 +1,4 @@
-"""Changes the alert rules a little and sees whether their tests notice; mutants.py does code.
+"""Changes the alert rules a little and sees whether a test notices: mutants.py, for rules.
 
 `python scripts/rule_mutants.py`. Changed are, one at a time: comparisons and their limits, ranges,
 quantiles, aggregations and set operators of each expression; `for`, `keep_firing_for` and the

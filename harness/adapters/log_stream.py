@@ -7,17 +7,15 @@ Without a terminal the engine sends frames, each with one line, or a piece of a 
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterable, Iterator
 
 from harness.adapters.docker_records import read_time
+from harness.load.excerpt import whole_words
 from harness.model.log_line import RawLine
 
 LINE_MAX = 64 << 10
 _HEAD = struct.Struct(">BxxxL")
-_WHOLE_WORDS = re.compile(rb"""(?s:.*)[\s"'<>,;&]""")
-"""From the end, and so in a time that is linear in the line's length."""
 
 
 def log_lines(chunks: Iterable[bytes], *, is_framed: bool) -> Iterator[RawLine]:
@@ -47,8 +45,7 @@ def _line(time: bytes, text: bytes) -> Iterator[RawLine]:
     except ValueError:
         return
     if len(text) > LINE_MAX:
-        kept = _WHOLE_WORDS.match(text, 0, LINE_MAX)
-        text = kept[0] if kept else b""
+        text = whole_words(text[:LINE_MAX])
     yield RawLine(wall_s, shown, text)
 
 

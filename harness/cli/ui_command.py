@@ -35,7 +35,6 @@ def ui(options: argparse.Namespace, screen: Screen) -> int:
     project.wait_healthy()
     port = free_port(options.port or _port(project))
     folder = project.state_dir / "ui"
-    folder.mkdir(parents=True, exist_ok=True)
     load = _load(experiment, project)
     config, followers = with_entries(load, experiment, project, folder)
     screen.say(f"http://127.0.0.1:{port} (stop it with Ctrl-C)")

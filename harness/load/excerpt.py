@@ -28,6 +28,8 @@ _TOKEN = re.compile(r"(?<![\w-])eyJ[\w-]++\.[\w-]++(?:\.[\w-]*)?|\b(?:Bearer|Bas
 
 Each word is looked at once: a long one without spaces must not take seconds.
 """
+_TO_LAST_GAP = re.compile(rb"""(?s:.*)[\s"'<>,;&]""")
+"""From the end: a pattern for the last word would start anew at each letter of a long one."""
 URL_PASSWORD = re.compile(r"(?<=://)[^/\s@]{1,200}@")
 """User and password in a URL."""
 
@@ -41,6 +43,12 @@ def excerpt(body: bytes, length: int = LENGTH_MAX) -> str:
     text = without_secrets(_SPACE.sub(" ", text).strip())
     shown = "".join(letter if letter.isprintable() else UNPRINTABLE for letter in text)
     return shortened(shown, length)
+
+
+def whole_words(cut: bytes) -> bytes:
+    """A text that was cut, without its last word: half a secret is not recognised."""
+    kept = _TO_LAST_GAP.match(cut)
+    return kept[0] if kept else b""
 
 
 def without_secrets(text: str) -> str:

@@ -227,7 +227,8 @@ def _others(members: Sequence[dict[str, Any]]) -> str:
         if member is leader or member.get("state") == "streaming":
             continue
         words = f"{member.get('name')} is {member.get('state')}"
-        timelines = (member.get("timeline"), leader.get("timeline"))
-        is_left = None not in timelines and timelines[0] != timelines[1]
-        said.append(words + (" on timeline {}, not {}".format(*timelines) if is_left else ""))
+        mine, newest = member.get("timeline"), leader.get("timeline")
+        if mine and newest and mine != newest:
+            words += f" on timeline {mine}, not {newest}"
+        said.append(words)
     return f"; {', '.join(said)}" if said else ""

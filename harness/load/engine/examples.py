@@ -28,6 +28,7 @@ from harness.load.excerpt import (
     URL_PASSWORD,
     excerpt,
     spellings,
+    whole_words,
 )
 from harness.load.secret import PREFIX
 from harness.model.example import Example
@@ -45,7 +46,6 @@ NO_SECRETS = frozenset(
 )
 """Headers whose values may be shown if a target repeats them."""
 _PART = re.compile(r"[^\s;,=]{8,}")
-_CUT = re.compile(rb"""[^\s"'<>,;&]+\Z""")
 _LONG_WORD = re.compile(r"[\w+=-]{20,}")
 """A session, a key, a signature, an id: nobody reads it."""
 _FIELD = re.compile(r"<(?:input|meta)\b[^>]{0,1000}>?", re.IGNORECASE)
@@ -136,7 +136,7 @@ class Examples:
 
     def _shown(self, raw: bytes, hidden: Iterable[str]) -> str:
         """What it begins with, on one line, without what is or could be a secret."""
-        text = _without(excerpt(_whole_words(raw), BEGIN_MAX), hidden)
+        text = _without(excerpt(_beginning(raw), BEGIN_MAX), hidden)
         text = _FIELD.sub(_without_value, URL_PASSWORD.sub(f"{HIDDEN}@", text))
         return _short(_LONG_WORD.sub(self._unless_known, text))
 
@@ -187,9 +187,9 @@ def _without_value(match: re.Match[str]) -> str:
     return _VALUE.sub(rf"\1{HIDDEN}", match[0]) if _IS_SECRET.search(match[0]) else match[0]
 
 
-def _whole_words(raw: bytes) -> bytes:
-    """The beginning, without a word that may be cut off: half a secret is not recognised."""
-    return raw if len(raw) < BEGIN_MAX else _CUT.sub(b"", raw[:BEGIN_MAX])
+def _beginning(raw: bytes) -> bytes:
+    """Without the last word where that may be cut off."""
+    return raw if len(raw) < BEGIN_MAX else whole_words(raw[:BEGIN_MAX])
 
 
 def _short(text: str) -> str:
