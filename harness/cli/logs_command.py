@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from harness.aspects import recovery
@@ -18,7 +19,7 @@ from harness.errors import UsageError
 from harness.model.log_line import LogLine, is_at_least
 from harness.model.quantity import parse_duration
 from harness.record.folder import RunFolder
-from harness.record.logs import Logs, kept_logs
+from harness.record.logs import ABOUT, Logs, kept_logs
 
 BEFORE_S, AFTER_S = 5.0, 10.0
 """How much of the log is `--around` a moment."""
@@ -29,7 +30,7 @@ STYLES = {"warning": "yellow", "error": "red", "fatal": "bold red"}
 
 def logs(options: argparse.Namespace, screen: Screen) -> int:
     """Print the lines that are asked for, and what is not in the record."""
-    folder = run_folder(options.folder)
+    folder = _folder(options.folder)
     kept = kept_logs(folder)
     parts = _parts(kept, options.parts)
     from_s, to_s = _span(folder, options.around)
@@ -46,6 +47,12 @@ def logs(options: argparse.Namespace, screen: Screen) -> int:
     for text in kept.lacks:
         screen.say(f"not in this record: {text}", "yellow")
     return 0
+
+
+def _folder(path: Path) -> RunFolder:
+    """A run, or the logs of a target that did not get healthy; RunFolderError if it is neither."""
+    folder = RunFolder(path.resolve())
+    return folder if folder.has(ABOUT) else run_folder(path)
 
 
 def _parts(kept: Logs, wanted: Sequence[str]) -> Sequence[str]:

@@ -43,6 +43,8 @@ from harness.probes.machine import MachineProbe
 from harness.remembered import remember
 from harness.session.application import application_of
 from harness.session.generated_links import FILE, links_override
+from harness.session.not_healthy import keep_logs_of_wait
+from harness.session.secrets import known_secrets
 from harness.session.targets import find_target, require_project
 from harness.state_folder import JOURNAL, state_root
 from harness.undo import Journal
@@ -143,6 +145,10 @@ class Project:
         """What the Compose file asks of this machine beyond containers of its own."""
         return host_access(self.compose.config())
 
+    def secrets(self) -> set[str]:
+        """The values that must not be in what is kept or printed of it."""
+        return known_secrets(self.root, self.compose.known())
+
     def health(self) -> Health:
         """Whether the target is as a run needs it."""
         containers = self.engine.containers()
@@ -164,7 +170,8 @@ class Project:
         remember(self.state_dir, overrides, self.target.services, engine_address().text)
 
     def wait_healthy(self) -> Health:
-        """Wait until healthy; TargetError with what is wrong after 60 s."""
+        """Wait until healthy; TargetError with what is wrong after 60 s, and where the logs are."""
+        began_s = self.clock.wall_s()
         health, is_healthy = wait_until(
             self.clock, HEALTHY_S, self.health, lambda seen: seen.healthy, every_s=1.0
         )
@@ -172,10 +179,15 @@ class Project:
             listed = "\n".join(f"  {problem}" for problem in health.problems)
             raise TargetError(
                 f"{self.name} is not healthy after {HEALTHY_S:.0f} s:\n{listed}",
-                "harness status; docker logs; harness down && harness up; "
+                f"{self._read_logs(began_s)}; harness status; harness down && harness up; "
                 "if its data are to blame: harness down --volumes, which deletes them",
             )
         return health
+
+    def _read_logs(self, began_s: float) -> str:
+        """How to read what was logged while it did not get healthy."""
+        kept = keep_logs_of_wait(self.engine, self.state_dir, began_s, self.clock, self.secrets())
+        return f"harness logs {kept}" if kept else "docker logs"
 
     def start(self, *, recreate: bool, say: Callable[[str], None]) -> None:
         """Start what does not run, with Toxiproxy before its clients; see `ComposeProject.up`."""

@@ -59,7 +59,7 @@ from harness.session.faults import Faults
 from harness.session.known import known_of, read_on
 from harness.session.listener import Listener, Silent
 from harness.session.load_scale import LoadScale
-from harness.session.logs import keep_run_logs, known_secrets
+from harness.session.logs import keep_run_logs
 from harness.session.outcome import Outcome, exit_code
 from harness.session.project import Project
 from harness.session.quiet import look_first
@@ -407,7 +407,7 @@ def _hidden(experiment: Experiment, project: Project) -> Callable[[str], str]:
     """What takes the project's secrets out of what remedies print."""
     if not experiment.remedies:
         return str
-    return Secrets(known_secrets(project.root, project.compose.known())).without
+    return Secrets(project.secrets()).without
 
 
 class _SiteFacts(TypedDict):

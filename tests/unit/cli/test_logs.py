@@ -11,6 +11,7 @@ from fake_shop import Cli, Shop
 from fakes import WALL_S, FakeEngine
 
 from harness.errors import EngineError, LoadError
+from harness.probes.health import Health
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -209,3 +210,24 @@ def test_the_run_says_what_is_not_kept(
     )
     out = cli("logs", logging.runs()[0]).out
     assert "not in this record: app-1: 3 lines cut 2 times between 1.0 s and 4.3 s" in out
+
+
+def test_what_a_target_logs_that_does_not_get_healthy_is_kept(logging: Shop, cli: Cli) -> None:
+    logging.health = [Health(("app-2 does not run",), {})]
+    folder = logging.state / "not-healthy"
+    cli("up").is_one_clear_error(4, "app-2 does not run", f"harness logs {folder}")
+    kept = _asked(cli, folder)
+    assert "long before the run" in kept[0]["message"]
+    assert kept[0]["t_s"] < 0.0 < kept[-1]["t_s"]
+    assert "my-secret-1" not in str(kept)
+    cli("run", "x.yaml").is_one_clear_error(4, "app-2 does not run", f"harness logs {folder}")
+    assert _asked(cli, folder)[-1]["t_s"] < 0.0  # replaced: of the second wait
+    assert not logging.runs()
+
+
+def test_logs_that_cannot_be_kept_hide_no_reason(logging: Shop, cli: Cli) -> None:
+    logging.health = [Health(("app-2 does not run",), {})]
+    engine = logging.tools.engine
+    assert isinstance(engine, FakeEngine)
+    engine.gone_s = (0.0, 1e9)
+    cli("up").is_one_clear_error(4, "app-2 does not run", "docker logs")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.session.logs import known_secrets
+from harness.session.secrets import known_secrets
 
 
 def test_where_secrets_come_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
