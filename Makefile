@@ -16,7 +16,8 @@ demo: setup      ## Set up everything, run the three headline experiments, write
 
 test: lint setup ## Set up everything, then lint, types, layers and all tests
 	.venv/bin/pytest tests/unit --numprocesses logical --timeout 60
-	.venv/bin/pytest tests/integration --timeout 180
+	.venv/bin/pytest tests/integration -m docker --numprocesses logical --dist loadfile --timeout 180
+	.venv/bin/pytest tests/integration -m 'not docker' --timeout 180  # measures: alone on the machine
 	.venv/bin/pytest tests/e2e
 
 setup:           ## Install what is missing: engine, .venv, base image, the stack's images

@@ -18,6 +18,7 @@ from campaigns.harness_command import (
     Run,
     commit,
     engine_problem,
+    lock_path,
     run_experiment,
     stack_version,
     take_down,
@@ -25,7 +26,8 @@ from campaigns.harness_command import (
 from campaigns.hogs import hogs
 from campaigns.results import Table
 from campaigns.row import Figures, Row, add_row, figures_of, read_rows
-from harness.errors import RecordError
+from harness.errors import HarnessError, RecordError
+from harness.lock import run_lock
 from harness.session.stop import Stop, handled_by
 
 ROWS = "rows.jsonl"
@@ -71,11 +73,18 @@ class Campaign(ABC):
     def conduct(self, *, resume: bool) -> int:
         """Run all jobs; what was done before a signal counts. Without `resume` none is done yet.
 
-        Exit codes: 0 all is right, 1 not all, 4 no engine, or no room for a row, 130 interrupted.
+        Exit codes: 0 all is right, 1 not all, 130 interrupted; 4 no engine, another campaign on
+        this stack, which it would take away, no room for a row, or a stack that cannot be removed.
         """
         if problem := engine_problem():
-            sys.stderr.write(f"error: {problem}\n")
-            return 4
+            return _error(problem)
+        try:
+            with run_lock(lock_path(), "a campaign"):
+                return self._conduct(resume=resume)
+        except HarnessError as error:
+            return _error(error.message)
+
+    def _conduct(self, *, resume: bool) -> int:
         path = self.folder / ROWS
         if not resume:
             path.unlink(missing_ok=True)
@@ -92,8 +101,7 @@ class Campaign(ABC):
         except KeyboardInterrupt:
             interrupted = True
         except RecordError as error:
-            sys.stderr.write(f"error: {error.message}; {error.hint}; then: --resume\n")
-            return 4
+            return _error(f"{error.message}; {error.hint}; then: --resume")
         finally:
             take_down()
         say(json.dumps({**self.summary(rows), "interrupted": interrupted}))
@@ -111,6 +119,12 @@ class Campaign(ABC):
         if run.verdict == "error":
             take_down()
         return to_row(job, run, at_commit, self.hogs_count)
+
+
+def _error(text: str) -> int:
+    """Say it; the exit code for what is not as a campaign needs it."""
+    sys.stderr.write(f"error: {text}\n")
+    return 4
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -13,6 +13,9 @@ from time import monotonic
 from typing import Any
 
 from campaigns.row import codes_of
+from harness.compose_files import read_environment
+from harness.errors import TargetError
+from harness.state_folder import state_root
 
 ROOT = Path(__file__).resolve().parents[1]
 HARNESS = ROOT / ".venv" / "bin" / "harness"
@@ -104,14 +107,20 @@ def stack_version() -> str:
     return VERSION.read_text(encoding="utf-8").strip()
 
 
+def lock_path() -> Path:
+    """The lock of whoever runs experiments on the stack of this checkout, one after the other."""
+    return state_root() / read_environment(ROOT).get("COMPOSE_PROJECT_NAME", ROOT.name) / "campaign"
+
+
 def take_down() -> None:
-    """Remove the stack with its data; RuntimeError with the harness' words if it cannot."""
+    """Remove the stack with its data; TargetError with the harness' words if it cannot."""
     command = [str(HARNESS), "down", "--volumes"]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=DOWN_S, check=False
     )
     if done.returncode:
-        raise RuntimeError(f"harness down --volumes: {(done.stderr or done.stdout).strip()}")
+        said = (done.stderr or done.stdout).strip()
+        raise TargetError(f"harness down --volumes: {said}", "harness status")
 
 
 def _run_to_its_end(command: list[str]) -> tuple[int, str]:

@@ -73,6 +73,7 @@ def _region_keeper(part: Part) -> Lines:
 
 REGIONAL_SETTINGS: Mapping[str, tuple[str, Callable[[Part], Lines]]] = {
     "region-app": ("", _region_app),
+    "region-worker": ("", _region_app),
     "region-db": ("", _region_db),
     "region-db-lb": ("db-lb-env", lambda _: []),
     "region-geo": ("geo-env", _region_geo),

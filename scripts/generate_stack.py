@@ -191,6 +191,7 @@ RUNS_THE_IMAGE_OF = {
     "region-lb": "lb",
     "region-db-lb": "lb",
     "region-app": "app",
+    "region-worker": "app",
     "region-redis": "redis",
     "region-geo": "etcd",
     "worker": "app",

@@ -1,6 +1,6 @@
 """Reads how often each link was clicked, once no click is on its way to the table any more.
 
-app server's memory --batch--> stream in Redis --worker--> table click_counts
+app server's memory --batch--> stream in its region's Redis --worker--> table click_counts
 
 An app server reports how many clicks wait in its memory and how many it has dropped (label
 `harness.probe.clicks`, Prometheus' text); Redis is asked by redis-cli in its own container.
@@ -9,6 +9,7 @@ An app server reports how many clicks wait in its memory and how many it has dro
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,15 +70,16 @@ class ClickCounts:
         facts, _ = wait_until(
             self._clock,
             DRAIN_S,
-            look=lambda: self._look(caches[0]),
+            look=lambda: self._look(caches),
             holds=lambda seen: seen["drained"],
             every_s=POLL_S,
         )
         return ClickReading(facts, self._counts())
 
-    def _look(self, cache: Container) -> dict[str, Any]:
+    def _look(self, caches: Sequence[Container]) -> dict[str, Any]:
         servers = self._servers()
-        waits_for = _of_servers(servers) or self._of_stream(cache)
+        of_streams = (waits for cache in caches if (waits := self._of_stream(cache)))
+        waits_for = _of_servers(servers) or next(of_streams, "")
         return {"drained": not waits_for, "waits_for": waits_for, "servers": servers}
 
     def _servers(self) -> dict[str, dict[str, Any]]:
@@ -103,9 +105,10 @@ class ClickCounts:
                 return ""  # Redis lost the stream, or there was no click yet
             mine = next(group for group in groups if group["name"] == GROUP)
             is_read = mine["last-delivered-id"] == stream["last-generated-id"]
-            return "" if is_read and not mine["pending"] else "the worker, with batches to store"
+            is_stored = is_read and not mine["pending"]
         except (ValueError, TypeError, KeyError, StopIteration):
             return f"redis-cli, which ended with {code}: {output.strip()[:200]}"
+        return "" if is_stored else f"the worker, with batches of {cache.service} to store"
 
     def _counts(self) -> dict[str, int]:
         for node in database_nodes(self._engine):

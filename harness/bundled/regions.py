@@ -9,6 +9,7 @@ so a region can be cut off. `us` is the stack without regions; another one has a
 of 13 addresses, and ten ports:
 
     +2 distances  +3 lb  +4 app-1  +5 app-2  +6 redis  +7 db  +8 db-lb  +9 geo  +10 keeper
+    +11 worker
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class Region:
         return [
             self._one("lb", octet + 3, PortRow(8080, port), PortRow(8404, port + 1, "STATS")),
             Kind(*app, room=2, region=self.name),
+            self._one("worker", octet + 11),
             self._one("redis", octet + 6),
             self._one("db-lb", octet + 8, PortRow(8404, port + 5, "STATS")),
             self._one("db", octet + 7, PortRow(8008, port + 4, "PATRONI")),

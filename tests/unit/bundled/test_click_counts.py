@@ -33,6 +33,7 @@ class Queue(FakeEngine):
     """Database nodes and a Redis that answer; `batches` are what the stream says, look by look."""
 
     batches: list[str]
+    batches_of_eu: str = ""
     roles: dict[str, str]
     counts: str = "h000001|12\nc000002|1\n"
 
@@ -41,6 +42,8 @@ class Queue(FakeEngine):
     ) -> tuple[int, str]:
         if container_id == "id-redis":
             return 0, self.batches.pop(0) if len(self.batches) > 1 else self.batches[0]
+        if container_id == "id-eu-redis":
+            return 0, self.batches_of_eu
         if "pg_is_in_recovery" in command[-1]:
             return 0, self.roles[container_id]
         return 0, self.counts
@@ -104,10 +107,19 @@ def test_it_waits_for_memory_and_then_for_the_worker(case: Case) -> None:
     assert case.clock.now_s() - began_s == pytest.approx(4 * 0.5)
 
 
+@pytest.mark.parametrize(("pending", "waits_for"), [(0, ""), (2, "with batches of eu-redis")])
+def test_each_region_has_a_stream_of_its_own(case: Case, pending: int, waits_for: str) -> None:
+    case.engine.found["id-eu-redis"] = container("eu-redis", "cache")
+    case.engine.batches_of_eu = said(1, STREAM, {**GROUP, "pending": pending})
+    facts = case.read().facts
+    assert facts["drained"] is (not pending)
+    assert waits_for in facts["waits_for"]
+
+
 @pytest.mark.parametrize(
     ("batches", "reason"),
     [
-        (said(1, STREAM, {**GROUP, "pending": 2}), "the worker, with batches to store"),
+        (said(1, STREAM, {**GROUP, "pending": 2}), "the worker, with batches of redis to store"),
         (said(1, STREAM, {**GROUP, "name": "other"}), "redis-cli, which ended with 0: 1"),
         ("Could not connect to Redis", "redis-cli, which ended with 0: Could not connect"),
     ],

@@ -35,8 +35,9 @@ class FakeHarness:
 
 
 @pytest.fixture
-def harness(monkeypatch: pytest.MonkeyPatch) -> FakeHarness:
+def harness(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeHarness:
     made = FakeHarness()
+    monkeypatch.setattr(campaign, "lock_path", lambda: tmp_path / "state" / "shop" / "campaign")
     monkeypatch.setattr(campaign, "run_experiment", made.run)
     monkeypatch.setattr(campaign, "take_down", made.take_down)
     monkeypatch.setattr(campaign, "engine_problem", lambda: "")

@@ -22,6 +22,7 @@ from campaigns.catalogue import Defect
 from campaigns.harness_command import Run
 from campaigns.hogs import hogs
 from campaigns.row import Row, read_rows
+from harness.errors import TargetError
 
 MakeRun = Callable[..., Run]
 PLANTED = Defect("wrong", "b", "writes_lost", "so", scene=("scene",))
@@ -133,6 +134,36 @@ def test_a_full_disk_ends_it_with_a_message_and_no_stack_left(
     assert "--resume" in said
     harness.runs = [run("pass"), run("pass")]
     assert Plain(tmp_path, *jobs).conduct(resume=True) == 0
+
+
+def test_a_second_campaign_on_the_same_stack_is_refused(
+    harness: Any, run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def begin_a_second_one(*_: object) -> Run:
+        assert Plain(tmp_path, *_jobs(tmp_path, "b")).conduct(resume=True) == 4
+        made: Run = run("pass")
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(campaign, "run_experiment", begin_a_second_one)
+        assert Plain(tmp_path, *_jobs(tmp_path, "a")).conduct(resume=False) == 0
+    assert harness.calls == ["down"]
+    said = capsys.readouterr().err
+    assert said.startswith("error: another harness works on project shop: a campaign (process ")
+
+
+def test_a_stack_that_cannot_be_removed_is_one_clear_error(
+    harness: Any, run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def cannot() -> None:
+        raise TargetError("harness down --volumes: busy", "harness status")
+
+    monkeypatch.setattr(campaign, "take_down", cannot)
+    harness.runs = [run("pass")]
+    assert Plain(tmp_path, *_jobs(tmp_path, "a")).conduct(resume=False) == 4
+    assert capsys.readouterr().err == "error: harness down --volumes: busy\n"
+    assert [row.verdict for row in read_rows(tmp_path / ROWS)] == ["pass"]
 
 
 def test_without_resume_it_begins_anew(harness: Any, run: MakeRun, tmp_path: Path) -> None:
