@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from redis.exceptions import ResponseError
 
 from shortener.breaker import Breaker, TransitionLog
-from shortener.clicks import GROUP, STREAM
+from shortener.clicks import BATCH_CODES_MAX, GROUP, STREAM
 from shortener.container import Container
 from shortener.database import Pool, Unavailable
 from shortener.lag import TICK_S, LagMeter
@@ -32,6 +32,8 @@ TIDY_EVERY_S = 3600.0
 METRICS_PORT = 9100
 ERRORS = (Unavailable, asyncpg.PostgresError, *REDIS_ERRORS)
 Batch = dict[str, str]
+Batches = dict[str, dict[str, int]]
+"""Clicks by code, by the id of their batch."""
 
 
 class Worker:
@@ -71,14 +73,13 @@ class Worker:
     async def move(self, position: str) -> int:
         """How many batches were moved from `position` of the stream to the database."""
         found = await self._client.xreadgroup(GROUP, self._name, {STREAM: position}, READ_COUNT)
-        batches = found[0][1] if found else []
-        for entry_id, batch in batches:
-            counts = read_counts(batch)
-            if counts:
-                work = partial(store, batch_id=batch.get("id", entry_id), counts=counts)
+        entries = found[0][1] if found else []
+        for ids, batches in in_parts(entries):
+            if batches:
+                work = partial(store, batches=batches)
                 await self._database.run(work)
-            await self._client.xack(STREAM, GROUP, entry_id)
-        return len(batches)
+            await self._client.xack(STREAM, GROUP, *ids)
+        return len(entries)
 
     async def _rest(self) -> None:
         """Wait for a second, or until it is told to stop."""
@@ -100,6 +101,28 @@ class Worker:
         )
 
 
+def in_parts(entries: Iterable[tuple[str, Batch | None]]) -> Iterator[tuple[list[str], Batches]]:
+    """What is stored at once: batches of so many codes in all, or one; with the ids of entries.
+
+    To another region's database it is a round trip for each part: with one for each batch a worker
+    300 ms away could store three batches a second.
+    """
+    ids: list[str] = []
+    batches: Batches = {}
+    codes = 0
+    for entry_id, batch in entries:
+        counts = read_counts(batch)
+        if ids and codes + len(counts) > BATCH_CODES_MAX:
+            yield ids, batches
+            ids, batches, codes = [], {}, 0
+        ids.append(entry_id)
+        codes += len(counts)
+        if batch and counts:
+            batches[batch.get("id", entry_id)] = counts
+    if ids:
+        yield ids, batches
+
+
 def read_counts(batch: Batch | None) -> dict[str, int]:
     """The clicks by code in a batch; empty for one that the stream trimmed or that is no batch."""
     try:
@@ -110,19 +133,25 @@ def read_counts(batch: Batch | None) -> dict[str, int]:
         return {}
 
 
-async def store(connection: Any, batch_id: str, counts: dict[str, int]) -> None:
-    """Add one batch; a batch that was stored before changes nothing."""
-    # One statement: a transaction of several waits in its ROLLBACK for a cut connection.
+async def store(connection: Any, batches: Batches) -> None:
+    """Add batches, by their ids; one that was stored before changes nothing."""
+    rows = [(of, code, n) for of, counts in batches.items() for code, n in counts.items()]
+    # One statement: a transaction of several waits in its ROLLBACK for a cut connection. In order
+    # of codes: workers that add to the same ones wait for each other, never in a circle. Numbers are
+    # texts: of an array of numbers asyncpg asks the database what that is, on each connection.
     await connection.execute(
         "WITH batch AS ("
-        "  INSERT INTO click_batches (id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING id)"
+        "  INSERT INTO click_batches (id) SELECT unnest($1::text[])"
+        "  ON CONFLICT DO NOTHING RETURNING id)"
         " INSERT INTO click_counts (code, clicks)"
-        " SELECT counted.code, counted.clicks FROM batch,"
-        " unnest($2::text[], $3::bigint[]) AS counted (code, clicks) ORDER BY 1"
+        " SELECT counted.code, sum(counted.clicks)::bigint FROM batch"
+        " JOIN unnest($2::text[], $3::text[], $4::text[]::bigint[]) AS counted (id, code, clicks)"
+        " USING (id) GROUP BY 1 ORDER BY 1"
         " ON CONFLICT (code) DO UPDATE SET clicks = click_counts.clicks + EXCLUDED.clicks",
-        batch_id,
-        list(counts),
-        list(counts.values()),
+        list(batches),
+        [of for of, _, _ in rows],
+        [code for _, code, _ in rows],
+        [str(n) for _, _, n in rows],
     )
 
 

@@ -6,8 +6,8 @@ import asyncio
 import json
 
 import pytest
-from shortener.clicks import GROUP, STREAM
-from shortener.worker import READ_COUNT, Worker
+from shortener.clicks import BATCH_CODES_MAX, GROUP, STREAM
+from shortener.worker import READ_COUNT, Worker, in_parts
 
 
 class Stream:
@@ -33,10 +33,10 @@ class Stream:
             found = [e for e in self.entries[: self.read] if e[0] not in self.acknowledged]
         return [[STREAM, found]] if found else []
 
-    async def xack(self, name, group, entry_id):
+    async def xack(self, name, group, *entry_ids):
         await asyncio.sleep(0)
         assert (name, group) == (STREAM, GROUP)
-        self.acknowledged.add(entry_id)
+        self.acknowledged.update(entry_ids)
         self.on_ack()
 
 
@@ -49,15 +49,34 @@ class Table:
     async def run(self, work):
         await asyncio.sleep(0)
         if hasattr(work, "keywords"):
-            batch_id, counts = work.keywords["batch_id"], work.keywords["counts"]
-            if batch_id not in self.stored:
-                self.stored.add(batch_id)
-                for code, clicks in counts.items():
-                    self.counts[code] = self.counts.get(code, 0) + clicks
+            for batch_id, counts in work.keywords["batches"].items():
+                if batch_id not in self.stored:
+                    self.stored.add(batch_id)
+                    for code, clicks in counts.items():
+                        self.counts[code] = self.counts.get(code, 0) + clicks
 
 
-BATCHES = [{"a": 1}, {"a": 2, "b": 1}, {"c": 5}]
-EVERYTHING = {"a": 3, "b": 1, "c": 5}
+MANY = {f"m{n}": 1 for n in range(BATCH_CODES_MAX)}
+BATCHES = [{"a": 1}, {"a": 2, "b": 1}, MANY, {"c": 5}]
+EVERYTHING = {"a": 3, "b": 1, "c": 5} | MANY
+
+
+def test_batches_are_stored_together_up_to_so_many_codes():
+    entries = Stream(BATCHES).entries
+    assert [(ids, list(batches)) for ids, batches in in_parts(entries)] == [
+        (["0-0", "1-0"], ["batch-0", "batch-1"]),
+        (["2-0"], ["batch-2"]),
+        (["3-0"], ["batch-3"]),
+    ]
+
+
+def test_a_batch_that_was_handed_over_twice_is_one_and_what_is_none_is_acknowledged():
+    [first, second, *_] = Stream(BATCHES).entries
+    again = ("9-0", first[1])
+    [(ids, batches)] = in_parts([first, second, again, ("10-0", None), ("11-0", {"counts": "x"})])
+    assert ids == ["0-0", "1-0", "9-0", "10-0", "11-0"]
+    assert batches == {"batch-0": {"a": 1}, "batch-1": {"a": 2, "b": 1}}
+    assert list(in_parts([])) == []
 
 
 def test_told_to_stop_in_the_middle_of_its_batches_it_finishes_them():
