@@ -137,8 +137,8 @@ async def store(connection: Any, batches: Batches) -> None:
     """Add batches, by their ids; one that was stored before changes nothing."""
     rows = [(of, code, n) for of, counts in batches.items() for code, n in counts.items()]
     # One statement: a transaction of several waits in its ROLLBACK for a cut connection. In order
-    # of codes: workers that add to the same ones wait for each other, never in a circle. Numbers are
-    # texts: of an array of numbers asyncpg asks the database what that is, on each connection.
+    # of codes: workers that add to the same ones wait for each other, never in a circle. Numbers
+    # as texts: of an array of numbers asyncpg asks the database what it is, on each connection.
     await connection.execute(
         "WITH batch AS ("
         "  INSERT INTO click_batches (id) SELECT unnest($1::text[])"
