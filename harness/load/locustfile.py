@@ -91,7 +91,7 @@ class Engine(EngineProcess):
     """An engine whose rate follows Locust's users."""
 
     def __init__(self, environment: Any, config: Path) -> None:
-        self._is_steered = False
+        self._is_up = self._is_steered = False
         super().__init__(environment, config, DRAIN_S)
         gevent.spawn(self._steer)
         if IS_PAGE:
@@ -99,7 +99,9 @@ class Engine(EngineProcess):
 
     @override
     def heard(self, line: bytes, batch: dict[str, Any]) -> None:
-        if "ready" not in batch:  # told to the driver once the rate is reached
+        if "ready" in batch:  # told to the driver once the rate is reached, too
+            self._is_up = True
+        else:
             report(line)
 
     def _steer(self) -> None:
@@ -110,7 +112,8 @@ class Engine(EngineProcess):
             if not STAGES and rate_per_s != said:
                 self.say(f"rate {rate_per_s}")
                 said = rate_per_s
-            if not self._is_steered and runner.user_count == runner.target_user_count > 0:
+            is_reached = runner.user_count == runner.target_user_count > 0
+            if self._is_up and is_reached and not self._is_steered:
                 self._is_steered = True
                 report(b'{"ready": true}\n')
             gevent.sleep(STEER_S)

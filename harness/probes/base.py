@@ -108,11 +108,13 @@ class ProbeThread:
     def __init__(self, probe: Probe, clock: Clock, emit: Emit) -> None:
         self._probe, self._clock, self._emit = probe, clock, emit
         self._unanswered_s: float | None = None  # since when, at the last look
+        self._after_s = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name=probe.name)
 
-    def start(self) -> None:
-        """Begin to look."""
+    def start(self, after_s: float = 0.0) -> None:
+        """Begin to look, the first time after `after_s`: many at once keep a core busy."""
+        self._after_s = after_s
         self._thread.start()
 
     def stop(self) -> None:
@@ -123,6 +125,8 @@ class ProbeThread:
             self._look(self._probe.finish)
 
     def _run(self) -> None:
+        if self._after_s:
+            self._stop.wait(self._after_s)
         looked_s = self._clock.now_s()
         while not self._stop.is_set():
             started_s = self._clock.now_s()

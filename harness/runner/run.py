@@ -135,9 +135,9 @@ class _Run:
             wall_s=self._clock.wall_s() + LEAD_S,
         )
         self._write_check("before", before)
-        for thread in self._threads:
-            thread.start()
         self._world.driver.begin(self._t0_s)
+        for number, thread in enumerate(self._threads):
+            thread.start(LEAD_S * number / len(self._threads))
 
     def _wait_until(self, at_s: float) -> None:
         """Wait in slices, ticking once a second; Interrupted as soon as the user asks for it."""

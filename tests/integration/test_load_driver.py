@@ -91,6 +91,30 @@ def rows(folder: RunFolder, stream: str) -> list[dict[str, Any]]:
     return sorted(folder.read_samples(stream).to_pylist(), key=lambda row: row["intended_s"])
 
 
+SLOW_TO_START = """
+import sys, time
+if "harness.load.engine" in " ".join(sys.orig_argv):
+    time.sleep(2)
+"""
+
+
+def test_a_generator_is_ready_once_its_engine_is(
+    truth: GroundTruth, folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow machine it starts for seconds: what was due in these would have been sent late."""
+    (tmp_path / "sitecustomize.py").write_text(SLOW_TO_START)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    truth.set("ok")
+    driver = LoadDriver(config(truth, folder, rate_per_s=20, canary_rate_per_s=0), folder)
+    began_s = monotonic()
+    driver.start()
+    assert monotonic() - began_s > 2
+    driver.begin(monotonic() + 0.5)
+    wait_for(lambda: driver.snapshot().sent > 20, 10, "20 requests")
+    driver.stop()
+    assert max(row["sent_s"] - row["intended_s"] for row in rows(folder, "main")[:20]) < 1
+
+
 def test_main_and_canary_start_together_and_all_is_counted(
     truth: GroundTruth, folder: RunFolder
 ) -> None:

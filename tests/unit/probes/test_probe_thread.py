@@ -74,6 +74,15 @@ def test_it_looks_at_its_interval_however_long_a_look_takes(
     assert case.clock.at_s == pytest.approx(101.5)
 
 
+def test_the_first_look_may_have_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(monkeypatch)
+    case.count = 3
+    monkeypatch.setattr(case.thread._thread, "start", case.thread._run)
+    case.thread.start(0.25)
+    assert case.waits == [0.25, 0.3, 0.3]
+    assert [one.at_s for one in case.seen] == pytest.approx([100.45, 100.95])
+
+
 def test_a_look_that_takes_longer_than_the_interval_leaves_others_their_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
