@@ -224,6 +224,7 @@ class World:
             turns.Close: self._close,
             turns.Promote: lambda region, _: self._configure(region, None),
             turns.Follow: lambda region, act: self._configure(region, act.region),
+            turns.LetLead: lambda *_: None,
         }
         return does[type(act)](region, act)
 

@@ -134,6 +134,30 @@ def test_the_key_is_taken_only_if_there_is_none_and_goes_with_its_lease(web: Web
     assert last["lease"] == "0"  # outlives it
 
 
+MEMBERS = {"members": [{"ID": "11", "name": "us-geo"}, {"ID": "12", "name": "eu-geo"}]}
+
+
+@pytest.mark.parametrize(("leader", "sent"), [("12", [{"targetID": "11"}]), ("11", [])])
+def test_the_leadership_is_handed_on_only_by_who_has_it(
+    web: Web, leader: str, sent: list[object]
+) -> None:
+    at = "http://geo/v3/maintenance/"
+    web.answers[f"{at}status"] = {"header": {"member_id": "12"}, "leader": leader}
+    web.answers["http://geo/v3/cluster/member/list"] = MEMBERS
+    web.answers[f"{at}transfer-leadership"] = {"header": {}}
+    Etcd("http://geo", RULES).let_lead("us")
+    assert [body for _, url, body in web.sent if url == f"{at}transfer-leadership"] == sent
+
+
+def test_a_member_that_is_not_there_cannot_lead(web: Web) -> None:
+    web.answers["http://geo/v3/maintenance/status"] = {
+        "header": {"member_id": "12"}, "leader": "12"
+    }  # fmt: skip
+    web.answers["http://geo/v3/cluster/member/list"] = MEMBERS
+    with pytest.raises(ValueError, match="unpack"):
+        Etcd("http://geo", RULES).let_lead("ap")
+
+
 def test_the_key_is_given_back_only_by_who_has_it(web: Web) -> None:
     web.answers["http://geo/v3/kv/txn"] = transaction()
     Etcd("http://geo", RULES).give_back("7", 120)

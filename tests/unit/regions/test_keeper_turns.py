@@ -14,6 +14,7 @@ from keeper.turns import (
     Geo,
     GiveBack,
     Last,
+    LetLead,
     Look,
     Open,
     OpenToReads,
@@ -170,6 +171,14 @@ def test_a_standby_follows_who_holds_the_key_and_knows_its_lag() -> None:
     assert acts == [Look(), Read(), OpenToReads()]
     assert (seat.lag_bytes, seat.lag_at, seat.is_settled) == (10, 1, True)
     assert play(seat, 2, Look=STANDBY, Read=HELD) == [Look(), Read()]
+
+
+def test_a_standby_lets_the_holder_lead_while_that_renews() -> None:
+    seat = seat_of("eu", are_standbys_open=True)
+    later = replace(HELD, position=120)
+    assert play(seat, 1, Look=STANDBY, Read=HELD) == [Look(), Read()]  # it may be away
+    assert play(seat, 2, Look=STANDBY, Read=later) == [Look(), Read(), LetLead("us")]
+    assert play(seat, 3, Look=STANDBY, Read=later) == [Look(), Read()]
 
 
 def test_a_standby_of_another_one_is_told_whom_to_follow() -> None:

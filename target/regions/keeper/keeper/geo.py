@@ -49,6 +49,18 @@ class Etcd:
         removed = {"requestDeleteRange": {"key": _as64(PRIMARY)}}
         self._transaction([_has_lease(lease)], [removed, _put(LAST, note)])
 
+    def let_lead(self, region: str) -> None:
+        """Hand the leadership to that region's member if the own one has it.
+
+        OSError if it does not take it; ValueError if there is no such member.
+        """
+        status = self._post("maintenance/status", {})
+        if status["leader"] != status["header"]["member_id"]:
+            return
+        members = self._post("cluster/member/list", {})["members"]
+        [member] = [each["ID"] for each in members if each.get("name") == f"{region}-geo"]
+        self._post("maintenance/transfer-leadership", {"targetID": member})
+
     def want(self, region: str) -> None:
         """Ask all keepers, for a minute, that this region takes the key."""
         lease = self._post("lease/grant", {"TTL": str(WANTED_S)})["ID"]

@@ -20,6 +20,7 @@ from keeper.turns import (
     Database,
     Follow,
     GiveBack,
+    LetLead,
     Look,
     Open,
     OpenToReads,
@@ -114,7 +115,7 @@ class Service:
 
     def _done(self, act: Act) -> Any:
         """The act's answer; what is done or fails again and again is said once."""
-        if not isinstance(act, Look | Read | Renew | Open) and act != self._act:
+        if not isinstance(act, Look | Read | Renew | Open | LetLead) and act != self._act:
             self._act = act
             say("info", str(act))
         answer, error = None, ""
@@ -142,6 +143,7 @@ class Service:
             Close: lambda _: nodes.close(),
             Promote: lambda _: nodes.promote(),
             Follow: lambda act: nodes.follow(self.seat.sources[act.region]),
+            LetLead: lambda act: geo.let_lead(act.region),
         }
         return does[type(act)](act)
 

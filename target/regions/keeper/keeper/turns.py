@@ -158,7 +158,19 @@ class Follow:
     region: str
 
 
-Act = Look | Read | Renew | Take | GiveBack | Open | OpenToReads | Close | Promote | Follow
+@dataclass(frozen=True)
+class LetLead:
+    """Hand the leadership of the geo etcd to that region's member, if the own one has it.
+
+    Or the holder's renewals would wait for an election when this region is cut off.
+    """
+
+    region: str
+
+
+Act = (
+    Look | Read | Renew | Take | GiveBack | Open | OpenToReads | Close | Promote | Follow | LetLead
+)
 Acts = Generator[Act, Any, None]
 
 
@@ -177,6 +189,7 @@ class Seat:
     looked_at: float | None = None
     lag_bytes: int | None = None
     lag_at: float | None = None
+    holder_was_at: int | None = None
     database: Database = Database()
     geo: Geo | None = None
     told: Promote | Follow | None = None
@@ -326,12 +339,17 @@ def _follow(seat: Seat, geo: Geo, now: Clock) -> Acts:
         seat.lag_bytes = None
         yield from _tell(seat, Follow(geo.holder), now)
         return
+    # A member that is away is not asked to lead: until it answered, nothing could be written.
+    was_at, seat.holder_was_at = seat.holder_was_at, geo.position
+    is_renewing = was_at is not None and geo.position not in (None, was_at)
     if geo.position is not None:
         seat.lag_bytes, seat.lag_at = max(0, geo.position - database.position), now()
     if database.is_closed:
         seat.are_standbys_open = False
     yield from _open_standbys(seat, now)
     seat.is_settled, seat.fenced_at = not database.is_closed, None
+    if is_renewing:
+        yield LetLead(geo.holder)
 
 
 def _claim(seat: Seat, geo: Geo, now: Clock) -> Acts:
