@@ -94,13 +94,13 @@ class Engine(EngineProcess):
         self._is_up = self._is_steered = False
         super().__init__(environment, config, DRAIN_S)
         gevent.spawn(self._steer)
-        if IS_PAGE:
-            self.begin(monotonic() + 0.2)
 
     @override
     def heard(self, line: bytes, batch: dict[str, Any]) -> None:
         if "ready" in batch:  # told to the driver once the rate is reached, too
             self._is_up = True
+            if IS_PAGE:
+                self.begin(monotonic())
         else:
             report(line)
 

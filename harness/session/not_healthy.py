@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from shutil import rmtree
 
@@ -18,7 +18,11 @@ BEFORE_S = 300.0
 
 
 def keep_logs_of_wait(
-    source: Source, state_dir: Path, began_s: float, clock: Clock, secrets: Iterable[str]
+    source: Source,
+    state_dir: Path,
+    began_s: float,
+    clock: Clock,
+    secrets: Callable[[], Iterable[str]],
 ) -> Path | None:
     """The folder with the logs from 5 minutes before `began_s` on (wall time); None without any.
 
@@ -29,7 +33,7 @@ def keep_logs_of_wait(
     try:
         rmtree(folder.path, ignore_errors=True)
         folder.path.mkdir(parents=True)
-        kept = keep_logs(source, folder, span, Deadline(clock), secrets)
+        kept = keep_logs(source, folder, span, Deadline(clock), secrets())
     except (HarnessError, OSError):
         return None  # what is not healthy matters more than why its logs are not kept
     return folder.path if any(part.lines for part in kept) else None

@@ -186,7 +186,7 @@ class Project:
 
     def _read_logs(self, began_s: float) -> str:
         """How to read what was logged while it did not get healthy."""
-        kept = keep_logs_of_wait(self.engine, self.state_dir, began_s, self.clock, self.secrets())
+        kept = keep_logs_of_wait(self.engine, self.state_dir, began_s, self.clock, self.secrets)
         return f"harness logs {kept}" if kept else "docker logs"
 
     def start(self, *, recreate: bool, say: Callable[[str], None]) -> None:
