@@ -31,6 +31,7 @@ from harness.lock import run_lock
 from harness.session.stop import Stop, handled_by
 
 ROWS = "rows.jsonl"
+NOT_READY = 4
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,12 @@ class Campaign(ABC):
         this stack, which it would take away, no room for a row, or a stack that cannot be removed.
         """
         if problem := engine_problem():
-            return _error(problem)
+            return refuse(problem, NOT_READY)
         try:
             with run_lock(lock_path(), "a campaign"):
                 return self._conduct(resume=resume)
         except HarnessError as error:
-            return _error(error.message)
+            return refuse(error.message, NOT_READY)
 
     def _conduct(self, *, resume: bool) -> int:
         path = self.folder / ROWS
@@ -101,7 +102,7 @@ class Campaign(ABC):
         except KeyboardInterrupt:
             interrupted = True
         except RecordError as error:
-            return _error(f"{error.message}; {error.hint}; then: --resume")
+            return refuse(f"{error.message}; {error.hint}; then: --resume", NOT_READY)
         finally:
             take_down()
         say(json.dumps({**self.summary(rows), "interrupted": interrupted}))
@@ -119,12 +120,6 @@ class Campaign(ABC):
         if run.verdict == "error":
             take_down()
         return to_row(job, run, at_commit, self.hogs_count)
-
-
-def _error(text: str) -> int:
-    """Say it; the exit code for what is not as a campaign needs it."""
-    sys.stderr.write(f"error: {text}\n")
-    return 4
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -163,7 +158,7 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def refuse(text: str) -> int:
-    """Say what is wrong with the arguments; the exit code for it."""
+def refuse(text: str, code: int = 2) -> int:
+    """Say what is wrong, with the arguments unless there is another code; the exit code for it."""
     sys.stderr.write(f"error: {text}\n")
-    return 2
+    return code

@@ -103,18 +103,19 @@ def event(at_s: float, name: str, **facts: Any) -> Mapping[str, Any]:
 
 
 class ProbeThread:
-    """Observes every `interval_s` until it is stopped; an error of the probe itself is a gap."""
+    """Observes every `interval_s` until it is stopped; an error of the probe itself is a gap.
 
-    def __init__(self, probe: Probe, clock: Clock, emit: Emit) -> None:
-        self._probe, self._clock, self._emit = probe, clock, emit
+    It looks first `after_s` from its start: many that begin at once keep a core busy.
+    """
+
+    def __init__(self, probe: Probe, clock: Clock, emit: Emit, after_s: float = 0.0) -> None:
+        self._probe, self._clock, self._emit, self._after_s = probe, clock, emit, after_s
         self._unanswered_s: float | None = None  # since when, at the last look
-        self._after_s = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name=probe.name)
 
-    def start(self, after_s: float = 0.0) -> None:
-        """Begin to look, the first time after `after_s`: many at once keep a core busy."""
-        self._after_s = after_s
+    def start(self) -> None:
+        """Begin to look."""
         self._thread.start()
 
     def stop(self) -> None:

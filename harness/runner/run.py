@@ -68,7 +68,10 @@ class _Run:
         self._clock = world.tools.clock
         self._events = EventLog(folder)
         self._lock = threading.Lock()
-        self._threads = [ProbeThread(p, self._clock, self._observed) for p in world.probes]
+        self._threads = [
+            ProbeThread(probe, self._clock, self._observed, LEAD_S * number / len(world.probes))
+            for number, probe in enumerate(world.probes)
+        ]
         record = Record(self._write, self._note, self._since)
         self._faults = ActiveFaults(world, folder.run_id, record)
         self._remedies = Remedies(plan.remedies, world, self._faults, record, experiment)
@@ -136,8 +139,8 @@ class _Run:
         )
         self._write_check("before", before)
         self._world.driver.begin(self._t0_s)
-        for number, thread in enumerate(self._threads):
-            thread.start(LEAD_S * number / len(self._threads))
+        for thread in self._threads:
+            thread.start()
 
     def _wait_until(self, at_s: float) -> None:
         """Wait in slices, ticking once a second; Interrupted as soon as the user asks for it."""

@@ -179,13 +179,13 @@ class Project:
             listed = "\n".join(f"  {problem}" for problem in health.problems)
             raise TargetError(
                 f"{self.name} is not healthy after {HEALTHY_S:.0f} s:\n{listed}",
-                f"{self._read_logs(began_s)}; harness status; harness down && harness up; "
+                f"{self._keep_logs(began_s)}; harness status; harness down && harness up; "
                 "if its data are to blame: harness down --volumes, which deletes them",
             )
         return health
 
-    def _read_logs(self, began_s: float) -> str:
-        """How to read what was logged while it did not get healthy."""
+    def _keep_logs(self, began_s: float) -> str:
+        """Keep what was logged while it did not get healthy; the command that shows it."""
         kept = keep_logs_of_wait(self.engine, self.state_dir, began_s, self.clock, self.secrets)
         return f"harness logs {kept}" if kept else "docker logs"
 

@@ -44,10 +44,15 @@ class Probe:
 class Case:
     """A thread that is run by hand: it waits on the fake clock, `count` times."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, raises: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        raises: set[int] = frozenset(),  # type: ignore[assignment]
+        after_s: float = 0.0,
+    ) -> None:
         self.clock, self.seen = FakeClock(), list[Observation]()
         self.probe = Probe(self.clock, set(raises))
-        self.thread = ProbeThread(self.probe, self.clock, self.seen.append)
+        self.thread = ProbeThread(self.probe, self.clock, self.seen.append, after_s)
         self.waits: list[float] = []
         monkeypatch.setattr(self.thread._stop, "wait", self._wait)
         self.count = 0
@@ -75,10 +80,8 @@ def test_it_looks_at_its_interval_however_long_a_look_takes(
 
 
 def test_the_first_look_may_have_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    case = Case(monkeypatch)
-    case.count = 3
-    monkeypatch.setattr(case.thread._thread, "start", case.thread._run)
-    case.thread.start(0.25)
+    case = Case(monkeypatch, after_s=0.25)
+    case.run(3)
     assert case.waits == [0.25, 0.3, 0.3]
     assert [one.at_s for one in case.seen] == pytest.approx([100.45, 100.95])
 

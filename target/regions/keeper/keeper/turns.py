@@ -189,7 +189,6 @@ class Seat:
     looked_at: float | None = None
     lag_bytes: int | None = None
     lag_at: float | None = None
-    holder_was_at: int | None = None
     database: Database = Database()
     geo: Geo | None = None
     told: Promote | Follow | None = None
@@ -316,6 +315,7 @@ def _close(seat: Seat, now: Clock) -> Generator[Act, Any, bool]:
 
 def _stand_by(seat: Seat, now: Clock) -> Acts:
     """Not the holder: closed, or a standby of who is; perhaps the next holder."""
+    before = seat.geo
     seat.geo = geo = yield Read()
     is_mine = geo is not None and geo.holder == seat.rules.region and geo.lease != seat.declined
     if seat.database.is_writable and not is_mine:
@@ -326,12 +326,13 @@ def _stand_by(seat: Seat, now: Clock) -> Acts:
         seat.lease, seat.renewed_at, seat.writable_at = geo.lease, None, now()
     elif geo.holder not in ("", seat.rules.region):
         seat.absent_since, seat.declined = None, ""
-        yield from _follow(seat, geo, now)
+        yield from _follow(seat, before, geo, now)
     elif not geo.holder:
         yield from _claim(seat, geo, now)
 
 
-def _follow(seat: Seat, geo: Geo, now: Clock) -> Acts:
+def _follow(seat: Seat, before: Geo | None, geo: Geo, now: Clock) -> Acts:
+    """Stream from who holds the key; `before` is what the geo etcd said in the last turn."""
     database = seat.database
     if not database.node:
         return
@@ -339,16 +340,14 @@ def _follow(seat: Seat, geo: Geo, now: Clock) -> Acts:
         seat.lag_bytes = None
         yield from _tell(seat, Follow(geo.holder), now)
         return
-    # A member that is away is not asked to lead: until it answered, nothing could be written.
-    was_at, seat.holder_was_at = seat.holder_was_at, geo.position
-    is_renewing = was_at is not None and geo.position not in (None, was_at)
     if geo.position is not None:
         seat.lag_bytes, seat.lag_at = max(0, geo.position - database.position), now()
     if database.is_closed:
         seat.are_standbys_open = False
     yield from _open_standbys(seat, now)
     seat.is_settled, seat.fenced_at = not database.is_closed, None
-    if is_renewing:
+    # A member that is away is not asked to lead: until it answered, nothing could be written.
+    if before is not None and before.holder == geo.holder and before.position != geo.position:
         yield LetLead(geo.holder)
 
 
