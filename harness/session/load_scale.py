@@ -97,7 +97,7 @@ class LoadScale:
         return scaled(experiment, scale)
 
     def _cost(self, experiment: Experiment, project: Project, listener: Listener) -> Cost:
-        key = f"{experiment.load.entry} {' '.join(sorted(experiment.load.shares))}"
+        key = _key(experiment)
         if key not in self._costs:
             path = project.state_dir / "request_cost.json"
             known = read_cost(path, key, project)
@@ -112,11 +112,19 @@ class LoadScale:
     def _measured(
         self, path: Path, key: str, experiment: Experiment, project: Project, listener: Listener
     ) -> Cost:
-        seconds = IDLE_S + WARM_S + MEASURE_S
+        seconds = 2 * IDLE_S + WARM_S + MEASURE_S
         listener.say(f"  scale auto: measuring the CPU cost of a request, about {seconds:.0f} s")
         cost = self._measure(experiment, project)
         write_cost(path, key, cost)
         return cost
+
+
+def _key(experiment: Experiment) -> str:
+    """What a cost depends on: the parts of the project that run, and what is sent to it."""
+    target, load = experiment.target, experiment.load
+    files = (path.name for path in target.compose)
+    profiles = sorted({*target.profiles, *experiment.profiles})
+    return " ".join((*files, *profiles, load.entry, *sorted(load.shares)))
 
 
 def choose(experiment: Experiment, cost: Cost) -> float:
@@ -134,9 +142,11 @@ def fits(experiment: Experiment, cost: Cost, scale: float = 1.0) -> bool:
 def measure_cost(experiment: Experiment, project: Project) -> Cost:
     """Send half of the experiment's load, and look who needs how much processor time.
 
-    LoadError if that load does not run, or cannot be seen.
+    Idle is the smaller look of before and after: what has just been started still works for itself,
+    and each share too much would make the requests look cheaper. LoadError if that load does not
+    run, or cannot be seen.
     """
-    idle = _seen(look_for(project, IDLE_S))
+    before = _seen(look_for(project, IDLE_S))
     part = experiment.load.model_copy(
         update={
             "rate_per_s": experiment.load.rate_per_s * MEASURED_AT,
@@ -145,8 +155,10 @@ def measure_cost(experiment: Experiment, project: Project) -> Cost:
         }
     )
     loaded = _look_under_load(experiment.model_copy(update={"load": part}), project)
-    gained = max(0.0, loaded.shares.own - idle.shares.own)
-    return Cost(loaded.cpus, project.speed(), idle.shares.own, gained / part.total_peak_per_s)
+    after = _seen(look_for(project, IDLE_S))
+    idle = min(before.shares.own, after.shares.own)
+    gained = max(0.0, loaded.shares.own - idle)
+    return Cost(loaded.cpus, project.speed(), idle, gained / part.total_peak_per_s)
 
 
 def _seen(look: Look | None) -> Look:

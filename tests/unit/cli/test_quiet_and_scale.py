@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from harness.experiment_file import load_experiment
 from harness.faults import KINDS
 from harness.model.experiment import Experiment
 from harness.model.machine import Look
+from harness.model.quantity import AUTO
 from harness.session import load_scale
-from harness.session.load_scale import Cost, choose, read_cost, write_cost
+from harness.session.listener import Silent
+from harness.session.load_scale import Cost, LoadScale, choose, read_cost, write_cost
 
 LOADED = EXPERIMENT.replace("rate: 1/s, canary_rate: 0/s", "rate: 10/s, canary_rate: 100/s")
 FEW = LOADED.replace("failed_requests == 0", "error_rate < 0.5%")
@@ -128,7 +131,7 @@ def test_auto_measures_once_for_all_files_and_says_so(
     done = cli("run", "--scale", "auto", "x.yaml", "y.yaml")
     assert done.code == 0, done.err
     assert measured == ["x"]
-    assert "scale auto: measuring the CPU cost of a request, about 9 s" in done.out
+    assert "scale auto: measuring the CPU cost of a request, about 11 s" in done.out
     assert done.out.count("scale auto: 0.5; 1/s would take 92% of 2 CPUs, 0.5/s 51%") == 2
     assert plan(shop)["scale"] == 0.5
     again = cli("run", "--scale", "auto", "x.yaml")
@@ -190,6 +193,18 @@ def test_a_cost_is_measured_again_if_another_speed_could_change_the_scale(
     assert costs == ([] if is_measured else [COST])
 
 
+def test_what_runs_beside_it_has_a_cost_of_its_own(shop: Shop, tmp_path: Path) -> None:
+    alone = shipped(LOADED, tmp_path)
+    watched = alone.model_copy(update={"profiles": ("monitoring",)})
+    costs = [COST, replace(COST, idle_share=0.25)]
+    scale = LoadScale(AUTO, lambda *_: costs.pop(0))
+    for experiment in (alone, alone, watched, watched):
+        scale.fit(experiment, shop.project(), Silent())
+    assert costs == []
+    kept = json.loads((shop.project().state_dir / "request_cost.json").read_text())["costs"]
+    assert sorted(cost["idle_share"] for cost in kept.values()) == [0.15, 0.25]
+
+
 def test_a_cost_holds_for_this_boot_and_these_cpus(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,13 +223,21 @@ def test_a_cost_holds_for_this_boot_and_these_cpus(
     assert read_cost(path, "a", project) is None
 
 
+LOADED_LOOK = Look(4.0, 2.0, 2.4, 0.4, 0.4, 0.0, 0.0, 0.0, 4.8)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(QUIET, QUIET), (LOADED_LOOK, QUIET), (QUIET, LOADED_LOOK)]
+)
 def test_the_cost_of_a_request_is_what_half_of_the_load_adds(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: Look, after: Look
 ) -> None:
-    """Idle 0.15, loaded 0.40 of the machine, at 5/s and 50/s of the canary."""
+    """Idle 0.15, loaded 0.40 of the machine, at 5/s and 50/s of the canary.
+
+    A stack that was just started, or that works off what the load has left, is not idle.
+    """
     monkeypatch.setattr(load_scale, "LoadDriver", shop.driver)
-    loaded = Look(4.0, 2.0, 2.4, 0.4, 0.4, 0.0, 0.0, 0.0, 4.8)
-    shop.looks = [QUIET, loaded]
+    shop.looks = [before, LOADED_LOOK, after]
     cost = load_scale.measure_cost(shipped(LOADED, tmp_path), shop.project())
     assert cost.idle_share == pytest.approx(0.15)
     assert cost.share_per_request == pytest.approx(0.25 / 55)
