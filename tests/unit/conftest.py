@@ -12,6 +12,7 @@ from hypothesis import Phase, settings
 from harness import state_folder
 from harness.adapters import compose_project
 from harness.cli import backups_command, main, stack_commands, stage_commands, ui_command
+from harness.report import render
 from harness.session import session
 
 # For scripts/mutants.py: that an example fails is enough there, it need not be the smallest.
@@ -59,8 +60,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def shop(here: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    """All commands see the fake project of `here`."""
+    """All commands see the fake project of `here`.
+
+    Reports have no charts, which take longer than all the rest and have tests of their own.
+    """
     made = Shop(here)
+    monkeypatch.setattr(render, "make_charts", lambda *_, **__: [])
     monkeypatch.setattr(compose_project, "compose_command", lambda: [str(made.compose)])
     for module in (session, backups_command, stack_commands, stage_commands, ui_command):
         monkeypatch.setattr(module, "Project", made.project)

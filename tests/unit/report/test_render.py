@@ -13,10 +13,11 @@ from harness.aspects.findings_json import findings_from_json
 from harness.errors import RunFolderError
 from harness.model.findings import FaultFound, RemedyFound, Run
 from harness.record.folder import RunFolder
-from harness.report import render, render_index
 from harness.report.charts import make_charts
 from harness.report.embed import bokeh_script
 from harness.report.formats import GAP
+from harness.report.index import render_index
+from harness.report.render import render
 from harness.session.stages import render_folder
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\"'"
