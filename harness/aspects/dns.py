@@ -320,10 +320,10 @@ def _latency(by_phase: Mapping[str, operations.Requests], phase: str) -> float |
 
 
 def _place_words(place: str, one: FromPlace) -> str:
-    """`eu, 30% of the load: eu, from 42.1 s us, from 91.3 s eu`."""
-    first = one.stays[0].region if one.stays else "nowhere"
-    where = [first, *(f"from {stay.at_s:.1f} s {stay.region}" for stay in one.stays[1:])]
-    failed = f"; DNS gave no answer of use {one.failed} times" if one.failed else ""
+    """`eu, 30% of the load: sent to eu, from 42.1 s to us, from 91.3 s to eu`."""
+    first = f"sent to {one.stays[0].region}" if one.stays else "sent nowhere"
+    where = [first, *(f"from {stay.at_s:.1f} s to {stay.region}" for stay in one.stays[1:])]
+    failed = f"; DNS queries without a usable answer: {one.failed}" if one.failed else ""
     return f"{place}, {one.share or 0:.0%} of the load: {', '.join(where)}{failed}"
 
 

@@ -38,6 +38,8 @@ STATE_LOOKS = {
     "HALF_OPEN": (ORANGE, "dot"), "MAINT": (ORANGE, "dot"), "DRAIN": (ORANGE, "dot"),
     "OPEN": (RED, "right_diagonal_line"), "DOWN": (RED, "right_diagonal_line"),
 }  # fmt: skip
+STATE_WORDS = {"no": "not checked"}
+"""Where the first word of a state says too little: HAProxy's `no check`."""
 STACKED = ("project", "harness", "engine", "kernel", "others", "steal")
 """Who uses the CPU, from the run's own work at the bottom to what others use."""
 UNKNOWN_LOOK = (INK, "cross")
@@ -314,7 +316,8 @@ def _all_along(rows: Lines) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The names of the rows that never changed, by their state."""
     by_state: dict[str, list[str]] = {}
     for name, changes in rows.items():
-        by_state.setdefault(str(changes[0][1]), []).append(_row_name(name))
+        state = str(changes[0][1])
+        by_state.setdefault(STATE_WORDS.get(state, state), []).append(_row_name(name))
     return tuple((f"{state} throughout", tuple(names)) for state, names in by_state.items())
 
 

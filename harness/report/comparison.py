@@ -13,7 +13,7 @@ from typing import Any
 from harness.comparison import read_comparison, read_group
 from harness.record.folder import RunFolder
 from harness.report.formats import GAP, MINUS, NOTHING, SYMBOLS, by_unit, count, is_number, seconds
-from harness.report.render import templates
+from harness.report.templating import templates
 
 Row = Mapping[str, Any]
 OUTCOMES = {

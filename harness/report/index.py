@@ -12,7 +12,7 @@ from harness.aspects.recovery import Recovery
 from harness.errors import RunFolderError
 from harness.record.folder import RunFolder, run_folders
 from harness.report.formats import SYMBOLS
-from harness.report.render import templates
+from harness.report.templating import templates
 from harness.whole_file import write_whole
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness.aspects import ASPECTS, Aspect, Findings, alerts, recovery
 from harness.aspects.recovery.stretches import stretches
@@ -17,8 +14,9 @@ from harness.model.page import Tile
 from harness.record.folder import RunFolder
 from harness.report.charts import make_charts
 from harness.report.embed import bokeh_script, chart_data
-from harness.report.formats import FILTERS, seconds, uncertainty
-from harness.report.outage_logs import outage_logs, shown
+from harness.report.formats import seconds, uncertainty
+from harness.report.outage_logs import outage_logs
+from harness.report.templating import templates
 from harness.report.traces import shown_traces
 
 ENVIRONMENT_FACTS = (
@@ -83,20 +81,6 @@ def _shown(aspect: Aspect[Any], findings: Findings) -> dict[str, Any]:
         "found": findings.sections[aspect.section],
         "tables": [table for table in aspect.tables(findings) if not table.is_empty],
     }
-
-
-@cache
-def templates() -> Environment:
-    """The templates; all that is filled in is escaped, and a name that is not there is an error."""
-    environment = Environment(
-        loader=PackageLoader("harness.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(FILTERS, logged=shown)
-    return environment
 
 
 def _optional(folder: RunFolder, name: str) -> Mapping[str, Any]:

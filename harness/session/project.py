@@ -143,7 +143,7 @@ class Project:
 
     def host_access(self) -> list[str]:
         """What the Compose file asks of this machine beyond containers of its own."""
-        return host_access(self.compose.config())
+        return host_access(self.compose.known())
 
     def secrets(self) -> set[str]:
         """The values that must not be in what is kept or printed of it."""

@@ -172,17 +172,30 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_of_the_stack(tmp_path_factory.mktemp("project"))
 
 
-@pytest.mark.parametrize("defect", CATALOGUE, ids=lambda defect: defect.name)
-def test_compose_takes_the_overrides(defect: Defect, project: Path) -> None:
+def _stack_of(defect: Defect) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """The Compose files and profiles of its experiment."""
+    target = EXPERIMENTS[defect.experiment].target
+    files = [path.resolve().relative_to(ROOT) for path in target.compose]
+    return tuple(files or [Path("docker-compose.yml")]), target.profiles or ("core",)
+
+
+STACKS = sorted({_stack_of(defect) for defect in CATALOGUE})
+
+
+@pytest.mark.parametrize("stack", STACKS, ids=lambda stack: "-".join(stack[1]))
+def test_compose_takes_the_overrides(
+    stack: tuple[tuple[Path, ...], tuple[str, ...]], project: Path
+) -> None:
+    """All of one stack at once: Compose takes a second each time. Errors name file or service."""
     try:
         command = [*compose_command(), "--project-directory", str(project)]
     except EngineError:
         pytest.skip("no Compose binary")
-    target = EXPERIMENTS[defect.experiment].target
-    for profile in target.profiles or ("core",):
+    files, profiles = stack
+    paths = [path for defect in CATALOGUE if _stack_of(defect) == stack for path in _paths(defect)]
+    for profile in profiles:
         command += ["--profile", profile]
-    files = [path.resolve().relative_to(ROOT) for path in target.compose]
-    for path in (*[project / file for file in files or ["docker-compose.yml"]], *_paths(defect)):
+    for path in (*[project / file for file in files], *dict.fromkeys(paths)):
         command += ["--file", str(path)]
     done = subprocess.run(
         [*command, "config", "--quiet"], capture_output=True, text=True, timeout=60, check=False

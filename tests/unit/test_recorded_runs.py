@@ -19,7 +19,7 @@ from jinja2 import StrictUndefined
 
 from harness.aspects import METRICS
 from harness.record.folder import RunFolder
-from harness.report.render import templates
+from harness.report.templating import templates
 from harness.session.stages import analyze_folder, judge_folder, render_folder
 
 RECORDED = Path(__file__).parents[1] / "recorded"

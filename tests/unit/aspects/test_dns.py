@@ -246,10 +246,10 @@ def test_the_report_shows_each_place_with_its_regions_and_its_latency() -> None:
     [table] = ASPECT.tables(findings_from_json(cast(Any, read)))
     assert [column.label for column in table.columns] == ["Operation", "p50 baseline", "p50 fault"]
     assert {group.name: group.rows for group in table.groups} == {
-        "us, 50% of the load: us": [("home", 0.025, None)],
-        "eu, 30% of the load: eu, from 106.0 s us, from 160.0 s eu; DNS gave no answer of use 1"
-        " times": [("home", 0.025, 0.15), ("add", 0.025, None)],
-        "ap, 20% of the load: ap": [],
+        "us, 50% of the load: sent to us": [("home", 0.025, None)],
+        "eu, 30% of the load: sent to eu, from 106.0 s to us, from 160.0 s to eu; DNS queries"
+        " without a usable answer: 1": [("home", 0.025, 0.15), ("add", 0.025, None)],
+        "ap, 20% of the load: sent to ap": [],
     }  # fmt: skip
     assert ASPECT.has_any(findings_from_json({"dns": plain(found)}))
     assert not ASPECT.has_any(findings_from_json({}))

@@ -206,7 +206,7 @@ def _series() -> dict[str, Any]:
         "lb": {
             f"lb-{lb}/{backend}/app-{n}": [[0.0, "UP" if n < 4 else "DOWN"]]
             for lb in (1, 2) for backend in ("read", "write") for n in (1, 2, 3, 4)
-        },
+        } | {"lb-1/last_resort/any-1": [[0.0, "no"]]},
     }  # fmt: skip
 
 
