@@ -6,6 +6,8 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -172,35 +174,46 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_of_the_stack(tmp_path_factory.mktemp("project"))
 
 
-def _stack_of(defect: Defect) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    """The Compose files and profiles of its experiment."""
-    target = EXPERIMENTS[defect.experiment].target
-    files = [path.resolve().relative_to(ROOT) for path in target.compose]
-    return tuple(files or [Path("docker-compose.yml")]), target.profiles or ("core",)
+@pytest.fixture(scope="module")
+def merged(project: Path) -> Callable[[tuple[str, ...], tuple[Path, ...]], Path]:
+    """A stack's files as one, by profiles and files: Compose reads it in a fifth of the time."""
+
+    @cache
+    def merge(profiles: tuple[str, ...], files: tuple[Path, ...]) -> Path:
+        path = project / f"{'-'.join((*profiles, *(file.stem for file in files)))}.yaml"
+        path.write_text(_config(project, profiles, [project / file for file in files]))
+        return path
+
+    return merge
 
 
-STACKS = sorted({_stack_of(defect) for defect in CATALOGUE})
-
-
-@pytest.mark.parametrize("stack", STACKS, ids=lambda stack: "-".join(stack[1]))
+@pytest.mark.parametrize("defect", CATALOGUE, ids=lambda defect: defect.name)
 def test_compose_takes_the_overrides(
-    stack: tuple[tuple[Path, ...], tuple[str, ...]], project: Path
+    defect: Defect, project: Path, merged: Callable[[tuple[str, ...], tuple[Path, ...]], Path]
 ) -> None:
-    """All of one stack at once: Compose takes a second each time. Errors name file or service."""
+    experiment = EXPERIMENTS[defect.experiment]
+    target = experiment.target
+    profiles = (*(target.profiles or ("core",)), *experiment.profiles)
+    files = [path.resolve().relative_to(ROOT) for path in target.compose]
+    stack = merged(profiles, tuple(files or [Path("docker-compose.yml")]))
+    _config(project, profiles, [stack, *_paths(defect)])
+
+
+def _config(project: Path, profiles: Sequence[str], files: Sequence[Path]) -> str:
+    """What Compose makes of the files; it must take them."""
     try:
         command = [*compose_command(), "--project-directory", str(project)]
     except EngineError:
         pytest.skip("no Compose binary")
-    files, profiles = stack
-    paths = [path for defect in CATALOGUE if _stack_of(defect) == stack for path in _paths(defect)]
     for profile in profiles:
         command += ["--profile", profile]
-    for path in (*[project / file for file in files], *dict.fromkeys(paths)):
+    for path in files:
         command += ["--file", str(path)]
     done = subprocess.run(
-        [*command, "config", "--quiet"], capture_output=True, text=True, timeout=60, check=False
+        [*command, "config"], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def _paths(defect: Defect) -> list[Path]:

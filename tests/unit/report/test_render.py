@@ -169,10 +169,10 @@ def test_every_chart_has_its_place_in_the_page(whole_run):
 
 def test_what_never_changed_is_said_in_words_instead_of_drawn(whole_run):
     folder, page = whole_run
-    assert "Load balancers nothing changed during the run" in page.text
-    assert "UP throughout: lb-1 · read" in page.text
+    title = "Load balancers nothing changed during the run"
+    unchecked = "not checked throughout: lb-1 · last_resort · any-1"
+    assert f"{title} {unchecked} UP throughout: lb-1 · read" in page.text
     assert "DOWN throughout: lb-1 · read · app-4, lb-1 · write · app-4" in page.text
-    assert "not checked throughout: lb-1 · last_resort · any-1" in page.text
     assert "CLOSED throughout: app-1 · redis" in page.text
     roots = chart_data_of((folder.path / "index.html").read_text())["roots"].values()
     assert "chart-breakers" in roots
