@@ -91,7 +91,8 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         ),
         (
             {"holder": "us"},
-            "us takes writes and is alive; `keeper promote --switch` hands over to eu",
+            "us holds the lease on writes; if it is gone, that ends within 30 s: try again then; "
+            "if it is alive, `keeper promote --switch` hands over to eu",
         ),
     ],
 )

@@ -117,7 +117,10 @@ def refusal(told: Mapping[str, Any], *, is_switch: bool) -> str:
             "follow the primary region; wait until `keeper status` shows lag_bytes"
         )
     if holder and not is_switch:
-        return f"{holder} takes writes and is alive; `keeper promote --switch` hands over to {name}"
+        return (
+            f"{holder} holds the lease on writes; if it is gone, that ends within 30 s: try again "
+            f"then; if it is alive, `keeper promote --switch` hands over to {name}"
+        )
     return ""
 
 
