@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 
 from harness.application import Reading
@@ -11,7 +13,7 @@ from harness.record.folder import RunFolder
 
 
 class Readings:
-    """Takes each reading; `gap` hears of what cannot be read, and why."""
+    """Takes all readings at once, as each waits; `gap` hears what cannot be read, and why."""
 
     def __init__(
         self,
@@ -21,15 +23,22 @@ class Readings:
     ) -> None:
         self._readings, self._folder, self._gap = readings, folder, gap
 
-    def take_before(self) -> None:
-        """What is known before the first request."""
-        for reading in self._readings:
-            self._try(reading.name, reading.take_before)
+    @contextmanager
+    def taken_before(self) -> Iterator[None]:
+        """What is known before the first request; read beside what is done meanwhile."""
+        with self._pool() as pool:
+            taken = [pool.submit(self._try, each.name, each.take_before) for each in self._readings]
+            yield
+            _wait_for(taken)
 
     def take_after(self) -> None:
         """What is known after the last one, written into the run folder."""
-        for reading in self._readings:
-            self._try(reading.name, partial(reading.take_after, self._folder))
+        with self._pool() as pool:
+            takes = {each.name: partial(each.take_after, self._folder) for each in self._readings}
+            _wait_for([pool.submit(self._try, name, take) for name, take in takes.items()])
+
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(max(1, len(self._readings)), "reading")
 
     def _try(self, name: str, take: Callable[[], None]) -> None:
         """One that cannot be read hides no other; one that cannot be written ends the run."""
@@ -39,3 +48,8 @@ class Readings:
             raise
         except HarnessError as error:
             self._gap(name, error)
+
+
+def _wait_for(taken: Sequence[Future[None]]) -> None:
+    for one in taken:
+        one.result()

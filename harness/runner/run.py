@@ -126,8 +126,8 @@ class _Run:
 
     def _begin(self) -> None:
         before = self._world.health()
-        self._readings.take_before()
-        self._world.driver.start()
+        with self._readings.taken_before():
+            self._world.driver.start()
         self._t0_s = self._next_tick_s = self._clock.now_s() + LEAD_S
         self._remedies.begin(self._t0_s)
         self._write(
