@@ -6,6 +6,8 @@ HARNESS := .venv/bin/harness
 JOURNALS := $${XDG_STATE_HOME:-/none}/harness/*/journal.jsonl \
   $$HOME/.local/state/harness/*/journal.jsonl \
   /tmp/harness-$$(id -u)/*/journal.jsonl .harness/*/journal.jsonl
+# The first takes longest, and waits most.
+IMAGES_FIRST := tests/integration/test_images.py tests/integration
 HEADLINE := app-server-crash redis-outage db-primary-failover
 
 help:            ## Show this list
@@ -16,7 +18,7 @@ demo: setup      ## Set up everything, run the three headline experiments, write
 
 test: lint setup ## Set up everything, then lint, types, layers and all tests
 	.venv/bin/pytest tests/unit --numprocesses logical --timeout 60
-	.venv/bin/pytest tests/integration -m docker --numprocesses logical --dist loadfile --timeout 180
+	.venv/bin/pytest $(IMAGES_FIRST) -m docker --numprocesses 3 --dist loadfile --no-loadscope-reorder --timeout 180
 	.venv/bin/pytest tests/integration -m 'not docker' --timeout 180  # measures: alone on the machine
 	.venv/bin/pytest tests/e2e
 

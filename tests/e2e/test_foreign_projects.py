@@ -18,16 +18,15 @@ from typing import Any
 
 import pytest
 from experiment_run import run_experiment_in
+from foreign_images import BUILDER, build_foreign_images
 from stranger import ROOT, Stranger, build_wheel, install_wheel
 
-from harness.adapters.compose_project import compose_command, has_buildx
+from harness.adapters.compose_project import compose_command
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.usefixtures("no_stack")]
 
 PROJECTS = ROOT / "tests" / "foreign"
-IMAGES = PROJECTS / "images"
-BUILD_S, COMPOSE_S, RUN_S = 600, 240, 600
-BUILDER = {} if has_buildx() else {"DOCKER_BUILDKIT": "0"}
+COMPOSE_S, RUN_S = 240, 600
 
 
 @dataclass(frozen=True)
@@ -114,11 +113,7 @@ def _look(*names: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def images(engine: None) -> None:
-    """What others would get from a registry."""
-    for name in ("nginx", "redis", "postgres", "python"):
-        command = ["docker", "build", "--quiet", "--tag", f"foreign/{name}", IMAGES / name]
-        environment = {**os.environ, **BUILDER}
-        subprocess.run(command, env=environment, timeout=BUILD_S, check=True, capture_output=True)
+    build_foreign_images()
 
 
 @pytest.fixture(scope="module")

@@ -134,6 +134,20 @@ def test_the_experiment_has_an_expectation_that_gives_the_code(defect: Defect) -
     assert defect.code in codes | OF_EVERY_RUN
 
 
+def test_what_make_test_plants_together_is_told_apart() -> None:
+    for name in {defect.in_ci for defect in CATALOGUE if defect.in_ci}:
+        together = [defect for defect in CATALOGUE if defect.in_ci == name]
+        assert len({defect.experiment for defect in together}) == 1, name
+        assert len({defect.code for defect in together}) == len(together), name
+        services = [service for defect in together for service in _services(defect)]
+        assert len(set(services)) == len(services), f"{name}: one override replaces another"
+
+
+def _services(defect: Defect) -> set[str]:
+    texts = [(FOLDER / f"{name}.yaml").read_text() for name in defect.overrides]
+    return {service for text in texts for service in yaml.load(text, _ComposeLoader)["services"]}
+
+
 def test_the_edits_of_all_overrides_were_found() -> None:
     scripts = [script for override in OVERRIDES for script in _scripts(override)]
     assert len({override for override, _, _ in EDITS}) >= 40
