@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -203,11 +204,40 @@ def test_all_readings_are_taken_before_the_load_and_after_healing(tmp_path: Path
     case = _Case(tmp_path, Cut())
     log = _with_readings(case, writes=None, clicks=None)
     assert case.run() == "completed"
-    assert log == [
-        ("writes", "before", False), ("clicks", "before", False),
-        ("writes", "after run", True), ("clicks", "after run", True),
-    ]  # fmt: skip
+    assert len(log) == 4
+    assert set(log[:2]) == {("writes", "before", False), ("clicks", "before", False)}
+    assert set(log[2:]) == {("writes", "after run", True), ("clicks", "after run", True)}
     assert case.events("probe.gap") == []
+
+
+@dataclass
+class _Waiting:
+    """Comes to an end once all the others have begun."""
+
+    name: str
+    before: Barrier
+    after: Barrier
+
+    def take_before(self) -> None:
+        self.before.wait(5)
+
+    def take_after(self, folder: RunFolder) -> None:
+        self.after.wait(5)
+
+
+def test_readings_wait_beside_each_other_and_beside_the_start_of_the_load(tmp_path: Path) -> None:
+    case = _Case(tmp_path, Cut())
+    before, after = Barrier(3), Barrier(2)
+    start = case.driver.start
+
+    def start_with_them() -> None:
+        before.wait(5)
+        start()
+
+    case.driver.start = start_with_them  # type: ignore[method-assign]
+    readings = (_Waiting("writes", before, after), _Waiting("clicks", before, after))
+    case.world = replace(case.world, readings=readings)
+    assert case.run() == "completed"
 
 
 def test_what_cannot_be_read_is_a_gap_ends_no_run_and_hides_no_other(tmp_path: Path) -> None:
@@ -216,7 +246,7 @@ def test_what_cannot_be_read_is_a_gap_ends_no_run_and_hides_no_other(tmp_path: P
     assert case.run() == "completed"
     gaps = [(gap["probe"], gap["error"]) for gap in case.events("probe.gap")]
     assert gaps == [("clicks", "no such table")] * 2
-    assert [name for name, when, _ in log if when == "after run"] == ["clicks", "writes"]
+    assert sorted(name for name, when, _ in log if when == "after run") == ["clicks", "writes"]
 
 
 def test_what_was_read_and_cannot_be_written_is_no_gap_but_an_error(tmp_path: Path) -> None:

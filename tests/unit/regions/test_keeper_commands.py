@@ -48,23 +48,28 @@ def keeper_says(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 class Etcd:
-    """In the place of the geo etcd: who was wanted, in order."""
+    """In the place of the geo etcd: who was wanted, in order, "late" where it does not answer."""
 
     wants: list[str]
+    late: list[str]
 
     def __init__(self, *_: Any) -> None:
         pass
 
     def want(self, region: str) -> None:
+        if region in self.late:
+            self.late.remove(region)
+            self.wants.append("late")
+            raise TimeoutError("timed out")
         self.wants.append(region)
 
     def want_none(self) -> None:
-        self.wants.append("")
+        self.want("")
 
 
 @pytest.fixture
 def wants(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    Etcd.wants = []
+    Etcd.wants, Etcd.late = [], []
     monkeypatch.setattr(commands, "Etcd", Etcd)
     return Etcd.wants
 
@@ -121,6 +126,41 @@ def test_a_promotion_waits_until_the_region_takes_writes(
     told = json.loads(capsys.readouterr().out)
     assert (told["holder"], told["took_s"] >= 0) == ("eu", True)
     assert wants == ["eu", ""]
+
+
+def test_a_geo_etcd_that_answers_late_is_asked_again(
+    keeper_says: Callable[..., None], wants: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Etcd.late = ["eu", "eu", ""]
+    keeper_says(KNOWN, KNOWN | {"takes_writes": True, "holder": "eu"})
+    assert run(monkeypatch, "promote") == 0
+    assert wants == ["late", "late", "eu", "late", ""]
+
+
+def test_a_region_that_takes_writes_is_promoted_whatever_becomes_of_the_wish(
+    keeper_says: Callable[..., None], wants: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Etcd.late = [""]
+    monkeypatch.setattr(commands, "ASKED_S", -1)
+    keeper_says(KNOWN, KNOWN | {"takes_writes": True, "holder": "eu"})
+    assert run(monkeypatch, "promote") == 0
+    assert wants == ["eu", "late"]
+
+
+def test_a_geo_etcd_that_never_answers(
+    keeper_says: Callable[..., None],
+    wants: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Etcd.late = ["eu"]
+    monkeypatch.setattr(commands, "ASKED_S", -1)
+    keeper_says(KNOWN)
+    assert run(monkeypatch, "promote") == 1
+    assert capsys.readouterr().err == (
+        "error: the geo etcd does not answer (timed out); is a majority of its members up?\n"
+    )
+    assert wants == ["late"]
 
 
 def test_a_holder_that_is_alive_hands_over_on_request(

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from keeper.database import Nodes
@@ -17,7 +18,7 @@ from keeper.service import PORT, Service
 from keeper.turns import Rules, Seat
 
 OWN = f"http://127.0.0.1:{PORT}/region"
-LOOK_AGAIN_S = 0.2
+LOOK_AGAIN_S, ASKED_S = 0.2, 10.0
 
 
 class Refused(Exception):
@@ -91,11 +92,12 @@ def promoted(*, is_switch: bool) -> dict[str, Any]:
     begun_s = time.monotonic()
     rules = rules_from(os.environ)
     etcd = Etcd(os.environ["GEO_ETCD"], rules)
-    etcd.want(rules.region)
+    persistently(lambda: etcd.want(rules.region))
     try:
         told = until(lambda told: bool(told["takes_writes"]), WANTED_S - 5)
     finally:
-        etcd.want_none()
+        with suppress(Refused):  # it ends by itself, too
+            persistently(etcd.want_none)
     return {**told, "took_s": round(time.monotonic() - begun_s, 2)}
 
 
@@ -122,6 +124,23 @@ def refusal(told: Mapping[str, Any], *, is_switch: bool) -> str:
             f"then; if it is alive, `keeper promote --switch` hands over to {name}"
         )
     return ""
+
+
+def persistently(ask: Callable[[], None]) -> None:
+    """Ask the geo etcd until it answers: while it looks for a leader it does not.
+
+    Refused after 10 s.
+    """
+    deadline_s = time.monotonic() + ASKED_S
+    while True:
+        try:
+            return ask()
+        except OSError as error:
+            if time.monotonic() > deadline_s:
+                raise Refused(
+                    f"the geo etcd does not answer ({error}); is a majority of its members up?"
+                ) from None
+        time.sleep(LOOK_AGAIN_S)
 
 
 def until(holds: Callable[[Mapping[str, Any]], bool], within_s: float) -> dict[str, Any]:
