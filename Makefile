@@ -6,7 +6,7 @@ HARNESS := .venv/bin/harness
 JOURNALS := $${XDG_STATE_HOME:-/none}/harness/*/journal.jsonl \
   $$HOME/.local/state/harness/*/journal.jsonl \
   /tmp/harness-$$(id -u)/*/journal.jsonl .harness/*/journal.jsonl
-# The first takes longest, and waits most.
+# The first takes longest, and mostly waits.
 IMAGES_FIRST := tests/integration/test_images.py tests/integration
 HEADLINE := app-server-crash redis-outage db-primary-failover
 

@@ -1,8 +1,8 @@
 """The same experiment files and thresholds must fail on a defective stack, for the right reason.
 
-Only those of the catalogue that are marked `in_ci`, several in one run where each is found by a
-code, or by an alert, of its own; `make defects` plants them all, one by one. The control beside
-each case is the same experiment in test_healthy_stack.py.
+Only those of the catalogue that are marked `in_ci`, several in one run where each has a code of its
+own; `make defects` plants them all, one by one. The control beside each case is the same experiment
+in test_healthy_stack.py.
 """
 
 from __future__ import annotations
