@@ -79,3 +79,9 @@ def read_catalogue(path: Path = CATALOGUE) -> list[Defect]:
         )
         for row in yaml.safe_load(path.read_text(encoding="utf-8"))
     ]
+
+
+def in_ci(catalogue: Sequence[Defect]) -> dict[str, list[Defect]]:
+    """What `make test` plants, by the name of the run that it is planted in."""
+    names = dict.fromkeys(defect.in_ci for defect in catalogue if defect.in_ci)
+    return {name: [each for each in catalogue if each.in_ci == name] for name in names}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 from harness.application import Reading
@@ -23,22 +23,22 @@ class Readings:
     ) -> None:
         self._readings, self._folder, self._gap = readings, folder, gap
 
-    @contextmanager
-    def taken_before(self) -> Iterator[None]:
+    def taken_before(self) -> AbstractContextManager[None]:
         """What is known before the first request; read beside what is done meanwhile."""
-        with self._pool() as pool:
-            taken = [pool.submit(self._try, each.name, each.take_before) for each in self._readings]
-            yield
-            _wait_for(taken)
+        return self._taken([(each.name, each.take_before) for each in self._readings])
 
     def take_after(self) -> None:
         """What is known after the last one, written into the run folder."""
-        with self._pool() as pool:
-            takes = {each.name: partial(each.take_after, self._folder) for each in self._readings}
-            _wait_for([pool.submit(self._try, name, take) for name, take in takes.items()])
+        with self._taken([(e.name, partial(e.take_after, self._folder)) for e in self._readings]):
+            pass
 
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(max(1, len(self._readings)), "reading")
+    @contextmanager
+    def _taken(self, takes: Sequence[tuple[str, Callable[[], None]]]) -> Iterator[None]:
+        with ThreadPoolExecutor(max(1, len(takes)), "reading") as pool:
+            taken = [pool.submit(self._try, name, take) for name, take in takes]
+            yield
+            for one in taken:
+                one.result()
 
     def _try(self, name: str, take: Callable[[], None]) -> None:
         """One that cannot be read hides no other; one that cannot be written ends the run."""
@@ -48,8 +48,3 @@ class Readings:
             raise
         except HarnessError as error:
             self._gap(name, error)
-
-
-def _wait_for(taken: Sequence[Future[None]]) -> None:
-    for one in taken:
-        one.result()

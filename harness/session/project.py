@@ -192,10 +192,10 @@ class Project:
     def start(self, *, recreate: bool, say: Callable[[str], None]) -> None:
         """Start what does not run, with Toxiproxy before its clients; see `ComposeProject.up`."""
         self.check_links_image()
-        self._build_missing(say)
+        self.build_missing(say)
         self.compose.up(recreate=recreate, say=say)
 
-    def _build_missing(self, say: Callable[[str], None]) -> None:
+    def build_missing(self, say: Callable[[str], None]) -> None:
         """Parts of the bundled stack that few experiments need are built when first asked for."""
         if not self.compose.is_bundled:
             return

@@ -10,14 +10,10 @@ from __future__ import annotations
 import pytest
 from experiment_run import RunExperiment
 
-from campaigns.catalogue import Defect, read_catalogue
+from campaigns.catalogue import Defect, in_ci, read_catalogue
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.usefixtures("no_stack")]
-CATALOGUE = read_catalogue()
-PLANTED = {
-    name: [defect for defect in CATALOGUE if defect.in_ci == name]
-    for name in dict.fromkeys(defect.in_ci for defect in CATALOGUE if defect.in_ci)
-}
+PLANTED = in_ci(read_catalogue())
 
 
 @pytest.mark.parametrize("defects", PLANTED.values(), ids=PLANTED.keys())

@@ -7,35 +7,22 @@ for that mostly waits for the network. `make test` names this file first: it tak
 from __future__ import annotations
 
 import pytest
-import yaml
 from foreign_images import IMAGES, build_foreign_images
 
 from campaigns.catalogue import EXPERIMENTS, representatives, shipped
-from campaigns.harness_command import ROOT
-from harness.adapters.compose_project import ComposeProject
 from harness.adapters.docker_engine import DockerEngine
-from harness.bundled.shortener import stack_target
+from harness.session.project import Project
+from harness.session.targets import AS_FOUND, find_target
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 
-def _profiles() -> list[str]:
-    """Of the experiments that `make test` runs."""
-    files = [EXPERIMENTS / shipped()[name] / f"{name}.yaml" for name in representatives()]
-    read = [yaml.safe_load(file.read_text()) for file in files]
-    asked = [each.get("profiles", ()) for each in read]
-    asked += [each.get("target", {}).get("profiles", ()) for each in read]
-    return sorted({profile for profiles in asked for profile in profiles})
-
-
-@pytest.mark.parametrize("profile", _profiles())
-def test_all_images_of_a_part_can_be_built(profile: str) -> None:
-    project = ComposeProject(stack_target(ROOT).model_copy(update={"profiles": ("core", profile)}))
-    engine, built = DockerEngine(project.name()), project.built()
-    missing = [service for service, image in built.items() if not engine.has_image(image)]
-    if missing:  # those that are here may be in use
-        project.build(missing)
-    assert {image for image in built.values() if engine.has_image(image)} == set(built.values())
+@pytest.mark.parametrize("name", representatives())
+def test_all_images_of_an_experiment_can_be_built(name: str) -> None:
+    project = Project(find_target(AS_FOUND, EXPERIMENTS / shipped()[name] / f"{name}.yaml"))
+    project.build_missing(print)
+    built = set(project.compose.built().values())
+    assert {image for image in built if project.engine.has_image(image)} == built
 
 
 def test_all_images_that_foreign_projects_start_from_can_be_built() -> None:

@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from stack_copy import copy_of_the_stack
 
 from campaigns.catalogue import DEFECTS as FOLDER
-from campaigns.catalogue import Defect, read_catalogue
+from campaigns.catalogue import Defect, in_ci, read_catalogue
 from harness.adapters.compose_project import compose_command
 from harness.aspects import metric_of
 from harness.bundled.traffic import shortener_traffic
@@ -68,11 +69,15 @@ class _ComposeLoader(yaml.SafeLoader):
 _ComposeLoader.add_constructor("!override", lambda loader, node: loader.construct_sequence(node))
 
 
+def _services(override: str) -> dict[str, Any]:
+    text = (FOLDER / f"{override}.yaml").read_text(encoding="utf-8")
+    services: dict[str, Any] = yaml.load(text, _ComposeLoader)["services"]
+    return services
+
+
 def _scripts(override: str) -> list[str]:
     """What the services of an override do before they start, as the shell sees it."""
-    text = (FOLDER / f"{override}.yaml").read_text(encoding="utf-8")
-    content = yaml.load(text, _ComposeLoader)
-    commands = [service.get("command") for service in content["services"].values()]
+    commands = [service.get("command") for service in _services(override).values()]
     scripts = [command[0].replace("$$", "$") for command in commands if command]
     return list(dict.fromkeys(scripts))
 
@@ -135,17 +140,12 @@ def test_the_experiment_has_an_expectation_that_gives_the_code(defect: Defect) -
 
 
 def test_what_make_test_plants_together_is_told_apart() -> None:
-    for name in {defect.in_ci for defect in CATALOGUE if defect.in_ci}:
-        together = [defect for defect in CATALOGUE if defect.in_ci == name]
+    for name, together in in_ci(CATALOGUE).items():
         assert len({defect.experiment for defect in together}) == 1, name
         assert len({defect.code for defect in together}) == len(together), name
-        services = [service for defect in together for service in _services(defect)]
+        overrides = [override for defect in together for override in defect.overrides]
+        services = [service for override in overrides for service in _services(override)]
         assert len(set(services)) == len(services), f"{name}: one override replaces another"
-
-
-def _services(defect: Defect) -> set[str]:
-    texts = [(FOLDER / f"{name}.yaml").read_text() for name in defect.overrides]
-    return {service for text in texts for service in yaml.load(text, _ComposeLoader)["services"]}
 
 
 def test_the_edits_of_all_overrides_were_found() -> None:
