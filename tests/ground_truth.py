@@ -10,6 +10,7 @@ A process of its own (`GroundTruth`), so that the load generator's work cannot d
                    and X-Attempt: 1
     wrong          a redirect to the wrong place
     close_idle     answers, then closes the connection without having said so
+    answer_once    answers the first request of each connection; at the next one it closes it
     garbage half_head big_body mid_body chunked   malformed or unusual answers
 """
 
@@ -168,7 +169,9 @@ class _Server:
         self._writers.add(writer)
         try:
             while await self._answer(reader, writer):
-                pass
+                if self._mode == "answer_once":
+                    await reader.readuntil(b"\r\n\r\n")
+                    break
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:

@@ -64,6 +64,7 @@ def figures(record: Record) -> Series:
     is_all, is_sent = np.ones(len(record.main), bool), record.main["sent_s"].notna().to_numpy()
     has_failed = ~record.main["ok"].to_numpy()
     operations = list(record.experiment.load.shares)
+    served = [s.tally("served_by", shares.is_served(s.samples)) for s in (main, canary)]
     database = [s.tally("db_node", shares.reached_database(s.samples)) for s in (main, canary)]
     return Series(
         t_s=[float(second) for second in range(seconds)],
@@ -72,7 +73,7 @@ def figures(record: Record) -> Series:
         failed_per_s={name: main.count(main.is_of(name) & has_failed) for name in operations},
         response_time_s={name: main.percentiles(main.is_of(name)) for name in operations},
         canary={name: _canary(record, canary, name) for name in record.experiment.load.canaries},
-        traffic_share=_shares([main.tally("served_by", shares.is_served(record.main))]),
+        traffic_share=_shares(served),
         cache_share=_shares([main.tally("cache", shares.is_read_from(record.main))]),
         replica_share=_shares(database),
         breakers={name: _changes(rows) for name, rows in breakers.timeline(record).items()},

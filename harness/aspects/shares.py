@@ -38,7 +38,7 @@ WHOLE = Phase(name="", start_s=-math.inf, end_s=math.inf)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
-    """`traffic_share`: by app server, of the main load; what the edge answered itself is left out.
+    """`traffic_share`: by app server, of all answers; what the edge answered itself is left out.
     `replica_share`: by database node, of all reads that reached a database. `cache_share`: by cache
     tier, of the main load's reads that say who had the answer.
 
@@ -67,7 +67,7 @@ def figures(record: Record) -> Shares:
     """All shares of all judged phases."""
     main, canary = record.main, record.canary
     wanted: dict[str, tuple[str, Streams]] = {
-        "traffic_share": ("served_by", [(main, is_served(main))]),
+        "traffic_share": ("served_by", [(s, is_served(s)) for s in (main, canary)]),
         "replica_share": ("db_node", [(s, reached_database(s)) for s in (main, canary)]),
         "cache_share": ("cache", [(main, is_read_from(main))]),
     }

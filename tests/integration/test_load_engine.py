@@ -335,6 +335,20 @@ def test_the_rate_follows_commands(truth: GroundTruth, tmp_path: Path) -> None:
     assert max(gaps) > 0.4
 
 
+@pytest.mark.parametrize(("rate_per_s", "outcomes"), [(0.6, {""}), (40, {"", "closed"})])
+def test_a_connection_that_was_idle_for_long_is_not_used_again(
+    truth: GroundTruth, tmp_path: Path, rate_per_s: float, outcomes: set[str]
+) -> None:
+    """A server may close it just then: many do after 2 to 5 s. One just used is used again."""
+    with engine(truth, tmp_path, mix={"redirect": 1}) as under_test:
+        truth.set("answer_once")
+        start_s = under_test.begin(rate_per_s)
+        wait_for(lambda: monotonic() > start_s + 3.5, 10, "three arrivals, 1.7 s apart")
+        rows = under_test.stop()
+    assert len(rows) >= 3
+    assert {row["error"] for row in rows} == outcomes
+
+
 def test_stages_are_followed_to_the_millisecond(truth: GroundTruth, tmp_path: Path) -> None:
     """A ramp from 0 to 400/s in 1 s holds 200 arrivals; from then on there are 400 a second."""
     stages = [(400.0, 1.0, 5.0)]

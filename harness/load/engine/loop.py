@@ -48,7 +48,9 @@ from harness.model.answer_headers import headers_by_column
 from harness.model.http import WHO_ANSWERED
 from harness.model.load import Load
 
-REPORT_S, FLUSH_S, SWEEP_S, IDLE_MAX_S = 0.5, 2.0, 0.02, 10.0
+REPORT_S, FLUSH_S, SWEEP_S = 0.5, 2.0, 0.02
+IDLE_MAX_S = 1.5
+"""A connection unused for longer is not used again: servers close theirs after 2 s (gunicorn) and more."""
 STALL_S = 0.01
 SENT_PER_TURN = 32
 """At most this many requests are sent before answers are read again."""
@@ -191,8 +193,7 @@ class Engine:
             self._record_unsent(op, values[KEY], due_s, "dropped", walk)
             return
         endpoint = next(self._next_endpoint[op])
-        idle = self._idle[endpoint]
-        connection = idle.pop() if idle else self._new_connection(endpoint)
+        connection = self._connection_to(endpoint)
         if connection is None:
             self._record_unsent(op, values[KEY], due_s, "no_descriptors", walk)
             return
@@ -205,7 +206,11 @@ class Engine:
         elif connection.wants_write or not connection.events:
             self._watch(connection)
 
-    def _new_connection(self, endpoint: tuple[str, int]) -> Connection | None:
+    def _connection_to(self, endpoint: tuple[str, int]) -> Connection | None:
+        """The one that was used last, or a new one; None if there is none to be had."""
+        idle = self._idle[endpoint]
+        if idle and idle[-1].done_s >= monotonic() - IDLE_MAX_S:
+            return idle.pop()
         try:
             connection = self._connect(endpoint)
         except OSError:
@@ -286,7 +291,7 @@ class Engine:
         connection.close()
 
     def _sweep(self, now_s: float) -> None:
-        """Time out what is too old; close what was idle for long (the server soon would)."""
+        """Time out what is too old; close what was idle for long."""
         longest_s = min(self._timeout_s, self._connect_timeout_s)
         for connection in list(self._in_flight):
             if connection.sent_s + longest_s > now_s:

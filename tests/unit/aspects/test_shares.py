@@ -204,8 +204,9 @@ def test_what_each_stream_is_counted_for() -> None:
     )
     found = figures(cast(Record, record))
     assert found.traffic_share == {
-        "app-1": {"a": pytest.approx(1 / 3), "b": 1.0},
-        "app-2": {"a": pytest.approx(2 / 3), "b": 0.0},
+        "app-1": {"a": pytest.approx(1 / 6), "b": 1.0},
+        "app-2": {"a": pytest.approx(1 / 3), "b": 0.0},
+        "app-3": {"a": 0.5, "b": 0.0},
         "app-9": {"a": 0.0, "b": 0.0},
     }
     assert found.replica_share == {
@@ -219,7 +220,7 @@ def test_what_each_stream_is_counted_for() -> None:
     }  # fmt: skip
     assert list(found.cache_share) == ["db", "edge", "local", "redis"]
     assert found.share_answers == {
-        "traffic_share": {"a": 3, "b": 1}, "replica_share": {"a": 3, "b": 0},
+        "traffic_share": {"a": 6, "b": 1}, "replica_share": {"a": 3, "b": 0},
         "cache_share": {"a": 3, "b": 1},
     }  # fmt: skip
     # of an answer without a name nobody knows that a cache had it
