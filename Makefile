@@ -16,8 +16,11 @@ help:            ## Show this list
 demo: setup      ## Set up everything, run the three headline experiments, write the reports
 	$(HARNESS) run --scale auto $(HEADLINE)
 
-test: lint setup ## Set up everything, then lint, types, layers and all tests
-	.venv/bin/pytest tests/unit --numprocesses logical --timeout 60
+test:            ## Set up everything, then lint, types, layers and all tests
+	@scripts/bootstrap.sh --no-images --promtool
+	@# The images are built meanwhile, as a job of its own, so that Ctrl-C reaches it.
+	@set -m; scripts/bootstrap.sh & images=$$!; trap "kill -- -$$images" INT TERM; \
+	  $(MAKE) --no-print-directory check; checked=$$?; wait $$images && exit $$checked
 	.venv/bin/pytest $(IMAGES_FIRST) -m docker --numprocesses 3 --dist loadfile --no-loadscope-reorder --timeout 180
 	.venv/bin/pytest tests/integration -m 'not docker' --timeout 180  # measures: alone on the machine
 	.venv/bin/pytest tests/e2e

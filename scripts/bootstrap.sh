@@ -2,6 +2,7 @@
 # Makes this machine ready: engine, virtual environment, base image, the stack's images.
 # Does only what is missing; run again it takes under a second. Steps that need root are named first.
 #   --no-docker   only Python and the virtual environment
+#   --no-images   not the stack's images: all that may need root, and what they are built from
 #   --promtool    also what tests the alert rules
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,15 +12,16 @@ readonly STAMPS=.venv/stamps
 readonly ENGINE_LOG=/var/log/dockerd-harness.log
 readonly ENGINE_PID=/var/run/docker.pid   # written by dockerd itself
 readonly PROMTOOL=.venv/bin/promtool
-WITH_DOCKER=yes WITH_PROMTOOL=no
+WITH_DOCKER=yes WITH_IMAGES=yes WITH_PROMTOOL=no
 for option in "$@"; do
     case $option in
         --no-docker) WITH_DOCKER=no;;
+        --no-images) WITH_IMAGES=no;;
         --promtool) WITH_PROMTOOL=yes;;
         *) echo "error: no such option: $option" >&2; exit 2;;
     esac
 done
-readonly WITH_DOCKER WITH_PROMTOOL
+readonly WITH_DOCKER WITH_IMAGES WITH_PROMTOOL
 
 say() { printf '==> %s\n' "$*"; }
 fail() { printf 'error: %s\n       %s\n' "$1" "$2" >&2; exit 4; }
@@ -224,4 +226,4 @@ ensure_venv
 [ $WITH_DOCKER = yes ] || exit 0
 ensure_engine
 ensure_base_image
-ensure_images
+[ $WITH_IMAGES = no ] || ensure_images

@@ -129,6 +129,16 @@ def test_the_images_of_every_part_are_looked_at(machine: Machine) -> None:
     assert any(call.endswith(" harness-x:local harness-y:local") for call in looked_at)
 
 
+def test_without_images_what_is_left_needs_no_root(machine: Machine) -> None:
+    """`make test` builds the images beside the unit tests, where nobody can type a password."""
+    assert machine.bootstrap("--no-images").returncode == 0
+    assert (machine.state / "base").exists()
+    assert machine.calls("python scripts/build_images.py") == []
+    done = machine.bootstrap()
+    assert "need root" not in done.stdout
+    assert len(machine.calls("python scripts/build_images.py")) == 1
+
+
 def test_changed_requirements_are_installed(machine: Machine) -> None:
     machine.bootstrap("--no-docker")
     with (machine.root / "requirements.txt").open("a") as file:

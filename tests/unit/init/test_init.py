@@ -39,12 +39,10 @@ def roles(facts: Mapping[str, Any]) -> dict[str, str]:
 
 def read(folder: Path) -> dict[str, Experiment]:
     """Every experiment in a folder, as `validate` reads it."""
-    found = {}
-    for path in files_in(folder):
-        project = Project(find_target(experiment=path))
-        services = project.compose.services()
-        found[path.stem] = read_experiment(path, services, project.target, known_of(project))
-    return found
+    paths = list(files_in(folder))
+    project = Project(find_target(experiment=paths[0]))  # all in a folder have the same
+    services, known = project.compose.services(), known_of(project)
+    return {path.stem: read_experiment(path, services, project.target, known) for path in paths}
 
 
 def snapshot(root: Path) -> dict[str, bytes]:
