@@ -18,8 +18,8 @@ demo: setup      ## Set up everything, run the three headline experiments, write
 
 test:            ## Set up everything, then lint, types, layers and all tests
 	@scripts/bootstrap.sh --no-images --promtool
-	@# The images are built meanwhile, as a job of its own, so that Ctrl-C reaches it.
-	@set -m; scripts/bootstrap.sh & images=$$!; trap "kill -- -$$images" INT TERM; \
+	@# The images are built meanwhile, in a session of their own: Ctrl-C ends all of it.
+	@setsid scripts/bootstrap.sh & images=$$!; trap "kill -- -$$images" INT TERM; \
 	  $(MAKE) --no-print-directory check; checked=$$?; wait $$images && exit $$checked
 	.venv/bin/pytest $(IMAGES_FIRST) -m docker --numprocesses 3 --dist loadfile --no-loadscope-reorder --timeout 180
 	.venv/bin/pytest tests/integration -m 'not docker' --timeout 180  # measures: alone on the machine
