@@ -50,7 +50,7 @@ from harness.model.load import Load
 
 REPORT_S, FLUSH_S, SWEEP_S = 0.5, 2.0, 0.02
 IDLE_MAX_S = 1.5
-"""A connection unused for longer is not used again: servers close theirs after 2 s (gunicorn) and more."""
+"""A connection idle for longer is not used: servers close theirs after 2 s (gunicorn) or more."""
 STALL_S = 0.01
 SENT_PER_TURN = 32
 """At most this many requests are sent before answers are read again."""
