@@ -18,7 +18,7 @@ demo: setup      ## Set up everything, run the three headline experiments, write
 
 test:            ## Set up everything, then lint, types, layers and all tests
 	@scripts/bootstrap.sh --no-images --promtool
-	@# The images are built meanwhile, in a session of their own: Ctrl-C ends all of it.
+	@# Beside it the images are built, in a session of their own, which Ctrl-C ends as a whole.
 	@setsid scripts/bootstrap.sh & images=$$!; trap "kill -- -$$images" INT TERM; \
 	  $(MAKE) --no-print-directory check; checked=$$?; wait $$images && exit $$checked
 	.venv/bin/pytest $(IMAGES_FIRST) -m docker --numprocesses 3 --dist loadfile --no-loadscope-reorder --timeout 180

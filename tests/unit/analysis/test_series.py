@@ -50,8 +50,8 @@ CANARY = [
     row(0.5, 0.125, cache="db", db_node="db-2"),
     row(0.625, 0.25, cache="db", db_node="db-3"),
     row(0.75, 0.375),
-    row(1.5, 2.0, ok=False, cache="db", db_node="db-3"),
-    row(2.5, 0.5, "create", served_by="app-2", write="ok", db_node="db-1"),
+    row(1.5, 2.0, ok=False, served_by="app-1", cache="db", db_node="db-3"),
+    row(2.5, 0.5, "create", write="ok", db_node="db-1"),
 ]
 
 
@@ -104,7 +104,7 @@ def test_every_line_of_every_chart() -> None:
             },
         },
         "traffic_share": {
-            "app-1": [0.0, 0.333333, 0.0, 1.0], "app-2": [1.0, 0.666667, 1.0, 0.0],
+            "app-1": [0.0, 0.5, None, 1.0], "app-2": [1.0, 0.5, None, 0.0],
         },
         "cache_share": {
             "db": [0.5, 0.5, None, None], "edge": [0.5, 0.0, None, None],
