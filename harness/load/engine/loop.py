@@ -207,7 +207,10 @@ class Engine:
             self._watch(connection)
 
     def _connection_to(self, endpoint: tuple[str, int]) -> Connection | None:
-        """The one that was used last, or a new one; None if there is none to be had."""
+        """The one used last, unless it was idle for too long, or a new one; None if there is none.
+
+        After a stall the sweep comes later than what is due, so it alone closes too late.
+        """
         idle = self._idle[endpoint]
         if idle and idle[-1].done_s >= monotonic() - IDLE_MAX_S:
             return idle.pop()
