@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 HARNESS := .venv/bin/harness
+# Else each process compiles all modules again, and each pytest rewrites all assertions.
+unexport PYTHONDONTWRITEBYTECODE
 # The places of harness/state_folder.py; the harness itself may be gone already.
 JOURNALS := $${XDG_STATE_HOME:-/none}/harness/*/journal.jsonl \
   $$HOME/.local/state/harness/*/journal.jsonl \

@@ -128,6 +128,7 @@ class FakeEngine:
     cut: Cut
     log: list[ContainerEvent] = field(default_factory=list)
     compose_networks: Mapping[str, str] = field(default_factory=lambda: {"fake_front": "front"})
+    users_of_networks: Mapping[str, int] = field(default_factory=dict)
     gone_s: tuple[float, float] = (math.inf, math.inf)  # from when until when it does not answer
     executed: list[str] = field(default_factory=list)
     intruders: dict[str, str] = field(default_factory=dict)  # token of a fault -> container
@@ -233,6 +234,9 @@ class FakeEngine:
 
     def network_names(self) -> Mapping[str, str]:
         return self.compose_networks
+
+    def network_users(self) -> Mapping[str, int]:
+        return self.users_of_networks
 
     def empty_volumes(self, container_id: str) -> None:
         self.cut("engine.empty_volumes")

@@ -58,7 +58,7 @@ def down(options: argparse.Namespace, screen: Screen) -> int:
     """Stop and remove the containers; what was broken goes with them."""
     project = Project(find_target(choice_of(options)))
     with run_lock(project.lock_path, "harness down"):
-        _end(project, volumes=options.volumes)
+        kept = _end(project, volumes=options.volumes)
         project.journal.clear()
         project.old_journal.clear()
         if options.volumes:
@@ -66,15 +66,28 @@ def down(options: argparse.Namespace, screen: Screen) -> int:
                 project.engine.remove_volumes()
             (project.state_dir / canary_keys.FILE).unlink(missing_ok=True)
     screen.say(f"{project.name} is down")
+    if kept:
+        screen.say(
+            f"  {', '.join(kept)}: kept by the engine, though nothing is connected; `harness up` "
+            "uses it again, and after a restart of the engine `harness down` removes it"
+        )
     return 0
 
 
-def _end(project: Project, *, volumes: bool) -> None:
-    """Bring it down with all files that runs merged over it, so that what they added goes too."""
+def _end(project: Project, *, volumes: bool) -> list[str]:
+    """Bring it down with all files that runs merged over it, so that what they added goes too.
+
+    The networks that are left; TargetError if anything else is.
+    """
     overrides = recall(project.state_dir).overrides
     there = [path for path in overrides if path.is_file()]
     whole = Project(project.target, there) if there else project
-    whole.compose.down(volumes=volumes)
+    kept: list[str] = []
+    try:
+        whole.compose.down(volumes=volumes)
+    except TargetError:
+        if not (kept := _only_networks_left(project, volumes=volumes)):
+            raise
     if len(there) < len(overrides) and (left := [c.name for c in project.engine.containers()]):
         gone = ", ".join(str(path) for path in overrides if path not in there)
         raise TargetError(
@@ -82,6 +95,18 @@ def _end(project: Project, *, volumes: bool) -> None:
             f"docker rm --force {' '.join(left)}",
         )
     forget(project.state_dir)
+    return kept
+
+
+def _only_networks_left(project: Project, *, volumes: bool) -> list[str]:
+    """Those that nothing is connected to, if there is no other rest: Docker 20.10 can lose count.
+
+    Volumes of a user's project are Compose's to remove: whether it did is not known.
+    """
+    users = project.engine.network_users()
+    if project.engine.containers() or any(users.values()):
+        return []
+    return [] if volumes and not project.compose.is_bundled else sorted(users)
 
 
 def status(options: argparse.Namespace, screen: Screen) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from experiment_run import Run, RunExperiment, run_experiment_in
 
-from campaigns.harness_command import HARNESS, ROOT, take_down
+from campaigns.harness_command import HARNESS, ROOT, run_flags, take_down
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +27,9 @@ def no_stack(engine: None) -> None:
 
 @pytest.fixture(scope="session")
 def run_experiment(stack: None, tmp_path_factory: pytest.TempPathFactory) -> RunExperiment:
-    """Run an experiment of the project by its name, optionally with planted defects."""
+    """Run an experiment, with planted defects perhaps; the load fits the machine."""
 
     def run(name: str, *overrides: str) -> Run:
-        return run_experiment_in(tmp_path_factory.mktemp(name), name, overrides)
+        return run_experiment_in(tmp_path_factory.mktemp(name), name, run_flags(overrides))
 
     return run

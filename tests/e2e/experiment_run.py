@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from campaigns.harness_command import HARNESS, ROOT, run_flags
+from campaigns.harness_command import HARNESS, ROOT
 from harness.aspects.findings_json import findings_from_json
 
 TRIES = 3
@@ -41,16 +41,15 @@ class RunExperiment(Protocol):
 
 
 def run_experiment_in(
-    output: Path, name: str, overrides: tuple[str, ...], harness: Harness | None = None
+    output: Path, name: str, flags: Sequence[str] = (), harness: Harness | None = None
 ) -> Run:
-    """`harness run NAME`, with overrides of the stack from tests/defects.
+    """`harness run NAME`.
 
-    The load is scaled to this machine. A run that is INCONCLUSIVE because the machine was
-    disturbed, or had no headroom, is repeated at most twice, once the machine is quiet, and
-    then fails the test. PASS and FAIL stand: the judge has already left out what a
-    disturbance could have done.
+    A run that is INCONCLUSIVE because the machine was disturbed, or had no headroom, is repeated
+    at most twice, once the machine is quiet, and then fails the test. PASS and FAIL stand: the
+    judge has already left out what a disturbance could have done.
     """
-    command = ["run", name, *run_flags(overrides)]
+    command = ["run", name, *flags]
     why = []
     for number in range(TRIES):
         folder = output / f"try-{number + 1}"

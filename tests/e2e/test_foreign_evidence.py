@@ -176,8 +176,7 @@ IMPATIENT = ("look: [p95 < 2s]", "look: [p95 < 1us]")
 BY_SQL_EXPECTED = "lost == 0, phantom == 0, duplicates == 0"
 CASES = {
     "right-by-sql": ("right", "by-sql", BY_SQL_EXPECTED, CHECKS),
-    "hasty-by-sql": ("hasty", "by-sql", BY_SQL_EXPECTED, ""),
-    "hasty-checked": ("hasty", "by-sql", "phantom == 0", CHECKS),
+    "hasty-by-sql": ("hasty", "by-sql", BY_SQL_EXPECTED, CHECKS),
     "right-by-http": ("right", "by-http", "lost == 0, phantom == 0", ""),
 }
 
@@ -256,11 +255,11 @@ def _run(project: OwnProject, name: str, *flags: str) -> tuple[dict[str, Any], d
     """Result and findings of one run; repeated if the machine was disturbed."""
 
     def harness(arguments: list[str]) -> tuple[int, str]:
-        done = project.harness(*arguments, "--no-up", *flags)
+        done = project.harness(*arguments)
         return done.returncode, done.stdout + done.stderr
 
     output = project.folder / "reports" / "".join((name, *flags))
-    run = run_experiment_in(output, f"{name}.yaml", (), harness)
+    run = run_experiment_in(output, f"{name}.yaml", ("--no-up", *flags), harness)
     return run.result, json.loads((run.folder / "findings.json").read_text())
 
 
@@ -286,22 +285,19 @@ def test_what_is_stored_before_it_is_acknowledged_is_all_there_and_checks_hold(
     assert 0 <= checks["answers_again"]["held_after_s"] < 4
 
 
-def test_what_is_acknowledged_before_it_is_stored_is_lost(project: OwnProject) -> None:
-    result, findings = _run(project, "hasty-by-sql")
+def test_what_is_acknowledged_before_it_is_stored_is_lost_and_a_check_finds_what_it_forgot(
+    project: OwnProject,
+) -> None:
+    result, findings = _run(project, "hasty-by-sql", "--allow-exec")
     assert result["verdict"] == "fail", result["reasons"]
-    assert "writes_lost" in {reason["code"] for reason in result["reasons"]}
+    judged = result["judgements"]
+    failed = {each["expectation_id"] for each in judged if each["outcome"] == "fail"}
+    assert failed == {"run.check.knows_what_it_took.within", "run.writes.lost"}, judged
+    assert {reason["code"] for reason in result["reasons"]} == {"check_failed", "writes_lost"}
     assert 10 <= findings["writes"]["lost"] <= 60  # 60/s: of the last half second, and a bit
     counters = findings["counters"]
     assert counters["hasty"]["hasty"]["baseline"]["max"] > 0
     assert counters["right"]["right"]["baseline"]["max"] == 0
-
-
-def test_a_check_fails_where_a_server_forgot(project: OwnProject) -> None:
-    result, findings = _run(project, "hasty-checked", "--allow-exec")
-    assert result["verdict"] == "fail", result["reasons"]
-    failed = {each["expectation_id"] for each in result["judgements"] if each["outcome"] == "fail"}
-    assert failed == {"run.check.knows_what_it_took.within"}, result["judgements"]
-    assert {reason["code"] for reason in result["reasons"]} == {"check_failed"}
     assert findings["checks"]["takes_some"]["before"]["holds"] is True
 
 

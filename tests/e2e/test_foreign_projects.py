@@ -117,17 +117,21 @@ def images(engine: None) -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_wheel(tmp_path_factory.mktemp("wheel"))
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the installed wheel."""
+    home = tmp_path_factory.mktemp("wheel")
+    return install_wheel(build_wheel(home), home)
 
 
 @pytest.fixture
-def own(images: None, wheel: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Own]:
+def own(
+    images: None, programs: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Own]:
     """Started by its people; removed with its data at the end."""
     case: Case = request.param
     folder = tmp_path / f"{case.project}-{os.getpid()}"
     shutil.copytree(PROJECTS / case.project, folder)
-    made = Own(case, Stranger(install_wheel(wheel, tmp_path), folder, {**BUILDER, **case.settings}))
+    made = Own(case, Stranger(programs, folder, {**BUILDER, **case.settings}))
     try:
         made.compose("up", "--detach", "--build", "--wait")
         yield made
@@ -141,7 +145,7 @@ def test_two_commands_bring_a_true_report_and_change_nothing(own: Own, tmp_path:
     files = own.files()
     own.init()
     for name in case.experiments:
-        run = run_experiment_in(tmp_path / name, f"harness/{name}.yaml", (), own.harness)
+        run = run_experiment_in(tmp_path / name, f"harness/{name}.yaml", harness=own.harness)
         assert run.result["verdict"] == ("fail" if case.codes else "pass"), run.explain()
         assert run.codes & case.codes or not case.codes, run.explain()
         assert all(fault["proven"] and fault["healed"] for fault in run.result["faults"])

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from experiment_run import NOT_QUIET, run_experiment_in
 
+from campaigns.harness_command import run_flags
+
 ROW = {
     "start_s": 5.0, "end_s": 9.0, "share": 0.5, "why": "others",
     "who": [{"name": "clang", "share": 0.5}],
@@ -46,12 +48,19 @@ class Harness:
 @pytest.mark.parametrize("findings", [QUIET, DISTURBED, FULL], ids=["quiet", "disturbed", "full"])
 def test_pass_and_fail_stand(tmp_path: Path, verdict: str, findings: dict[str, Any]) -> None:
     harness = Harness((verdict, findings))
-    run = run_experiment_in(tmp_path, "redis-outage", ("breakers-off",), harness)
+    run = run_experiment_in(tmp_path, "redis-outage", ("--override", "x.yaml"), harness)
     assert run.result["verdict"] == verdict
     (command,) = harness.commands
-    assert command[:4] == ["run", "redis-outage", "--scale", "auto"]
-    assert "tests/defects/breakers-off.yaml" in command
+    assert command[:4] == ["run", "redis-outage", "--override", "x.yaml"]
     assert "--when-quiet=2m" not in command
+
+
+def test_an_experiment_is_scaled_to_the_machine_and_a_defect_followed_to_its_end() -> None:
+    assert run_flags([]) == ["--scale", "auto"]
+    assert run_flags(["small", "breakers-off"]) == [
+        "--scale", "auto", "--ignore-steady-state",
+        "--override", "tests/defects/small.yaml", "--override", "tests/defects/breakers-off.yaml",
+    ]  # fmt: skip
 
 
 def test_inconclusive_on_a_quiet_machine_is_not_repeated(tmp_path: Path) -> None:

@@ -89,6 +89,43 @@ def test_down_forgets_what_went_with_the_containers(shop: Shop, cli: Cli) -> Non
     assert not (shop.state / "canary_offset").exists()
 
 
+def test_down_is_done_although_the_engine_keeps_a_network_that_nothing_is_on(
+    shop: Shop, cli: Cli
+) -> None:
+    assert isinstance(shop.tools.engine, FakeEngine)
+    journal = _break(shop)
+    shop.write_compose("down", "network fake_front has active endpoints")
+    shop.tools.engine.users_of_networks = {"fake_front": 0, "fake_back": 0}
+    refused = ("network fake_front has active endpoints",)
+    cli("down").is_one_clear_error(4, *refused)  # containers are left
+    shop.tools.engine.found.clear()
+    done = cli("down")
+    assert done.code == 0, done.err
+    assert "fake is down" in done.out
+    assert "fake_back, fake_front: kept by the engine" in done.out
+    assert journal.is_empty()
+
+
+@pytest.mark.parametrize("users", [{}, {"fake_front": 1, "fake_back": 0}])
+def test_down_fails_if_something_is_on_a_network_or_the_cause_is_another(
+    shop: Shop, cli: Cli, users: dict[str, int]
+) -> None:
+    assert isinstance(shop.tools.engine, FakeEngine)
+    shop.write_compose("down", "network fake_front has active endpoints")
+    shop.tools.engine.found.clear()
+    shop.tools.engine.users_of_networks = users
+    cli("down").is_one_clear_error(4, "network fake_front has active endpoints")
+
+
+def test_down_fails_if_volumes_of_a_users_project_may_be_left(shop: Shop, cli: Cli) -> None:
+    assert isinstance(shop.tools.engine, FakeEngine)
+    shop.write_compose("down", "network fake_front has active endpoints")
+    shop.tools.engine.found.clear()
+    shop.tools.engine.users_of_networks = {"fake_front": 0}
+    cli("down", "--volumes").is_one_clear_error(4, "network fake_front has active endpoints")
+    assert cli("down").code == 0
+
+
 def test_status_of_a_whole_stack(shop: Shop, cli: Cli) -> None:
     done = cli("status")
     assert done.code == 0
