@@ -8,8 +8,9 @@ unexport PYTHONDONTWRITEBYTECODE
 JOURNALS := $${XDG_STATE_HOME:-/none}/harness/*/journal.jsonl \
   $$HOME/.local/state/harness/*/journal.jsonl \
   /tmp/harness-$$(id -u)/*/journal.jsonl .harness/*/journal.jsonl
-# The first takes longest, and mostly waits.
-IMAGES_FIRST := tests/integration/test_images.py tests/integration
+CHECKED := .venv/check.log
+# The first four take longest, and mostly wait.
+LONGEST_FIRST := $(patsubst %,tests/integration/test_%.py,images watchdog data_faults faults) tests/integration
 HEADLINE := app-server-crash redis-outage db-primary-failover
 
 help:            ## Show this list
@@ -20,11 +21,13 @@ demo: setup      ## Set up everything, run the three headline experiments, write
 
 test:            ## Set up everything, then lint, types, layers and all tests
 	@scripts/bootstrap.sh --no-images --promtool
-	@# Beside it the images are built, in a session of their own, which Ctrl-C ends as a whole.
-	@setsid scripts/bootstrap.sh & images=$$!; trap "kill -- -$$images" INT TERM; \
-	  $(MAKE) --no-print-directory check; checked=$$?; wait $$images && exit $$checked
-	.venv/bin/pytest $(IMAGES_FIRST) -m docker --numprocesses 3 --dist loadfile --no-loadscope-reorder --timeout 180
-	.venv/bin/pytest tests/integration -m 'not docker' --timeout 180  # measures: alone on the machine
+	@# Beside tests that wait for containers run those that need the CPU, in a session that Ctrl-C ends.
+	@setsid $(MAKE) --no-print-directory check > $(CHECKED) 2>&1 & check=$$!; \
+	  trap "kill -- -$$check" INT TERM; \
+	  scripts/bootstrap.sh && .venv/bin/pytest $(LONGEST_FIRST) -m 'not measures' --timeout 180 \
+	    --numprocesses 3 --dist loadfile --no-loadscope-reorder; waited=$$?; \
+	  wait $$check; checked=$$?; cat $(CHECKED); exit $$((waited | checked))
+	.venv/bin/pytest tests/integration -m measures --timeout 180
 	.venv/bin/pytest tests/e2e
 
 setup:           ## Install what is missing: engine, .venv, base image, the stack's images
@@ -43,7 +46,7 @@ lint:            ## Format, lint, types, import layers, alert rules, tables of r
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/promtool check rules target/monitoring/rules/*.yml
-	.venv/bin/promtool test rules target/monitoring/rules/tests/*.yml
+	printf '%s\n' target/monitoring/rules/tests/*.yml | xargs -P 2 -n 1 .venv/bin/promtool test rules
 	.venv/bin/python -m campaigns.results --check
 
 check: lint      ## Lint and the tests that need no Docker

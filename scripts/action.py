@@ -47,15 +47,22 @@ def _runs(output: Path) -> set[Path]:
 
 def _run(command: list[str]) -> int:
     """The exit code. A cancelled job's signals go on to the harness, which heals before it ends."""
-    token = secrets.token_hex(16)
-    _say(f"::stop-commands::{token}")  # what a target says must not steer the job
-    process = subprocess.Popen(command)
+    process: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
 
     def forward(number: int, _frame: FrameType | None) -> None:
-        process.send_signal(number)
+        if process is None:
+            early.append(number)
+        else:
+            process.send_signal(number)
 
+    token = secrets.token_hex(16)
     before = [signal.signal(number, forward) for number in SIGNALS]
+    _say(f"::stop-commands::{token}")  # what a target says must not steer the job
     try:
+        process = subprocess.Popen(command)
+        for number in early:
+            process.send_signal(number)
         code = process.wait()
     finally:
         for number, handler in zip(SIGNALS, before, strict=True):

@@ -21,6 +21,7 @@ from harness.load.engine.config import EngineConfig, Entry
 from harness.model.load import Data, Load, Operation
 
 RATE_PER_S, SECONDS, THINKS_S, DRAIN_S = 60, 1.5, 0.05, 5
+pytestmark = pytest.mark.measures
 CHAIN = ("login", "create", "look")
 OPERATIONS = {
     "home": Operation(path="/"),

@@ -28,6 +28,7 @@ from harness.model.load import Load, Stage
 from harness.record.folder import RunFolder
 from harness.record.run import Record
 
+pytestmark = pytest.mark.measures
 USERS_OWN = """
 from locust import BASE, constant, task
 

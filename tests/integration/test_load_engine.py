@@ -29,6 +29,7 @@ from harness.model.load import Load, Operation
 from harness.record.examples import read_examples
 from harness.whole_file import write_whole
 
+pytestmark = pytest.mark.measures
 TIMEOUT_S = 0.6
 LATE_S = 0.05  # how late a send or a recorded time may be on a machine that does other work too
 Rows = list[dict[str, Any]]

@@ -32,6 +32,7 @@ from harness.record.folder import RunFolder
 from harness.record.run import Record
 from harness.session.stages import analyze_folder, judge_folder
 
+pytestmark = pytest.mark.measures
 MIX = {"redirect": 0.8, "create": 0.2}
 RATE_PER_S, END_S = 50.0, 4.0
 EXPECTED = ("error_rate < 50%", "p95 < 1us")

@@ -15,6 +15,7 @@ from time import monotonic, sleep
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 from dns_server import NAME, DnsServer, dns_server
 
 from harness.adapters.clock import SystemClock
@@ -26,6 +27,7 @@ from harness.model.load import Load, Operation
 from harness.model.observation import Observation
 from harness.probes.base import ProbeThread
 
+pytestmark = pytest.mark.measures
 REGIONS = {"us": "127.0.1.1", "eu": "127.0.2.1"}
 NETWORKS = {"us": "192.0.2.0/26", "eu": "192.0.2.64/26"}
 RATE_PER_S, FOLLOWED_S = 60, 0.3

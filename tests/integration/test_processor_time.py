@@ -17,6 +17,7 @@ from harness.adapters.clock import SystemClock
 from harness.adapters.processor_time import ProcessorTime
 from harness.model.machine import Look
 
+pytestmark = pytest.mark.measures
 NAME = "hog-of-a-test"
 HOG = f"""
 open("/proc/self/comm", "w").write("{NAME}")

@@ -156,6 +156,20 @@ def test_a_cancelled_job_lets_the_harness_heal(job: Job, number: int, hears_ctrl
     assert job.outputs()["exit-code"] == "130"
 
 
+def test_a_job_that_is_cancelled_while_the_harness_starts_cancels_it_too(job: Job) -> None:
+    job.harness("mkdir -p reports/2x; touch begun; trap 'exit 130' TERM; sleep 30 & wait")
+    process = subprocess.Popen(
+        [sys.executable, "-I", SCRIPT], cwd=job.folder, env=job.environment,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    with process.stdout as said:
+        assert said.readline().startswith("::stop-commands::")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) in (130, 143)  # with its trap, or before that
+    assert job.outputs()["exit-code"] in ("130", "143")
+
+
 def test_no_input_is_written_into_a_script() -> None:
     """`${{ inputs.x }}` in a script would be run as a part of it."""
     steps = ACTION["runs"]["steps"]
