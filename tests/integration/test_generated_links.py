@@ -195,6 +195,19 @@ def test_a_whole_experiment_on_a_generated_link(shop: OwnProject) -> None:
     assert shop.broken() == []
 
 
+def test_down_leaves_a_network_that_somebody_elses_container_is_on(shop: OwnProject) -> None:
+    engine, network, guest = DockerEngine(PROJECT), f"{PROJECT}_back", f"{PROJECT}-guest"
+    run = ["run", "--detach", "--name", guest, "--network", network, "--entrypoint", "sleep"]
+    _docker(*run, "harness-shortener:local", "60")
+    try:
+        assert engine.network_users() == {network: 4, f"{PROJECT}_harness-links": 1}
+        assert shop.harness("down").returncode == 0
+        assert (engine.containers(), engine.network_users()) == ([], {network: 1})
+    finally:
+        _docker("rm", "--force", guest)
+    assert engine.network_users() == {network: 0}
+
+
 def test_after_down_nothing_is_left_and_the_users_own_project_is_as_it_was(
     shop: OwnProject,
 ) -> None:
@@ -226,7 +239,10 @@ def _digest(path: Path) -> str:
 
 
 def _left(*command: str) -> list[str]:
-    done = subprocess.run(
+    return [name for name in _docker(*command).split() if name.startswith(PROJECT)]
+
+
+def _docker(*command: str) -> str:
+    return subprocess.run(
         ["docker", *command], capture_output=True, text=True, timeout=30, check=True
-    )
-    return [name for name in done.stdout.split() if name.startswith(PROJECT)]
+    ).stdout
