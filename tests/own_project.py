@@ -67,6 +67,13 @@ services:
 """
 
 
+def docker(*command: str, timeout_s: float = 30.0) -> str:
+    """What the engine's own command prints."""
+    return subprocess.run(
+        ["docker", *command], capture_output=True, text=True, timeout=timeout_s, check=True
+    ).stdout
+
+
 def eventually(seen: Callable[[], bool], within_s: float = 15.0) -> bool:
     """Whether `seen` becomes true in time."""
     deadline_s = time.monotonic() + within_s

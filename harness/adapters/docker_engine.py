@@ -83,12 +83,12 @@ class DockerEngine:
             )
         self._reach = self.address.reach
         self._client = connect(self.address, CALL_S)
+        self._of_project = {"label": f"{COMPOSE_PROJECT}={project}"}
 
     @_explained
     def containers(self) -> list[Container]:
         """All containers of the project, stopped ones too, in order of their names."""
-        label = {"label": f"{COMPOSE_PROJECT}={self.project}"}
-        listed = self._client.api.containers(all=True, filters=label)
+        listed = self._client.api.containers(all=True, filters=self._of_project)
         found = [self._read(item["Id"]) for item in listed]
         return sorted((c for c in found if c is not None), key=lambda c: c.name)
 
@@ -117,8 +117,7 @@ class DockerEngine:
     @_explained
     def remove_volumes(self) -> None:
         """Remove the project's volumes, those that only an override declares too."""
-        label = {"label": f"{COMPOSE_PROJECT}={self.project}"}
-        for volume in self._client.volumes.list(filters=label):
+        for volume in self._client.volumes.list(filters=self._of_project):
             volume.remove()
 
     @_explained
@@ -169,8 +168,7 @@ class DockerEngine:
     @_explained
     def network_names(self) -> dict[str, str]:
         """The engine's name of each network of the project -> its name in the Compose file."""
-        label = {"label": f"{COMPOSE_PROJECT}={self.project}"}
-        listed = self._client.api.networks(filters=label)
+        listed = self._client.api.networks(filters=self._of_project)
         prefix = f"{self.project}_"
         return {
             item["Name"]: (item.get("Labels") or {}).get(COMPOSE_NETWORK)
@@ -181,10 +179,10 @@ class DockerEngine:
     @_explained
     def network_users(self) -> dict[str, int]:
         """How many containers, of any project, are on each network of the project."""
-        api, label = self._client.api, {"label": f"{COMPOSE_PROJECT}={self.project}"}
+        api = self._client.api
         return {
             item["Name"]: len(api.inspect_network(item["Id"])["Containers"])
-            for item in api.networks(filters=label)
+            for item in api.networks(filters=self._of_project)
         }
 
     @_explained
@@ -234,11 +232,7 @@ class DockerEngine:
     @_explained
     def events(self, since_s: float, until_s: float) -> list[ContainerEvent]:
         """What happened to the project's containers between two wall times, in order."""
-        filters = {
-            "type": "container",
-            "label": f"{COMPOSE_PROJECT}={self.project}",
-            "event": list(_ACTIONS),
-        }
+        filters = {**self._of_project, "type": "container", "event": list(_ACTIONS)}
         # As text: the stubs know whole seconds only, the engine takes fractions.
         span: Any = {"since": f"{since_s:.9f}", "until": f"{until_s:.9f}"}
         stream = self._client.api.events(**span, filters=filters, decode=True)

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 from experiment_run import run_experiment_in
 from foreign_images import BUILDER, build_foreign_images
+from own_project import docker
 from stranger import ROOT, Stranger, build_wheel, install_wheel
 
 from harness.adapters.compose_project import compose_command
@@ -90,24 +90,21 @@ class Own:
 
     def volumes(self) -> dict[str, str]:
         """The inode of each as its container sees it: one that is made anew has another."""
-        ids = self.compose("ps", "--all", "--quiet").split()
+        ids, inode = self.compose("ps", "--all", "--quiet").split(), ("stat", "-c", "%i")
         return {
-            mount["Name"]: _docker("exec", one["Id"], "stat", "-c", "%i", mount["Destination"])
+            mount["Name"]: docker(
+                "exec", one["Id"], *inode, mount["Destination"], timeout_s=COMPOSE_S
+            )
             for one in _look(*ids)
             for mount in one["Mounts"]
             if mount["Type"] == "volume"
         }
 
 
-def _docker(*arguments: str) -> str:
-    command = ["docker", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=COMPOSE_S, check=True
-    ).stdout
-
-
 def _look(*names: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(_docker("inspect", *names)) if names else []
+    if not names:
+        return []
+    found: list[dict[str, Any]] = json.loads(docker("inspect", *names, timeout_s=COMPOSE_S))
     return found
 
 

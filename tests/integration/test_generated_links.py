@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from own_project import OwnProject, eventually
+from own_project import OwnProject, docker, eventually
 
 from harness.adapters.clock import SystemClock
 from harness.adapters.docker_engine import DockerEngine
@@ -198,13 +197,13 @@ def test_a_whole_experiment_on_a_generated_link(shop: OwnProject) -> None:
 def test_down_leaves_a_network_that_somebody_elses_container_is_on(shop: OwnProject) -> None:
     engine, network, guest = DockerEngine(PROJECT), f"{PROJECT}_back", f"{PROJECT}-guest"
     run = ["run", "--detach", "--name", guest, "--network", network, "--entrypoint", "sleep"]
-    _docker(*run, "harness-shortener:local", "60")
+    docker(*run, "harness-shortener:local", "60")
     try:
         assert engine.network_users() == {network: 4, f"{PROJECT}_harness-links": 1}
         assert shop.harness("down").returncode == 0
         assert (engine.containers(), engine.network_users()) == ([], {network: 1})
     finally:
-        _docker("rm", "--force", guest)
+        docker("rm", "--force", guest)
     assert engine.network_users() == {network: 0}
 
 
@@ -239,10 +238,4 @@ def _digest(path: Path) -> str:
 
 
 def _left(*command: str) -> list[str]:
-    return [name for name in _docker(*command).split() if name.startswith(PROJECT)]
-
-
-def _docker(*command: str) -> str:
-    return subprocess.run(
-        ["docker", *command], capture_output=True, text=True, timeout=30, check=True
-    ).stdout
+    return [name for name in docker(*command).split() if name.startswith(PROJECT)]
