@@ -9,7 +9,7 @@ A process of its own (`GroundTruth`), so that the load generator's work cannot d
     status_503     answered 503; `status_503_not_tried` adds X-Write-Attempted: no
                    and X-Attempt: 1
     wrong          a redirect to the wrong place
-    close_idle     answers, then closes the connection without having said so
+    close_idle     answers and closes the connection in one packet, without having said so
     answer_once    answers the first request of each connection; at the next one it closes it
     garbage half_head big_body mid_body chunked   malformed or unusual answers
 """
@@ -210,9 +210,14 @@ async def _write_answer(writer: asyncio.StreamWriter, mode: str, line: str, body
             writer.write(b"x" * (BIG_BODY // 100))
             await writer.drain()
         return True
+    if mode == "close_idle":
+        _hold_until_closed(writer)
+        writer.write(_answer(mode, line, body))
+        writer.write_eof()
+        return False
     writer.write(_answer(mode, line, body))
     await writer.drain()
-    return mode != "close_idle"
+    return True
 
 
 def _answer(mode: str, line: str, body: str) -> bytes:
@@ -233,6 +238,11 @@ def _answer(mode: str, line: str, body: str) -> bytes:
             f"3\r\nabc\r\n{middle}0\r\nX-Trailer: 1\r\n\r\n"
         ).encode()
     return f"HTTP/1.1 {status}\r\n{extra}Content-Length: {len(text)}\r\n\r\n{text}".encode()
+
+
+def _hold_until_closed(writer: asyncio.StreamWriter) -> None:
+    """Send nothing before the end of the connection is there to go with it."""
+    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -182,6 +182,17 @@ def test_each_kind_of_failure_gets_its_class_at_its_time(
     }
 
 
+def test_a_connection_closed_with_its_answer_is_not_used_again(
+    truth: GroundTruth, tmp_path: Path
+) -> None:
+    """Also by what is due in the very moment in which the answer is read."""
+    with engine(truth, tmp_path, peak=1000) as under_test:
+        start_s = under_test.begin(800)
+        truth.follow(start_s, [(0.2, "close_idle", 0), (1.2, "ok", 0)])
+        rows = under_test.stop()
+    assert errors(rows, 0, 1.2) == {""}
+
+
 def test_the_schedule_is_kept_while_the_server_hangs(truth: GroundTruth, tmp_path: Path) -> None:
     """A hang of 1 s delays no arrival; waiting requests end by time-out or by late answers."""
     with engine(truth, tmp_path) as under_test:

@@ -37,12 +37,13 @@ class Connection:
         self.values: Values = (0, 0, 0, b"")
         self.due_s = self.sent_s = self.done_s = 0.0
         self.outcome: str | None = None
-        self.is_closed_by_peer = False
+        self.is_closed_by_peer = False  # what came before that may still be there to be read
 
     @property
     def is_reusable(self) -> bool:
         """Whether another request may follow the one that has ended."""
-        return self.outcome == "" and self.response.keeps_connection and not self._unsent
+        is_whole = self.outcome == "" and self.response.keeps_connection and not self._unsent
+        return is_whole and not self.is_closed_by_peer
 
     @property
     def wants_write(self) -> bool:
@@ -166,7 +167,7 @@ class TlsConnection(Connection):
         """Take all that came: what TLS holds already is not told by epoll again."""
         if not self.is_connected:
             self._go_on()
-        while self.is_connected and self.outcome is None and not self.is_closed_by_peer:
+        while self.is_connected and self.outcome is None:
             try:
                 data = self._socket.recv(READ_MAX)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
@@ -177,6 +178,8 @@ class TlsConnection(Connection):
                 self._lost("tls" if isinstance(error, ssl.SSLError) else _class_of(error.errno))
                 return
             self._take(data)
+            if self.request is None:
+                return
 
     def _wrap(self) -> None:
         self._tls = self._context.wrap_socket(

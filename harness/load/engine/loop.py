@@ -59,6 +59,7 @@ GIL_SWITCH_S = 0.0005  # the writer's thread gives way to the sending one within
 ANSWERED = ("", "too_slow")
 Step = tuple[float, int, Values, Walk]
 """When a request of a walk is due, which one it is, its values, the walk."""
+READABLE = select.EPOLLIN | select.EPOLLRDHUP  # something came, or nothing more will
 NO_NAMES = (0,) * len(WHO_ANSWERED)
 
 
@@ -223,7 +224,7 @@ class Engine:
 
     def _watch(self, connection: Connection) -> None:
         """Have epoll watch for what the connection waits for."""
-        events = select.EPOLLIN | (select.EPOLLOUT if connection.wants_write else 0)
+        events = READABLE | (select.EPOLLOUT if connection.wants_write else 0)
         if not connection.events:
             self._epoll.register(connection.descriptor, events)
         elif connection.events != events:
@@ -249,6 +250,8 @@ class Engine:
         return waited_s
 
     def _handle(self, connection: Connection, event: int) -> None:
+        if event & select.EPOLLRDHUP:
+            connection.is_closed_by_peer = True
         if event & select.EPOLLOUT:
             connection.write()
         if event != select.EPOLLOUT and connection.outcome is None:
@@ -258,7 +261,7 @@ class Engine:
         elif connection.request is None and connection.is_closed_by_peer:
             self._idle[connection.endpoint].remove(connection)
             self._forget(connection)
-        elif connection.wants_write or connection.events != select.EPOLLIN:
+        elif connection.wants_write or connection.events != READABLE:
             self._watch(connection)
 
     def _end(self, connection: Connection) -> None:
@@ -267,7 +270,7 @@ class Engine:
         is_reusable = connection.is_reusable and connection.endpoint in self._idle
         connection.release()
         if is_reusable:
-            if connection.events != select.EPOLLIN:
+            if connection.events != READABLE:
                 self._watch(connection)
             self._idle[connection.endpoint].append(connection)
         else:
