@@ -85,11 +85,18 @@ ensure_venv() {
     done_before venv "$wanted" && [ -x .venv/bin/harness ] && return
     say "Virtual environment in .venv, from hash-pinned requirements"
     .venv/bin/python -c pass 2>/dev/null || python3 -m venv --clear .venv
-    $pip install --require-hashes -r requirements.txt -r requirements-dev.txt \
-        || fail "pip could not install the requirements" "see its message above"
+    install_requirements --require-hashes -r requirements.txt -r requirements-dev.txt
     $pip install --no-deps --no-build-isolation --no-index --editable . \
         || fail "pip could not install the project itself" "see its message above"
     mark_done venv "$wanted"
+}
+
+# uv takes an eighth of pip's time, but knows nothing of pip's settings: of a mirror, say.
+install_requirements() {
+    $pip install --require-hashes -r <(sed -n '/^uv==/,/[^\\]$/p' requirements-dev.txt) \
+        && timeout 600 .venv/bin/uv pip install --quiet --python .venv/bin/python "$@" && return
+    say "uv could not install the requirements; pip tries"
+    $pip install "$@" || fail "pip could not install the requirements" "see its message above"
 }
 
 # 2.42 is the first that knows `keep_firing_for`. Since 3.0 a window of 10 s has one sample less: the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -44,7 +45,7 @@ class Machine:
         self.script.write_text(script)
         for name, body in FAKES.items():
             self.fake(self.bin / name, body)
-        for name in ("python", "harness"):
+        for name in ("python", "uv", "harness"):
             self.fake(self.root / ".venv" / "bin" / name, "exit 0")
 
     def fake(self, path: Path, body: str) -> None:
@@ -144,7 +145,30 @@ def test_changed_requirements_are_installed(machine: Machine) -> None:
     with (machine.root / "requirements.txt").open("a") as file:
         file.write("# one more\n")
     machine.bootstrap("--no-docker")
-    assert "--require-hashes -r requirements.txt" in machine.calls("python -m pip")[0]
+    both = "--require-hashes -r requirements.txt -r requirements-dev.txt"
+    [installed] = machine.calls("uv")
+    assert installed.endswith(both)
+    assert not any(call.endswith(both) for call in machine.calls("python -m pip"))
+
+
+def test_what_uv_cannot_install_is_left_to_pip(machine: Machine) -> None:
+    """It reads no settings of pip's, so it may not know where packages come from."""
+    machine.fake(machine.root / ".venv" / "bin" / "uv", "exit 1")
+    done = machine.bootstrap("--no-docker")
+    assert done.returncode == 0
+    assert "uv could not install the requirements; pip tries" in done.stdout
+    both = "--require-hashes -r requirements.txt -r requirements-dev.txt"
+    assert any(call.endswith(both) for call in machine.calls("python -m pip"))
+
+
+def test_uv_itself_is_pinned_by_its_hashes(machine: Machine) -> None:
+    """Of the one entry in requirements-dev.txt that is read to get it."""
+    machine.fake(machine.root / ".venv" / "bin" / "python", 'cp "${!#}" "$STATE/read" || true')
+    machine.bootstrap("--no-docker")
+    first, *rest = (machine.state / "read").read_text().splitlines()
+    assert re.fullmatch(r"uv==[\d.]+ \\", first)
+    assert rest
+    assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in rest)
 
 
 def test_without_docker_no_engine_is_asked_for(machine: Machine) -> None:
