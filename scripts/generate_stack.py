@@ -105,6 +105,11 @@ def _block(lines: Iterable[str], found: re.Match[str]) -> str:
 
 
 def _blocks(table: Table) -> dict[str, dict[str, Lines]]:
+    """What is generated, by file and place in it."""
+    return {**_blocks_of_core(table), **_blocks_of_regions(table), **_blocks_of_watchers(table)}
+
+
+def _blocks_of_core(table: Table) -> dict[str, dict[str, Lines]]:
     etcds = [part.name for part in table.etcd.parts()]
     return {
         "docker-compose.yml": {"regions": networks(table)},
@@ -131,16 +136,27 @@ def _blocks(table: Table) -> dict[str, dict[str, Lines]]:
         "target/database/patroni.yml": {
             "etcd members": [f"hosts: [{', '.join(f'{name}:2379' for name in etcds)}]"]
         },
+        "target/toxiproxy/compose.yaml": {"services": _services(table.toxiproxy)},
+    }
+
+
+def _blocks_of_regions(table: Table) -> dict[str, dict[str, Lines]]:
+    return {
         "target/database/regions/region.yml": {
             "us": [f"port: {link_port_to(table.regions[0], 'log')}"]
         },
-        "target/toxiproxy/compose.yaml": {"services": _services(table.toxiproxy)},
         "target/lb/write-route.cfg": write_route(table),
         "target/regions/compose.yaml": _regions(table),
         "target/regions/joined.yaml": {"services": joined(table)},
         "target/regions/archived.yaml": {"services": archived(table)},
         "target/regions/dns/config": name_server(table),
         "docs/REGIONS.md": {"distances": distances_table(table)},
+    }
+
+
+def _blocks_of_watchers(table: Table) -> dict[str, dict[str, Lines]]:
+    """Of monitoring, traces, logs and backups."""
+    return {
         "target/monitoring/compose.yaml": {
             "database nodes": ["DB_HOSTS: " + " ".join(part.name for part in table.db.parts())],
             "services": _services(*_observers(table)),

@@ -39,12 +39,12 @@ def make_parser() -> argparse.ArgumentParser:
         "4 error, 5 aborted by a safeguard, 130 interrupted.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_init(commands)
-    _add_run(commands)
-    _add_worker(commands)
-    _add_stages(commands)
-    _add_compare(commands)
-    _add_stack(commands)
+    for add in (
+        *(_add_init, _add_run, _add_worker, _add_list, _add_files, _add_folders, _add_logs),
+        *(_add_annotate, _add_schema, _add_compare),
+        *(_add_stack, _add_backups, _add_heal, _add_ui, _add_doctor),
+    ):
+        add(commands)
     return parser
 
 
@@ -90,6 +90,22 @@ def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
     run.add_argument("--output", type=Path, default=Path("reports"), metavar="DIR", help=_OUTPUT)
     run.add_argument("--seed", type=seed, default=1, metavar="N", help="random seed; default: 1")
     _add_override(run)
+    _add_load(run)
+    run.add_argument(
+        "--no-up", action="store_true", help="use the running stack; do not start or update it"
+    )
+    run.add_argument("--recreate", action="store_true", help=_RECREATE)
+    _add_permissions(run)
+    run.add_argument(
+        "--dry-run", action="store_true", help="show what a run would touch; change nothing"
+    )
+    run.add_argument("--json", action="store_true", help=_JSON)
+    _add_target(run)
+    run.set_defaults(act=_later("run_command", "run"))
+
+
+def _add_load(run: argparse.ArgumentParser) -> None:
+    """How often, how much, when and from where."""
     run.add_argument(
         "--repeat",
         type=repetitions,
@@ -122,10 +138,9 @@ def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="K",
         help="so many of load.workers join from other machines; default with --listen: all",
     )
-    run.add_argument(
-        "--no-up", action="store_true", help="use the running stack; do not start or update it"
-    )
-    run.add_argument("--recreate", action="store_true", help=_RECREATE)
+
+
+def _add_permissions(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--allow-exec",
         action="store_true",
@@ -137,12 +152,6 @@ def _add_run(commands: Commands[argparse.ArgumentParser]) -> None:
         action="store_true",
         help="break things also where operations fail, or limits are missed, before any fault",
     )
-    run.add_argument(
-        "--dry-run", action="store_true", help="show what a run would touch; change nothing"
-    )
-    run.add_argument("--json", action="store_true", help=_JSON)
-    _add_target(run)
-    run.set_defaults(act=_later("run_command", "run"))
 
 
 def _add_worker(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -202,7 +211,7 @@ def _add_target(command: argparse.ArgumentParser, *, has_file: bool = True) -> N
     )
 
 
-def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_list(commands: Commands[argparse.ArgumentParser]) -> None:
     listing = commands.add_parser("list", help="list the experiments")
     listing.add_argument(
         "folder",
@@ -213,6 +222,10 @@ def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     listing.add_argument("--json", action="store_true", help=_JSON)
     listing.set_defaults(act=_later("stage_commands", "list_experiments"))
+
+
+def _add_files(commands: Commands[argparse.ArgumentParser]) -> None:
+    """What reads experiment files, and changes nothing."""
     for name, text in (
         ("validate", "check experiment files"),
         ("plan", "show the steps of a run; change nothing"),
@@ -226,6 +239,10 @@ def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
         _add_override(stage)
         _add_target(stage)
         stage.set_defaults(act=_later("stage_commands", name))
+
+
+def _add_folders(commands: Commands[argparse.ArgumentParser]) -> None:
+    """The stages after a run, each by itself."""
     for name, text in (
         ("analyze", "compute a run's figures: findings.json"),
         ("judge", "judge the figures: result.json, junit.xml, summary.md"),
@@ -234,11 +251,16 @@ def _add_stages(commands: Commands[argparse.ArgumentParser]) -> None:
         stage = commands.add_parser(name, help=text)
         stage.add_argument("folders", nargs="+", type=Path, metavar="RUN_FOLDER")
         stage.set_defaults(act=_later("stage_commands", name))
-    _add_logs(commands)
+
+
+def _add_annotate(commands: Commands[argparse.ArgumentParser]) -> None:
     annotate = commands.add_parser("annotate", help="report to GitHub why runs are not green")
     what = "run folders; or experiment files, whose problems are shown at their lines"
     annotate.add_argument("paths", nargs="+", type=Path, metavar="PATH", help=what)
     annotate.set_defaults(act=_later("annotate_command", "annotate"))
+
+
+def _add_schema(commands: Commands[argparse.ArgumentParser]) -> None:
     schema = commands.add_parser(
         "schema", help="print the JSON Schema of an experiment file or a result"
     )
@@ -318,6 +340,11 @@ def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     status.add_argument("--json", action="store_true", help=_JSON)
     status.set_defaults(act=_later("stack_commands", "status"))
+    for command in (up, down, status):
+        _add_target(command)
+
+
+def _add_backups(commands: Commands[argparse.ArgumentParser]) -> None:
     backups = commands.add_parser(
         "backups", help="show the backups of the database, and which were proven by restoring"
     )
@@ -328,6 +355,11 @@ def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
         "--within", type=duration, default="10m", metavar="DURATION", help="default: 10m"
     )
     drill.set_defaults(act=_later("backups_command", "drill"))
+    for command in (backups, drill):
+        _add_target(command)
+
+
+def _add_heal(commands: Commands[argparse.ArgumentParser]) -> None:
     heal = commands.add_parser("heal", help="undo every fault that a run left behind")
     heal.add_argument(
         "projects",
@@ -336,7 +368,11 @@ def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
         help="Compose projects; default: all your projects",
     )
     heal.add_argument("--stop", action="store_true", help="first stop current runs")
+    _add_target(heal)
     heal.set_defaults(act=_later("stack_commands", "heal"))
+
+
+def _add_ui(commands: Commands[argparse.ArgumentParser]) -> None:
     ui = commands.add_parser("ui", help="start Locust's web page with an experiment's load")
     ui.add_argument(
         "file",
@@ -350,11 +386,14 @@ def _add_stack(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="N",
         help="port of the page; default: HARNESS_PORT_LOCUST in .env",
     )
+    _add_target(ui)
     ui.set_defaults(act=_later("ui_command", "ui"))
+
+
+def _add_doctor(commands: Commands[argparse.ArgumentParser]) -> None:
     doctor = commands.add_parser("doctor", help="show what this machine lacks, and how to fix it")
     doctor.add_argument("--json", action="store_true", help=_JSON)
-    for command in (up, down, status, backups, drill, heal, ui, doctor):
-        _add_target(command)
+    _add_target(doctor)
     doctor.set_defaults(act=_later("stack_commands", "doctor"))
 
 

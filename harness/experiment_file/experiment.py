@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from harness.experiment_file.checks import read_checks
 from harness.experiment_file.evidence import check_evidence
 from harness.experiment_file.expect import EACH, read_hypothesis, read_safeguards
 from harness.experiment_file.faults import read_faults
-from harness.experiment_file.load import read_load
+from harness.experiment_file.load import LoadRead, read_load
 from harness.experiment_file.names import Names
 from harness.experiment_file.node import Node
 from harness.experiment_file.places import expected_in_all, guarded_in_all
@@ -18,7 +18,9 @@ from harness.experiment_file.problems import Problems, suggest
 from harness.experiment_file.remedies import read_remedies
 from harness.experiment_file.target import target_of
 from harness.experiment_file.yaml_lines import LIST, read_bytes, read_yaml
-from harness.model.experiment import Experiment, Phase
+from harness.model.check import CheckSpec
+from harness.model.expectation import Expectation
+from harness.model.experiment import Experiment, FaultSpec, Phase, RemedySpec, Safeguard
 from harness.model.quantity import parse_duration
 from harness.model.surprise import SURPRISES
 from harness.model.target import Target
@@ -47,6 +49,29 @@ KEYS = (
 STEADY_STATES = ("require", "ignore")
 
 
+class _Said(TypedDict):
+    """What of an experiment is read without any other part of the file."""
+
+    title: str
+    description: str
+    tags: tuple[str, ...]
+    allow_total_loss: bool
+    allowed_surprises: tuple[str, ...]
+    allowed_alerts: tuple[str, ...]
+    ignores_steady_state: bool
+
+
+class _Course(TypedDict):
+    """What is done to the target, what must hold meanwhile, and what ends it."""
+
+    faults: tuple[FaultSpec, ...]
+    remedies: tuple[RemedySpec, ...]
+    hypothesis: tuple[Expectation, ...]
+    checks: tuple[CheckSpec, ...]
+    safeguards: tuple[Safeguard, ...]
+    max_duration_s: float
+
+
 def read_experiment(path: Path, tree: Any, problems: Problems, names: Names) -> Experiment | None:
     """The experiment in the file at `path`, which its name and paths go by.
 
@@ -59,55 +84,61 @@ def read_experiment(path: Path, tree: Any, problems: Problems, names: Names) -> 
         return None
     root = Node(tree, "", problems)
     root.check_keys((*KEYS, *(key for key in root if str(key).startswith(OWN))))
-    title, tags = root.text("title", "write the claim as a sentence"), root.texts("tags")
-    description = _description(root)
     target = target_of(root, path.parent) if "target" in root else Target()
     profiles = root.texts("profiles")
     names.check_profiles(root, profiles)
     phases, are_timed = _phases(root)
-    allow_total_loss = root.flag("allow_total_loss")
-    allowed_surprises, allowed_alerts = _allowed_surprises(root), _allowed_alerts(root)
-    ignores_steady_state = _ignores_steady_state(root)
     traffic = names.traffic(target or Target())
-    read = read_load(root, names, traffic, path.parent)
-    faults, broken = read_faults(root, phases, names)
-    remedies = read_remedies(root, phases, faults, names)
-    hypothesis = expected_in_all(
-        read_hypothesis(root, phases, set(read.sent), broken), read.everywhere
-    )
-    end_s, entry = phases[-1].end_s if phases else 0.0, read.load.entry if read.load else ""
-    checks = read_checks(root, None if broken is None else faults, end_s, entry, names)
-    safeguards, longest_s = read_safeguards(root, read.sent)
-    max_duration_s = min(longest_s, DURATION_MAX_S)
-    if are_timed and phases and phases[-1].end_s > max_duration_s:
+    said = _said(root)
+    load = read_load(root, names, traffic, path.parent)
+    course = _course(root, phases, load, names)
+    if are_timed and phases and phases[-1].end_s > course["max_duration_s"]:
         text = f"the phases take {phases[-1].end_s:.0f} s, more than max_duration"
         root.problem("phases", text, "shorten the phases, or raise safeguards.max_duration")
-    if read.load is None or target is None or not phases or problems:
+    if load.load is None or target is None or not phases or problems:
         return None
     experiment = Experiment(
         name=path.stem,
-        title=title,
-        description=description,
-        tags=tags,
         target=target,
         profiles=profiles,
-        load=read.load,
-        operations=read.operations,
+        load=load.load,
+        operations=load.operations,
         phases=tuple(phases),
-        faults=tuple(faults),
-        remedies=tuple(remedies),
-        hypothesis=(*hypothesis, *checks.hypothesis),
-        checks=checks.checks,
-        safeguards=guarded_in_all(safeguards, read.everywhere),
-        max_duration_s=max_duration_s,
-        allow_total_loss=allow_total_loss,
-        allowed_surprises=allowed_surprises,
-        allowed_alerts=allowed_alerts,
-        ignores_steady_state=ignores_steady_state,
-        geography=traffic.geography if read.load.places else None,
+        geography=traffic.geography if load.load.places else None,
+        **said,
+        **course,
     )
     check_evidence(root, experiment, EACH)
     return experiment
+
+
+def _said(root: Node) -> _Said:
+    return {
+        "title": root.text("title", "write the claim as a sentence"),
+        "description": _description(root),
+        "tags": root.texts("tags"),
+        "allow_total_loss": root.flag("allow_total_loss"),
+        "allowed_surprises": _allowed_surprises(root),
+        "allowed_alerts": _allowed_alerts(root),
+        "ignores_steady_state": _ignores_steady_state(root),
+    }
+
+
+def _course(root: Node, phases: Sequence[Phase], load: LoadRead, names: Names) -> _Course:
+    faults, broken = read_faults(root, phases, names)
+    remedies = read_remedies(root, phases, faults, names)
+    expected = read_hypothesis(root, phases, set(load.sent), broken)
+    end_s, entry = phases[-1].end_s if phases else 0.0, load.load.entry if load.load else ""
+    checks = read_checks(root, None if broken is None else faults, end_s, entry, names)
+    safeguards, longest_s = read_safeguards(root, load.sent)
+    return {
+        "faults": tuple(faults),
+        "remedies": tuple(remedies),
+        "hypothesis": (*expected_in_all(expected, load.everywhere), *checks.hypothesis),
+        "checks": checks.checks,
+        "safeguards": guarded_in_all(safeguards, load.everywhere),
+        "max_duration_s": min(longest_s, DURATION_MAX_S),
+    }
 
 
 def said_profiles(path: Path) -> tuple[str, ...]:

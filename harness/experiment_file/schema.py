@@ -19,11 +19,12 @@ from harness.remedies import KINDS as REMEDIES
 
 DURATION = {"type": "string", "pattern": r"^(\d+(\.\d+)?\s*(us|ms|s|min|m|h)\s*)+$"}
 RATE = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*/\s*(s|min|m|h)$"}
-CLAUSES = {"type": "array", "items": {"type": "string"}}
+TEXTS = {"type": "array", "items": {"type": "string"}}
 
 
 def experiment_schema(kinds: FaultKinds) -> dict[str, Any]:
     """The schema; every kind of fault has its parameters in it."""
+    by_section = {"type": "object", "additionalProperties": TEXTS}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "harness experiment",
@@ -34,53 +35,51 @@ def experiment_schema(kinds: FaultKinds) -> dict[str, Any]:
         "properties": {
             "title": {"type": "string"},
             "description": {"type": "string"},
-            "tags": {"type": "array", "items": {"type": "string"}},
+            "tags": TEXTS,
             "target": _target(),
-            "profiles": {"type": "array", "items": {"type": "string"}},
+            "profiles": TEXTS,
             "allow_total_loss": {"type": "boolean"},
-            "load": {
-                "type": "object",
-                "additionalProperties": False,
-                "anyOf": [{"required": ["rate"]}, {"required": ["replay"]}],
-                "properties": {
-                    **{key: {} for key in load.KEYS},
-                    "rate": RATE,
-                    "timeout": DURATION,
-                    "connect_timeout": DURATION,
-                    "tls": Tls.model_json_schema(),
-                    "replay": {"type": "string"},
-                    "workers": {"type": "integer", "minimum": 1, "maximum": WORKERS_MAX},
-                },
-            },
+            "load": _load(),
             "phases": {"type": "object", "additionalProperties": DURATION},
             "faults": {"type": "array", "items": _fault(kinds)},
             "remedies": {"type": "array", "items": _remedy()},
-            "expect": {
-                "type": "object",
-                "additionalProperties": {"type": "object", "additionalProperties": CLAUSES},
-            },
+            "expect": {"type": "object", "additionalProperties": by_section},
             "checks": {"type": "object", "additionalProperties": _check()},
             "safeguards": {"type": "object"},
             "steady_state": {"enum": [*STEADY_STATES]},
-            "alerts": {
-                "type": "object",
-                "additionalProperties": False,
-                "properties": {"allowed": {"type": "array", "items": {"type": "string"}}},
-            },
-            "surprises": {
-                "type": "object",
-                "additionalProperties": False,
-                "properties": {"allow": {"type": "array", "items": {"enum": [*SURPRISES]}}},
-            },
+            "alerts": _listing("allowed", {"type": "string"}),
+            "surprises": _listing("allow", {"enum": [*SURPRISES]}),
+        },
+    }
+
+
+def _listing(key: str, item: dict[str, Any]) -> dict[str, Any]:
+    """A mapping with one key, which has a list."""
+    listed = {"type": "array", "items": item}
+    return {"type": "object", "additionalProperties": False, "properties": {key: listed}}
+
+
+def _load() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "anyOf": [{"required": ["rate"]}, {"required": ["replay"]}],
+        "properties": {
+            **{key: {} for key in load.KEYS},
+            "rate": RATE,
+            "timeout": DURATION,
+            "connect_timeout": DURATION,
+            "tls": Tls.model_json_schema(),
+            "replay": {"type": "string"},
+            "workers": {"type": "integer", "minimum": 1, "maximum": WORKERS_MAX},
         },
     }
 
 
 def _target() -> dict[str, Any]:
     """A file such as target.yaml, or what stands in one."""
-    texts = {"type": "array", "items": {"type": "string"}}
-    text_or_texts = {"anyOf": [{"type": "string"}, texts]}
-    found = {**{key: {} for key in target.KEYS}, "compose": text_or_texts, "profiles": texts}
+    text_or_texts = {"anyOf": [{"type": "string"}, TEXTS]}
+    found = {**{key: {} for key in target.KEYS}, "compose": text_or_texts, "profiles": TEXTS}
     mapping = {"type": "object", "additionalProperties": False, "properties": found}
     return {"anyOf": [{"type": "string"}, mapping]}
 
@@ -99,7 +98,7 @@ def _fault(kinds: FaultKinds) -> dict[str, Any]:
 
 def _remedy() -> dict[str, Any]:
     when = {"at": "fault + 0s", "after": "kill-1 + 10s"}
-    services = {"service": {"anyOf": [{"type": "string"}, CLAUSES]}}  # a list is all of them
+    services = {"service": {"anyOf": [{"type": "string"}, TEXTS]}}  # a list is all of them
     kinds = {
         name: {"type": "object", "properties": {**services, **_parameters(kind.parameters)}}
         for name, kind in REMEDIES.items()
@@ -124,13 +123,13 @@ def _check() -> dict[str, Any]:
     kinds = {name: kind.parameters.model_json_schema() for name, kind in CHECKS.items()}
     return {
         "type": "object",
-        "properties": {"expect": CLAUSES, "when": when, **times, **kinds},
+        "properties": {"expect": TEXTS, "when": when, **times, **kinds},
         "additionalProperties": False,
     }
 
 
 def _kind(kind: FaultKind) -> dict[str, Any]:
-    names = {"anyOf": [{"type": "string"}, CLAUSES]}  # of a list one is chosen by the seed
+    names = {"anyOf": [{"type": "string"}, TEXTS]}  # of a list one is chosen by the seed
     targets: dict[str, Any] = dict.fromkeys(sorted(kind.selectors), names)
     return {"type": "object", "properties": {**targets, **_parameters(kind.parameters)}}
 

@@ -109,7 +109,19 @@ def _is_paged(one: Detection) -> bool:
 
 def _tables(findings: Findings) -> Iterator[Table]:
     found = findings.of(ASPECT)
+    yield _time_to_detect(found)
     yield Table(
+        "Blind spots",
+        (Column("Who saw nothing"), Column("From", "clock"), Column("To", "clock"),
+         Column("Errors, about", "count")),
+        [Group("", [(o.who, o.start_s, o.end_s, o.errors) for o in found.blind_spots.spots])],
+        text="Where clients saw errors and the monitoring none, or the other way.",
+    )  # fmt: skip
+    yield _fired(found)
+
+
+def _time_to_detect(found: Alerts) -> Table:
+    return Table(
         "Time to detect",
         (
             *(Column("Fault"), Column("Alert"), Column("Severity"), Column("Part")),
@@ -123,14 +135,12 @@ def _tables(findings: Findings) -> Iterator[Table]:
             " together they are the time from the fault's start."
         ),
     )
-    yield Table(
-        "Blind spots",
-        (Column("Who saw nothing"), Column("From", "clock"), Column("To", "clock"),
-         Column("Errors, about", "count")),
-        [Group("", [(o.who, o.start_s, o.end_s, o.errors) for o in found.blind_spots.spots])],
-        text="Where clients saw errors and the monitoring none, or the other way.",
-    )  # fmt: skip
+
+
+def _fired(found: Alerts) -> Table:
     times = ("Pending at", "Fired at", "Paged at", "Resolved at")
+    columns = (Column("Alert"), Column("Severity"), Column("Part"))
+    clocks = tuple(Column(name, "clock") for name in times)
     rows = [
         (
             *(one.alert, one.severity, one.labels.get("part", "")),
@@ -140,9 +150,7 @@ def _tables(findings: Findings) -> Iterator[Table]:
         for one in found.alerts
         if one.firing_s is not None and one.severity != FOR_NOBODY
     ]
-    columns = (Column("Alert"), Column("Severity"), Column("Part"))
-    clocks = tuple(Column(name, "clock") for name in times)
-    yield Table(
+    return Table(
         "Alerts that fired",
         (*columns, *clocks, Column("What it said", "text")),
         [Group("", rows)],

@@ -37,14 +37,14 @@ from harness.load.engine.schedule import RateProfile
 from harness.load.engine.setup import (
     in_flight_limit,
     make_connector,
+    make_headers,
     make_requests,
     make_schedule,
     make_walks,
+    make_written,
 )
 from harness.load.engine.statistics import Statistics
 from harness.load.engine.walks import Walk
-from harness.load.engine.written import Written
-from harness.model.answer_headers import headers_by_column
 from harness.model.http import WHO_ANSWERED
 from harness.model.load import Load
 
@@ -75,26 +75,14 @@ class Engine:
         self._walks = make_walks(config, load, self._requests)
         self._walking: dict[Connection, Walk] = {}
         self._schedule = make_schedule(config, load, self._requests)
-        self._headers = {
-            column: (header.name.lower().encode(), header)
-            for column, header in headers_by_column(config.headers).items()
-        }
+        self._headers = make_headers(config)
         self._recorder = Recorder(Path(config.samples), config.part_name)
         self._examples = Examples(config.stream, config.run_id)
         names = self._recorder.names
         self._op_codes = [names["op"][request.name] for request in self._requests]
         self._statistics = Statistics(names, {r.name: r.operation.method for r in self._requests})
-        self._written = {
-            index: Written(request.operation.read_after_s)
-            for index, request in enumerate(self._requests)
-            if request.operation.reads
-        }
+        self._written, self._followers = make_written(self._requests)
         self._special = frozenset(self._written) | frozenset(self._walks)
-        self._followers = {
-            index: found
-            for index, request in enumerate(self._requests)
-            if (found := [w for i, w in self._written.items() if self._reads(i, request.name)])
-        }
         self._epoll = select.epoll()
         self._open: dict[int, Connection] = {}
         self._in_flight: dict[Connection, int] = {}  # operations, in the order they were sent
@@ -110,9 +98,6 @@ class Engine:
         self._commands, self._output = b"", bytearray()
         self._chore_s = self._report_s = self._flush_s = 0.0
         self._stalls, self._stall_max_s, self._not_reached = 0, 0.0, 0
-
-    def _reads(self, op: int, name: str) -> bool:
-        return self._requests[op].operation.reads == name
 
     def run(self) -> None:
         """Until told to stop, the owner is gone, or the longest duration is over."""
@@ -327,9 +312,7 @@ class Engine:
                 self._examples.add(request, connection, error)
         write = request.write_outcome(head, error) if request.operation.is_write else ""
         if op in self._followers and error in ANSWERED:
-            kept = request.kept(values, response.body)
-            for written in self._followers[op]:
-                written.add(done_s, kept)
+            self._keep(connection, op)
         if request.returns_token and write == "ok":
             self._recorder.add_token((values[0], request.token_in(response.body)))
         is_sampled = request.is_sampled(values)
@@ -351,6 +334,12 @@ class Engine:
             )
         )
         return error
+
+    def _keep(self, connection: Connection, op: int) -> None:
+        """Keep what was written for those who read it back."""
+        kept = self._requests[op].kept(connection.values, connection.response.body)
+        for written in self._followers[op]:
+            written.add(connection.done_s, kept)
 
     def _note_trace(
         self, connection: Connection, request: Request, error: str, *, is_sampled: bool

@@ -26,8 +26,10 @@ from harness.load.engine.schedule import (
 )
 from harness.load.engine.tls import client_context
 from harness.load.engine.walks import Walks, layout
+from harness.load.engine.written import Written
 from harness.load.replay import replayed
 from harness.load.secret import with_secrets
+from harness.model.answer_headers import Header, headers_by_column
 from harness.model.http import authority
 from harness.model.load import RETURNED, Load, Operation
 from harness.model.place import can_be_a_place
@@ -90,6 +92,27 @@ def make_walks(config: EngineConfig, load: Load, requests: list[Request]) -> Wal
         tables.append((data.columns, rows))
     _, ways = layout(list(config.mix), load)
     return Walks(requests, ways, _named(config, load), tables)
+
+
+def make_written(requests: list[Request]) -> tuple[dict[int, Written], dict[int, list[Written]]]:
+    """Of each operation that reads writes back, by its index; of each write, those who read it."""
+    written = {
+        index: Written(request.operation.read_after_s)
+        for index, request in enumerate(requests)
+        if request.operation.reads
+    }
+    followers: dict[int, list[Written]] = {}
+    for index, request in enumerate(requests):
+        reads_it = (i for i in written if requests[i].operation.reads == request.name)
+        if found := [written[i] for i in reads_it]:
+            followers[index] = found
+    return written, followers
+
+
+def make_headers(config: EngineConfig) -> dict[str, tuple[bytes, Header]]:
+    """The headers that say who answered, by the column that they are recorded in."""
+    by_column = headers_by_column(config.headers)
+    return {column: (each.name.lower().encode(), each) for column, each in by_column.items()}
 
 
 def make_schedule(config: EngineConfig, load: Load, requests: list[Request]) -> Schedule:

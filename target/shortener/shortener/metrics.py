@@ -26,39 +26,23 @@ class Metrics:
             registry=registry,
             buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5),
         )
-        self._reads = Counter(
-            "shortener_cache_reads", "Redirects by who knew them", ["tier"], registry=registry
+        self._reads = self._counter("shortener_cache_reads", "Redirects by who knew them", "tier")
+        self._dropped = self._counter("shortener_clicks_dropped", "Lost clicks")
+        self._waiting = self._gauge("shortener_clicks_waiting", "In memory")
+        self._state = self._gauge(
+            "shortener_breaker_state", "0: closed, 1: half-open, 2: open", "breaker"
         )
-        self._dropped = Counter("shortener_clicks_dropped", "Lost clicks", registry=registry)
-        self._waiting = Gauge("shortener_clicks_waiting", "In memory", registry=registry)
-        self._state = Gauge(
-            "shortener_breaker_state",
-            "0: closed, 1: half-open, 2: open",
-            ["breaker"],
-            registry=registry,
+        self._connections = self._gauge("shortener_database_connections", "Open", "route", "state")
+        self._connections_max = self._gauge("shortener_database_connections_max", "Limit", "route")
+        self._stalled = self._gauge(
+            "shortener_loop_stalled_seconds", "All stalls of the event loop"
         )
-        self._connections = Gauge(
-            "shortener_database_connections", "Open", ["route", "state"], registry=registry
+        self._restarts = self._gauge("shortener_task_restarts", "Of background tasks", "name")
+        self._spans = self._counter(
+            "shortener_spans", "Of sampled requests, by what became of them", "outcome"
         )
-        self._connections_max = Gauge(
-            "shortener_database_connections_max", "Limit", ["route"], registry=registry
-        )
-        self._stalled = Gauge(
-            "shortener_loop_stalled_seconds", "All stalls of the event loop", registry=registry
-        )
-        self._restarts = Gauge(
-            "shortener_task_restarts", "Of background tasks", ["name"], registry=registry
-        )
-        self._spans = Counter(
-            "shortener_spans",
-            "Of sampled requests, by what became of them",
-            ["outcome"],
-            registry=registry,
-        )
-        self._untraced = Counter(
-            "shortener_requests_untraced",
-            "Sampled, but nobody would have taken their spans",
-            registry=registry,
+        self._untraced = self._counter(
+            "shortener_requests_untraced", "Sampled, but nobody would have taken their spans"
         )
         registry.register(QUERY_SECONDS)
         registry.register(Container())
@@ -67,6 +51,12 @@ class Metrics:
         # A look-up by labels takes longer than the observation.
         self._series: dict[tuple[str, int], Histogram] = {}
         self._tiers: dict[str, Counter] = {}
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self._registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self._registry)
 
     def observe(self, operation: str, status: int, seconds: float) -> None:
         """Count one answer."""
