@@ -10,7 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from keeper.database import Nodes
 from keeper.geo import WANTED_S, Etcd
@@ -19,6 +19,7 @@ from keeper.turns import Rules, Seat
 
 OWN = f"http://127.0.0.1:{PORT}/region"
 LOOK_AGAIN_S, ASKED_S = 0.2, 10.0
+Seen = TypeVar("Seen")
 
 
 class Refused(Exception):
@@ -94,7 +95,7 @@ def promoted(*, is_switch: bool) -> dict[str, Any]:
     etcd = Etcd(os.environ["GEO_ETCD"], rules)
     persistently(lambda: etcd.want(rules.region))
     try:
-        told = until(lambda told: bool(told["takes_writes"]), WANTED_S - 5)
+        told = taking_writes(WANTED_S - 5)
     finally:
         with suppress(Refused):  # it ends by itself, too
             persistently(etcd.want_none)
@@ -131,30 +132,36 @@ def persistently(ask: Callable[[], None]) -> None:
 
     Refused after 10 s.
     """
-    deadline_s = time.monotonic() + ASKED_S
-    while True:
+
+    def problem() -> str:
         try:
-            return ask()
+            ask()
         except OSError as error:
-            if time.monotonic() > deadline_s:
-                raise Refused(
-                    f"the geo etcd does not answer ({error}); is a majority of its members up?"
-                ) from None
-        time.sleep(LOOK_AGAIN_S)
+            return str(error) or type(error).__name__
+        return ""
+
+    if left := last_look(problem, lambda seen: not seen, ASKED_S):
+        raise Refused(f"the geo etcd does not answer ({left}); is a majority of its members up?")
 
 
-def until(holds: Callable[[Mapping[str, Any]], bool], within_s: float) -> dict[str, Any]:
-    """What the keeper knows as soon as it `holds`. Refused after `within_s`."""
-    deadline_s = time.monotonic() + within_s
-    while not holds(told := region()):
-        if time.monotonic() > deadline_s:
-            raise Refused(
-                f"{told['region']} takes no writes after {within_s:.0f} s: holder "
-                f"{told['holder'] or 'nobody'}, role {told['role']}, lag {told['lag_bytes']} "
-                "bytes; its keeper's log says what failed"
-            )
-        time.sleep(LOOK_AGAIN_S)
+def taking_writes(within_s: float) -> dict[str, Any]:
+    """What the keeper knows as soon as its region takes writes. Refused after `within_s`."""
+    told = last_look(region, lambda seen: seen["takes_writes"], within_s)
+    if not told["takes_writes"]:
+        raise Refused(
+            f"{told['region']} takes no writes after {within_s:.0f} s: holder "
+            f"{told['holder'] or 'nobody'}, role {told['role']}, lag {told['lag_bytes']} "
+            "bytes; its keeper's log says what failed"
+        )
     return told
+
+
+def last_look(look: Callable[[], Seen], holds: Callable[[Seen], object], within_s: float) -> Seen:
+    """What is seen as soon as it `holds`, or what was seen last when the time is up."""
+    deadline_s = time.monotonic() + within_s
+    while not holds(seen := look()) and time.monotonic() <= deadline_s:
+        time.sleep(LOOK_AGAIN_S)
+    return seen
 
 
 if __name__ == "__main__":
