@@ -26,6 +26,7 @@ from harness.record.tables import write_samples
 from harness.session.targets import Choice
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT))  # for campaigns, which are not installed
 ROWS_PER_PART = 20_000  # as the recorder writes them
 NODES = ("db-1", "db-2", "db-3")
 EXPERIMENT = """\
