@@ -91,7 +91,7 @@ ensure_venv() {
     mark_done venv "$wanted"
 }
 
-# uv takes an eighth of pip's time, but knows nothing of pip's settings: of a mirror, say.
+# uv is several times as fast as pip, but knows nothing of pip's settings: of a mirror, say.
 install_requirements() {
     $pip install --require-hashes -r <(sed -n '/^uv==/,/[^\\]$/p' requirements-dev.txt) \
         && timeout 600 .venv/bin/uv pip install --quiet --python .venv/bin/python "$@" && return

@@ -90,21 +90,21 @@ def read_experiment(path: Path, tree: Any, problems: Problems, names: Names) -> 
     phases, are_timed = _phases(root)
     traffic = names.traffic(target or Target())
     said = _said(root)
-    load = read_load(root, names, traffic, path.parent)
-    course = _course(root, phases, load, names)
+    read = read_load(root, names, traffic, path.parent)
+    course = _course(root, phases, read, names)
     if are_timed and phases and phases[-1].end_s > course["max_duration_s"]:
         text = f"the phases take {phases[-1].end_s:.0f} s, more than max_duration"
         root.problem("phases", text, "shorten the phases, or raise safeguards.max_duration")
-    if load.load is None or target is None or not phases or problems:
+    if read.load is None or target is None or not phases or problems:
         return None
     experiment = Experiment(
         name=path.stem,
         target=target,
         profiles=profiles,
-        load=load.load,
-        operations=load.operations,
+        load=read.load,
+        operations=read.operations,
         phases=tuple(phases),
-        geography=traffic.geography if load.load.places else None,
+        geography=traffic.geography if read.load.places else None,
         **said,
         **course,
     )
@@ -124,19 +124,19 @@ def _said(root: Node) -> _Said:
     }
 
 
-def _course(root: Node, phases: Sequence[Phase], load: LoadRead, names: Names) -> _Course:
+def _course(root: Node, phases: Sequence[Phase], read: LoadRead, names: Names) -> _Course:
     faults, broken = read_faults(root, phases, names)
     remedies = read_remedies(root, phases, faults, names)
-    expected = read_hypothesis(root, phases, set(load.sent), broken)
-    end_s, entry = phases[-1].end_s if phases else 0.0, load.load.entry if load.load else ""
+    expected = read_hypothesis(root, phases, set(read.sent), broken)
+    end_s, entry = phases[-1].end_s if phases else 0.0, read.load.entry if read.load else ""
     checks = read_checks(root, None if broken is None else faults, end_s, entry, names)
-    safeguards, longest_s = read_safeguards(root, load.sent)
+    safeguards, longest_s = read_safeguards(root, read.sent)
     return {
         "faults": tuple(faults),
         "remedies": tuple(remedies),
-        "hypothesis": (*expected_in_all(expected, load.everywhere), *checks.hypothesis),
+        "hypothesis": (*expected_in_all(expected, read.everywhere), *checks.hypothesis),
         "checks": checks.checks,
-        "safeguards": guarded_in_all(safeguards, load.everywhere),
+        "safeguards": guarded_in_all(safeguards, read.everywhere),
         "max_duration_s": min(longest_s, DURATION_MAX_S),
     }
 
