@@ -10,14 +10,13 @@ rotation; 600 s if one never did. The worst p95 beside the hogs shows what they 
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 
 import common
@@ -25,6 +24,9 @@ import pandas as pd
 
 from campaigns.harness_command import HARNESS
 from campaigns.hogs import hogs
+from harness.adapters.clock import SystemClock
+from harness.model.clock import wait_until
+from harness.model.experiment import Phase
 from harness.record.folder import RunFolder
 
 COUNTS = (1, 2, 14)
@@ -40,23 +42,19 @@ expect: {after: {redirect: [error_rate < 100%]}}
 
 
 @dataclass(frozen=True)
-class Ended:
-    """When, in the run's seconds, the hogs ended, and when each kind of trouble was last seen.
+class Seen:
+    """How long each kind of trouble lasted after the hogs, 0 if it had ended before them.
 
     `p95_s` is the worst of any second and operation while the hogs were there.
     """
 
-    hogs_s: float
-    last_s: dict[str, float]
+    lasting_s: dict[str, float]
     p95_s: float
 
-    def lasting_s(self) -> dict[str, float]:
-        """How long each lasted after the hogs; 0 if it had ended before them, or never was."""
-        return {name: max(0.0, at_s - self.hogs_s) for name, at_s in self.last_s.items()}
 
-
-def measure(count: int) -> Ended:
+def measure(count: int) -> Seen:
     """One run beside so many hogs."""
+    clock = SystemClock()
     with TemporaryDirectory(prefix="after-hogs-") as temporary:
         file, output = Path(temporary) / "busy.yaml", Path(temporary) / "runs"
         file.write_text(EXPERIMENT)
@@ -64,50 +62,60 @@ def measure(count: int) -> Ended:
         with (Path(temporary) / "log").open("w+") as log:
             run = subprocess.Popen(command, cwd=common.ROOT, stdout=log, stderr=log)
             try:
-                folder = _wait_until_busy(run, output)
+                folder, start_s = _begun(run, output, clock)
+                clock.sleep_until_s(start_s + _phase(folder, "busy").start_s)
                 with hogs(count):
                     sleep(HOGS_S)
-                ended_s = monotonic()
+                hogs_s = clock.now_s() - start_s
                 run.wait(RUN_S)
             finally:
                 run.terminate()
                 run.wait(RUN_S)
-        return _ended(RunFolder(folder), ended_s)
+        return _seen(folder, hogs_s)
 
 
-def _wait_until_busy(run: subprocess.Popen[bytes], output: Path) -> Path:
-    """The run's folder, once its phase for the hogs has begun."""
-    deadline_s = monotonic() + START_S
-    while monotonic() < deadline_s:
-        for log in output.glob("*/events.jsonl"):
-            if any(e.get("phase") == "busy" for e in _events(log)):
-                return log.parent
-        if run.poll() is not None:
-            break
-        sleep(0.1)
-    raise RuntimeError(f"no phase began within {START_S:.0f} s; harness run: {run.poll()}")
+def _begun(
+    run: subprocess.Popen[bytes], output: Path, clock: SystemClock
+) -> tuple[RunFolder, float]:
+    """The run's folder, and the monotonic time at which the run began."""
+    found, _ = wait_until(
+        clock, START_S, lambda: _start(output), lambda seen: seen or run.poll() is not None, 0.1
+    )
+    if found is None:
+        raise RuntimeError(f"no run began within {START_S:.0f} s; harness run: {run.poll()}")
+    return found
 
 
-def _events(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
+def _start(output: Path) -> tuple[RunFolder, float] | None:
+    for log in output.glob("*/events.jsonl"):
+        folder = RunFolder(log.parent)
+        for event in folder.read_events():
+            if event["event"] == "run.started":
+                return folder, float(event["t0_monotonic_s"])
+    return None
 
 
-def _ended(folder: RunFolder, ended_s: float) -> Ended:
-    events = _events(folder.path / "events.jsonl")
-    phases = {e["phase"]: e["t_s"] for e in events if e["event"] == "phase.started"}
-    [start_s] = [e["t0_monotonic_s"] for e in events if e["event"] == "run.started"]
+def _phase(folder: RunFolder, name: str) -> Phase:
+    return next(phase for phase in folder.read_experiment().phases if phase.name == name)
+
+
+def _seen(folder: RunFolder, hogs_s: float) -> Seen:
+    """What a run recorded whose hogs ended at its second `hogs_s`."""
+    events = folder.read_events()
     columns = ["op", "intended_s", "done_s", "ok"]
-    streams = [folder.read_samples(each, columns).to_pandas() for each in ("main", "canary")]
-    samples, busy_s, hogs_s = pd.concat(streams), phases["busy"], ended_s - start_s
+    samples = pd.concat(
+        [folder.read_samples(each, columns).to_pandas() for each in ("main", "canary")]
+    )
     p95_s = _p95_by_second(samples)
     last_s = {
         "failed": _last_failed_s(samples),
-        "slow": _last_slow_s(p95_s, phases["baseline"], busy_s),
+        "slow": _last_slow_s(p95_s, _phase(folder, "baseline")),
         "breaker": _last_back(events, "breaker.transition", ("server", "breaker"), "to"),
         "rotation": _last_back(events, "lb.server", ("lb", "backend", "server"), "status"),
     }
-    beside = p95_s[p95_s["second"].between(busy_s, hogs_s - 1)]
-    return Ended(hogs_s, last_s, float(beside["p95_s"].max()))
+    beside = p95_s[p95_s["second"].between(_phase(folder, "busy").start_s, hogs_s - 1)]
+    lasting_s = {name: max(0.0, at_s - hogs_s) for name, at_s in last_s.items()}
+    return Seen(lasting_s, float(beside["p95_s"].max()))
 
 
 def _p95_by_second(samples: pd.DataFrame) -> pd.DataFrame:
@@ -123,9 +131,9 @@ def _last_failed_s(samples: pd.DataFrame) -> float:
     return max(failed["done_s"].fillna(failed["intended_s"]), default=0.0)
 
 
-def _last_slow_s(p95_s: pd.DataFrame, from_s: float, to_s: float) -> float:
-    """The end of the last second that was slow for any operation, compared with those between."""
-    before = p95_s[p95_s["second"].between(from_s, to_s - 1)]
+def _last_slow_s(p95_s: pd.DataFrame, baseline: Phase) -> float:
+    """The end of the last second that was slow for any operation."""
+    before = p95_s[p95_s["second"].between(baseline.start_s, baseline.end_s - 1)]
     worst_s = before.groupby("op", observed=True)["p95_s"].max()
     limit_s = (SLOWER * worst_s).clip(lower=UNNOTICED_S)
     slow = p95_s[p95_s["p95_s"] > p95_s["op"].astype(str).map(limit_s)]
@@ -158,14 +166,14 @@ def main(rounds: int) -> int:
     return common.show("after_hogs", figures, rounds=rounds)
 
 
-def _words(one: Ended) -> str:
-    lasting = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in one.lasting_s().items())
+def _words(one: Seen) -> str:
+    lasting = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in one.lasting_s.items())
     return f"p95 {1e3 * one.p95_s:.0f} ms; after them: {lasting}"
 
 
-def _figures(count: int, seen: Sequence[Ended]) -> list[common.Figure]:
+def _figures(count: int, seen: Sequence[Seen]) -> list[common.Figure]:
     p95_s = max(one.p95_s for one in seen)
-    lasting_s = [one.lasting_s() for one in seen]
+    lasting_s = [one.lasting_s for one in seen]
     return [
         common.Figure(f"p95_beside_{count}_ms", 1e3 * p95_s, "ms"),
         *(
