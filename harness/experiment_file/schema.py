@@ -47,53 +47,45 @@ def experiment_schema(kinds: FaultKinds) -> dict[str, Any]:
             "checks": {"type": "object", "additionalProperties": _check()},
             "safeguards": {"type": "object"},
             "steady_state": {"enum": [*STEADY_STATES]},
-            "alerts": _listing("allowed", {"type": "string"}),
-            "surprises": _listing("allow", {"enum": [*SURPRISES]}),
+            "alerts": _closed({"allowed": TEXTS}),
+            "surprises": _closed({"allow": {"type": "array", "items": {"enum": [*SURPRISES]}}}),
         },
     }
 
 
-def _listing(key: str, item: dict[str, Any]) -> dict[str, Any]:
-    """A mapping with one key, which has a list."""
-    listed = {"type": "array", "items": item}
-    return {"type": "object", "additionalProperties": False, "properties": {key: listed}}
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    """A mapping that has no other keys."""
+    return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
 def _load() -> dict[str, Any]:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "anyOf": [{"required": ["rate"]}, {"required": ["replay"]}],
-        "properties": {
-            **{key: {} for key in load.KEYS},
-            "rate": RATE,
-            "timeout": DURATION,
-            "connect_timeout": DURATION,
-            "tls": Tls.model_json_schema(),
-            "replay": {"type": "string"},
-            "workers": {"type": "integer", "minimum": 1, "maximum": WORKERS_MAX},
-        },
+    found = {
+        **{key: {} for key in load.KEYS},
+        "rate": RATE,
+        "timeout": DURATION,
+        "connect_timeout": DURATION,
+        "tls": Tls.model_json_schema(),
+        "replay": {"type": "string"},
+        "workers": {"type": "integer", "minimum": 1, "maximum": WORKERS_MAX},
     }
+    return {**_closed(found), "anyOf": [{"required": ["rate"]}, {"required": ["replay"]}]}
 
 
 def _target() -> dict[str, Any]:
     """A file such as target.yaml, or what stands in one."""
     text_or_texts = {"anyOf": [{"type": "string"}, TEXTS]}
     found = {**{key: {} for key in target.KEYS}, "compose": text_or_texts, "profiles": TEXTS}
-    mapping = {"type": "object", "additionalProperties": False, "properties": found}
-    return {"anyOf": [{"type": "string"}, mapping]}
+    return {"anyOf": [{"type": "string"}, _closed(found)]}
 
 
 def _fault(kinds: FaultKinds) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {
+    return _closed(
+        {
             "at": {"type": "string", "examples": ["fault + 0s"]},
             "for": DURATION,
             **{name: _kind(kind) for name, kind in kinds.items()},
-        },
-        "additionalProperties": False,
-    }
+        }
+    )
 
 
 def _remedy() -> dict[str, Any]:
@@ -103,16 +95,14 @@ def _remedy() -> dict[str, Any]:
         name: {"type": "object", "properties": {**services, **_parameters(kind.parameters)}}
         for name, kind in REMEDIES.items()
     }
-    return {
-        "type": "object",
-        "properties": {
+    return _closed(
+        {
             **{key: {"type": "string", "examples": [example]} for key, example in when.items()},
             "for": DURATION,
             "within": DURATION,
             **kinds,
-        },
-        "additionalProperties": False,
-    }
+        }
+    )
 
 
 def _check() -> dict[str, Any]:
@@ -121,11 +111,7 @@ def _check() -> dict[str, Any]:
     moments = {"enum": [*MOMENTS]}
     when = {"anyOf": [moments, {"type": "array", "items": moments}]}
     kinds = {name: kind.parameters.model_json_schema() for name, kind in CHECKS.items()}
-    return {
-        "type": "object",
-        "properties": {"expect": TEXTS, "when": when, **times, **kinds},
-        "additionalProperties": False,
-    }
+    return _closed({"expect": TEXTS, "when": when, **times, **kinds})
 
 
 def _kind(kind: FaultKind) -> dict[str, Any]:
