@@ -12,6 +12,7 @@ readonly STAMPS=.venv/stamps
 readonly ENGINE_LOG=/var/log/dockerd-harness.log
 readonly ENGINE_PID=/var/run/docker.pid   # written by dockerd itself
 readonly PROMTOOL=.venv/bin/promtool
+readonly PIP=".venv/bin/python -m pip --quiet --disable-pip-version-check"
 WITH_DOCKER=yes WITH_IMAGES=yes WITH_PROMTOOL=no
 for option in "$@"; do
     case $option in
@@ -79,24 +80,24 @@ ensure_python() {
 }
 
 ensure_venv() {
-    local wanted pip=".venv/bin/python -m pip --quiet --disable-pip-version-check"
+    local wanted
     # The path is in it because the scripts of a virtual environment do not survive a move.
     wanted=$({ pwd; python3 -V; cat requirements.txt requirements-dev.txt pyproject.toml; } | sha256sum)
     done_before venv "$wanted" && [ -x .venv/bin/harness ] && return
     say "Virtual environment in .venv, from hash-pinned requirements"
     .venv/bin/python -c pass 2>/dev/null || python3 -m venv --clear .venv
     install_requirements --require-hashes -r requirements.txt -r requirements-dev.txt
-    $pip install --no-deps --no-build-isolation --no-index --editable . \
+    $PIP install --no-deps --no-build-isolation --no-index --editable . \
         || fail "pip could not install the project itself" "see its message above"
     mark_done venv "$wanted"
 }
 
 # uv is several times as fast as pip, but knows nothing of pip's settings: of a mirror, say.
 install_requirements() {
-    $pip install --require-hashes -r <(sed -n '/^uv==/,/[^\\]$/p' requirements-dev.txt) \
+    $PIP install --require-hashes -r <(sed -n '/^uv==/,/[^\\]$/p' requirements-dev.txt) \
         && timeout 600 .venv/bin/uv pip install --quiet --python .venv/bin/python "$@" && return
     say "uv could not install the requirements; pip tries"
-    $pip install "$@" || fail "pip could not install the requirements" "see its message above"
+    $PIP install "$@" || fail "pip could not install the requirements" "see its message above"
 }
 
 # 2.42 is the first that knows `keep_firing_for`. Since 3.0 a window of 10 s has one sample less: the

@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 from experiment_run import Run, RunExperiment
+from own_project import docker
 
 from campaigns.catalogue import representatives, shipped
 from campaigns.harness_command import HARNESS, ROOT
@@ -39,10 +40,7 @@ def test_the_stack_is_healthy_after_all_its_containers_were_started_again(stack:
     subprocess.run([HARNESS, "up"], cwd=ROOT, timeout=300, check=True)
     project = read_environment(ROOT)["COMPOSE_PROJECT_NAME"]
     label = f"label=com.docker.compose.project={project}"
-    listed = subprocess.run(
-        ["docker", "ps", "--quiet", "--filter", label], capture_output=True, timeout=20, check=True
-    )
-    ids = listed.stdout.decode().split()
+    ids = docker("ps", "--quiet", "--filter", label).split()
     assert len(ids) >= 16
     restart = ["docker", "restart", "--time", "2"]
     restarts = [subprocess.Popen([*restart, each], stdout=subprocess.DEVNULL) for each in ids]

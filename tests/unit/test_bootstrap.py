@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
+REQUIREMENTS = "--require-hashes -r requirements.txt -r requirements-dev.txt"
 # A fake logs its call. State: file `up`, the engine runs; file `base`, the image is there.
 FAKES = {
     "docker": """
@@ -145,10 +146,9 @@ def test_changed_requirements_are_installed(machine: Machine) -> None:
     with (machine.root / "requirements.txt").open("a") as file:
         file.write("# one more\n")
     machine.bootstrap("--no-docker")
-    both = "--require-hashes -r requirements.txt -r requirements-dev.txt"
     [installed] = machine.calls("uv")
-    assert installed.endswith(both)
-    assert not any(call.endswith(both) for call in machine.calls("python -m pip"))
+    assert installed.endswith(REQUIREMENTS)
+    assert not any(call.endswith(REQUIREMENTS) for call in machine.calls("python -m pip"))
 
 
 def test_what_uv_cannot_install_is_left_to_pip(machine: Machine) -> None:
@@ -157,8 +157,7 @@ def test_what_uv_cannot_install_is_left_to_pip(machine: Machine) -> None:
     done = machine.bootstrap("--no-docker")
     assert done.returncode == 0
     assert "uv could not install the requirements; pip tries" in done.stdout
-    both = "--require-hashes -r requirements.txt -r requirements-dev.txt"
-    assert any(call.endswith(both) for call in machine.calls("python -m pip"))
+    assert any(call.endswith(REQUIREMENTS) for call in machine.calls("python -m pip"))
 
 
 def test_uv_itself_is_pinned_by_its_hashes(machine: Machine) -> None:
